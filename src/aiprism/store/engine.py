@@ -1,0 +1,171 @@
+"""The one ClickHouse client: embedded (chDB in this process) or a server, with the same SQL and the same answers.
+
+In: SQL with bound parameters, Arrow tables, raw bytes in a ClickHouse input format. Out: rows or Arrow. Every call is
+blocking and thread-safe; `Engine.run` moves one into the bounded pool so that the event loop stays free. What the
+statements mean is left to the other modules of this room.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import clickhouse_connect
+import pyarrow as pa
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from aiprism.errors import StoreError, Unavailable
+
+T = TypeVar("T")
+
+# On every connection. The two dedup settings make a retried insert write nothing twice, views included (decision D3).
+SESSION_SETTINGS: Mapping[str, object] = {
+    "insert_deduplicate": 1,
+    "deduplicate_blocks_in_dependent_materialized_views": 1,
+    "enable_time_series_aggregate_functions": 1,
+    "parallel_view_processing": 0,
+    "log_queries": 0,
+}
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_ERROR_CODE = re.compile(r"Code: (\d+)")
+# Answers that say "not now" rather than "never": too many simultaneous queries, memory limit, disk full, network …
+_PASSING_CODES = {159, 202, 209, 210, 241, 243, 252, 425, 999}
+
+
+class Engine:
+    """An open ClickHouse with one database of ours. Close it, or the data directory stays locked."""
+
+    def __init__(self, url: str, database: str, *, workers: int = 6) -> None:
+        self.url, self.database = url, database
+        self._clients: queue.LifoQueue[Client] = queue.LifoQueue()
+        self._all: list[Client] = []
+        self._lock = threading.Lock()
+        self._limit = workers + 2
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="clickhouse")
+        self._closed = False
+
+    @classmethod
+    def open(cls, url: str, *, database: str = "aiprism_default", workers: int = 6) -> Engine:
+        """Connect to `url` (``chdb:///dir`` or ``http(s)://user:password@host:port``) and make sure `database` exists.
+
+        Raises Unavailable when the server is away or another process holds the directory.
+        """
+        if not _NAME.fullmatch(database):
+            raise StoreError(f"{database!r} is not a database name: letters, digits and underscores only")
+        engine = cls(url, database, workers=workers)
+        try:
+            first = clickhouse_connect.create_client(dsn=url, settings=dict(SESSION_SETTINGS))
+            first.command(f"CREATE DATABASE IF NOT EXISTS {database}")
+            first.database = database
+        except Exception as error:
+            engine._pool.shutdown(wait=False)
+            raise Unavailable(f"cannot open the store at {_without_secret(url)}: {_first_line(error)}") from error
+        engine._all.append(first)
+        engine._clients.put(first)
+        return engine
+
+    @property
+    def embedded(self) -> bool:
+        """True when the engine is chDB in this process, False when it is a server."""
+        return self.url.startswith("chdb:")
+
+    def close(self) -> None:
+        """End every connection; waits for statements under way."""
+        self._closed = True
+        self._pool.shutdown(wait=True)
+        for client in self._all:
+            client.close()
+
+    async def run(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """`function(*args, **kwargs)` in the engine's bounded thread pool."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, lambda: function(*args, **kwargs))
+
+    # -- statements ----------------------------------------------------------------------------------------------
+
+    def command(self, sql: str, parameters: Mapping[str, Any] | None = None) -> None:
+        """Run a statement that gives nothing back."""
+        with self._client() as client:
+            client.command(sql, parameters=dict(parameters or {}))
+
+    def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Sequence[Sequence[Any]]:
+        """Rows of `sql`; parameters are bound as ``{name:Type}``."""
+        with self._client() as client:
+            return list(client.query(sql, parameters=dict(parameters or {})).result_rows)
+
+    def records(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        """Rows of `sql` as dicts by column name."""
+        with self._client() as client:
+            result = client.query(sql, parameters=dict(parameters or {}))
+            return [dict(zip(result.column_names, row, strict=True)) for row in result.result_rows]
+
+    def arrow(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
+        """The answer of `sql` as one Arrow table: the way for numbers in bulk."""
+        with self._client() as client:
+            return client.query_arrow(sql, parameters=dict(parameters or {}))
+
+    def insert_arrow(self, table: str, rows: pa.Table, *, token: str) -> None:
+        """Store `rows`; the same token a second time stores nothing."""
+        with self._client() as client:
+            client.insert_arrow(table, rows, settings={"insert_deduplication_token": token})
+
+    def insert_raw(self, table: str, body: bytes, fmt: str, *, token: str, settings: Mapping[str, str]) -> None:
+        """Hand `body` to ClickHouse in its input format `fmt`; the same token a second time stores nothing."""
+        with self._client() as client:
+            client.raw_insert(
+                table, insert_block=body, fmt=fmt, settings={**settings, "insert_deduplication_token": token}
+            )
+
+    # -- inside --------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _client(self) -> Iterator[Client]:
+        client = self._take()
+        try:
+            yield client
+        except ClickHouseError as error:
+            raise _translated(error) from error
+        finally:
+            self._clients.put(client)
+
+    def _take(self) -> Client:
+        if self._closed:
+            raise Unavailable("the store is closed")
+        try:
+            return self._clients.get_nowait()
+        except queue.Empty:
+            pass
+        with self._lock:
+            # chDB serialises calls on one handle, so each thread at work needs its own.
+            if len(self._all) < self._limit:
+                client = clickhouse_connect.create_client(
+                    dsn=self.url, database=self.database, settings=dict(SESSION_SETTINGS)
+                )
+                self._all.append(client)
+                return client
+        return self._clients.get()
+
+
+def _translated(error: ClickHouseError) -> StoreError | Unavailable:
+    text = str(error)
+    found = _ERROR_CODE.search(text)
+    code = int(found.group(1)) if found else 0
+    if code in _PASSING_CODES or not found:
+        return Unavailable(f"the store cannot serve this now: {_first_line(error)}")
+    return StoreError(_first_line(error), code=code)
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0][:500]
+
+
+def _without_secret(url: str) -> str:
+    return re.sub(r"//[^@/]*@", "//…@", url)
