@@ -1,18 +1,18 @@
 """The exception tree: what went wrong, where, and what to do about it.
 
-    AiprismError
-    ├── ConfigError        a file we read is wrong; carries file, line and key
-    ├── Refused            a request we will not serve; becomes a 4xx/5xx at the edge
-    │   ├── BadInput         400  malformed body, query or parameter
-    │   ├── TooLarge         413  body over a size limit, before or after decompression
-    │   ├── Unsupported      415  content type or encoding we do not speak
-    │   ├── LimitExceeded    422  a query needs more than its limit allows
-    │   ├── TooMany          429  a tenant is over its rate or its series limit
-    │   ├── NotFound         404
-    │   ├── Conflict         409  the state does not allow this move
-    │   └── Unavailable      503  the store or a dependency is away; carries retry_after seconds
-    │       └── TimedOut     503  a query ran longer than it may
-    └── StoreError         the engine refused a statement (the text of its answer inside)
+AiprismError
+├── ConfigError        a file we read is wrong; carries file, line and key
+├── Refused            a request we will not serve; becomes a 4xx/5xx at the edge
+│   ├── BadInput         400  malformed body, query or parameter
+│   ├── TooLarge         413  body over a size limit, before or after decompression
+│   ├── Unsupported      415  content type or encoding we do not speak
+│   ├── LimitExceeded    422  a query needs more than its limit allows
+│   ├── TooMany          429  a tenant is over its rate or its series limit
+│   ├── NotFound         404
+│   ├── Conflict         409  the state does not allow this move
+│   └── Unavailable      503  the store or a dependency is away; carries retry_after seconds
+│       └── TimedOut     503  a query ran longer than it may
+└── StoreError         the engine refused a statement (the text of its answer inside)
 """
 
 from __future__ import annotations

@@ -12,14 +12,16 @@ for a type, so `08:00`, `1.10`, `on` and `010` survive. Duplicate and unknown ke
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
 from aiprism.errors import BadInput, ConfigError
 from aiprism.model.timerange import duration_seconds
+
+T = TypeVar("T")
 
 _NULLS = {"", "~", "null", "Null", "NULL"}
 _TRUE = {"true", "True", "TRUE"}
@@ -169,12 +171,12 @@ class Node:
     def _empty_string(self) -> bool:
         return isinstance(self._node, yaml.ScalarNode) and bool(self._node.style)
 
-    def _or(self, default: Any) -> Any:
+    def _or(self, default: T | None) -> T:
         if default is None:
             raise self.error("is required")
         return default
 
-    def _convert(self, kind: Any, what: str, default: Any) -> Any:
+    def _convert(self, kind: Callable[[str], T], what: str, default: T | None) -> T:
         if self.missing:
             return self._or(default)
         try:

@@ -54,7 +54,7 @@ class Labels(Mapping[str, str]):
         return self._pairs < other._pairs
 
     def __repr__(self) -> str:
-        return f"Labels({', '.join(f'{name}="{value}"' for name, value in self._pairs)})"
+        return "Labels({})".format(", ".join(f'{name}="{value}"' for name, value in self._pairs))
 
     @property
     def name(self) -> str:

@@ -13,11 +13,11 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
-import clickhouse_connect
 import pyarrow as pa
+from clickhouse_connect.driver import create_client
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
@@ -62,7 +62,7 @@ class Engine:
             raise StoreError(f"{database!r} is not a database name: letters, digits and underscores only")
         engine = cls(url, database, workers=workers)
         try:
-            first = clickhouse_connect.create_client(dsn=url, settings=dict(SESSION_SETTINGS))
+            first = create_client(dsn=url, settings=dict(SESSION_SETTINGS))
             first.command(f"CREATE DATABASE IF NOT EXISTS {database}")
             first.database = database
         except Exception as error:
@@ -131,6 +131,7 @@ class Engine:
         try:
             yield client
         except ClickHouseError as error:
+            _drain(client)
             raise _translated(error) from error
         finally:
             self._clients.put(client)
@@ -145,12 +146,17 @@ class Engine:
         with self._lock:
             # chDB serialises calls on one handle, so each thread at work needs its own.
             if len(self._all) < self._limit:
-                client = clickhouse_connect.create_client(
-                    dsn=self.url, database=self.database, settings=dict(SESSION_SETTINGS)
-                )
+                client = create_client(dsn=self.url, database=self.database, settings=dict(SESSION_SETTINGS))
                 self._all.append(client)
                 return client
         return self._clients.get()
+
+
+def _drain(client: Client) -> None:
+    # chDB 4.4: a statement that fails half-way leaves what it had written of its (Arrow) answer in front of the answer
+    # to the next statement on that connection. One statement whose answer nobody reads takes it away.
+    with suppress(Exception):
+        client.raw_query("SELECT 1")
 
 
 def _translated(error: ClickHouseError) -> StoreError | Unavailable:

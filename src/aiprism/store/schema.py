@@ -28,7 +28,7 @@ def _text_of(value: str) -> str:
     """SQL: the text of one scalar AnyValue; an AnyValue that holds nothing is an empty string."""
     return (
         f"coalesce({value}.string_value, toString({value}.int_value), toString({value}.double_value), "
-        f"if({value}.bool_value, 'true', 'false'), base64Encode({value}.bytes_value), '')"
+        f"toString({value}.bool_value), base64Encode({value}.bytes_value), '')"
     )
 
 
@@ -54,6 +54,8 @@ def _quoted(text: str) -> str:
     return f"'{escaped}'"
 
 
+_IS_NUMBER = "isNotNull(pair.value.int_value) OR isNotNull(pair.value.double_value)"
+
 # Fragments the .sql files name in braces: they stand in several views and must not drift apart.
 FRAGMENTS = {
     "scalar": SCALAR,
@@ -61,9 +63,9 @@ FRAGMENTS = {
     "to_text": f"(pairs) -> mapFromArrays(pairs.key, arrayMap(pair -> {_text_of('pair.value')}, pairs))",
     "to_numbers": (
         "(pairs) -> mapFromArrays("
-        "arrayMap(pair -> pair.key, arrayFilter(pair -> isNotNull(pair.value.int_value) OR isNotNull(pair.value.double_value), pairs)), "
+        f"arrayMap(pair -> pair.key, arrayFilter(pair -> {_IS_NUMBER}, pairs)), "
         "arrayMap(pair -> coalesce(pair.value.double_value, toFloat64(pair.value.int_value), 0), "
-        "arrayFilter(pair -> isNotNull(pair.value.int_value) OR isNotNull(pair.value.double_value), pairs)))"
+        f"arrayFilter(pair -> {_IS_NUMBER}, pairs)))"
     ),
     "body_text": _text_of("record.body"),
     # A pattern of the first kilobyte: what follows in a longer line is a stack trace or a payload.

@@ -346,7 +346,7 @@ CREATE TABLE metric_metadata
     type   LowCardinality(String),
     help   String,
     unit   LowCardinality(String),
-    seen   DateTime('UTC')
+    seen   DateTime('UTC') DEFAULT now()
 )
 ENGINE = ReplacingMergeTree(seen)
 ORDER BY (metric, type, help, unit)

@@ -1,0 +1,47 @@
+# The commands of this project; `make help` lists them. Everything lives in .venv and needs only python3 ≥ 3.11.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+UV     := $(BIN)/uv
+JOBS   ?= auto
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check bench docs lock clean
+
+help: ## what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "aiprism needs Python 3.11 or newer: make PYTHON=python3.13 …"; exit 1; }
+	@test -x $(UV) || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(UV) pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+install: $(VENV)/.installed ## virtual environment with everything in it
+
+demo: install ## the platform, the lab and a fault that repairs itself, live in this terminal
+	$(BIN)/aiprism demo
+
+test: install ## the whole test suite
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
+
+check: install ## lint, types, import direction
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest tests/test_direction.py
+
+bench: install ## benchmarks beside peers (minutes)
+	@for each in bench/*.py; do echo "== $$each"; $(BIN)/python $$each; done
+
+docs: install ## the documentation site, into site/
+	$(BIN)/mkdocs build --strict
+
+lock: install ## pin every dependency anew, for Linux and every supported Python
+	$(UV) pip compile --quiet --universal --python-version 3.11 --extra dev --no-header --no-annotate \
+	  --no-emit-index-url --no-emit-find-links pyproject.toml -o constraints.txt
+
+clean: ## remove what the other targets made
+	rm -rf $(VENV) site .mypy_cache .ruff_cache .pytest_cache

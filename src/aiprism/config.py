@@ -1,0 +1,243 @@
+"""Every setting as one frozen value: what `aiprism.yml` says, `AIPRISM_<PATH>` variables laid over it, defaults below.
+
+`load(path, environ)` is the only reader of file and environment; the result is passed down. Names of native files
+(Prometheus rules, alertmanager.yml, runbooks) are resolved against the directory of aiprism.yml and read by the rooms
+that understand them. Errors carry file:line and the fix.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from aiprism import yamlfile
+from aiprism.errors import BadInput, ConfigError
+from aiprism.model.timerange import duration_seconds
+
+MIB = 1024 * 1024
+
+
+def setting(default: Any, help_: str, *, kind: str = "") -> Any:
+    """A dataclass field that is a setting; `kind` tells durations, sizes and secrets from plain numbers and texts."""
+    return field(default=default, metadata={"help": help_, "kind": kind})
+
+
+@dataclass(frozen=True, slots=True)
+class ServerConfig:
+    """Where doors open. All on loopback unless told otherwise."""
+
+    listen: str = setting("127.0.0.1:9090", "HTTP API, UI and every HTTP door; port 0 picks a free one")
+    otlp_http: str = setting("127.0.0.1:4318", "OTLP over HTTP on its usual port; empty closes it")
+    otlp_grpc: str = setting("127.0.0.1:4317", "OTLP over gRPC; empty closes it")
+    external_url: str = setting("", "how people reach this server; used in links of notifications")
+
+
+@dataclass(frozen=True, slots=True)
+class StoreConfig:
+    """Where telemetry lives."""
+
+    url: str = setting(
+        "",
+        "http(s)://user:password@host:port of a ClickHouse server; empty: embedded in the data directory",
+        kind="secret",
+    )
+    tenant: str = setting("default", "its database is called aiprism_<tenant>")
+    workers: int = setting(6, "threads that run blocking statements")
+    min_free_bytes: int = setting(64 * MIB, "with less free disk than this the doors answer 503 until there is more")
+
+
+@dataclass(frozen=True, slots=True)
+class ControlConfig:
+    """Control state (alerts, incidents, runbook runs) and the channel to instrumented services."""
+
+    database: str = setting(
+        "", "SQLAlchemy URL of the control database; empty: SQLite in the data directory", kind="secret"
+    )
+    token: str = setting(
+        "",
+        "what services and operators show to use the control channel; empty: made once and kept in <data>/control.token",
+        kind="secret",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class IngestConfig:
+    """Group commit and body limits of the receiving doors."""
+
+    linger: float = setting(0.2, "how long a request waits for others to share its INSERT", kind="seconds")
+    batch_bytes: int = setting(8 * MIB, "an INSERT is sent once this much waits")
+    queue_bytes: int = setting(128 * MIB, "more than this waiting per signal is refused with 503")
+    body_bytes: int = setting(32 * MIB, "largest request body as sent")
+    inflated_bytes: int = setting(128 * MIB, "largest request body after decompression")
+
+
+@dataclass(frozen=True, slots=True)
+class QueryConfig:
+    """What one query may use."""
+
+    timeout: float = setting(120.0, "longest run of one query", kind="seconds")
+    max_samples: int = setting(50_000_000, "most samples one query may read")
+    max_series: int = setting(500_000, "most series one selector may match")
+    max_points: int = setting(11_000, "most steps of a range query")
+    lookback: float = setting(300.0, "how far back an instant selector looks for a sample", kind="seconds")
+
+
+@dataclass(frozen=True, slots=True)
+class RulesConfig:
+    """Prometheus rule files."""
+
+    files: tuple[str, ...] = setting((), "rule files or globs")
+    interval: float = setting(15.0, "evaluation interval of groups that name none", kind="seconds")
+    external_labels: Mapping[str, str] = field(
+        default_factory=dict, metadata={"help": "labels every alert leaves with", "kind": "mapping"}
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RespondConfig:
+    """Routing, runbooks and the life of incidents."""
+
+    alertmanager: str = setting("", "alertmanager.yml: receivers and the routing tree")
+    runbooks: tuple[str, ...] = setting((), "runbook files or globs")
+    validation: float = setting(1800.0, "how long an incident is watched after its alerts cleared", kind="seconds")
+    progress: float = setting(60.0, "how often an open incident is checked", kind="seconds")
+    supervisor_url: str = setting("", "HTTP API of a process supervisor for `process:` steps")
+    supervisor_token: str = setting("", "its bearer token", kind="secret")
+    commands: Mapping[str, str] = field(
+        default_factory=dict, metadata={"help": "name → command line that `command:` steps may run", "kind": "mapping"}
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All of it. `data` is the directory everything embedded is kept in; `base` is where relative names start."""
+
+    data: Path
+    base: Path
+    server: ServerConfig = field(default_factory=ServerConfig)
+    store: StoreConfig = field(default_factory=StoreConfig)
+    control: ControlConfig = field(default_factory=ControlConfig)
+    ingest: IngestConfig = field(default_factory=IngestConfig)
+    query: QueryConfig = field(default_factory=QueryConfig)
+    rules: RulesConfig = field(default_factory=RulesConfig)
+    respond: RespondConfig = field(default_factory=RespondConfig)
+
+    @property
+    def store_url(self) -> str:
+        """Where the engine opens: the configured server, else chDB under the data directory."""
+        return self.store.url or f"chdb:///{(self.data / 'telemetry').resolve()}"
+
+    @property
+    def control_database(self) -> str:
+        """SQLAlchemy URL of the control database."""
+        return self.control.database or f"sqlite:///{(self.data / 'control.db').resolve()}"
+
+    def resolved(self, patterns: tuple[str, ...]) -> list[Path]:
+        """The files that `patterns` (names or globs) mean, in order; ConfigError for a plain name that is not there."""
+        found: list[Path] = []
+        for pattern in patterns:
+            path = Path(pattern)
+            if any(mark in pattern for mark in "*?["):
+                root = Path(path.anchor) if path.is_absolute() else self.base
+                found += sorted(root.glob(str(path.relative_to(path.anchor) if path.is_absolute() else path)))
+            elif (self.base / path).is_file():
+                found.append(self.base / path)
+            else:
+                raise ConfigError("no such file", file=str(self.base / path))
+        return found
+
+
+SECTIONS: Mapping[str, type[Any]] = {
+    "server": ServerConfig,
+    "store": StoreConfig,
+    "control": ControlConfig,
+    "ingest": IngestConfig,
+    "query": QueryConfig,
+    "rules": RulesConfig,
+    "respond": RespondConfig,
+}
+
+
+def load(path: Path | None, environ: Mapping[str, str], *, data: Path | None = None) -> Config:
+    """The configuration of `path` (None: defaults alone), environment laid over it, `data` over both."""
+    root = yamlfile.read(path) if path else yamlfile.parse("")
+    root.fields("data", *SECTIONS)
+    base = path.resolve().parent if path else Path.cwd()
+    sections = {name: _section(kind, root[name], name, environ) for name, kind in SECTIONS.items()}
+    directory = data or Path(environ.get("AIPRISM_DATA") or base / root["data"].text("data"))
+    return Config(data=directory, base=base, **sections)
+
+
+def control_token(config: Config) -> str:
+    """The control channel's secret: the configured one, else one made at first use and kept with mode 0600."""
+    if config.control.token:
+        return config.control.token
+    file = config.data / "control.token"
+    if not file.exists():
+        config.data.mkdir(parents=True, exist_ok=True)
+        file.touch(mode=0o600)
+        file.write_text(secrets.token_urlsafe(32), encoding="utf-8")
+    return file.read_text(encoding="utf-8").strip()
+
+
+def documented() -> list[tuple[str, str, Any, str]]:
+    """(path, variable, default, help) of every setting, for the reference page and its test."""
+    rows: list[tuple[str, str, Any, str]] = [("data", "AIPRISM_DATA", "data", "directory of everything embedded")]
+    for name, kind in SECTIONS.items():
+        for item in fields(kind):
+            default = item.default if item.default is not MISSING else {}
+            rows.append((f"{name}.{item.name}", _variable(name, item.name), default, item.metadata["help"]))
+    return rows
+
+
+def _section(kind: type[Any], node: yamlfile.Node, name: str, environ: Mapping[str, str]) -> Any:
+    node.fields(*(item.name for item in fields(kind)))
+    types = get_type_hints(kind)
+    values = {}
+    for item in fields(kind):
+        variable = _variable(name, item.name)
+        given = node[item.name]
+        how = item.metadata["kind"] or getattr(types[item.name], "__name__", "")
+        if variable in environ:
+            values[item.name] = _from_text(environ[variable], how, types[item.name], variable)
+        elif given:
+            values[item.name] = _from_node(given, how, types[item.name])
+    return kind(**values)
+
+
+def _from_node(node: yamlfile.Node, how: str, kind: Any) -> Any:
+    if how == "seconds":
+        return node.seconds()
+    if how == "mapping":
+        return node.mapping()
+    if kind is int:
+        return node.integer()
+    if kind is bool:
+        return node.flag()
+    if kind == tuple[str, ...]:
+        return tuple(node.texts())
+    return node.text()
+
+
+def _from_text(text: str, how: str, kind: Any, variable: str) -> Any:
+    try:
+        if how == "seconds":
+            return duration_seconds(text)
+        if how == "mapping":
+            return dict(pair.split("=", 1) for pair in text.split(",") if pair)
+        if kind is int:
+            return int(text)
+        if kind is bool:
+            return {"true": True, "false": False}[text]
+        if kind == tuple[str, ...]:
+            return tuple(part for part in text.split(",") if part)
+    except (BadInput, ValueError, KeyError) as error:
+        raise ConfigError(f"{variable}={text!r} is not a {how}: {error}") from None
+    return text
+
+
+def _variable(section: str, name: str) -> str:
+    return f"AIPRISM_{section}_{name}".upper()

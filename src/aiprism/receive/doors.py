@@ -1,0 +1,96 @@
+"""What every OTLP door does with a request, HTTP or gRPC: decode, store, tell how much was taken.
+
+In: a body and its signal. Out: `Receipt` once it is stored; Refused when it is not. Transport (status codes, headers,
+compression) is left to web/ingest.py and receive/otlp_grpc.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeVar
+
+from aiprism.errors import Refused
+from aiprism.receive import otlp
+from aiprism.receive.otlp_metrics import MetricDecoder
+from aiprism.store.writing import Writing
+from aiprism.telemetry import Telemetry
+
+T = TypeVar("T")
+
+# Past this size decoding moves to a thread, so that one large body does not hold up every other request.
+_LARGE = 256 * 1024
+
+
+class Signal(Enum):
+    """The three signals of OTLP, named as their HTTP paths."""
+
+    TRACES = "traces"
+    METRICS = "metrics"
+    LOGS = "logs"
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a stored request held: `items` stored, `rejected` left out because of `reason`."""
+
+    items: int
+    rejected: int = 0
+    reason: str = ""
+
+
+class OtlpDoors:
+    """`receive(signal, body)` for all transports."""
+
+    def __init__(self, writing: Writing, telemetry: Telemetry) -> None:
+        self._writing, self._telemetry = writing, telemetry
+        self._metrics = MetricDecoder()
+        self._decode_metrics = asyncio.Lock()
+        self._receivers: dict[Signal, Callable[[bytes, bool], Awaitable[Receipt]]] = {
+            Signal.TRACES: self._traces,
+            Signal.METRICS: self._metric_points,
+            Signal.LOGS: self._logs,
+        }
+
+    async def receive(self, signal: Signal, body: bytes, *, is_json: bool = False, door: str = "otlp_http") -> Receipt:
+        """Return once what `body` holds is stored; BadInput, Unavailable … when it is not."""
+        stage = f"receive.{door}.{signal.value}"
+        try:
+            receipt = await self._receivers[signal](body, is_json)
+        except Refused as refused:
+            self._telemetry.dropped(stage, refused.code)
+            raise
+        self._telemetry.passed(stage, receipt.items)
+        if receipt.rejected:
+            self._telemetry.dropped(stage, "rejected_item", receipt.rejected)
+        return receipt
+
+    async def _traces(self, body: bytes, is_json: bool) -> Receipt:
+        accepted = await _decoded(otlp.traces, body, is_json)
+        if accepted.items:
+            await self._writing.spans(accepted.body, accepted.items)
+        return Receipt(accepted.items, accepted.rejected, accepted.reason)
+
+    async def _logs(self, body: bytes, is_json: bool) -> Receipt:
+        accepted = await _decoded(otlp.logs, body, is_json)
+        if accepted.items:
+            await self._writing.logs(accepted.body, accepted.items)
+        return Receipt(accepted.items, accepted.rejected, accepted.reason)
+
+    async def _metric_points(self, body: bytes, is_json: bool) -> Receipt:
+        request = await _decoded(otlp.metrics_request, body, is_json)
+        async with self._decode_metrics:  # the decoder's memory of label sets belongs to one thread at a time
+            decode = self._metrics.decode
+            batch, points, rejected = (
+                await asyncio.to_thread(decode, request) if len(body) > _LARGE else decode(request)
+            )
+        await self._writing.samples(batch)
+        return Receipt(points, rejected.points, rejected.reason)
+
+
+async def _decoded(decode: Callable[..., T], body: bytes, is_json: bool) -> T:
+    if len(body) > _LARGE:
+        return await asyncio.to_thread(decode, body, is_json=is_json)
+    return decode(body, is_json=is_json)

@@ -1,0 +1,235 @@
+"""OTLP requests, from bytes as sent to what the store takes; the same for HTTP and gRPC.
+
+In: a protobuf or OTLP/JSON body. Out: `Traces`/`Logs`, whose `body` is protobuf ready for the raw insert, and for
+metrics a `SampleBatch` (otlp_metrics.py). An item the data model forbids is taken out and counted, so that its
+neighbours are stored and the sender learns of it by `partial_success`. Arrays and maps in attributes become JSON text.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from google.protobuf import json_format
+from google.protobuf.message import DecodeError, Message
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+
+from aiprism.errors import BadInput
+
+M = TypeVar("M", bound=Message)
+
+# A KeyValue's value (field 2, up to five length bytes) that opens with array_value (5) or kvlist_value (6). Random bytes
+# may look the same, so a hit only means "look closer"; a miss is certain and spares walking the whole message.
+_MAY_NEST = re.compile(rb"\x12[\x00-\xff]{1,5}?[\x2a\x32]", re.DOTALL)
+# The same for a log body, which is an AnyValue in field 5 itself.
+_MAY_NEST_BODY = re.compile(rb"\x2a[\x00-\xff]{1,5}?[\x2a\x32]", re.DOTALL)
+
+_ID_KEYS = frozenset({"traceId", "spanId", "parentSpanId", "trace_id", "span_id", "parent_span_id"})
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What of a request goes on: protobuf `body` with `items`; `rejected` items stayed behind because of `reason`."""
+
+    body: bytes
+    items: int
+    rejected: int = 0
+    reason: str = ""
+
+
+def traces(body: bytes, *, is_json: bool = False) -> Accepted:
+    """The spans of an ExportTraceServiceRequest; BadInput when it is none."""
+    request = _parsed(ExportTraceServiceRequest, body, is_json)
+    kept, bad, reason = 0, 0, ""
+    for scoped in (scoped for resource in request.resource_spans for scoped in resource.scope_spans):
+        wrong = [at for at, span in enumerate(scoped.spans) if _span_fault(span)]
+        if wrong:
+            reason = reason or _span_fault(scoped.spans[wrong[0]])
+            _remove(scoped.spans, wrong)
+        bad += len(wrong)
+        kept += len(scoped.spans)
+    flattened = (is_json or _MAY_NEST.search(body)) and _flatten(_trace_attributes(request))
+    changed = is_json or bad or flattened
+    return Accepted(request.SerializeToString() if changed else body, kept, bad, reason)
+
+
+def logs(body: bytes, *, is_json: bool = False) -> Accepted:
+    """The records of an ExportLogsServiceRequest; BadInput when it is none."""
+    request = _parsed(ExportLogsServiceRequest, body, is_json)
+    kept, bad, reason = 0, 0, ""
+    for scoped in (scoped for resource in request.resource_logs for scoped in resource.scope_logs):
+        wrong = [at for at, record in enumerate(scoped.log_records) if _record_fault(record)]
+        if wrong:
+            reason = reason or _record_fault(scoped.log_records[wrong[0]])
+            _remove(scoped.log_records, wrong)
+        bad += len(wrong)
+        kept += len(scoped.log_records)
+    may_nest = is_json or _MAY_NEST.search(body) or _MAY_NEST_BODY.search(body)
+    changed = is_json or bad or (may_nest and _flatten(_log_values(request)))
+    return Accepted(request.SerializeToString() if changed else body, kept, bad, reason)
+
+
+def metrics_request(body: bytes, *, is_json: bool = False) -> ExportMetricsServiceRequest:
+    """A parsed ExportMetricsServiceRequest; BadInput when it is none."""
+    return _parsed(ExportMetricsServiceRequest, body, is_json)
+
+
+def json_value(value: AnyValue) -> Any:
+    """`value` as JSON would hold it: maps as objects, bytes as base64 text (OTLP/JSON encoding)."""
+    kind = value.WhichOneof("value")
+    if kind == "array_value":
+        return [json_value(each) for each in value.array_value.values]
+    if kind == "kvlist_value":
+        return {pair.key: json_value(pair.value) for pair in value.kvlist_value.values}
+    if kind == "bytes_value":
+        return base64.b64encode(value.bytes_value).decode()
+    return getattr(value, kind) if kind else None
+
+
+def text_value(value: AnyValue) -> str:
+    """`value` as one attribute text, the same text the SQL of the raw insert makes."""
+    kind = value.WhichOneof("value")
+    if kind == "string_value":
+        return str(value.string_value)
+    if kind == "bool_value":
+        return "true" if value.bool_value else "false"
+    if kind is None:
+        return ""
+    if kind == "bytes_value":
+        return base64.b64encode(value.bytes_value).decode()
+    if kind in ("array_value", "kvlist_value"):
+        return _as_json(value)
+    return str(getattr(value, kind))
+
+
+# -- faults the data model names -------------------------------------------------------------------------------------
+
+
+def _span_fault(span: Any) -> str:
+    if len(span.trace_id) != 16 or not any(span.trace_id):
+        return "span without a valid trace_id: 16 bytes, not all zero"
+    if len(span.span_id) != 8 or not any(span.span_id):
+        return "span without a valid span_id: 8 bytes, not all zero"
+    if span.parent_span_id and len(span.parent_span_id) != 8:
+        return "span whose parent_span_id is not 8 bytes long"
+    if not span.start_time_unix_nano:
+        return "span without start_time_unix_nano"
+    if span.links and any(len(link.trace_id) > 16 or len(link.span_id) > 8 for link in span.links):
+        return "span with a link whose trace_id or span_id is too long"
+    return ""
+
+
+def _record_fault(record: Any) -> str:
+    if record.trace_id and len(record.trace_id) != 16:
+        return "log record whose trace_id is not 16 bytes long"
+    if record.span_id and len(record.span_id) != 8:
+        return "log record whose span_id is not 8 bytes long"
+    if not record.time_unix_nano and not record.observed_time_unix_nano:
+        return "log record without time_unix_nano and observed_time_unix_nano"
+    return ""
+
+
+def _remove(repeated: Any, positions: list[int]) -> None:
+    for at in reversed(positions):
+        del repeated[at]
+
+
+# -- arrays and maps to text -----------------------------------------------------------------------------------------
+
+
+def _trace_attributes(request: ExportTraceServiceRequest) -> Iterable[KeyValue]:
+    for resource in request.resource_spans:
+        yield from resource.resource.attributes
+        for scoped in resource.scope_spans:
+            yield from scoped.scope.attributes
+            for span in scoped.spans:
+                yield from span.attributes
+                for event in span.events:
+                    yield from event.attributes
+                for link in span.links:
+                    yield from link.attributes
+
+
+@dataclass(slots=True)
+class _Body:
+    """A log body, seen as a KeyValue so that one loop serves both."""
+
+    value: AnyValue
+
+
+def _log_values(request: ExportLogsServiceRequest) -> Iterable[KeyValue | _Body]:
+    for resource in request.resource_logs:
+        yield from resource.resource.attributes
+        for scoped in resource.scope_logs:
+            yield from scoped.scope.attributes
+            for record in scoped.log_records:
+                yield from record.attributes
+                if record.HasField("body"):
+                    yield _Body(record.body)
+
+
+def _flatten(values: Iterable[KeyValue | _Body]) -> bool:
+    """Rewrite nested values as JSON text, in place; True when there was one."""
+    found = False
+    for holder in values:
+        if holder.value.WhichOneof("value") in ("array_value", "kvlist_value"):
+            holder.value.string_value = _as_json(holder.value)
+            found = True
+    return found
+
+
+def _as_json(value: AnyValue) -> str:
+    return json.dumps(json_value(value), ensure_ascii=False, separators=(",", ":"))
+
+
+# -- decoding --------------------------------------------------------------------------------------------------------
+
+
+def _parsed(kind: type[M], body: bytes, is_json: bool) -> M:
+    if is_json:
+        return _from_json(kind, body)
+    try:
+        return kind.FromString(body)
+    except DecodeError as error:
+        raise BadInput(f"the body is not an {kind.DESCRIPTOR.name} in protobuf: {error}") from None
+
+
+def _from_json(kind: type[M], body: bytes) -> M:
+    try:
+        document = json.loads(body)
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise BadInput(f"the body is not JSON: {error}") from None
+    except RecursionError:
+        raise BadInput("the body is JSON nested too deeply") from None
+    if not isinstance(document, dict):
+        raise BadInput(f"the body is not an {kind.DESCRIPTOR.name} in OTLP/JSON: expected an object")
+    try:
+        return json_format.ParseDict(_with_base64_ids(document), kind(), ignore_unknown_fields=True)
+    except (json_format.ParseError, ValueError, TypeError, RecursionError) as error:
+        raise BadInput(f"the body is not an {kind.DESCRIPTOR.name} in OTLP/JSON: {error}") from None
+
+
+def _with_base64_ids(value: Any) -> Any:
+    # OTLP/JSON writes trace and span ids in hex where protobuf's JSON mapping expects base64.
+    if isinstance(value, list):
+        return [_with_base64_ids(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: _hex_to_base64(key, each) if key in _ID_KEYS and isinstance(each, str) else _with_base64_ids(each)
+        for key, each in value.items()
+    }
+
+
+def _hex_to_base64(key: str, text: str) -> str:
+    try:
+        return base64.b64encode(bytes.fromhex(text)).decode()
+    except ValueError:
+        raise BadInput(f"{key} {text[:40]!r} is not hexadecimal") from None

@@ -1,0 +1,110 @@
+"""OTLP over gRPC on its usual port: raw message bytes in, the same doors as HTTP behind.
+
+Messages are not deserialised by gRPC: their bytes are the insert format. Refusals become the status codes the OTLP
+specification names; the ones a sender should retry carry RetryInfo.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import grpc
+import grpc.aio
+import structlog
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.duration_pb2 import Duration
+from google.rpc.error_details_pb2 import RetryInfo
+from google.rpc.status_pb2 import Status
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+
+from aiprism.config import IngestConfig
+from aiprism.errors import ConfigError, Refused, TooLarge, TooMany, Unavailable
+from aiprism.receive.doors import OtlpDoors, Receipt, Signal
+
+log = structlog.get_logger()
+
+_SERVICES = {
+    "opentelemetry.proto.collector.trace.v1.TraceService": Signal.TRACES,
+    "opentelemetry.proto.collector.metrics.v1.MetricsService": Signal.METRICS,
+    "opentelemetry.proto.collector.logs.v1.LogsService": Signal.LOGS,
+}
+
+
+async def serve(address: str, doors: OtlpDoors, config: IngestConfig) -> tuple[grpc.aio.Server, int]:
+    """A started gRPC server on `address` and the port it got; ConfigError when the address is taken."""
+    server = grpc.aio.server(
+        options=[("grpc.max_receive_message_length", config.inflated_bytes), ("grpc.so_reuseport", 0)],
+        maximum_concurrent_rpcs=1024,
+    )
+    for service, signal in _SERVICES.items():
+        method = grpc.unary_unary_rpc_method_handler(_exporter(doors, signal))
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {"Export": method}),))
+    try:
+        port = server.add_insecure_port(address)
+    except RuntimeError as error:
+        raise ConfigError(f"server.otlp_grpc: cannot listen on {address}; is it in use?") from error
+    await server.start()
+    return server, port
+
+
+def response_bytes(signal: Signal, receipt: Receipt) -> bytes:
+    """The Export…ServiceResponse that tells how much was taken."""
+    return response(signal, receipt).SerializeToString()
+
+
+def response(
+    signal: Signal, receipt: Receipt
+) -> ExportTraceServiceResponse | ExportMetricsServiceResponse | ExportLogsServiceResponse:
+    """The Export…ServiceResponse message; `partial_success` is set only when something was left out."""
+    if signal is Signal.TRACES:
+        spans = ExportTraceServiceResponse()
+        if receipt.rejected:
+            spans.partial_success.rejected_spans = receipt.rejected
+            spans.partial_success.error_message = receipt.reason
+        return spans
+    if signal is Signal.METRICS:
+        points = ExportMetricsServiceResponse()
+        if receipt.rejected:
+            points.partial_success.rejected_data_points = receipt.rejected
+            points.partial_success.error_message = receipt.reason
+        return points
+    records = ExportLogsServiceResponse()
+    if receipt.rejected:
+        records.partial_success.rejected_log_records = receipt.rejected
+        records.partial_success.error_message = receipt.reason
+    return records
+
+
+def _exporter(
+    doors: OtlpDoors, signal: Signal
+) -> Callable[[bytes, grpc.aio.ServicerContext[bytes, bytes]], Awaitable[bytes]]:
+    async def export(body: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
+        try:
+            return response_bytes(signal, await doors.receive(signal, body, door="otlp_grpc"))
+        except Refused as refused:
+            await _abort(context, refused)
+            raise  # not reached: abort raises
+
+    return export
+
+
+async def _abort(context: grpc.aio.ServicerContext[bytes, bytes], refused: Refused) -> None:
+    code = _status_code(refused)
+    status = Status(code=code.value[0], message=str(refused))
+    if isinstance(refused, Unavailable):
+        pause = Duration()
+        pause.FromMilliseconds(round(refused.retry_after * 1000))
+        detail = AnyMessage()
+        detail.Pack(RetryInfo(retry_delay=pause))
+        status.details.append(detail)
+    await context.abort(code, str(refused), (("grpc-status-details-bin", status.SerializeToString()),))
+
+
+def _status_code(refused: Refused) -> grpc.StatusCode:
+    if isinstance(refused, Unavailable):
+        return grpc.StatusCode.UNAVAILABLE
+    if isinstance(refused, TooMany | TooLarge):
+        return grpc.StatusCode.RESOURCE_EXHAUSTED
+    return grpc.StatusCode.INVALID_ARGUMENT

@@ -1,0 +1,376 @@
+"""Statements on the control database for the response room: incidents, notifications, runbook runs, control commands.
+
+In and out go rows as the TypedDicts below, inside a transaction the caller began (`records.begin()`), so that an
+incident, its timeline and the notifications that follow from it are written together or not at all. What a row means
+is known in `aiprism.respond`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypedDict, cast
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from aiprism.store.records import (
+    control_acks,
+    control_commands,
+    incident_alerts,
+    incident_events,
+    incidents,
+    notifications,
+    runbook_runs,
+    runbook_steps,
+    upsert,
+)
+
+# SQLite takes at most 999 (old builds) bound values in one statement; ids are looked up in portions of this size.
+_PORTION = 500
+
+
+class IncidentRow(TypedDict):
+    id: str
+    title: str
+    description: str
+    priority: str
+    status: str
+    created_at: float
+    updated_at: float
+    identified_at: float | None
+    monitoring_since: float | None
+    resolved_at: float | None
+    acknowledged_at: float | None
+    acknowledged_by: str | None
+    target_at: float | None
+    services: list[str]
+    labels: dict[str, str]
+
+
+class AlertRow(TypedDict):
+    incident_id: str
+    fingerprint: str
+    name: str
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    state: str
+    value: float
+    active_at: float
+    fired_at: float | None
+    resolved_at: float | None
+
+
+class EventRow(TypedDict):
+    """A line of a timeline; `id` is given by the database and grows."""
+
+    id: int
+    incident_id: str
+    at: float
+    event: str
+    actor: str
+    text: str
+    data: dict[str, Any]
+
+
+class NotificationRow(TypedDict):
+    id: str
+    incident_id: str | None
+    receiver: str
+    channel: str
+    integration: int
+    event: str
+    state: str
+    attempts: int
+    next_at: float | None
+    created_at: float
+    sent_at: float | None
+    error: str
+    payload: dict[str, Any]
+    dedup_key: str
+
+
+class RunRow(TypedDict):
+    id: str
+    incident_id: str | None
+    runbook: str
+    state: str
+    started_at: float | None
+    finished_at: float | None
+    outcome: str
+    data: dict[str, Any]
+
+
+class StepRow(TypedDict):
+    run_id: str
+    position: int
+    name: str
+    kind: str
+    state: str
+    started_at: float | None
+    finished_at: float | None
+    idempotency_key: str
+    result: dict[str, Any]
+
+
+class CommandRow(TypedDict):
+    id: str
+    service: str
+    instance: str | None
+    control: str
+    kind: str
+    action: str
+    params: dict[str, Any]
+    issued_at: float
+    expires_at: float | None
+    revoked_at: float | None
+    reason: str
+    actor: str
+
+
+class AckRow(TypedDict):
+    command_id: str
+    instance: str
+    status: str
+    message: str
+    at: float
+
+
+# -- incidents -------------------------------------------------------------------------------------------------------
+
+
+def put_incident(connection: Connection, row: IncidentRow, alerts: Iterable[AlertRow]) -> None:
+    """Insert the incident and its alerts, or lay them over what is there."""
+    upsert(connection, incidents, [row])
+    upsert(connection, incident_alerts, list(alerts))
+
+
+def incident_rows(
+    connection: Connection,
+    *,
+    ids: Sequence[str] | None = None,
+    without_status: str = "",
+    status: str = "",
+    limit: int = 0,
+) -> list[IncidentRow]:
+    """Incidents, newest first: of these ids, with or without a status, at most `limit` (0: all)."""
+    query = sa.select(incidents).order_by(incidents.c.created_at.desc(), incidents.c.id.desc())
+    if ids is not None:
+        return [row for portion in _portions(ids) for row in _incident_rows(connection, query, portion)]
+    if status:
+        query = query.where(incidents.c.status == status)
+    if without_status:
+        query = query.where(incidents.c.status != without_status)
+    return cast("list[IncidentRow]", _rows(connection, query.limit(limit) if limit else query))
+
+
+def _incident_rows(connection: Connection, query: sa.Select[Any], ids: Sequence[str]) -> list[IncidentRow]:
+    return cast("list[IncidentRow]", _rows(connection, query.where(incidents.c.id.in_(ids))))
+
+
+def alert_rows(connection: Connection, incident_ids: Sequence[str]) -> list[AlertRow]:
+    """The alerts of these incidents, in the order they began."""
+    table = incident_alerts
+    order = (table.c.active_at, table.c.fingerprint)
+    return cast("list[AlertRow]", _rows_of(connection, table, table.c.incident_id, incident_ids, order))
+
+
+def newest_incidents_of(connection: Connection, fingerprints: Sequence[str]) -> dict[str, str]:
+    """For each of these alerts that ever was in an incident: the id of the youngest one that holds it."""
+    found: dict[str, str] = {}
+    for portion in _portions(fingerprints):
+        query = (
+            sa.select(incident_alerts.c.fingerprint, incidents.c.id)
+            .join(incidents, incident_alerts.c.incident_id == incidents.c.id)
+            .where(incident_alerts.c.fingerprint.in_(portion))
+            .order_by(incidents.c.created_at, incidents.c.id)
+        )
+        found.update((row.fingerprint, row.id) for row in connection.execute(query))
+    return found
+
+
+def append_events(connection: Connection, rows: Sequence[Mapping[str, object]]) -> None:
+    """Append to timelines, in this order. There is no statement that changes or removes a line."""
+    if rows:
+        connection.execute(sa.insert(incident_events), [dict(row) for row in rows])
+
+
+def event_rows(connection: Connection, incident_ids: Sequence[str], *, event: str = "") -> list[EventRow]:
+    """The timelines of these incidents in the order they were written; of one kind of event when named."""
+    table = incident_events
+    only = (table.c.event == event) if event else None
+    return cast("list[EventRow]", _rows_of(connection, table, table.c.incident_id, incident_ids, (table.c.id,), only))
+
+
+# -- notifications ---------------------------------------------------------------------------------------------------
+
+
+def enqueue(connection: Connection, rows: Iterable[NotificationRow]) -> int:
+    """Put notifications into the outbox; those whose id is there already are left as they are. Returns how many are new."""
+    wanted = {row["id"]: row for row in rows}
+    known = set(_known(connection, notifications.c.id, list(wanted)))
+    fresh = [row for key, row in wanted.items() if key not in known]
+    if fresh:
+        connection.execute(sa.insert(notifications), fresh)
+    return len(fresh)
+
+
+def waiting_notifications(connection: Connection, limit: int) -> list[NotificationRow]:
+    """What is still to be sent, oldest first: for each integration and incident its order must be kept."""
+    query = (
+        sa.select(notifications)
+        .where(notifications.c.state == "pending")
+        .order_by(notifications.c.created_at, notifications.c.next_at, notifications.c.id)
+        .limit(limit)
+    )
+    return cast("list[NotificationRow]", _rows(connection, query))
+
+
+def notification_rows(connection: Connection, incident_ids: Sequence[str]) -> list[NotificationRow]:
+    """Every notification of these incidents, oldest first."""
+    table = notifications
+    order = (table.c.created_at, table.c.id)
+    return cast("list[NotificationRow]", _rows_of(connection, table, table.c.incident_id, incident_ids, order))
+
+
+def known_notifications(connection: Connection, notification_ids: Sequence[str]) -> set[str]:
+    """Those of these ids that are in the outbox, sent or not."""
+    return set(_known(connection, notifications.c.id, notification_ids))
+
+
+def mark_notification(connection: Connection, notification_id: str, **changes: object) -> None:
+    """Lay `changes` over one notification."""
+    connection.execute(sa.update(notifications).where(notifications.c.id == notification_id).values(**changes))
+
+
+# -- runbook runs ----------------------------------------------------------------------------------------------------
+
+
+def plan_run(connection: Connection, row: RunRow) -> bool:
+    """Insert a run unless its id is there; True when it is new."""
+    if _known(connection, runbook_runs.c.id, [row["id"]]):
+        return False
+    connection.execute(sa.insert(runbook_runs), [dict(row)])
+    return True
+
+
+def mark_run(connection: Connection, run_id: str, **changes: object) -> None:
+    """Lay `changes` over one run."""
+    connection.execute(sa.update(runbook_runs).where(runbook_runs.c.id == run_id).values(**changes))
+
+
+def run_row(connection: Connection, run_id: str) -> RunRow | None:
+    """One run."""
+    found = _rows(connection, sa.select(runbook_runs).where(runbook_runs.c.id == run_id))
+    return cast("RunRow", found[0]) if found else None
+
+
+def runs_in(connection: Connection, states: Iterable[str]) -> list[RunRow]:
+    """Runs in one of `states`, in the order of their ids (which begin with the incident's time)."""
+    query = sa.select(runbook_runs).where(runbook_runs.c.state.in_(list(states))).order_by(runbook_runs.c.id)
+    return cast("list[RunRow]", _rows(connection, query))
+
+
+def run_rows(connection: Connection, incident_ids: Sequence[str]) -> list[RunRow]:
+    """The runs of these incidents."""
+    table = runbook_runs
+    return cast("list[RunRow]", _rows_of(connection, table, table.c.incident_id, incident_ids, (table.c.id,)))
+
+
+def runs_started_since(connection: Connection, runbook: str, since: float) -> list[RunRow]:
+    """Runs of `runbook` that began to act at `since` or later, newest first. Skipped ones never have a start."""
+    query = (
+        sa.select(runbook_runs)
+        .where(runbook_runs.c.runbook == runbook, runbook_runs.c.started_at >= since)
+        .order_by(runbook_runs.c.started_at.desc())
+    )
+    return cast("list[RunRow]", _rows(connection, query))
+
+
+def put_step(connection: Connection, row: StepRow) -> None:
+    """Insert a step of a run, or lay it over the one at its position."""
+    upsert(connection, runbook_steps, [row])
+
+
+def step_rows(connection: Connection, run_ids: Sequence[str]) -> list[StepRow]:
+    """The steps of these runs, by run and position."""
+    table = runbook_steps
+    order = (table.c.run_id, table.c.position)
+    return cast("list[StepRow]", _rows_of(connection, table, table.c.run_id, run_ids, order))
+
+
+# -- control commands ------------------------------------------------------------------------------------------------
+
+
+def put_command(connection: Connection, row: CommandRow) -> bool:
+    """Insert a command unless its id is there; True when it is new."""
+    if _known(connection, control_commands.c.id, [row["id"]]):
+        return False
+    connection.execute(sa.insert(control_commands), [dict(row)])
+    return True
+
+
+def command_row(connection: Connection, command_id: str) -> CommandRow | None:
+    """One command."""
+    found = _rows(connection, sa.select(control_commands).where(control_commands.c.id == command_id))
+    return cast("CommandRow", found[0]) if found else None
+
+
+def commands_for(connection: Connection, service: str, now: float) -> list[CommandRow]:
+    """Commands to `service` that have not expired, oldest first; revoked ones too, since their undo must be told."""
+    table = control_commands
+    alive = sa.or_(table.c.expires_at.is_(None), table.c.expires_at > now)
+    query = sa.select(table).where(table.c.service == service, alive).order_by(table.c.issued_at, table.c.id)
+    return cast("list[CommandRow]", _rows(connection, query))
+
+
+def revoke_command(connection: Connection, command_id: str, now: float) -> None:
+    """Mark a command as revoked, once."""
+    table = control_commands
+    fresh = sa.and_(table.c.id == command_id, table.c.revoked_at.is_(None))
+    connection.execute(sa.update(table).where(fresh).values(revoked_at=now))
+
+
+def put_acks(connection: Connection, rows: Sequence[AckRow]) -> None:
+    """Insert acknowledgements, or lay them over earlier ones of the same instance."""
+    upsert(connection, control_acks, list(rows))
+
+
+def ack_rows(connection: Connection, command_ids: Sequence[str]) -> list[AckRow]:
+    """The acknowledgements of these commands."""
+    table = control_acks
+    order = (table.c.command_id, table.c.instance)
+    return cast("list[AckRow]", _rows_of(connection, table, table.c.command_id, command_ids, order))
+
+
+# -- inside ----------------------------------------------------------------------------------------------------------
+
+
+def _rows(connection: Connection, query: sa.Select[Any]) -> list[dict[str, Any]]:
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def _rows_of(
+    connection: Connection,
+    table: sa.Table,
+    key: sa.Column[Any],
+    wanted: Sequence[str],
+    order: Sequence[sa.Column[Any]],
+    only: sa.ColumnElement[bool] | None = None,
+) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for portion in _portions(wanted):
+        query = sa.select(table).where(key.in_(portion)).order_by(*order)
+        found += _rows(connection, query if only is None else query.where(only))
+    return found
+
+
+def _known(connection: Connection, key: sa.Column[Any], wanted: Sequence[str]) -> list[str]:
+    return [
+        value
+        for portion in _portions(wanted)
+        for value in connection.execute(sa.select(key).where(key.in_(portion))).scalars()
+    ]
+
+
+def _portions(wanted: Sequence[str]) -> list[Sequence[str]]:
+    return [wanted[at : at + _PORTION] for at in range(0, len(wanted), _PORTION)]

@@ -1,0 +1,388 @@
+"""The control database: alert states, incidents, notifications, runbook runs, control commands (decision D6).
+
+In: a URL, `sqlite:///path` (the default) or `postgresql+psycopg://user@host/name`. Out: `Records`, whose `begin()`
+gives a SQLAlchemy connection inside one transaction, and the tables below. Statements on them stand in the small
+modules beside this one (`alertstates.py` …); telemetry never comes here. Times are Unix seconds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.dialects import postgresql, sqlite
+
+from aiprism.errors import ConfigError, StoreError, Unavailable
+
+metadata = sa.MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    }
+)
+
+
+class Measured(sa.TypeDecorator[float]):
+    """A double that may be NaN. SQLite turns NaN into NULL, so NULL is how it is kept, everywhere."""
+
+    impl = sa.Float
+    cache_ok = True
+
+    def process_bind_param(self, value: float | None, dialect: sa.Dialect) -> float | None:
+        return None if value is None or math.isnan(value) else value
+
+    def process_result_value(self, value: float | None, dialect: sa.Dialect) -> float:
+        return math.nan if value is None else value
+
+
+def _time(name: str, *, required: bool = False) -> sa.Column[float]:
+    return sa.Column(name, sa.Float, nullable=not required)
+
+
+def _text(name: str) -> sa.Column[str]:
+    return sa.Column(name, sa.String, nullable=False, default="")
+
+
+def _mapping(name: str) -> sa.Column[dict[str, Any]]:
+    return sa.Column(name, sa.JSON, nullable=False, default=dict)
+
+
+def _part_of(name: str, whole: str, *, primary_key: bool = False, nullable: bool = False) -> sa.Column[str]:
+    """A reference to the row this one belongs to, and with which it is deleted."""
+    return sa.Column(
+        name,
+        sa.String,
+        sa.ForeignKey(f"{whole}.id", ondelete="CASCADE"),
+        primary_key=primary_key,
+        nullable=nullable and not primary_key,
+    )
+
+
+# -- detect ----------------------------------------------------------------------------------------------------------
+
+# One row per active (or lately resolved) alert of a rule; `rule_key` names the rule across restarts and reloads.
+alert_states = sa.Table(
+    "alert_states",
+    metadata,
+    sa.Column("rule_key", sa.String, primary_key=True),
+    sa.Column("fingerprint", sa.String, primary_key=True),
+    _text("group_key"),
+    _mapping("labels"),
+    _mapping("annotations"),
+    sa.Column("state", sa.String, nullable=False),
+    sa.Column("value", Measured),
+    _time("active_at", required=True),
+    _time("fired_at"),
+    _time("resolved_at"),
+    _time("keep_firing_since"),
+    _time("last_sent_at"),
+)
+
+# When a group with active alerts was last evaluated: what a restart needs to know how long it was away.
+alert_groups = sa.Table(
+    "alert_groups",
+    metadata,
+    sa.Column("group_key", sa.String, primary_key=True),
+    _time("evaluated_at", required=True),
+)
+
+# -- respond ---------------------------------------------------------------------------------------------------------
+
+incidents = sa.Table(
+    "incidents",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),  # INC_20261123_141500_ab12
+    _text("title"),
+    _text("description"),
+    sa.Column("priority", sa.String, nullable=False),
+    sa.Column("status", sa.String, nullable=False, index=True),
+    _time("created_at", required=True),
+    _time("updated_at", required=True),
+    _time("identified_at"),
+    _time("monitoring_since"),
+    _time("resolved_at"),
+    _time("acknowledged_at"),
+    sa.Column("acknowledged_by", sa.String),
+    _time("target_at"),
+    sa.Column("services", sa.JSON, nullable=False, default=list),
+    _mapping("labels"),
+)
+
+incident_alerts = sa.Table(
+    "incident_alerts",
+    metadata,
+    _part_of("incident_id", "incidents", primary_key=True),
+    sa.Column("fingerprint", sa.String, primary_key=True, index=True),
+    _text("name"),
+    _mapping("labels"),
+    _mapping("annotations"),
+    sa.Column("state", sa.String, nullable=False),
+    sa.Column("value", Measured),
+    _time("active_at"),
+    _time("fired_at"),
+    _time("resolved_at"),
+)
+
+incident_events = sa.Table(
+    "incident_events",
+    metadata,
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    _part_of("incident_id", "incidents"),
+    _time("at", required=True),
+    sa.Column("event", sa.String, nullable=False),
+    _text("actor"),
+    _text("text"),
+    _mapping("data"),
+    sa.Index(None, "incident_id", "at"),
+    sqlite_autoincrement=True,
+)
+
+notifications = sa.Table(
+    "notifications",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    _part_of("incident_id", "incidents", nullable=True),
+    sa.Column("receiver", sa.String, nullable=False),
+    sa.Column("channel", sa.String, nullable=False),
+    sa.Column("integration", sa.Integer, nullable=False, default=0),
+    sa.Column("event", sa.String, nullable=False),
+    sa.Column("state", sa.String, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False, default=0),
+    _time("next_at"),
+    _time("created_at", required=True),
+    _time("sent_at"),
+    _text("error"),
+    _mapping("payload"),
+    _text("dedup_key"),
+    sa.UniqueConstraint("incident_id", "receiver", "channel", "integration", "event"),
+    sa.Index(None, "state", "next_at"),
+)
+
+runbook_runs = sa.Table(
+    "runbook_runs",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    _part_of("incident_id", "incidents", nullable=True),
+    sa.Column("runbook", sa.String, nullable=False),
+    sa.Column("state", sa.String, nullable=False),
+    _time("started_at"),
+    _time("finished_at"),
+    _text("outcome"),
+    _mapping("data"),
+    sa.Index(None, "incident_id"),
+    sa.Index(None, "state"),
+)
+
+runbook_steps = sa.Table(
+    "runbook_steps",
+    metadata,
+    _part_of("run_id", "runbook_runs", primary_key=True),
+    sa.Column("position", sa.Integer, primary_key=True, autoincrement=False),
+    _text("name"),
+    _text("kind"),
+    sa.Column("state", sa.String, nullable=False),
+    _time("started_at"),
+    _time("finished_at"),
+    _text("idempotency_key"),
+    _mapping("result"),
+)
+
+control_commands = sa.Table(
+    "control_commands",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("service", sa.String, nullable=False),
+    sa.Column("instance", sa.String),  # NULL: every instance of the service
+    sa.Column("control", sa.String, nullable=False),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("action", sa.String, nullable=False),
+    _mapping("params"),
+    _time("issued_at", required=True),
+    _time("expires_at"),
+    _time("revoked_at"),
+    _text("reason"),
+    _text("actor"),
+    sa.Index(None, "service", "issued_at"),
+)
+
+control_acks = sa.Table(
+    "control_acks",
+    metadata,
+    _part_of("command_id", "control_commands", primary_key=True),
+    sa.Column("instance", sa.String, primary_key=True),
+    sa.Column("status", sa.String, nullable=False),
+    _text("message"),
+    _time("at", required=True),
+)
+
+
+# -- the database ----------------------------------------------------------------------------------------------------
+
+
+class Records:
+    """An open control database at this version. Thread-safe; every call blocks for milliseconds."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+
+    @classmethod
+    def open(cls, url: str) -> Records:
+        """Connect to `url`, bring its tables to this version, and give it back.
+
+        Raises ConfigError for a URL we cannot use, StoreError when the database is from a newer aiprism, Unavailable
+        when it cannot be reached.
+        """
+        engine = _engine(url)
+        try:
+            _migrate(engine)
+        except sa.exc.OperationalError as error:
+            engine.dispose()
+            raise Unavailable(f"cannot open the control database {_shown(engine)}: {_reason(error)}") from error
+        except BaseException:
+            engine.dispose()
+            raise
+        return cls(engine)
+
+    @property
+    def dialect(self) -> str:
+        """``sqlite`` or ``postgresql``."""
+        return self._engine.dialect.name
+
+    @contextmanager
+    def begin(self) -> Iterator[sa.Connection]:
+        """A connection in one transaction: committed at the end, rolled back on any exception.
+
+        On SQLite the write lock is taken at once, so what was read is still true when it is written.
+        """
+        with self._translated(), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """A connection on one consistent snapshot that writes nothing and waits for no writer."""
+        with self._translated(), self._engine.connect() as plain:
+            yield plain.execution_options(aiprism_read=True, **_READ_OPTIONS.get(self.dialect, {}))
+
+    def close(self) -> None:
+        """Give every connection back."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sa.exc.OperationalError as error:
+            raise Unavailable(f"the control database cannot serve this now: {_reason(error)}") from error
+
+
+def upsert(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert `rows`, or lay their columns over the rows that have the same primary key. All rows have the same keys."""
+    if not rows:
+        return
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(table)
+    key = [column.name for column in table.primary_key]
+    changed = {name: statement.excluded[name] for name in rows[0] if name not in key}
+    if changed:
+        connection.execute(statement.on_conflict_do_update(index_elements=key, set_=changed), [*rows])
+    else:
+        connection.execute(statement.on_conflict_do_nothing(index_elements=key), [*rows])
+
+
+_READ_OPTIONS: Mapping[str, Mapping[str, Any]] = {
+    "postgresql": {"postgresql_readonly": True, "isolation_level": "REPEATABLE READ"},
+}
+
+# FULL rather than NORMAL: a commit lost to a power cut could page someone twice. Costs one fsync per transaction.
+_SQLITE_PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "busy_timeout = 10000")
+
+
+def _engine(url: str) -> sa.Engine:
+    try:
+        parsed = sa.make_url(url)
+    except sa.exc.ArgumentError:
+        raise ConfigError(
+            f"{url!r} is no database URL; write sqlite:///path/control.db or postgresql+psycopg://user@host/name"
+        ) from None
+    if parsed.get_backend_name() == "sqlite":
+        return _sqlite_engine(parsed)
+    if parsed.get_backend_name() in ("postgresql", "postgres"):
+        return _postgresql_engine(parsed)
+    raise ConfigError(f"the control database is SQLite or PostgreSQL, not {parsed.get_backend_name()!r}")
+
+
+def _sqlite_engine(url: sa.URL) -> sa.Engine:
+    if not url.database or url.database == ":memory:":
+        raise ConfigError(
+            "the control database needs a file, as in sqlite:///path/control.db: it must survive a restart"
+        )
+    Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = sa.create_engine(url.set(drivername="sqlite"))
+
+    @sa.event.listens_for(engine, "connect")
+    def prepare(connection: Any, record: object) -> None:
+        # Python's driver would begin transactions by itself, late and not around DDL; BEGIN is ours (see below).
+        connection.isolation_level = None
+        for pragma in _SQLITE_PRAGMAS:
+            connection.execute(f"PRAGMA {pragma}")
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        # A transaction that reads first and writes later would fail with SQLITE_BUSY at once instead of waiting.
+        reading = connection.get_execution_options().get("aiprism_read", False)
+        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _postgresql_engine(url: sa.URL) -> sa.Engine:
+    try:
+        return sa.create_engine(url.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+    except ModuleNotFoundError as error:
+        raise ConfigError("PostgreSQL needs its driver: pip install 'psycopg[binary]'") from error
+
+
+# Any number that no one else uses on the same PostgreSQL: "aipr" as bytes.
+_MIGRATION_LOCK = 0x61697072
+
+
+def _migrate(engine: sa.Engine) -> None:
+    with as_file(files("aiprism.store") / "migrations") as scripts, engine.begin() as connection:
+        if engine.dialect.name == "postgresql":  # SQLite's BEGIN IMMEDIATE already lets only one in
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
+        config = Config()
+        config.set_main_option("script_location", str(scripts).replace("%", "%%"))
+        config.set_main_option("path_separator", "os")
+        config.attributes["connection"] = connection
+        _refuse_newer(connection, ScriptDirectory.from_config(config))
+        command.upgrade(config, "head")
+
+
+def _refuse_newer(connection: sa.Connection, scripts: ScriptDirectory) -> None:
+    known = {script.revision for script in scripts.walk_revisions()}
+    at = MigrationContext.configure(connection).get_current_revision()
+    if at is not None and at not in known:
+        raise StoreError(
+            f"the control database is at revision {at!r}, this aiprism knows {max(known)!r}: "
+            "start the newer aiprism, or restore a backup made before the upgrade"
+        )
+
+
+def _shown(engine: sa.Engine) -> str:
+    return engine.url.render_as_string(hide_password=True)
+
+
+def _reason(error: sa.exc.DBAPIError) -> str:
+    lines = str(error.orig).strip().splitlines() or [type(error.orig).__name__]
+    return lines[0][:500]

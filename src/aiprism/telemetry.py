@@ -1,0 +1,67 @@
+"""What aiprism counts about itself: one passed/dropped pair for each hand-off of the pipeline.
+
+Each stage is named as its package and door ("receive.otlp_http.traces", "store.spans", "detect.rules"). Nothing leaves
+the pipeline without a count: what goes on is `passed`, what does not is `dropped` with its reason. Served at /metrics.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
+from prometheus_client import generate_latest as _generate_latest
+
+
+class Telemetry:
+    """aiprism's own metrics, in a registry of their own so that several servers in one process stay apart."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        self._passed = Counter("aiprism_items_passed", "Items a stage handed on.", ["stage"], registry=self.registry)
+        self._dropped = Counter(
+            "aiprism_items_dropped", "Items a stage did not hand on.", ["stage", "reason"], registry=self.registry
+        )
+        self._waiting = Gauge("aiprism_queue_bytes", "Bytes waiting before a stage.", ["stage"], registry=self.registry)
+        self._seconds = Histogram(
+            "aiprism_stage_duration_seconds",
+            "How long a stage took.",
+            ["stage"],
+            buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+            registry=self.registry,
+        )
+
+    def passed(self, stage: str, items: int = 1) -> None:
+        """`items` went through `stage`."""
+        self._passed.labels(stage).inc(items)
+
+    def dropped(self, stage: str, reason: str, items: int = 1) -> None:
+        """`items` ended at `stage`, because of `reason` (a short, bounded vocabulary: it is a label)."""
+        self._dropped.labels(stage, reason).inc(items)
+
+    def waiting(self, stage: str, size: int) -> None:
+        """`size` bytes wait before `stage`."""
+        self._waiting.labels(stage).set(size)
+
+    def took(self, stage: str, seconds: float) -> None:
+        """One run of `stage` took `seconds`."""
+        self._seconds.labels(stage).observe(seconds)
+
+    def flow(self) -> list[dict[str, object]]:
+        """Counts per stage, for the page that draws the pipeline."""
+        stages: dict[str, dict[str, object]] = {}
+        for metric in self._passed.collect():
+            for sample in metric.samples:
+                if sample.name.endswith("_total"):
+                    stages.setdefault(sample.labels["stage"], {"dropped": {}})["passed"] = sample.value
+        for metric in self._dropped.collect():
+            for sample in metric.samples:
+                if sample.name.endswith("_total"):
+                    row = stages.setdefault(sample.labels["stage"], {"passed": 0.0, "dropped": {}})
+                    reasons = row["dropped"]
+                    assert isinstance(reasons, dict)
+                    reasons[sample.labels["reason"]] = sample.value
+        return [{"stage": stage, **row} for stage, row in sorted(stages.items())]
+
+    def exposition(self) -> bytes:
+        """Prometheus text format."""
+        return _generate_latest(self.registry)

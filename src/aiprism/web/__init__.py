@@ -1,0 +1,1 @@
+"""The HTTP edge: decode, call, encode. No decisions are made here."""

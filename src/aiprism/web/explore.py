@@ -1,0 +1,103 @@
+"""Services, traces and logs over our own API: what the UI, the CLI and scripts read."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+
+from aiprism.clock import Clock
+from aiprism.errors import BadInput, NotFound
+from aiprism.model.timerange import TimeRange, duration_seconds
+from aiprism.store.engine import Engine
+from aiprism.store.logs import LogSearch, LogStore
+from aiprism.store.spans import SpanStore, TraceSearch
+
+Limit = Annotated[int, Query(ge=1, le=10_000, description="most rows of the answer")]
+Start = Annotated[float | None, Query(description="Unix seconds; default one hour before the end")]
+End = Annotated[float | None, Query(description="Unix seconds; default now")]
+
+
+def router(engine: Engine, clock: Clock) -> APIRouter:
+    """GET services, traces, traces/{id}, logs, logs/patterns below /aiprism/v1."""
+    routes = APIRouter(prefix="/aiprism/v1", tags=["explore"])
+    spans, logs = SpanStore(engine), LogStore(engine)
+
+    def span_of(start: float | None, end: float | None) -> TimeRange:
+        until = clock.now() if end is None else end
+        since = until - 3600 if start is None else start
+        if since > until:
+            raise BadInput(f"start {since} lies after end {until}")
+        return TimeRange(since, until)
+
+    @routes.get("/services", summary="Rate, errors and latency of each service in the last `window` seconds")
+    async def services(window: Annotated[float, Query(gt=0, le=86_400)] = 60) -> dict[str, Any]:
+        now = clock.now()
+        found = await engine.run(spans.services, TimeRange(now - window, now))
+        return {"services": [asdict(each) for each in found]}
+
+    @routes.get("/traces", summary="Traces of which one span meets every condition, newest first")
+    async def traces(
+        start: Start = None,
+        end: End = None,
+        service: str = "",
+        operation: str = "",
+        min_duration: Annotated[str, Query(description="like 250ms or 2s")] = "0",
+        errors: bool = False,
+        attribute: Annotated[list[str] | None, Query(description="key=value, may be repeated")] = None,
+        limit: Limit = 50,
+    ) -> dict[str, Any]:
+        wanted = TraceSearch(
+            span=span_of(start, end),
+            service=service,
+            operation=operation,
+            attributes=tuple(_pair(text) for text in attribute or ()),
+            min_duration=duration_seconds(min_duration),
+            errors_only=errors,
+            limit=limit,
+        )
+        return {"traces": [asdict(each) for each in await engine.run(spans.search, wanted)]}
+
+    @routes.get("/traces/{trace_id}", summary="Every span of one trace, and the log records written within it")
+    async def trace(trace_id: str) -> dict[str, Any]:
+        found = await engine.run(spans.trace, trace_id)
+        if not found:
+            raise NotFound(f"no trace {trace_id}")
+        first, last = found[0].start_ns / 1e9, max(each.start_ns + each.duration_ns for each in found) / 1e9
+        lines = LogSearch(TimeRange(first - 60, last + 60), trace_id=trace_id.lower(), limit=1000)
+        records = await engine.run(logs.search, lines)
+        return {
+            "trace_id": trace_id.lower(),
+            "spans": [asdict(each) for each in found],
+            "logs": [asdict(each) for each in reversed(records)],
+        }
+
+    @routes.get("/logs", summary="Log records, newest first")
+    async def search_logs(
+        start: Start = None,
+        end: End = None,
+        service: str = "",
+        level: Annotated[list[str] | None, Query(description="may be repeated")] = None,
+        q: Annotated[str, Query(description="case-insensitive part of the line")] = "",
+        trace_id: Annotated[str, Query(pattern="^([0-9a-fA-F]{32})?$")] = "",
+        limit: Limit = 100,
+    ) -> dict[str, Any]:
+        wanted = LogSearch(span_of(start, end), service, tuple(level or ()), q, trace_id, limit)
+        return {"logs": [asdict(each) for each in await engine.run(logs.search, wanted)]}
+
+    @routes.get("/logs/patterns", summary="Templates of the log lines, most frequent first")
+    async def log_patterns(
+        start: Start = None, end: End = None, service: str = "", limit: Limit = 100
+    ) -> dict[str, Any]:
+        found = await engine.run(logs.patterns, span_of(start, end), service=service, limit=limit)
+        return {"patterns": [asdict(each) for each in found]}
+
+    return routes
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, found, value = text.partition("=")
+    if not found or not key:
+        raise BadInput(f"attribute={text!r}: write attribute=key=value")
+    return key, value

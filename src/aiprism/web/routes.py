@@ -1,0 +1,173 @@
+"""The HTTP application: every router under one roof, errors in one form, life signs, and safe headers.
+
+In: routers that app.py has built from their parts. Out: an ASGI application. Refused errors become our JSON error form;
+the compatible APIs (Prometheus, OTLP …) answer in their own forms inside their routers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+import structlog
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from aiprism import __version__
+from aiprism.errors import Refused, Unavailable
+from aiprism.telemetry import Telemetry
+
+log = structlog.get_logger()
+
+# Each readiness check says None when well, or what is wrong.
+Check = Callable[[], Awaitable[str | None]]
+
+_SAFE_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'",
+}
+
+
+def build(
+    routers: Sequence[APIRouter],
+    telemetry: Telemetry,
+    checks: Mapping[str, Check],
+    reload: Callable[[], Awaitable[None]],
+) -> FastAPI:
+    """The application."""
+    app = FastAPI(
+        title="aiprism",
+        version=__version__,
+        description="Self-hosted observability: receive, store, query, detect, respond, learn.",
+        docs_url=None,  # its page would load scripts from another origin; /docs is ours
+        redoc_url=None,
+    )
+    for each in (*routers, _life(telemetry, checks, reload), _pages()):
+        app.include_router(each)
+    app.add_exception_handler(Refused, _refused)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _failed)
+    app.add_middleware(_SafeHeaders)
+    return app
+
+
+def error_body(code: str, message: str, details: Mapping[str, object] | None = None) -> dict[str, Any]:
+    """The JSON error form of our own API."""
+    return {"error": {"code": code, "message": message, "details": dict(details or {})}}
+
+
+def _life(telemetry: Telemetry, checks: Mapping[str, Check], reload: Callable[[], Awaitable[None]]) -> APIRouter:
+    routes = APIRouter(tags=["life"])
+
+    @routes.get("/-/healthy", response_class=PlainTextResponse)
+    async def healthy() -> str:
+        return "aiprism is healthy.\n"
+
+    @routes.get("/-/ready", response_class=Response)
+    async def ready(request: Request) -> Response:
+        states = {name: await check() for name, check in checks.items()}
+        wrong = {name: reason for name, reason in states.items() if reason}
+        status, headers = (503, {"Retry-After": "5"}) if wrong else (200, {})
+        if "application/json" in request.headers.get("accept", ""):
+            body = {"ready": not wrong, "checks": {name: reason or "ok" for name, reason in states.items()}}
+            return JSONResponse(body, status, headers)
+        text = "\n".join(f"{name}: {reason}" for name, reason in wrong.items()) if wrong else "aiprism is ready."
+        return PlainTextResponse(f"{text}\n", status, headers)
+
+    @routes.post("/-/reload", response_class=PlainTextResponse)
+    async def reload_configuration() -> str:
+        await reload()
+        return "reloaded\n"
+
+    @routes.get("/metrics", response_class=Response)
+    async def metrics() -> Response:
+        return Response(telemetry.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    @routes.get("/aiprism/v1/status", summary="Version, readiness and the counts of every stage")
+    async def status() -> dict[str, Any]:
+        states = {name: await check() for name, check in checks.items()}
+        return {
+            "version": __version__,
+            "ready": not any(states.values()),
+            "checks": {name: reason or "ok" for name, reason in states.items()},
+            "flow": telemetry.flow(),
+        }
+
+    return routes
+
+
+def _pages() -> APIRouter:
+    """The page at / and its script and style, as files of this package: nothing is loaded from elsewhere."""
+    routes = APIRouter(include_in_schema=False)
+    static = files("aiprism.web") / "static"
+    kinds = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
+
+    @routes.get("/", response_class=HTMLResponse)
+    async def index() -> str:
+        return (static / "index.html").read_text(encoding="utf-8")
+
+    @routes.get("/docs", response_class=HTMLResponse)
+    async def docs() -> str:
+        return (static / "docs.html").read_text(encoding="utf-8")
+
+    @routes.get("/static/{name}", response_class=Response)
+    async def asset(name: str) -> Response:
+        file = static / name
+        if "/" in name or name.startswith(".") or not file.is_file():
+            raise HTTPException(404)
+        return Response(file.read_bytes(), media_type=kinds.get(name.rpartition(".")[2], "application/octet-stream"))
+
+    return routes
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refused)
+    headers = {"Retry-After": str(max(1, round(error.retry_after)))} if isinstance(error, Unavailable) else {}
+    return JSONResponse(error_body(error.code, str(error), error.details), error.status, headers)
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    faults = [f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}" for fault in error.errors()]
+    return JSONResponse(error_body("bad_data", "; ".join(faults)), 400)
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "error")
+    message = f"nothing at {request.url.path}; see /docs" if error.status_code == 404 else str(error.detail)
+    return JSONResponse(error_body(code, message), error.status_code, dict(error.headers or {}))
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    log.error("web.failed", path=request.url.path, error=repr(error))
+    return JSONResponse(error_body("internal", "aiprism failed to answer; its log says why"), 500)
+
+
+class _SafeHeaders:
+    """Adds the safe headers to every response that has not set its own; plain ASGI, so that streams stay streams."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _SAFE_HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)

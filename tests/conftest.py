@@ -1,0 +1,43 @@
+"""What many tests share: one embedded store a test process, one database a test.
+
+chDB allows one data directory per process, and opening it costs more than most tests: so the directory lives as long as
+the test process and each test gets a database of its own in it.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from aiprism.store.engine import Engine
+from aiprism.store.schema import migrate
+
+
+@pytest.fixture(scope="session")
+def chdb_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of this test process's embedded store."""
+    url = f"chdb:///{tmp_path_factory.mktemp('chdb') / 'telemetry'}"
+    keep_open = Engine.open(url, database="keep_open")
+    yield url
+    keep_open.close()
+
+
+@pytest.fixture
+def engine(chdb_url: str) -> Iterator[Engine]:
+    """An engine on an empty, migrated database."""
+    opened = Engine.open(chdb_url, database=f"test_{uuid.uuid4().hex}")
+    migrate(opened)
+    yield opened
+    opened.command(f"DROP DATABASE {opened.database}")
+    opened.close()
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """An empty data directory."""
+    directory = tmp_path / "data"
+    directory.mkdir()
+    return directory

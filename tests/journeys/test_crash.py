@@ -1,0 +1,83 @@
+"""kill -9 of the platform: what was acknowledged is there after the restart; alerts and incidents go on."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from pathlib import Path
+
+import httpx
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from tests.journeys.conftest import Server, eventually
+
+KILLS = 3
+
+
+def body_of(spans: int) -> tuple[bytes, list[str]]:
+    request = ExportTraceServiceRequest()
+    resource = request.resource_spans.add()
+    resource.resource.attributes.add(key="service.name").value.string_value = "sender"
+    scoped, ids = resource.scope_spans.add(), []
+    for _ in range(spans):
+        ids.append(os.urandom(8).hex())
+        scoped.spans.add(
+            trace_id=b"\7" * 16, span_id=bytes.fromhex(ids[-1]), name="work", kind=2,
+            start_time_unix_nano=time.time_ns(), end_time_unix_nano=time.time_ns() + 1000,
+        )  # fmt: skip
+    return request.SerializeToString(), ids
+
+
+class Sender(threading.Thread):
+    """Sends bodies one after another to wherever the server is, and remembers what it was told was accepted."""
+
+    def __init__(self, server: Server) -> None:
+        super().__init__(daemon=True)
+        self.server, self.accepted, self.stop = server, set[str](), threading.Event()
+
+    def run(self) -> None:
+        with httpx.Client(timeout=10) as client:
+            while not self.stop.is_set():
+                body, ids = body_of(20)
+                try:
+                    answer = client.post(
+                        f"{self.server.url}/v1/traces", content=body, headers={"Content-Type": "application/x-protobuf"}
+                    )
+                except httpx.HTTPError:
+                    continue  # killed before it answered: nothing was promised
+                if answer.status_code == 200:
+                    self.accepted.update(ids)
+
+
+def test_every_acknowledged_span_survives_kill_minus_nine(data: Path) -> None:
+    server = Server(data).start()
+    senders = [Sender(server) for _ in range(4)]
+    for sender in senders:
+        sender.start()
+    for _ in range(KILLS):
+        before = sum(len(sender.accepted) for sender in senders)
+        eventually(lambda before=before: sum(len(s.accepted) for s in senders) > before + 200, what="acknowledged spans")
+        server.kill()
+        server.start()
+    for sender in senders:
+        sender.stop.set()
+    for sender in senders:
+        sender.join()
+    accepted = set[str]().union(*(sender.accepted for sender in senders))
+    stored = {span["span_id"] for span in server.get(f"/aiprism/v1/traces/{'07' * 16}")["spans"]}
+    server.stop()
+    assert len(accepted) > 600
+    assert accepted <= stored
+
+
+def test_a_stopping_server_drains_and_ends_within_ten_seconds(data: Path) -> None:
+    server = Server(data).start()
+    body, ids = body_of(5)
+    answer = httpx.post(f"{server.url}/v1/traces", content=body, headers={"Content-Type": "application/x-protobuf"})
+    assert answer.status_code == 200
+    assert server.stop() == 0
+    server.start()
+    spans = server.get(f"/aiprism/v1/traces/{'07' * 16}")["spans"]
+    server.stop()
+    assert {span["span_id"] for span in spans} == set(ids)

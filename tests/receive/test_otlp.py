@@ -1,0 +1,122 @@
+"""OTLP bodies as sent → what the store takes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from aiprism.errors import BadInput
+from aiprism.receive import otlp
+
+
+def request_with(*spans: dict[str, object]) -> ExportTraceServiceRequest:
+    request = ExportTraceServiceRequest()
+    scoped = request.resource_spans.add().scope_spans.add()
+    for span in spans:
+        good = {"trace_id": b"\1" * 16, "span_id": b"\2" * 8, "name": "op", "start_time_unix_nano": 1}
+        scoped.spans.add(**{**good, **span})
+    return request
+
+
+def test_a_plain_body_goes_on_byte_for_byte() -> None:
+    body = request_with({}, {}).SerializeToString()
+    accepted = otlp.traces(body)
+    assert accepted.body is body
+    assert (accepted.items, accepted.rejected) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        ({"trace_id": b""}, "trace_id"),
+        ({"trace_id": b"\0" * 16}, "trace_id"),
+        ({"trace_id": b"\1" * 15}, "trace_id"),
+        ({"span_id": b"\1" * 9}, "span_id"),
+        ({"parent_span_id": b"\1"}, "parent_span_id"),
+        ({"start_time_unix_nano": 0}, "start_time_unix_nano"),
+    ],
+)
+def test_a_bad_span_is_left_out_and_named(fault: dict[str, object], says: str) -> None:
+    accepted = otlp.traces(request_with({}, fault, {}).SerializeToString())
+    kept = ExportTraceServiceRequest.FromString(accepted.body)
+    assert (accepted.items, accepted.rejected) == (2, 1)
+    assert says in accepted.reason
+    assert len(kept.resource_spans[0].scope_spans[0].spans) == 2
+
+
+def test_arrays_and_maps_become_json_text() -> None:
+    request = request_with({})
+    attribute = request.resource_spans[0].resource.attributes.add(key="process.command_args")
+    attribute.value.array_value.values.add().string_value = "node"
+    attribute.value.array_value.values.add().kvlist_value.values.add(key="k").value.int_value = 7
+    accepted = otlp.traces(request.SerializeToString())
+    kept = ExportTraceServiceRequest.FromString(accepted.body).resource_spans[0].resource.attributes[0]
+    assert json.loads(kept.value.string_value) == ["node", {"k": 7}]
+
+
+def test_a_structured_log_body_becomes_json_text() -> None:
+    request = ExportLogsServiceRequest()
+    record = request.resource_logs.add().scope_logs.add().log_records.add(time_unix_nano=1)
+    record.body.kvlist_value.values.add(key="event").value.string_value = "paid"
+    kept = ExportLogsServiceRequest.FromString(otlp.logs(request.SerializeToString()).body)
+    assert kept.resource_logs[0].scope_logs[0].log_records[0].body.string_value == '{"event":"paid"}'
+
+
+@pytest.mark.parametrize("body", [b"\x0a\xff", b"not protobuf at all", b"\x0a\x05abc"])
+def test_what_is_no_protobuf_is_bad_input(body: bytes) -> None:
+    with pytest.raises(BadInput, match="ExportTraceServiceRequest"):
+        otlp.traces(body)
+
+
+def test_json_has_hex_ids_string_integers_and_unknown_fields() -> None:
+    body = {
+        "resourceSpans": [
+            {
+                "scopeSpans": [
+                    {
+                        "spans": [
+                            {
+                                "traceId": "5b8efff798038103d269b633813fc60c",
+                                "spanId": "eee19b7ec3c1b174",
+                                "name": "op",
+                                "kind": 2,
+                                "startTimeUnixNano": "1544712660000000000",
+                                "endTimeUnixNano": "1544712661000000000",
+                                "attributes": [{"key": "n", "value": {"intValue": "42"}}],
+                                "notInThisVersion": True,
+                            }
+                        ]
+                    }
+                ]
+            }
+        ]
+    }
+    accepted = otlp.traces(json.dumps(body).encode(), is_json=True)
+    span = ExportTraceServiceRequest.FromString(accepted.body).resource_spans[0].scope_spans[0].spans[0]
+    assert span.trace_id.hex() == "5b8efff798038103d269b633813fc60c"
+    assert span.attributes[0].value.int_value == 42
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{",
+        b"[]",
+        b'{"resourceSpans": 7}',
+        b'{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"zz"}]}]}]}',
+        b"\xff",
+    ],
+)
+def test_what_is_no_otlp_json_is_bad_input(body: bytes) -> None:
+    with pytest.raises(BadInput):
+        otlp.traces(body, is_json=True)
+
+
+def test_a_log_record_without_any_time_is_left_out() -> None:
+    request = ExportLogsServiceRequest()
+    request.resource_logs.add().scope_logs.add().log_records.add().body.string_value = "when?"
+    accepted = otlp.logs(request.SerializeToString())
+    assert (accepted.items, accepted.rejected) == (0, 1)
