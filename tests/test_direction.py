@@ -27,7 +27,9 @@ def imports_of(file: Path) -> list[tuple[int, str]]:
             found += [(node.lineno, alias.name) for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
             assert node.level == 0, f"{file}:{node.lineno}: relative import"
-            names = [f"{node.module}.{alias.name}" for alias in node.names] if node.module == "aiprism" else [node.module]
+            names = (
+                [f"{node.module}.{alias.name}" for alias in node.names] if node.module == "aiprism" else [node.module]
+            )
             found += [(node.lineno, name) for name in names]
     return found
 
@@ -80,7 +82,8 @@ def test_the_lab_sees_only_the_sdk() -> None:
         f"{file.relative_to(SRC)}:{line}: {module}"
         for file in (SRC / "aiprism_lab").rglob("*.py")
         for line, module in imports_of(file)
-        if module.split(".")[0] == "aiprism" and not (module.startswith("aiprism.sdk") or module in allowed)
+        if module.split(".")[0] == "aiprism"
+        and not (module.startswith("aiprism.sdk") or module in allowed)
         and module.count(".") != 1
     ]
     assert faults == []

@@ -32,4 +32,6 @@ def test_the_readme_is_read_in_a_minute() -> None:
 def test_every_page_is_in_the_navigation() -> None:
     nav = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     pages = [page for page in PAGES if page.is_relative_to(ROOT / "docs")]
-    assert [str(page.relative_to(ROOT / "docs")) for page in pages if str(page.relative_to(ROOT / "docs")) not in nav] == []
+    assert [
+        str(page.relative_to(ROOT / "docs")) for page in pages if str(page.relative_to(ROOT / "docs")) not in nav
+    ] == []

@@ -29,7 +29,6 @@ class Server:
         self.url = self.grpc = ""
         self.log: list[str] = []
         self._process: subprocess.Popen[str] | None = None
-        self.http = httpx.Client(timeout=30)
 
     def start(self) -> Server:
         command = [sys.executable, "-m", "aiprism", "serve", "--data", str(self.data), "--listen", "127.0.0.1:0"]
@@ -62,9 +61,10 @@ class Server:
 
     def _read(self, process: subprocess.Popen[str], lines: queue.Queue[str]) -> None:
         assert process.stdout
-        for line in process.stdout:
-            self.log.append(line)
-            lines.put(line)
+        with process.stdout:
+            for line in process.stdout:
+                self.log.append(line)
+                lines.put(line)
 
     def kill(self) -> None:
         assert self._process
@@ -80,7 +80,7 @@ class Server:
         return self._process.wait(timeout=30)
 
     def get(self, path: str, **params: Any) -> Any:
-        answer = self.http.get(self.url + path, params=params)
+        answer = httpx.get(self.url + path, params=params, timeout=30)
         assert answer.status_code == 200, f"{path}: {answer.status_code} {answer.text}"
         return answer.json()
 

@@ -13,9 +13,14 @@ from pathlib import Path
 import httpx
 import pytest
 from google.rpc.status_pb2 import Status
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest, ExportTraceServiceResponse
-
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
 from tests.journeys.conftest import Server, eventually
+from tests.store.test_engine_http import ClickHouse, clickhouse
+
+__all__ = ["clickhouse"]  # a fixture
 
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
 
@@ -175,3 +180,21 @@ def test_a_full_disk_is_503_with_retry_after_not_ready_and_recovers_by_itself(sm
 
 def test_the_api_describes_itself(shared: Server) -> None:
     assert shared.get("/openapi.json")["info"]["title"] == "aiprism"
+
+
+def test_a_store_that_is_away_is_503_not_ready_and_comes_back_by_itself(clickhouse: ClickHouse, tmp_path: Path) -> None:
+    config = tmp_path / "aiprism.yml"
+    config.write_text(f"store: {{url: '{clickhouse.url}'}}", encoding="utf-8")
+    server = Server(tmp_path / "data", config).start()
+    assert post(server, spans(os.urandom(16))).status_code == 200
+    clickhouse.stop()
+    answer = post(server, spans(os.urandom(16)))
+    assert (answer.status_code, "Retry-After" in answer.headers) == (503, True)
+    assert httpx.get(f"{server.url}/-/ready").status_code == 503
+    assert httpx.get(f"{server.url}/aiprism/v1/services").status_code == 503
+    clickhouse.start()
+    found = os.urandom(16)
+    eventually(lambda: post(server, spans(found)).status_code == 200, what="storing again")
+    assert len(server.get(f"/aiprism/v1/traces/{found.hex()}")["spans"]) == 1
+    assert httpx.get(f"{server.url}/-/ready").status_code == 200
+    server.stop()

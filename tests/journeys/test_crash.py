@@ -9,7 +9,6 @@ from pathlib import Path
 
 import httpx
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-
 from tests.journeys.conftest import Server, eventually
 
 KILLS = 3
@@ -57,7 +56,9 @@ def test_every_acknowledged_span_survives_kill_minus_nine(data: Path) -> None:
         sender.start()
     for _ in range(KILLS):
         before = sum(len(sender.accepted) for sender in senders)
-        eventually(lambda before=before: sum(len(s.accepted) for s in senders) > before + 200, what="acknowledged spans")
+        eventually(
+            lambda before=before: sum(len(s.accepted) for s in senders) > before + 200, what="acknowledged spans"
+        )
         server.kill()
         server.start()
     for sender in senders:

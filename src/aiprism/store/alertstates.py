@@ -51,13 +51,13 @@ class AlertStates:
         return Kept(
             alerts=alerts,
             groups={row.rule_key: row.group_key for row in rows},
-            evaluated_at={key: at for key, at in evaluated},
+            evaluated_at={row.group_key: row.evaluated_at for row in evaluated},
         )
 
     def save(
         self,
         group_key: str,
-        evaluated_at: float,
+        evaluated_at: float | None,
         changed: Sequence[tuple[str, KeptAlert]],
         gone: Sequence[tuple[str, str]] = (),
     ) -> None:
@@ -72,7 +72,8 @@ class AlertStates:
                     ),
                     [{"key": rule_key, "name": fingerprint} for rule_key, fingerprint in gone],
                 )
-            upsert(connection, alert_groups, [{"group_key": group_key, "evaluated_at": evaluated_at}])
+            if evaluated_at is not None:
+                upsert(connection, alert_groups, [{"group_key": group_key, "evaluated_at": evaluated_at}])
 
     def forget_groups(self, known: Sequence[str]) -> None:
         """Drop the evaluation times of groups that are not `known` and keep no alert any more."""

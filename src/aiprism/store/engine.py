@@ -88,6 +88,10 @@ class Engine:
         """`function(*args, **kwargs)` in the engine's bounded thread pool."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, lambda: function(*args, **kwargs))
 
+    def ping(self) -> None:
+        """Return when the store answers; Unavailable when it does not."""
+        self.query("SELECT 1")
+
     # -- statements ----------------------------------------------------------------------------------------------
 
     def command(self, sql: str, parameters: Mapping[str, Any] | None = None) -> None:

@@ -8,7 +8,7 @@ is known in `aiprism.respond`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypedDict, cast
+from typing import Any, NamedTuple, TypedDict, cast
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -204,25 +204,90 @@ def event_rows(connection: Connection, incident_ids: Sequence[str], *, event: st
 # -- notifications ---------------------------------------------------------------------------------------------------
 
 
-def enqueue(connection: Connection, rows: Iterable[NotificationRow]) -> int:
-    """Put notifications into the outbox; those whose id is there already are left as they are. Returns how many are new."""
+def enqueue(connection: Connection, rows: Iterable[NotificationRow]) -> list[NotificationRow]:
+    """Put notifications into the outbox; those whose id is there already are left as they are. Returns the new ones.
+
+    What is enqueued later for the same incident has a later `created_at`, if only by a microsecond: letters are sent
+    in that order.
+    """
     wanted = {row["id"]: row for row in rows}
-    known = set(_known(connection, notifications.c.id, list(wanted)))
+    known = known_notifications(connection, list(wanted))
     fresh = [row for key, row in wanted.items() if key not in known]
-    if fresh:
-        connection.execute(sa.insert(notifications), fresh)
-    return len(fresh)
+    latest = _latest_letters(connection, [row["incident_id"] for row in fresh if row["incident_id"] is not None])
+    ordered: list[NotificationRow] = []
+    for row in fresh:
+        subject = row["incident_id"] or row["dedup_key"]
+        latest[subject] = max(row["created_at"], latest.get(subject, 0.0) + 1e-6)
+        ordered.append({**row, "created_at": latest[subject]})
+    if ordered:
+        connection.execute(sa.insert(notifications), ordered)
+    return ordered
 
 
-def waiting_notifications(connection: Connection, limit: int) -> list[NotificationRow]:
-    """What is still to be sent, oldest first: for each integration and incident its order must be kept."""
-    query = (
-        sa.select(notifications)
-        .where(notifications.c.state == "pending")
-        .order_by(notifications.c.created_at, notifications.c.next_at, notifications.c.id)
-        .limit(limit)
+def _latest_letters(connection: Connection, incident_ids: Sequence[str]) -> dict[str, float]:
+    table = notifications
+    found: dict[str, float] = {}
+    for portion in _portions(sorted(set(incident_ids))):
+        query = sa.select(table.c.incident_id, sa.func.max(table.c.created_at).label("latest"))
+        query = query.where(table.c.incident_id.in_(portion)).group_by(table.c.incident_id)
+        found.update({row.incident_id: row.latest for row in connection.execute(query)})
+    return found
+
+
+class Address(NamedTuple):
+    """One configured integration of one receiver."""
+
+    receiver: str
+    channel: str
+    integration: int
+
+
+def due_addresses(connection: Connection, now: float) -> list[Address]:
+    """The integrations that have something to be sent by `now`."""
+    heads = _heads()
+    query = sa.select(heads.c.receiver, heads.c.channel, heads.c.integration).where(heads.c.next_at <= now).distinct()
+    return [Address(row.receiver, row.channel, row.integration) for row in connection.execute(query)]
+
+
+def due_notifications(connection: Connection, address: Address, now: float, limit: int) -> list[NotificationRow]:
+    """What this integration is to be sent by `now`, oldest first: of each subject only the oldest letter, because a
+    later one ("resolved") must not overtake it."""
+    heads = _heads(address)
+    query = sa.select(heads).where(heads.c.next_at <= now).order_by(heads.c.created_at, heads.c.id).limit(limit)
+    rows = _rows(connection, query)
+    return [cast("NotificationRow", {name: row[name] for name in NotificationRow.__annotations__}) for row in rows]
+
+
+def next_due(connection: Connection) -> float | None:
+    """When the next letter is due; None when nothing waits."""
+    return cast("float | None", connection.execute(sa.select(sa.func.min(_heads().c.next_at))).scalar())
+
+
+def defer_notifications(connection: Connection, address: Address, until: float) -> None:
+    """Send nothing to this integration before `until`."""
+    table = notifications
+    waiting = sa.and_(_to(address), table.c.state == "pending", table.c.next_at < until)
+    connection.execute(sa.update(table).where(waiting).values(next_at=until))
+
+
+def _heads(address: Address | None = None) -> sa.Subquery:
+    table = notifications
+    place = sa.func.row_number().over(
+        partition_by=(table.c.dedup_key, table.c.receiver, table.c.channel, table.c.integration),
+        order_by=(table.c.created_at, table.c.id),
     )
-    return cast("list[NotificationRow]", _rows(connection, query))
+    waiting = sa.select(table, place.label("place")).where(table.c.state == "pending")
+    ranked = (waiting.where(_to(address)) if address is not None else waiting).subquery()
+    return sa.select(ranked).where(ranked.c.place == 1).subquery()
+
+
+def _to(address: Address) -> sa.ColumnElement[bool]:
+    table = notifications
+    return sa.and_(
+        table.c.receiver == address.receiver,
+        table.c.channel == address.channel,
+        table.c.integration == address.integration,
+    )
 
 
 def notification_rows(connection: Connection, incident_ids: Sequence[str]) -> list[NotificationRow]:

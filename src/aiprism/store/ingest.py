@@ -30,6 +30,8 @@ Item = TypeVar("Item")
 # A store that hiccups gets this many more tries of the same INSERT; a sender waits no longer than their sum.
 RETRY_PAUSES = (0.1, 0.4, 1.5)
 
+LONGEST_LINGER = 1.0
+
 
 @dataclass(slots=True)
 class _Waiting(Generic[Item]):
@@ -59,6 +61,7 @@ class GroupCommit(Generic[Item]):
         self._enough = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._closing = False
+        self._last_insert = 0.0  # seconds
 
     def start(self) -> None:
         """Begin committing."""
@@ -121,11 +124,16 @@ class GroupCommit(Generic[Item]):
     async def _linger(self) -> None:
         if self._closing or self._enough.is_set():
             return
-        pause = asyncio.ensure_future(self._clock.sleep(self._config.linger))
+        pause = asyncio.ensure_future(self._clock.sleep(self._pause()))
         enough = asyncio.ensure_future(self._enough.wait())
         _, left = await asyncio.wait((pause, enough), return_when=asyncio.FIRST_COMPLETED)
         for task in left:
             task.cancel()
+
+    def _pause(self) -> float:
+        # A trickle of small requests must not keep a core busy with INSERTs, whose cost hardly depends on their size:
+        # when one takes long, the next waits for more company.
+        return max(self._config.linger, min(LONGEST_LINGER, 3 * self._last_insert))
 
     def _take(self) -> list[_Waiting[Item]]:
         size = 0
@@ -170,7 +178,8 @@ class GroupCommit(Generic[Item]):
                 log.warning("store.retry", stage=self._stage, error=str(error))
                 await self._clock.sleep(pause)
             else:
-                self._telemetry.took(self._stage, self._clock.now() - started)
+                self._last_insert = self._clock.now() - started
+                self._telemetry.took(self._stage, self._last_insert)
                 return
 
     def _answer(self, batch: list[_Waiting[Item]], error: Exception | None) -> None:

@@ -12,18 +12,19 @@ from aiprism.model.logs import LogPattern, LogRecord
 from aiprism.model.timerange import TimeRange
 from aiprism.store.engine import Engine
 
+# Columns that an output column is named after are qualified, or WHERE would mean the output.
 _SEARCH = """
 SELECT
     toUnixTimestamp64Nano(ts) AS ts_ns, service, level, body,
-    if(trace_id = toFixedString('', 16), '', lower(hex(trace_id))) AS trace_id,
-    if(span_id = toFixedString('', 8), '', lower(hex(span_id))) AS span_id,
+    if(logs.trace_id = toFixedString('', 16), '', lower(hex(logs.trace_id))) AS trace_id,
+    if(logs.span_id = toFixedString('', 8), '', lower(hex(logs.span_id))) AS span_id,
     attributes, resource
 FROM logs
 WHERE ts BETWEEN fromUnixTimestamp64Milli({start:Int64}) AND fromUnixTimestamp64Milli({end:Int64})
   AND ({service:String} = '' OR service = {service:String})
   AND (empty({levels:Array(String)}) OR has({levels:Array(String)}, level))
   AND ({text:String} = '' OR positionCaseInsensitiveUTF8(body, {text:String}) > 0)
-  AND ({trace_id:String} = '' OR trace_id = toFixedString(unhex({trace_id:String}), 16))
+  AND ({trace_id:String} = '' OR logs.trace_id = toFixedString(unhex({trace_id:String}), 16))
 ORDER BY ts DESC
 LIMIT {limit:UInt32}
 """

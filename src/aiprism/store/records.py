@@ -8,6 +8,7 @@ modules beside this one (`alertstates.py` …); telemetry never comes here. Time
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.resources import as_file, files
@@ -249,6 +250,9 @@ class Records:
         except sa.exc.OperationalError as error:
             engine.dispose()
             raise Unavailable(f"cannot open the control database {_shown(engine)}: {_reason(error)}") from error
+        except sa.exc.DatabaseError as error:
+            engine.dispose()
+            raise StoreError(f"cannot open the control database {_shown(engine)}: {_reason(error)}") from error
         except BaseException:
             engine.dispose()
             raise
@@ -258,6 +262,11 @@ class Records:
     def dialect(self) -> str:
         """``sqlite`` or ``postgresql``."""
         return self._engine.dialect.name
+
+    def ping(self) -> None:
+        """Return when the database answers; Unavailable when it does not."""
+        with self.reading() as connection:
+            connection.execute(sa.select(sa.literal(1)))
 
     @contextmanager
     def begin(self) -> Iterator[sa.Connection]:
@@ -305,7 +314,7 @@ _READ_OPTIONS: Mapping[str, Mapping[str, Any]] = {
 }
 
 # FULL rather than NORMAL: a commit lost to a power cut could page someone twice. Costs one fsync per transaction.
-_SQLITE_PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "busy_timeout = 10000")
+_SQLITE_PRAGMAS = ("busy_timeout = 10000", "journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON")
 
 
 def _engine(url: str) -> sa.Engine:
@@ -355,10 +364,16 @@ def _postgresql_engine(url: sa.URL) -> sa.Engine:
 
 # Any number that no one else uses on the same PostgreSQL: "aipr" as bytes.
 _MIGRATION_LOCK = 0x61697072
+# Alembic keeps what it is doing in module globals.
+_ONE_AT_A_TIME = threading.Lock()
 
 
 def _migrate(engine: sa.Engine) -> None:
-    with as_file(files("aiprism.store") / "migrations") as scripts, engine.begin() as connection:
+    with (
+        _ONE_AT_A_TIME,
+        as_file(files("aiprism.store") / "migrations") as scripts,
+        engine.begin() as connection,
+    ):
         if engine.dialect.name == "postgresql":  # SQLite's BEGIN IMMEDIATE already lets only one in
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
         config = Config()

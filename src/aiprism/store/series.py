@@ -96,7 +96,7 @@ class SeriesIndex:
                     self._append(fp, labels.pairs, first_ms, first_ms)
 
     def touch(self, fps: NDArray[np.uint64], last_ms: int, first_ms: int | None = None) -> None:
-        """Samples of the series `fps` arrived with times from `first_ms` (default `last_ms`) to `last_ms`; unknown ones are ignored."""
+        """Samples of the series `fps` came in, of times `first_ms` (default `last_ms`) to `last_ms`; unknown ones are ignored."""
         with self._lock:
             positions = self._positions_of(fps)
             last, first = self._last_ms.view(), self._first_ms.view()
@@ -312,9 +312,9 @@ class _Dictionary:
     def accepts(self, matcher: Matcher, codes: NDArray[np.int32]) -> NDArray[np.bool_]:
         """Which of `codes` stand for values the matcher accepts."""
         if matcher.op is MatchOp.EQUAL:
-            return codes == self._codes.get(matcher.value, -1)
+            return np.equal(codes, self._codes.get(matcher.value, -1))
         if matcher.op is MatchOp.NOT_EQUAL:
-            return codes != self._codes.get(matcher.value, -1)
+            return np.not_equal(codes, self._codes.get(matcher.value, -1))
         return self.truth(matcher)[codes]
 
     def truth(self, matcher: Matcher) -> NDArray[np.bool_]:

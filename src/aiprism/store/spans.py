@@ -49,8 +49,9 @@ WHERE trace_index.trace_id IN (
       AND ({operation:String} = '' OR name = {operation:String})
       AND ({errors_only:Bool} = 0 OR status = 'error')
       AND duration_ns >= {min_duration_ns:UInt64}
-      AND mapContainsAll(attributes, {keys:Array(String)})
-      AND arrayAll((key, value) -> attributes[key] = value, {keys:Array(String)}, {values:Array(String)})
+      AND arrayAll(
+          (key, value) -> mapContainsKey(attributes, key) AND attributes[key] = value,
+          {keys:Array(String)}, {values:Array(String)})
 )
 GROUP BY trace_id
 ORDER BY start_ns DESC

@@ -26,6 +26,8 @@ log = structlog.get_logger()
 
 # Each readiness check says None when well, or what is wrong.
 Check = Callable[[], Awaitable[str | None]]
+# Reads the configuration anew, or raises BadInput and keeps the old one.
+Reload = Callable[[], Awaitable[None]]
 
 _SAFE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -39,7 +41,7 @@ def build(
     routers: Sequence[APIRouter],
     telemetry: Telemetry,
     checks: Mapping[str, Check],
-    reload: Callable[[], Awaitable[None]],
+    reload: Reload,
 ) -> FastAPI:
     """The application."""
     app = FastAPI(
@@ -64,7 +66,7 @@ def error_body(code: str, message: str, details: Mapping[str, object] | None = N
     return {"error": {"code": code, "message": message, "details": dict(details or {})}}
 
 
-def _life(telemetry: Telemetry, checks: Mapping[str, Check], reload: Callable[[], Awaitable[None]]) -> APIRouter:
+def _life(telemetry: Telemetry, checks: Mapping[str, Check], reload: Reload) -> APIRouter:
     routes = APIRouter(tags=["life"])
 
     @routes.get("/-/healthy", response_class=PlainTextResponse)

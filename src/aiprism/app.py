@@ -1,0 +1,295 @@
+"""The composition root: builds every part in one straight function, starts them, and stops them in reverse.
+
+In: a function that loads the configuration (called again on reload). Out: a running platform. What must flow against
+the direction of imports (a rule's query, an alert's way to the response room) is handed in here as a function.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import shutil
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from pathlib import Path
+
+import structlog
+import uvloop
+
+from aiprism import config as configuration
+from aiprism.clock import Clock, SystemClock
+from aiprism.config import Config
+from aiprism.detect import rules as rule_files
+from aiprism.detect.annotations import Surroundings
+from aiprism.detect.groups import RuleGroups
+from aiprism.errors import AiprismError, BadInput, ConfigError
+from aiprism.model.alerts import Alert
+from aiprism.query.promql import Limits, PromQL, Vector
+from aiprism.receive import otlp_grpc
+from aiprism.receive.doors import OtlpDoors
+from aiprism.respond import route, runbook
+from aiprism.respond.actions.act import Actuator
+from aiprism.respond.actions.command import Command
+from aiprism.respond.actions.control import Control, ControlHub
+from aiprism.respond.actions.process import Process
+from aiprism.respond.actions.wait import Wait
+from aiprism.respond.actions.webhook import Webhook
+from aiprism.respond.incident import Periods
+from aiprism.respond.pipeline import Policy
+from aiprism.respond.responder import Responder
+from aiprism.store.alertstates import AlertStates
+from aiprism.store.engine import Engine
+from aiprism.store.records import Records
+from aiprism.store.samples import SampleStore
+from aiprism.store.schema import migrate
+from aiprism.store.series import SeriesIndex
+from aiprism.store.writing import Writing
+from aiprism.telemetry import Telemetry
+from aiprism.web import control, explore, incidents, ingest, prometheus, routes, rules
+from aiprism.web.listening import HttpServer, listen
+
+log = structlog.get_logger()
+
+Load = Callable[[], Config]
+
+
+def serve(load: Load) -> None:
+    """Run the platform until SIGTERM or SIGINT; prints `aiprism ready http://HOST:PORT` once it serves.
+
+    Raises ConfigError when the configuration is wrong, Unavailable when a store cannot be opened.
+    """
+    _log_as_events()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_until_told(load))
+
+
+async def _until_told(load: Load) -> None:
+    told, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    async with running(load) as reload:
+        reloads: set[asyncio.Task[None]] = set()
+
+        def reload_soon() -> None:
+            task = loop.create_task(_tried(reload))
+            reloads.add(task)
+            task.add_done_callback(reloads.discard)
+
+        loop.add_signal_handler(signal.SIGHUP, reload_soon)
+        await told.wait()
+        log.info("aiprism.stopping")
+
+
+async def _tried(reload: routes.Reload) -> None:
+    with contextlib.suppress(BadInput):  # logged where it was refused; the old configuration stays
+        await reload()
+
+
+@contextlib.asynccontextmanager
+async def running(load: Load, clock: Clock | None = None) -> AsyncIterator[routes.Reload]:
+    """The whole platform, from here to the end of the `async with`; gives the function that reloads it."""
+    clock = clock or SystemClock()
+    config = load()
+    async with contextlib.AsyncExitStack() as stack:
+        # Whatever may be refused is read and opened before anything runs.
+        policy, groups = _policy(config), _rule_groups(config)
+        token = configuration.control_token(config)
+        config.data.mkdir(parents=True, exist_ok=True)
+        main = stack.enter_context(listen(config.server.listen, "server.listen"))
+        sockets = [main]
+        if config.server.otlp_http:
+            sockets.append(stack.enter_context(listen(config.server.otlp_http, "server.otlp_http")))
+
+        # store
+        telemetry = Telemetry()
+        database = f"aiprism_{config.store.tenant}"
+        engine = await asyncio.to_thread(Engine.open, config.store_url, database=database, workers=config.store.workers)
+        stack.push_async_callback(asyncio.to_thread, engine.close)
+        await engine.run(migrate, engine)
+        records = await asyncio.to_thread(Records.open, config.control_database)
+        stack.callback(records.close)
+        index = await engine.run(SeriesIndex.load, engine)
+        disk = _disk_check(config)
+        writing = Writing(engine, index, config.ingest, telemetry, fault=disk)
+
+        # query
+        promql = PromQL(SampleStore(engine, index), _limits(config))
+
+        async def query(text: str, at: float) -> Vector:
+            return await engine.run(promql.vector, text, at)
+
+        def ask(text: str, at: float) -> Sequence[tuple[Mapping[str, str], float]]:
+            return [(item.labels, item.value) for item in promql.vector(text, at).items]
+
+        # respond
+        hub = ControlHub(records, clock)
+        responder = Responder(
+            records,
+            policy=policy,
+            actuators=_actuators(config, hub, clock),
+            ask=ask,
+            clock=clock,
+            check_interval=config.respond.progress,
+            telemetry=telemetry,
+        )
+
+        async def notify(alerts: Sequence[Alert]) -> None:
+            await asyncio.to_thread(responder.accept, alerts)
+
+        # detect
+        rule_groups = RuleGroups(
+            groups,
+            query=query,
+            record=writing.append,
+            notify=notify,
+            states=AlertStates(records),
+            clock=clock,
+            telemetry=telemetry,
+            around=Surroundings(config.rules.external_labels, config.server.external_url),
+        )
+
+        async def reload() -> None:
+            try:
+                fresh = load()
+                fresh_policy, fresh_groups = _policy(fresh), _rule_groups(fresh)
+            except ConfigError as error:
+                log.error("aiprism.reload_refused", error=str(error))
+                raise BadInput(str(error)) from error
+            responder.reload(fresh_policy)
+            await rule_groups.reload(fresh_groups)
+            log.info("aiprism.reloaded")
+
+        # web
+        doors = OtlpDoors(writing, telemetry)
+        application = routes.build(
+            [
+                ingest.router(doors, config.ingest),
+                prometheus.router(promql, engine, clock),
+                rules.router(rule_groups.status),
+                explore.router(engine, clock),
+                incidents.router(responder),
+                control.router(hub, token),
+            ],
+            telemetry,
+            checks={"store": _store_check(engine, disk), "control": _control_check(records)},
+            reload=reload,
+        )
+
+        # From here on things run; they stop in reverse.
+        writing.start()
+        stack.push_async_callback(writing.stop)
+        await responder.start()
+        stack.push_async_callback(responder.stop)
+        await rule_groups.start()
+        stack.push_async_callback(rule_groups.stop)
+        if config.server.otlp_grpc:
+            grpc_server, port = await otlp_grpc.serve(config.server.otlp_grpc, doors, config.ingest)
+            stack.push_async_callback(grpc_server.stop, 1)
+            print(f"otlp grpc {config.server.otlp_grpc.rpartition(':')[0]}:{port}", flush=True)  # noqa: T201
+        http = HttpServer(application, sockets)
+        await http.start()
+        stack.push_async_callback(http.stop)
+        for each in sockets[1:]:
+            print(f"otlp http {_url(each)}", flush=True)  # noqa: T201
+        print(f"aiprism ready {_url(main)}", flush=True)  # noqa: T201
+        yield reload
+
+
+# -- parts that need a line or two of their own ----------------------------------------------------------------------
+
+
+def _policy(config: Config) -> Policy:
+    routing = route.nobody()
+    if config.respond.alertmanager:
+        [path] = config.resolved((config.respond.alertmanager,))
+        routing = route.load(path)
+    return Policy(
+        routing=routing,
+        runbooks=runbook.load(config.resolved(config.respond.runbooks)),
+        periods=Periods(validation=config.respond.validation),
+        external_url=config.server.external_url or f"http://{config.server.listen}",
+    )
+
+
+def _rule_groups(config: Config) -> Sequence[rule_files.Group]:
+    paths: list[str | Path] = list(config.resolved(config.rules.files))
+    return rule_files.load(paths, default_interval=config.rules.interval)
+
+
+def _limits(config: Config) -> Limits:
+    asked = config.query
+    return Limits(
+        samples=asked.max_samples,
+        series=asked.max_series,
+        points=asked.max_points,
+        seconds=asked.timeout,
+        lookback=asked.lookback,
+    )
+
+
+def _actuators(config: Config, hub: ControlHub, clock: Clock) -> Mapping[str, Actuator]:
+    return {
+        "control": Control(hub),
+        "process": Process(config.respond.supervisor_url, config.respond.supervisor_token),
+        "webhook": Webhook(),
+        "command": Command(config.respond.commands),
+        "wait": Wait(clock),
+    }
+
+
+def _disk_check(config: Config) -> Callable[[], str | None]:
+    """Why the disk of the data directory can take nothing more, None while it can."""
+
+    def check() -> str | None:
+        free = shutil.disk_usage(config.data).free
+        if free >= config.store.min_free_bytes:
+            return None
+        return f"only {free} bytes are free on the disk of {config.data.name} (store.min_free_bytes)"
+
+    return check
+
+
+def _store_check(engine: Engine, disk: Callable[[], str | None]) -> routes.Check:
+    async def check() -> str | None:
+        try:
+            await asyncio.wait_for(engine.run(engine.ping), timeout=5)
+        except (AiprismError, TimeoutError) as error:
+            return str(error) or "does not answer"
+        return disk()
+
+    return check
+
+
+def _control_check(records: Records) -> routes.Check:
+    async def check() -> str | None:
+        try:
+            await asyncio.wait_for(asyncio.to_thread(records.ping), timeout=5)
+        except (AiprismError, TimeoutError) as error:
+            return str(error) or "does not answer"
+        return None
+
+    return check
+
+
+def _url(listening: object) -> str:
+    host, port = listening.getsockname()[:2]  # type: ignore[attr-defined]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _log_as_events() -> None:
+    """structlog to stderr: readable on a terminal, JSON lines elsewhere; libraries from WARNING on."""
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+    readable = sys.stderr.isatty()
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *([] if readable else [structlog.processors.format_exc_info]),
+            structlog.dev.ConsoleRenderer() if readable else structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+    )

@@ -1,0 +1,192 @@
+"""The command `aiprism`: its sub-commands, their arguments, and what an error looks like.
+
+In: an argument list. Out: an exit status: 0 done, 1 it could not be done (one sentence on stderr says why and what to
+do), 2 the arguments make no sense. Each sub-command lives in the module it names here and is imported only when it is
+asked for, so that `aiprism --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from aiprism.errors import AiprismError
+
+DEFAULT_SERVER = "http://127.0.0.1:9090"
+SCENARIOS = ("model-slow", "service-crash", "bad-deploy")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and exit with its status."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; its exit status. argparse exits by itself with 2 for usage and 0 for --help."""
+    wanted = parser().parse_args(arguments)
+    module, function = wanted.run.split(":")
+    try:
+        return int(getattr(importlib.import_module(f"aiprism.cli.{module}"), function)(wanted))
+    except ModuleNotFoundError as error:
+        return _missing(error)
+    except AiprismError as error:
+        print(f"aiprism: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        # The reader (head, less) has seen enough. Python would complain once more while it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def parser() -> argparse.ArgumentParser:
+    """Every command and its arguments."""
+    root = argparse.ArgumentParser(
+        prog="aiprism",
+        description="Self-hosted observability: receive, store, query, detect, respond, learn.",
+        epilog="`aiprism COMMAND --help` tells more. Clients of a server find it by --server or AIPRISM_SERVER.",
+    )
+    root.add_argument("--version", action="version", version=f"aiprism {_version()}")
+    commands = root.add_subparsers(metavar="COMMAND", required=True)
+    _serving(commands)
+    _asking(commands)
+    _responding(commands)
+    return root
+
+
+def _serving(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    serve = _command(commands, "serve", "serve:run", "run the platform")
+    serve.add_argument("--config", type=Path, metavar="FILE", help="aiprism.yml; without it the defaults hold")
+    serve.add_argument("--data", type=Path, metavar="DIR", help="directory of everything embedded (default: data)")
+    serve.add_argument(
+        "--listen", metavar="HOST:PORT", help="HTTP API and UI (127.0.0.1:9090); port 0 picks a free one"
+    )
+    serve.add_argument("--otlp-grpc", metavar="HOST:PORT", help="OTLP over gRPC (127.0.0.1:4317); '' closes it")
+    serve.add_argument("--otlp-http", metavar="HOST:PORT", help="OTLP over HTTP (127.0.0.1:4318); '' closes it")
+
+    demo = _command(commands, "demo", "demo:run", "run platform, lab and load, break something, watch the loop close")
+    demo.add_argument(
+        "--once", action="store_true", help="run the scenario, print the report, exit 0 if the loop closed"
+    )
+    demo.add_argument("--scenario", choices=(*SCENARIOS, "all"), default="model-slow", help="what breaks (model-slow)")
+    demo.add_argument(
+        "--data", type=Path, metavar="DIR", help="keep everything in DIR (default: a temporary directory)"
+    )
+    demo.add_argument(
+        "--listen", default="127.0.0.1:0", metavar="HOST:PORT", help="where the platform and its UI serve"
+    )
+    demo.add_argument("--report", type=Path, metavar="FILE", help="write the report as JSON, too")
+    _output(demo)
+
+    check = _command(commands, "check", "check:run", "validate rules, aiprism.yml, alertmanager.yml and runbooks")
+    check.add_argument("files", nargs="+", type=Path, metavar="FILE")
+
+
+def _asking(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    query = _client(commands, "query", "query:run", "ask a PromQL question, at one time or over a range")
+    query.add_argument("expression", metavar="EXPR")
+    query.add_argument(
+        "--at", metavar="TIME", help="ask at TIME (now): Unix seconds, ISO 8601, or 5m for 5 minutes ago"
+    )
+    query.add_argument("--start", metavar="TIME", help="ask over a range from TIME")
+    query.add_argument("--end", metavar="TIME", help="… to TIME (now)")
+    query.add_argument("--step", metavar="DURATION", help="… in steps of DURATION (a 60th of the range)")
+
+    services = _client(commands, "services", "explore:services", "rate, errors and latency of every service")
+    services.add_argument("--window", default="1m", metavar="DURATION", help="measured over the last DURATION (1m)")
+
+    logs = _client(commands, "logs", "explore:logs", "search log records; the newest stand last")
+    logs.add_argument("text", nargs="?", default="", help="part of the line, in any case")
+    logs.add_argument("--service", default="")
+    logs.add_argument("--level", action="append", help="ERROR, WARN …; may be repeated")
+    logs.add_argument("--trace", default="", metavar="ID", help="only records of this trace")
+    _since(logs, limit=100)
+
+    traces = _client(commands, "traces", "explore:traces", "search traces; the newest stand first")
+    traces.add_argument("--service", default="")
+    traces.add_argument("--operation", default="", help="name of a span")
+    traces.add_argument("--min-duration", default="0", metavar="DURATION", help="250ms, 2s …")
+    traces.add_argument("--errors", action="store_true", help="only those with an error")
+    traces.add_argument("--attribute", action="append", metavar="KEY=VALUE", help="may be repeated")
+    _since(traces, limit=20)
+
+    trace = _client(commands, "trace", "explore:trace", "one trace as a waterfall, with its logs")
+    trace.add_argument("trace_id", metavar="ID")
+
+
+def _responding(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    alerts = _client(commands, "alerts", "incidents:alerts", "alerts that are pending or firing")
+    alerts.add_argument("--state", choices=("pending", "firing"), help="only these")
+
+    incidents = _command(
+        commands, "incidents", "incidents:listed", "list incidents, show one, acknowledge or resolve it"
+    )
+    incidents.set_defaults(status="open", limit=50, server=_default_server(), output="table")
+    verbs = incidents.add_subparsers(metavar="VERB")
+    listed = _client(verbs, "list", "incidents:listed", "incidents, newest first (what `aiprism incidents` does)")
+    listed.add_argument("--status", choices=("open", "resolved", "all"), default="open", help="(open)")
+    listed.add_argument("--limit", type=int, default=50)
+    show = _client(verbs, "show", "incidents:show", "one incident: alerts, timeline, notifications, runbooks")
+    show.add_argument("incident_id", metavar="ID", help="an id, the end of one, or `last`")
+    for verb, function, what in (
+        ("ack", "incidents:acknowledge", "say that you have seen it and take care"),
+        ("resolve", "incidents:resolve", "close it by hand"),
+    ):
+        act = _client(verbs, verb, function, what)
+        act.add_argument("incident_id", metavar="ID", help="an id, the end of one, or `last`")
+        act.add_argument("--actor", default=_user(), help="who you are (%(default)s)")
+        act.add_argument("--text", default="", help="a sentence for the timeline")
+
+
+def _command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, target: str, what: str
+) -> argparse.ArgumentParser:
+    made = commands.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.")
+    made.set_defaults(run=target)
+    return made
+
+
+def _client(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, target: str, what: str
+) -> argparse.ArgumentParser:
+    made = _command(commands, name, target, what)
+    made.add_argument("--server", default=_default_server(), metavar="URL", help="the running server (%(default)s)")
+    _output(made)
+    return made
+
+
+def _output(command: argparse.ArgumentParser) -> None:
+    command.add_argument("-o", "--output", choices=("table", "json"), default="table", help="(table)")
+
+
+def _since(command: argparse.ArgumentParser, *, limit: int) -> None:
+    command.add_argument("--start", default="1h", metavar="TIME", help="from TIME (an hour ago)")
+    command.add_argument("--end", metavar="TIME", help="to TIME (now)")
+    command.add_argument("--limit", type=int, default=limit, help="(%(default)s)")
+
+
+def _default_server() -> str:
+    return os.environ.get("AIPRISM_SERVER") or DEFAULT_SERVER
+
+
+def _user() -> str:
+    return os.environ.get("USER") or os.environ.get("LOGNAME") or "operator"
+
+
+def _version() -> str:
+    from aiprism import __version__
+
+    return __version__
+
+
+def _missing(error: ModuleNotFoundError) -> int:
+    if (error.name or "").partition(".")[0] in ("aiprism", "aiprism_lab"):
+        raise error
+    extra = "demo" if (error.name or "") in ("psutil", "docx", "pypdf", "fpdf", "redis") else "server"
+    print(f"aiprism: {error.name} is not installed; run: pip install 'aiprism[{extra}]'", file=sys.stderr)
+    return 1

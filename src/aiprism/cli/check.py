@@ -1,0 +1,115 @@
+"""`aiprism check FILE…`: is this file right, and if not, where is the mistake and how is it mended.
+
+In: YAML files of any kind we know; the kind is seen from what stands in the file, not from its name. Out: one line a
+file on stdout, or the mistake as file:line on stderr. Exit status 0 when all are right, 1 when one is not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiprism import config, yamlfile
+from aiprism.detect import rules
+from aiprism.errors import ConfigError
+from aiprism.respond import route, runbook
+from aiprism.yamlfile import Node
+
+# Reads a document as one kind; says what it found, or raises ConfigError.
+Reader = Callable[[Node, Path], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of file: its name, the keys of which a document of that kind has at least one, and its reader."""
+
+    name: str
+    keys: frozenset[str]
+    read: Reader
+
+
+def run(wanted: argparse.Namespace) -> int:
+    """Check every file; each is reported, also after one that is wrong."""
+    wrong = 0
+    for path in wanted.files:
+        try:
+            print(f"{path}: {checked(path)}")
+        except ConfigError as error:
+            print(error, file=sys.stderr)
+            wrong += 1
+    if wrong and len(wanted.files) > 1:
+        print(f"{wrong} of {len(wanted.files)} files have a mistake", file=sys.stderr)
+    return 1 if wrong else 0
+
+
+def checked(path: Path) -> str:
+    """What kind of file this is and what it holds; ConfigError at its first mistake."""
+    document = yamlfile.read(path)
+    kind = _kind_of(document)
+    return f"{kind.name}, {kind.read(document, path)}"
+
+
+def _kind_of(document: Node) -> Kind:
+    keys = set(document.entries())
+    if not keys:
+        raise document.error("is empty; expected one of these files: " + _KNOWN)
+    best = max(KINDS, key=lambda kind: len(kind.keys & keys))
+    if not best.keys & keys:
+        raise document.error(
+            f"cannot tell what kind of file this is from its keys ({', '.join(sorted(keys))}); {_KNOWN}"
+        )
+    return best
+
+
+def _rules(document: Node, path: Path) -> str:
+    groups = rules.read(document)
+    return f"{_counted(len(groups), 'group')}, {_counted(sum(len(group.rules) for group in groups), 'rule')}"
+
+
+def _alertmanager(document: Node, path: Path) -> str:
+    routing = route.read(document)
+    for warning in routing.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    return f"{_counted(sum(1 for _ in routing.root.walk()), 'route')}, {_counted(len(routing.receivers), 'receiver')}"
+
+
+def _runbooks(document: Node, path: Path) -> str:
+    found = runbook.read(document)
+    return f"{_counted(len(found), 'runbook')}: {', '.join(each.name for each in found)}"
+
+
+def _configuration(document: Node, path: Path) -> str:
+    """aiprism.yml, and every file it points to: that is what `serve` would read."""
+    # Variables of the environment hide what the file says, so they have no part in judging the file.
+    found = config.load(path, {})
+    below = [
+        *found.resolved(found.rules.files),
+        *found.resolved((found.respond.alertmanager,) if found.respond.alertmanager else ()),
+        *found.resolved(found.respond.runbooks),
+    ]
+    told = [f"  {os.path.relpath(each)}: {checked(each)}" for each in below]
+    runbook.load(found.resolved(found.respond.runbooks))
+    return "\n".join([f"{_counted(len(below), 'file')} below it", *told])
+
+
+KINDS: Sequence[Kind] = (
+    Kind("rules", frozenset({"groups"}), _rules),
+    Kind("alertmanager", frozenset({"route", "receivers", "inhibit_rules", "templates"}), _alertmanager),
+    Kind("runbooks", frozenset({"runbooks", "steps", "match", "verify", "guard"}), _runbooks),
+    Kind("aiprism.yml", frozenset({"data", *config.SECTIONS}), _configuration),
+)
+_SIGNS: Mapping[str, str] = {
+    "rules": "groups",
+    "alertmanager.yml": "route and receivers",
+    "a runbook": "match and steps",
+    "aiprism.yml": ", ".join(config.SECTIONS),
+}
+_KNOWN = "known are " + "; ".join(f"{kind} ({keys})" for kind, keys in _SIGNS.items())
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count} {word}{'' if count == 1 else 's'}"

@@ -1,0 +1,161 @@
+"""One incident on paper: head, alerts, timeline, notifications, runbook runs.
+
+In: an incident as `/aiprism/v1/incidents/{id}` gives it. Out: parts that a terminal prints; `incidents show`, the demo's
+live view and its report are made of them. Times are told relative to the moment the incident was opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from aiprism.cli import printing
+
+_STEP_MARKS = {"done": "✓", "failed": "✗", "started": "…", "unknown": "?"}
+
+
+def pages(incident: Mapping[str, Any], now: float) -> Iterator[RenderableType]:
+    """Everything, in reading order; parts that have nothing to say are left out."""
+    yield from head(incident, now)
+    if incident["alerts"]:
+        yield printing.titled("alerts")
+        yield alerts(incident)
+    if incident.get("timeline"):
+        yield printing.titled("timeline")
+        yield timeline(incident)
+    if incident.get("notifications"):
+        yield printing.titled("notifications")
+        yield notifications(incident)
+    if incident.get("runs"):
+        yield printing.titled("runbooks")
+        yield from runs(incident)
+
+
+def head(incident: Mapping[str, Any], now: float) -> Iterator[Text]:
+    """What it is, how it stands, and how long things took."""
+    yield Text.assemble(
+        printing.styled(incident["priority"]),
+        "  ",
+        printing.styled(incident["status"]),
+        "  ",
+        (incident["title"], "bold"),
+    )
+    ended = incident["resolved_at"]
+    lasted = printing.duration((ended or now) - incident["created_at"])
+    yield Text.assemble(
+        (incident["id"], "cyan"),
+        f"  opened {printing.moment(incident['created_at'])}, {'lasted' if ended else 'open for'} {lasted}",
+        (f"  services: {', '.join(incident['services'])}" if incident["services"] else ""),
+    )
+    for line in incident.get("description", "").splitlines():
+        yield Text(line, style="dim")
+    took = {name: value for name, value in (incident.get("durations") or {}).items() if value is not None}
+    if took:
+        yield Text("  ".join(f"{name} {printing.duration(value)}" for name, value in took.items()), style="dim")
+
+
+def alerts(incident: Mapping[str, Any]) -> Table:
+    """The alerts that belong to it."""
+    rows = printing.table("state", "alert", "service", "severity", "active", "fired", "cleared")
+    opened = incident["created_at"]
+    for alert in incident["alerts"]:
+        labels = alert["labels"]
+        times = (alert["active_at"], alert["fired_at"], alert["resolved_at"])
+        rows.add_row(
+            printing.styled(alert["state"]),
+            Text(alert["name"], style="bold"),
+            labels.get("service", ""),
+            printing.styled(labels.get("severity", "")),
+            *("" if at is None else printing.since(opened, at) for at in times),
+        )
+    return rows
+
+
+def timeline(incident: Mapping[str, Any], last: int = 0) -> Table:
+    """What happened, oldest first; only the `last` entries when that many are asked for."""
+    rows = _bare()
+    for entry in incident["timeline"][-last:] if last else incident["timeline"]:
+        rows.add_row(
+            Text(printing.clock(entry["at"]), style="dim"),
+            Text(printing.since(incident["created_at"], entry["at"]), style="dim", justify="right"),
+            Text(entry["event"], style=_event_style(entry["event"])),
+            Text(entry["text"]),
+        )
+    return rows
+
+
+def _bare() -> Table:
+    rows = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
+    for justify in ("left", "right", "left"):
+        rows.add_column(justify=justify, no_wrap=True)
+    rows.add_column(overflow="fold")
+    return rows
+
+
+def _event_style(event: str) -> str:
+    if any(word in event for word in ("failed", "fired", "created", "escalated", "reopened", "joined")):
+        return "red"
+    if any(word in event for word in ("resolved", "verified", "succeeded", "cleared")):
+        return "green"
+    return "cyan" if event.startswith(("runbook", "monitoring")) else ""
+
+
+def notifications(incident: Mapping[str, Any]) -> Table:
+    """Whom we told what, and how that went."""
+    rows = printing.table(
+        "state", "channel", "receiver", "told", "sent", "tries", "error", right=("tries",), fold="error"
+    )
+    for row in incident["notifications"]:
+        rows.add_row(
+            printing.styled(row["state"]),
+            row["channel"],
+            row["receiver"],
+            row["event"],
+            "" if row["sent_at"] is None else printing.since(incident["created_at"], row["sent_at"]),
+            str(row["attempts"]),
+            Text(row["error"] or "", style="red"),
+        )
+    return rows
+
+
+def runs(incident: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """What runbooks did, step by step."""
+    opened = incident["created_at"]
+    for run in incident["runs"]:
+        line = Text.assemble((run["runbook"], "bold"), "  ", printing.styled(run["state"]))
+        if run["started_at"] is not None:
+            line.append(f"  began {printing.since(opened, run['started_at'])}", style="dim")
+        if run["finished_at"] is not None and run["started_at"] is not None:
+            line.append(f", took {printing.duration(run['finished_at'] - run['started_at'])}", style="dim")
+        if run["outcome"]:
+            line.append(f"  {run['outcome']}")
+        yield line
+        if run["steps"]:
+            yield _steps(run["steps"])
+
+
+def _steps(steps: Sequence[Mapping[str, Any]]) -> Table:
+    rows = _bare()
+    for step in steps:
+        mark = _STEP_MARKS.get(step["state"], "·")
+        ended = step["finished_at"]
+        took = printing.duration(ended - step["started_at"]) if ended and step["started_at"] else ""
+        rows.add_row(
+            Text(f"  {mark}", style=printing.STYLES.get(step["state"], "")),
+            Text(took, style="dim"),
+            f"{step['kind']}",
+            _told(step),
+        )
+    return rows
+
+
+def _told(step: Mapping[str, Any]) -> Text:
+    text = Text(step["name"])
+    result = step.get("result") or {}
+    if result.get("message"):
+        text.append(f"  {result['message']}", style="red" if step["state"] == "failed" else "dim")
+    return text

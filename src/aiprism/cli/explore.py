@@ -1,0 +1,129 @@
+"""`aiprism services`, `logs`, `traces` and `trace`: telemetry of a running server in a terminal."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from typing import Any
+
+from rich.text import Text
+
+from aiprism.cli import printing, waterfall
+from aiprism.cli.remote import Remote
+from aiprism.model.timerange import duration_seconds
+
+_BAD_SHARE, _POOR_SHARE = 0.05, 0.01
+
+
+def services(wanted: argparse.Namespace) -> int:
+    """How every service did in the last window."""
+    answer = Remote(wanted.server).get("/aiprism/v1/services", window=f"{duration_seconds(wanted.window):g}")
+    if wanted.output == "json":
+        printing.show_json(answer)
+        return 0
+    if not answer["services"]:
+        printing.show(Text(f"no service has answered a request in the last {wanted.window}", style="dim"))
+        return 0
+    now, numbers = printing.present(), ("requests/s", "errors", "p50", "p95")
+    rows = printing.table("service", *numbers, "last seen", right=(*numbers, "last seen"))
+    for row in answer["services"]:
+        rows.add_row(
+            Text(row["service"], style="bold"),
+            printing.figures(row["rate"]),
+            error_share(row["error_share"]),
+            printing.duration(row["p50_ms"] / 1000),
+            printing.duration(row["p95_ms"] / 1000),
+            printing.ago(row["last_seen"], now),
+        )
+    printing.show(rows)
+    return 0
+
+
+def error_share(value: float) -> Text:
+    """A share of failed requests, in a colour that says how bad it is."""
+    style = "bold red" if value >= _BAD_SHARE else "yellow" if value >= _POOR_SHARE else ""
+    return Text(printing.share(value), style=style)
+
+
+def logs(wanted: argparse.Namespace) -> int:
+    """Records that fit, the newest last, as one reads a log."""
+    answer = Remote(wanted.server).get(
+        "/aiprism/v1/logs",
+        **_range(wanted),
+        q=wanted.text,
+        service=wanted.service,
+        level=wanted.level,
+        trace_id=wanted.trace,
+        limit=wanted.limit,
+    )
+    if wanted.output == "json":
+        printing.show_json(answer)
+        return 0
+    if not answer["logs"]:
+        printing.show(Text("no record fits", style="dim"))
+        return 0
+    printing.show(*(_line(record) for record in reversed(answer["logs"])))
+    return 0
+
+
+def _line(record: Mapping[str, Any]) -> Text:
+    text = Text(printing.clock(record["ts_ns"] / 1e9, millis=True), style="dim")
+    text.append(f" {record['level'] or '-':<5} ", style=f"not dim {printing.STYLES.get(record['level'], '')}".strip())
+    text.append(f"{record['service']:<20} ", style="not dim cyan")
+    text.append(record["body"], style="not dim")
+    if record["trace_id"]:
+        text.append(f"  trace={record['trace_id']}")
+    return text
+
+
+def traces(wanted: argparse.Namespace) -> int:
+    """Traces that fit, the newest first."""
+    answer = Remote(wanted.server).get(
+        "/aiprism/v1/traces",
+        **_range(wanted),
+        service=wanted.service,
+        operation=wanted.operation,
+        min_duration=wanted.min_duration,
+        errors=wanted.errors,
+        attribute=wanted.attribute,
+        limit=wanted.limit,
+    )
+    if wanted.output == "json":
+        printing.show_json(answer)
+        return 0
+    if not answer["traces"]:
+        printing.show(Text("no trace fits", style="dim"))
+        return 0
+    numbers = ("duration", "spans", "errors")
+    rows = printing.table("trace", "start", "root", *numbers, "services", right=numbers, fold="services")
+    for each in answer["traces"]:
+        rows.add_row(
+            each["trace_id"],
+            printing.clock(each["start_ns"] / 1e9, millis=True),
+            Text.assemble((each["root_service"], "cyan"), " ", each["root_name"]),
+            printing.duration(each["duration_ns"] / 1e9),
+            str(each["spans"]),
+            Text(str(each["errors"]), style="bold red") if each["errors"] else "0",
+            ", ".join(each["services"]),
+        )
+    printing.show(rows)
+    return 0
+
+
+def trace(wanted: argparse.Namespace) -> int:
+    """One trace as a waterfall, with the log records written within it."""
+    answer = Remote(wanted.server).get(f"/aiprism/v1/traces/{wanted.trace_id}")
+    if wanted.output == "json":
+        printing.show_json(answer)
+        return 0
+    out = printing.console()
+    printing.show(*waterfall.drawn(answer, out.width if out.is_terminal else waterfall.PLAIN_WIDTH))
+    return 0
+
+
+def _range(wanted: argparse.Namespace) -> dict[str, str]:
+    now = printing.present()
+    return {
+        "start": f"{printing.moment_in(wanted.start, now):.3f}",
+        "end": f"{printing.moment_in(wanted.end, now):.3f}",
+    }

@@ -1,0 +1,126 @@
+"""`aiprism alerts` and `aiprism incidents`: what is wrong now, what happened, and a person's word on it."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import datetime
+from typing import Any
+
+from rich.text import Text
+
+from aiprism.cli import dossier, printing
+from aiprism.cli.remote import Remote
+from aiprism.errors import BadInput, NotFound
+
+_SEARCHED = 500
+
+
+def alerts(wanted: argparse.Namespace) -> int:
+    """Alerts that are pending or firing."""
+    answer = Remote(wanted.server).get("/api/v1/alerts")
+    found = [row for row in answer["data"]["alerts"] if wanted.state in (None, row["state"])]
+    if wanted.output == "json":
+        printing.show_json({**answer, "data": {"alerts": found}})
+        return 0
+    if not found:
+        printing.show(Text(f"no alert is {wanted.state or 'pending or firing'}", style="green"))
+        return 0
+    now = printing.present()
+    rows = printing.table(
+        "state", "alert", "service", "severity", "for", "value", "summary", right=("value",), fold="summary"
+    )
+    for row in sorted(found, key=lambda row: (row["state"] != "firing", row["activeAt"])):
+        labels = row["labels"]
+        rows.add_row(
+            printing.styled(row["state"]),
+            Text(labels.get("alertname", ""), style="bold"),
+            labels.get("service", ""),
+            printing.styled(labels.get("severity", "")),
+            printing.duration(max(0.0, round(now - datetime.fromisoformat(row["activeAt"]).timestamp()))),
+            printing.figures(float(row["value"])),
+            row["annotations"].get("summary", ""),
+        )
+    printing.show(rows)
+    return 0
+
+
+def listed(wanted: argparse.Namespace) -> int:
+    """Incidents, newest first."""
+    answer = Remote(wanted.server).get("/aiprism/v1/incidents", status=wanted.status, limit=wanted.limit)
+    if wanted.output == "json":
+        printing.show_json(answer)
+        return 0
+    if not answer["incidents"]:
+        none = {"open": "no incident is open", "resolved": "no incident has been resolved"}
+        printing.show(Text(none.get(wanted.status, "there has been no incident"), style="green"))
+        return 0
+    now = printing.present()
+    rows = printing.table(
+        "", "status", "incident", "opened", "lasts", "alerts", "title", right=("alerts",), fold="title"
+    )
+    for row in answer["incidents"]:
+        rows.add_row(
+            printing.styled(row["priority"]),
+            printing.styled(row["status"]),
+            Text(row["id"], style="cyan"),
+            printing.moment(row["created_at"]),
+            printing.duration((row["resolved_at"] or now) - row["created_at"]),
+            str(len(row["alerts"])),
+            row["title"],
+        )
+    printing.show(rows)
+    return 0
+
+
+def show(wanted: argparse.Namespace) -> int:
+    """One incident with all that is known of it."""
+    remote = Remote(wanted.server)
+    incident = remote.get(f"/aiprism/v1/incidents/{_identified(remote, wanted.incident_id)}")
+    _print(incident, wanted)
+    return 0
+
+
+def acknowledge(wanted: argparse.Namespace) -> int:
+    """Put on the timeline that somebody takes care."""
+    return _act(wanted, "acknowledge", "acknowledged")
+
+
+def resolve(wanted: argparse.Namespace) -> int:
+    """Close the incident by hand."""
+    return _act(wanted, "resolve", "resolved")
+
+
+def _act(wanted: argparse.Namespace, verb: str, done: str) -> int:
+    remote = Remote(wanted.server)
+    incident_id = _identified(remote, wanted.incident_id)
+    said = {"actor": wanted.actor, "text": wanted.text}
+    answer = remote.post(f"/aiprism/v1/incidents/{incident_id}/{verb}", said)
+    if wanted.output == "json":
+        printing.show_json(answer)
+        return 0
+    printing.show(Text(f"{incident_id} {done} by {wanted.actor}"))
+    return 0
+
+
+def _print(incident: Any, wanted: argparse.Namespace) -> None:
+    if wanted.output == "json":
+        printing.show_json(incident)
+    else:
+        printing.show(*dossier.pages(incident, printing.present()))
+
+
+def _identified(remote: Remote, text: str) -> str:
+    """The whole id that `text` means: a whole one, the end of exactly one, or `last` for the newest."""
+    if text.startswith("INC_"):
+        return text
+    known = [row["id"] for row in remote.get("/aiprism/v1/incidents", status="all", limit=_SEARCHED)["incidents"]]
+    if text == "last":
+        if not known:
+            raise NotFound("there has been no incident")
+        return str(known[0])
+    meant = [each for each in known if each.endswith(text)]
+    if len(meant) > 1:
+        raise BadInput(f"{text!r} ends {len(meant)} incidents: {', '.join(meant)}; write more of the id")
+    if not meant:
+        raise NotFound(f"no incident ends in {text!r}; `aiprism incidents list --status all` shows them")
+    return str(meant[0])

@@ -1,0 +1,117 @@
+"""What the demonstration breaks, and what is to be expected then.
+
+In: the platform's and the supervisor's HTTP API. Out: a real fault in a real process, and a way to end it. Whether the
+loop notices and repairs it is measured in `demoreport`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from aiprism.cli.remote import Away, Refusal, Remote
+from aiprism.errors import AiprismError
+
+SLOWDOWN = 20
+BUG_SHARE = 0.3
+BAD_VERSION = "2.2.0"
+# The fault ends by itself after this long, should nobody be left to end it.
+FAULT_TTL_SECONDS = 300
+_APPLIED_WITHIN = 40.0
+
+Undo = Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One story: `strike` breaks something and gives the way to end it; `alert` and `runbook` are to answer."""
+
+    name: str
+    says: str
+    alert: str
+    runbook: str
+    strike: Callable[[Remote, Remote], Undo]
+
+
+def slow_down_the_model(platform: Remote, _supervisor: Remote) -> Undo:
+    """Have the model server take twenty times as long, through the control channel."""
+    command = platform.post(
+        "/aiprism/v1/control/commands",
+        {
+            "service": "model-server",
+            "control": "model.invoke",
+            "action": "inject",
+            "params": {"latency_factor": SLOWDOWN},
+            "ttl_seconds": FAULT_TTL_SECONDS,
+            "reason": "demonstration of a slow model",
+            "actor": "aiprism demo",
+        },
+    )
+    address = f"/aiprism/v1/control/commands/{command['id']}"
+    deadline = time.monotonic() + _APPLIED_WITHIN
+    while (state := platform.get(address)["state"]) == "pending" and time.monotonic() < deadline:
+        time.sleep(0.2)
+    if state != "applied":
+        raise AiprismError(f"model-server did not take the fault: the command is {state} after {_APPLIED_WITHIN:g} s")
+    return lambda: _quietly(lambda: platform.delete(address))
+
+
+def kill_the_document_processor(_platform: Remote, supervisor: Remote) -> Undo:
+    """kill -9; the supervisor leaves it dead."""
+    _ordered(supervisor, "document-processor", "kill")
+    return lambda: _quietly(lambda: supervisor.post("/processes/document-processor/start"))
+
+
+def deploy_a_bad_version(_platform: Remote, supervisor: Remote) -> Undo:
+    """Roll out a release of document-processor that fails for three requests in ten."""
+    release = {"version": BAD_VERSION, "bug": {"error_rate": BUG_SHARE}}
+    _ordered(supervisor, "document-processor", "deploy", release)
+    return lambda: _quietly(lambda: _withdraw(supervisor))
+
+
+def _withdraw(supervisor: Remote) -> None:
+    processes = supervisor.get("/processes")["processes"]
+    if any(each["service"] == "document-processor" and each["version"] == BAD_VERSION for each in processes):
+        supervisor.post("/processes/document-processor/rollback")
+
+
+def _ordered(supervisor: Remote, service: str, action: str, body: Mapping[str, object] | None = None) -> None:
+    outcome = supervisor.post(f"/processes/{service}/{action}", body)
+    if not outcome["ok"]:
+        raise AiprismError(f"the supervisor could not {action} {service}: {outcome['message']}")
+
+
+def _quietly(act: Callable[[], object]) -> None:
+    """Ending a fault is tried, not insisted on: what it was injected into may be gone, and it ends by itself."""
+    with contextlib.suppress(Away, Refusal):
+        act()
+
+
+SCENARIOS: Mapping[str, Scenario] = {
+    each.name: each
+    for each in (
+        Scenario(
+            "model-slow",
+            f"the model server takes {SLOWDOWN} times as long to answer",
+            "AIModelLatencyHigh",
+            "open-ai-model-circuit-breaker",
+            slow_down_the_model,
+        ),
+        Scenario(
+            "service-crash",
+            "document-processor is killed",
+            "ServiceDown",
+            "restart-crashed-service",
+            kill_the_document_processor,
+        ),
+        Scenario(
+            "bad-deploy",
+            f"document-processor {BAD_VERSION} is deployed, which fails {BUG_SHARE:.0%} of its requests",
+            "DeploymentErrorRate",
+            "rollback-bad-deploy",
+            deploy_a_bad_version,
+        ),
+    )
+}

@@ -1,0 +1,23 @@
+"""`aiprism serve`: the configuration from file, environment and flags, then the platform until it is told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import replace
+
+from aiprism import app, config
+
+
+def run(wanted: argparse.Namespace) -> int:
+    """Serve until SIGTERM or SIGINT."""
+    app.serve(lambda: configuration(wanted))
+    return 0
+
+
+def configuration(wanted: argparse.Namespace) -> config.Config:
+    """What the flags say, laid over what file and environment say; read again on every reload."""
+    found = config.load(wanted.config, os.environ, data=wanted.data)
+    flags = {"listen": wanted.listen, "otlp_grpc": wanted.otlp_grpc, "otlp_http": wanted.otlp_http}
+    given = {name: value for name, value in flags.items() if value is not None}
+    return replace(found, server=replace(found.server, **given))

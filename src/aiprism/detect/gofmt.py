@@ -1,0 +1,301 @@
+"""How Go prints values: `fmt.Sprint`, `fmt.Sprintf` and `strconv.FormatFloat`, as rule templates and the API show them.
+
+In: Python values that stand for Go's (str, bool, int, float, mappings, lists, None). Out: text. Go's answers to a verb
+that does not fit (``%!d(float64=0.5)``) are kept: they are what Prometheus would have written.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+
+from aiprism.errors import BadInput
+
+
+def format_float(value: float, verb: str = "g", precision: int = -1) -> str:
+    """`strconv.FormatFloat(value, verb, precision, 64)`; -1 is the shortest text that reads back the same.
+
+    >>> format_float(0.1), format_float(1234567.0), format_float(2.0, "e"), format_float(2.345, "f", 1)
+    ('0.1', '1.234567e+06', '2e+00', '2.3')
+    """
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "+Inf" if value > 0 else "-Inf"
+    sign = "-" if math.copysign(1.0, value) < 0 else ""
+    digits, point = _digits(abs(value), verb.lower(), precision)
+    text = sign + _LAYOUT[verb.lower()](digits, point, precision)
+    return text.upper() if verb.isupper() else text
+
+
+def sprint(value: object) -> str:
+    """`fmt.Sprint(value)`.
+
+    >>> sprint(0.5), sprint({"b": "2", "a": "1"}), sprint([True, None])
+    ('0.5', 'map[a:1 b:2]', '[true <nil>]')
+    """
+    return _formatted(value, _Spec("v"))
+
+
+def sprintf(form: str, *args: object) -> str:
+    """`fmt.Sprintf(form, args...)`; explicit argument indexes (``%[1]d``) are refused.
+
+    >>> sprintf("%s is at %.1f%%", "disk", 91.25), sprintf("%d", 0.5)
+    ('disk is at 91.2%', '%!d(float64=0.5)')
+    """
+    parts: list[str] = []
+    left = list(args)
+    at = 0
+    for match in _VERB.finditer(form):
+        parts.append(form[at : match.start()])
+        at = match.end()
+        parts.append(_one_verb(match, left))
+    parts.append(form[at:])
+    if left:
+        parts.append(f"%!(EXTRA {', '.join(f'{go_type(arg)}={sprint(arg)}' for arg in left)})")
+    return "".join(parts)
+
+
+def go_type(value: object) -> str:
+    """The name of the Go type that `value` stands for."""
+    if value is None:
+        return "<nil>"
+    for kind, name in _GO_TYPES:
+        if isinstance(value, kind):
+            return name
+    return type(value).__name__
+
+
+def quote(text: str) -> str:
+    """`strconv.Quote(text)`.
+
+    >>> print(quote('say "hi"'))
+    "say \\"hi\\""
+    """
+    return '"' + "".join(_escaped(char, '"') for char in text) + '"'
+
+
+# -- floats ----------------------------------------------------------------------------------------------------------
+
+
+def _digits(value: float, verb: str, precision: int) -> tuple[str, int]:
+    """Significant digits and the place of the decimal point: 0.0012 is ("12", -2)."""
+    exact = Decimal(repr(value)) if precision < 0 else Decimal(value)
+    if precision >= 0 and value:
+        if verb == "f":
+            exact = exact.quantize(Decimal(1).scaleb(-precision), ROUND_HALF_EVEN, _WIDE)
+        else:
+            wanted = precision + 1 if verb == "e" else max(precision, 1)
+            exact = Context(prec=wanted, rounding=ROUND_HALF_EVEN).plus(exact)
+    _, digits, exponent = exact.as_tuple()
+    assert isinstance(exponent, int)
+    text = "".join(map(str, digits)).lstrip("0")
+    point = len(text) + exponent
+    text = text.rstrip("0")
+    return (text, point) if text else ("", 0)
+
+
+def _fixed(digits: str, point: int, precision: int) -> str:
+    whole = digits[: max(point, 0)].ljust(point, "0") or "0"
+    fraction = "0" * max(-point, 0) + digits[max(point, 0) :]
+    fraction = fraction.ljust(precision, "0") if precision >= 0 else fraction
+    return f"{whole}.{fraction}" if fraction else whole
+
+
+def _scientific(digits: str, point: int, precision: int) -> str:
+    exponent = point - 1 if digits else 0
+    fraction = digits[1:].ljust(max(precision, 0), "0")
+    mantissa = (digits[:1] or "0") + (f".{fraction}" if fraction else "")
+    return f"{mantissa}e{'-' if exponent < 0 else '+'}{abs(exponent):02d}"
+
+
+def _general(digits: str, point: int, precision: int) -> str:
+    # Go writes an exponent below 1e-4 and from `precision` digits on, but not while digits are left to show; the
+    # shortest text switches at six digits.
+    limit = max(precision, 1)
+    if limit > len(digits) >= point:
+        limit = len(digits)
+    if precision < 0:
+        limit = 6
+    exponent = point - 1 if digits else 0
+    if exponent < -4 or exponent >= max(limit, 1):
+        return _scientific(digits, point, -1)
+    return _fixed(digits, point, -1)
+
+
+_LAYOUT = {"e": _scientific, "f": _fixed, "g": _general}
+_WIDE = Context(prec=800)
+
+
+# -- verbs -----------------------------------------------------------------------------------------------------------
+
+_VERB = re.compile(
+    r"%(?P<flags>[-+# 0]*)(?P<width>\*|\d+)?(?P<point>\.(?P<precision>\*|\d+)?)?(?P<verb>.|$)", re.DOTALL
+)
+_GO_TYPES: tuple[tuple[type, str], ...] = (
+    (bool, "bool"),
+    (str, "string"),
+    (int, "int"),
+    (float, "float64"),
+    (Mapping, "map[string]string"),
+    (Sequence, "[]interface {}"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Spec:
+    """One verb with its flags."""
+
+    verb: str
+    flags: str = ""
+    width: int | None = None
+    precision: int | None = None
+
+    def padded(self, text: str, *, zeros: bool = False) -> str:
+        if self.width is None:
+            return text
+        if "-" in self.flags:
+            return text.ljust(self.width)
+        if not (zeros and "0" in self.flags):
+            return text.rjust(self.width)
+        sign = text[:1] if text[:1] in ("+", "-", " ") else ""
+        return sign + text[len(sign) :].rjust(self.width - len(sign), "0")
+
+
+def _one_verb(match: re.Match[str], left: list[object]) -> str:
+    verb = match["verb"]
+    if verb == "[":
+        raise BadInput("printf: argument indexes such as %[1]d are not supported; give the argument again")
+    if not verb:
+        return "%!(NOVERB)"
+    width, bad_width = _counted(match["width"], left, "WIDTH")
+    precision, bad_precision = _counted(match["precision"], left, "PREC")
+    if match["point"] and precision is None and not bad_precision:
+        precision = 0
+    flags = match["flags"]
+    if width is not None and width < 0:
+        flags, width = flags + "-", -width
+    trouble = bad_width + bad_precision
+    if verb == "%":
+        return trouble + "%"
+    if not left:
+        return f"{trouble}%!{verb}(MISSING)"
+    return trouble + _formatted(left.pop(0), _Spec(verb, flags, width, precision))
+
+
+def _counted(text: str | None, left: list[object], what: str) -> tuple[int | None, str]:
+    """A width or precision, and what Go writes when a `*` finds no whole number."""
+    if text != "*":
+        return (int(text) if text else None), ""
+    value = left.pop(0) if left else None
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value, ""
+    return None, f"%!(BAD{what})"
+
+
+def _formatted(value: object, spec: _Spec) -> str:
+    if spec.verb == "T":
+        return spec.padded(go_type(value))
+    if value is None:
+        return spec.padded("<nil>") if spec.verb == "v" else f"%!{spec.verb}(<nil>)"
+    if isinstance(value, Mapping):
+        inner = " ".join(f"{_formatted(key, spec)}:{_formatted(value[key], spec)}" for key in sorted(value))
+        return f"map[{inner}]"
+    if isinstance(value, str):
+        text = _string(value, spec)
+    elif isinstance(value, Sequence):
+        return f"[{' '.join(_formatted(item, spec) for item in value)}]"
+    elif isinstance(value, bool):
+        text = spec.padded("true" if value else "false") if spec.verb in "tv" else None
+    elif isinstance(value, int):
+        text = _integer(value, spec)
+    elif isinstance(value, float):
+        text = _float(value, spec)
+    else:
+        text = spec.padded(str(value)) if spec.verb in "sv" else None
+    if text is not None:
+        return text
+    return f"%!{spec.verb}({go_type(value)}={_formatted(value, replace(spec, verb='v'))})"
+
+
+def _string(value: str, spec: _Spec) -> str | None:
+    cut = value if spec.precision is None else value[: spec.precision]
+    if spec.verb in "sv":
+        return spec.padded(cut, zeros=True)
+    if spec.verb == "q":
+        return spec.padded(quote(cut), zeros=True)
+    if spec.verb in "xX":
+        raw = value.encode()[: spec.precision]
+        text = raw.hex(" ") if " " in spec.flags else raw.hex()
+        return spec.padded(text.upper() if spec.verb == "X" else text, zeros=True)
+    return None
+
+
+_BASES = {"d": "d", "v": "d", "x": "x", "X": "X", "o": "o", "b": "b", "O": "o"}
+_PREFIXES = {"x": "0x", "X": "0X", "o": "0", "b": "0b"}
+
+
+def _integer(value: int, spec: _Spec) -> str | None:
+    if spec.verb == "c":
+        return spec.padded(chr(value))
+    if spec.verb == "q":
+        return spec.padded("'" + _escaped(chr(value), "'") + "'")
+    if spec.verb == "U":
+        return spec.padded(f"U+{value:04X}")
+    if spec.verb not in _BASES:
+        return None
+    digits = format(abs(value), _BASES[spec.verb]).rjust(spec.precision or 0, "0")
+    if spec.precision == 0 and value == 0:
+        digits = ""
+    prefix = "0o" if spec.verb == "O" else _PREFIXES.get(spec.verb, "") if "#" in spec.flags else ""
+    return spec.padded(_signed(prefix + digits, value < 0, spec), zeros=spec.precision is None)
+
+
+def _float(value: float, spec: _Spec) -> str | None:
+    if spec.verb not in "vgGeEfF":
+        return None
+    verb = {"v": "g", "F": "f"}.get(spec.verb, spec.verb)
+    default = -1 if verb in "gG" else 6
+    text = format_float(value, verb, default if spec.precision is None else spec.precision)
+    negative = text.startswith("-")
+    text = text.lstrip("+-")
+    finite = math.isfinite(value)
+    # Infinity shows its plus sign even unasked.
+    plus = replace(spec, flags=spec.flags + "+") if math.isinf(value) else spec
+    return spec.padded(_signed(text, negative, plus), zeros=finite)
+
+
+def _signed(text: str, negative: bool, spec: _Spec) -> str:
+    if negative:
+        return "-" + text
+    if "+" in spec.flags:
+        return "+" + text
+    return " " + text if " " in spec.flags else text
+
+
+_SHORT_ESCAPES = {
+    "\a": "\\a",
+    "\b": "\\b",
+    "\f": "\\f",
+    "\n": "\\n",
+    "\r": "\\r",
+    "\t": "\\t",
+    "\v": "\\v",
+    "\\": "\\\\",
+}
+
+
+def _escaped(char: str, mark: str) -> str:
+    if char == mark:
+        return "\\" + char
+    if char in _SHORT_ESCAPES:
+        return _SHORT_ESCAPES[char]
+    if char == " " or char.isprintable():
+        return char
+    code = ord(char)
+    if code < 0x80:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

@@ -1,0 +1,254 @@
+"""Aggregation over series: sum by (…), topk, quantile and the rest, at all steps at once.
+
+In: a block, the grouping, the parameter (one a step) where the operator has one. Out: a block with one series a group,
+or some of the series themselves (topk, bottomk, limitk, limit_ratio). Sums are compensated where digits would be lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from aiprism.model.labels import METRIC_NAME
+from aiprism.query.promql.blocks import Block
+from aiprism.query.promql.kernels import compensated, quantile_of_rows
+from aiprism.query.promql.labelsets import Groups, LabelSets
+from aiprism.query.promql.numbers import number_text
+from aiprism.query.promql.values import QueryFailed
+from aiprism.query.promql.windows import Windows
+from aiprism.store.samples import Bools, Floats, Ints
+
+# As in kernels.py: a sum this much smaller than its terms has lost digits.
+_CANCELLED = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """`by (labels)` or `without (labels)`."""
+
+    labels: tuple[str, ...] = ()
+    without: bool = False
+
+    def keep(self, labels: LabelSets) -> LabelSets:
+        """What the grouping leaves of label sets."""
+        return labels.without((METRIC_NAME, *self.labels)) if self.without else labels.only(self.labels)
+
+
+def aggregate(op: str, block: Block, grouping: Grouping, param: Floats | str | None) -> Block:
+    """`op` over the groups of `block`; QueryFailed for a parameter the operator cannot take."""
+    if not len(block):
+        return block
+    if op == "count_values":
+        assert isinstance(param, str)
+        return _count_values(block, grouping, param)
+    if op in _CHOICES:
+        assert isinstance(param, np.ndarray)
+        return _CHOICES[op](block, grouping, param)
+    rows = _Rows.of(block, grouping)
+    if op == "quantile":
+        assert isinstance(param, np.ndarray)
+        return rows.result(_quantiles(rows, param))
+    return rows.result(FOLDS[op](rows))
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """The rows of a block sorted by group; group g begins at ``starts[g]``."""
+
+    labels: LabelSets
+    values: Floats
+    valid: Bools
+    starts: Ints
+
+    @classmethod
+    def of(cls, block: Block, grouping: Grouping) -> _Rows:
+        kept = grouping.keep(block.labels)
+        groups = kept.groups()
+        labels = kept.take(groups.firsts)
+        if len(groups) == 1:
+            return cls(labels, block.values, block.valid, np.zeros(1, dtype=np.int64))
+        order = np.argsort(groups.ids, kind="stable")
+        starts = np.searchsorted(groups.ids[order], np.arange(len(groups)))
+        return cls(labels, block.values[order], block.valid[order], starts)
+
+    def fold(self, ufunc: np.ufunc, of: Floats) -> Floats:
+        """[group, step]: `ufunc` over each group's rows."""
+        folded: Floats = ufunc.reduceat(of, self.starts, axis=0)
+        return folded
+
+    def counts(self) -> Ints:
+        return np.asarray(np.add.reduceat(self.valid, self.starts, axis=0, dtype=np.int64))
+
+    def filled(self, gap: float) -> Floats:
+        """The values, with `gap` where there is none."""
+        return self.values if self.valid.all() else np.where(self.valid, self.values, gap)
+
+    def spread(self, of: Floats) -> Floats:
+        """A value a group, for each of its rows."""
+        sizes = np.diff(np.append(self.starts, len(self.values)))
+        return np.repeat(of, sizes, axis=0)
+
+    def result(self, values: Floats) -> Block:
+        return Block(self.labels, values, self.counts() > 0)
+
+
+# -- one value a group ---------------------------------------------------------------------------------------------------
+
+
+def _sum(rows: _Rows) -> Floats:
+    return _summed(rows, rows.filled(0.0))
+
+
+def _summed(rows: _Rows, terms: Floats) -> Floats:
+    total = rows.fold(np.add, terms)
+    if terms.min(initial=0.0) >= 0:
+        return total
+    doubtful = np.abs(total) < _CANCELLED * rows.fold(np.add, np.abs(terms))
+    ends = np.append(rows.starts[1:], len(terms))
+    for group in np.flatnonzero(doubtful.any(axis=1)).tolist():
+        steps = np.flatnonzero(doubtful[group])
+        part = terms[rows.starts[group] : ends[group], steps].T
+        exact, lost = compensated(part, np.ones(part.shape, dtype=bool))
+        total[group, steps] = exact + lost
+    return total
+
+
+def _avg(rows: _Rows) -> Floats:
+    count = np.maximum(rows.counts(), 1)
+    terms = rows.filled(0.0)
+    total = _summed(rows, terms)
+    mean = total / count
+    overflown = np.isinf(total)
+    if overflown.any():
+        mean = np.where(overflown, _summed(rows, terms * 2.0**-64) / count * 2.0**64, mean)
+    return mean
+
+
+def _stdvar(rows: _Rows) -> Floats:
+    count = np.maximum(rows.counts(), 1)
+    # Relative to the smallest value: equal values then have a variance of exactly zero.
+    shifted = rows.filled(np.nan) - rows.spread(rows.fold(np.fmin, rows.filled(np.nan)))
+    shifted = np.where(rows.valid, shifted, 0.0)
+    apart = np.where(rows.valid, shifted - rows.spread(rows.fold(np.add, shifted) / count), 0.0)
+    return rows.fold(np.add, apart * apart) / count
+
+
+def _quantiles(rows: _Rows, share: Floats) -> Floats:
+    """Each group at each step as one window over the values laid out step by step."""
+    groups, steps = len(rows.starts), rows.values.shape[1]
+    there = rows.valid.T.reshape(-1)
+    before = np.concatenate([[0], np.cumsum(there)])
+    edges = np.arange(steps) * len(rows.values) + np.append(rows.starts, len(rows.values))[:, None]
+    values = rows.values.T.reshape(-1)[there]
+    nothing = np.zeros(steps, dtype=np.int64)
+    windows = Windows(
+        np.zeros(len(values), dtype=np.int64), values, before[edges[:-1]], before[edges[1:]], nothing, nothing, 0
+    )
+    result = np.zeros(groups * steps)
+    for block in windows.padded(windows.filled):
+        result[block.windows] = quantile_of_rows(values[block.samples], block.filled, share[block.windows % steps])
+    return result.reshape(groups, steps)
+
+
+FOLDS: Mapping[str, Callable[[_Rows], Floats]] = {
+    "sum": _sum,
+    "avg": _avg,
+    "min": lambda rows: rows.fold(np.fmin, rows.filled(np.nan)),
+    "max": lambda rows: rows.fold(np.fmax, rows.filled(np.nan)),
+    "count": lambda rows: rows.counts().astype(np.float64),
+    "group": lambda rows: np.ones(rows.counts().shape),
+    "stdvar": _stdvar,
+    "stddev": lambda rows: np.sqrt(_stdvar(rows)),
+}
+
+
+def _count_values(block: Block, grouping: Grouping, label: str) -> Block:
+    """How many series of a group have each value; the value becomes `label`."""
+    base = grouping.keep(block.labels.without((label,)))
+    dropped = grouping.without and label in grouping.labels
+    groups = base.groups()
+    row, step = np.nonzero(block.valid)
+    seen = block.values[row, step]
+    seen = np.where(np.isnan(seen), np.nan, seen)  # one NaN for all of them
+    bits, code = np.unique(
+        np.zeros(len(seen), dtype=np.uint64) if dropped else seen.view(np.uint64), return_inverse=True
+    )
+    pairs, pair = np.unique(groups.ids[row] * max(1, len(bits)) + code, return_inverse=True)
+    steps = block.values.shape[1]
+    counts = np.bincount(pair * steps + step, minlength=len(pairs) * steps).reshape(len(pairs), steps)
+    labels = base.take(groups.firsts[pairs // max(1, len(bits))])
+    if not dropped:
+        texts = [number_text(value) for value in bits.view(np.float64).tolist()]
+        labels = labels.with_texts(label, [texts[place] for place in (pairs % max(1, len(bits))).tolist()])
+    return Block(labels, counts.astype(np.float64), counts > 0)
+
+
+# -- some of the series themselves ---------------------------------------------------------------------------------------
+
+
+def _ranked(block: Block, grouping: Grouping, param: Floats, *, ascending: bool) -> Block:
+    """topk and bottomk. With one step the rows come out in the order of their values, group by group."""
+    block = block.take(block.labels.order())  # equal values: the first by labels wins
+    limit = _limit(param, len(block))
+    groups = grouping.keep(block.labels).groups()
+    sign = 1.0 if ascending else -1.0
+    # NaN ranks after every number, what is not there after that.
+    order = np.argsort(sign * block.values, axis=0, kind="stable")
+    order = np.take_along_axis(
+        order, np.argsort(~np.take_along_axis(block.valid, order, axis=0), axis=0, kind="stable"), axis=0
+    )
+    place = _place_in_group(order, groups)
+    chosen = Block(block.labels, block.values, block.valid & (place < limit))
+    if block.values.shape[1] > 1:
+        return chosen.compact()
+    in_order = np.lexsort([place[:, 0], groups.ids])
+    return chosen.take(in_order).compact()
+
+
+def _place_in_group(order: Ints, groups: Groups) -> Ints:
+    """For each row and step its place among the rows of its group, when `order` sorts the rows of each step."""
+    by_group = np.take_along_axis(order, np.argsort(groups.ids[order], axis=0, kind="stable"), axis=0)
+    starts = np.concatenate([[0], np.cumsum(np.bincount(groups.ids, minlength=len(groups)))[:-1]])
+    place = np.empty_like(order)
+    np.put_along_axis(place, by_group, np.arange(len(order))[:, None], axis=0)
+    return np.asarray(place - starts[groups.ids][:, None])
+
+
+def _first_rows(block: Block, grouping: Grouping, param: Floats) -> Block:
+    """limitk: at each step the first series of each group, by labels."""
+    block = block.take(block.labels.order())
+    limit = _limit(param, len(block))
+    groups = grouping.keep(block.labels).groups()
+    order = np.argsort(~block.valid, axis=0, kind="stable")
+    place = _place_in_group(order, groups)
+    return Block(block.labels, block.values, block.valid & (place < limit)).compact()
+
+
+def _sampled(block: Block, grouping: Grouping, ratio: Floats) -> Block:
+    """limit_ratio: the series whose hash falls into the share; a negative share takes exactly the others."""
+    if np.isnan(ratio).any():
+        raise QueryFailed("Ratio value is NaN")
+    ratio = np.clip(ratio, -1.0, 1.0)
+    place = np.array([labels.fingerprint / 2.0**64 for labels in block.labels.labels()])[:, None]
+    chosen = np.where(ratio >= 0, place < ratio, place >= 1.0 + ratio)
+    return Block(block.labels, block.values, block.valid & chosen).compact()
+
+
+def _limit(param: Floats, most: int) -> Ints:
+    if np.isnan(param).any():
+        raise QueryFailed("Parameter value is NaN")
+    if (np.abs(param) >= 2.0**63).any():
+        raise QueryFailed(f"Scalar value {number_text(float(np.abs(param).max()))} overflows int64")
+    return np.clip(np.trunc(param), 0, most).astype(np.int64)
+
+
+_CHOICES: Mapping[str, Callable[[Block, Grouping, Floats], Block]] = {
+    "topk": lambda block, grouping, param: _ranked(block, grouping, param, ascending=False),
+    "bottomk": lambda block, grouping, param: _ranked(block, grouping, param, ascending=True),
+    "limitk": _first_rows,
+    "limit_ratio": _sampled,
+}
+
+OPERATORS: Collection[str] = frozenset({*FOLDS, *_CHOICES, "quantile", "count_values"})

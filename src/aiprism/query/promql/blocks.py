@@ -1,0 +1,85 @@
+"""What flows between the nodes of a plan: series by steps, with a mask that says where a value is.
+
+A stored NaN is a value like any other; where `valid` is false there is none and `values` means nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from aiprism.query.promql.labelsets import LabelSets
+from aiprism.query.promql.values import QueryFailed
+from aiprism.store.samples import Bools, Floats, Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Instant vectors at every step: n series (rows) by k steps."""
+
+    labels: LabelSets
+    values: Floats
+    valid: Bools
+
+    @classmethod
+    def empty(cls, steps: int) -> Block:
+        """No series."""
+        return cls(LabelSets({}, 0), np.empty((0, steps)), np.empty((0, steps), dtype=bool))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, rows: Ints | Bools) -> Block:
+        """The rows of those numbers, or where a mask is true."""
+        return Block(self.labels.take(rows), self.values[rows], self.valid[rows])
+
+    def compact(self) -> Block:
+        """Without the series that have no value at any step."""
+        some: Bools = np.any(self.valid, axis=1)
+        return self if bool(np.all(some)) else self.take(some)
+
+    def relabelled(self, labels: LabelSets) -> Block:
+        """The same values under other labels; `merged` must follow when they may coincide."""
+        return Block(labels, self.values, self.valid)
+
+    def merged(self) -> Block:
+        """Series with equal labels as one. QueryFailed when two of them have a value at the same step."""
+        groups = self.labels.groups()
+        if len(groups) == len(self):
+            return self
+        order = np.argsort(groups.ids, kind="stable")
+        starts = np.searchsorted(groups.ids[order], np.arange(len(groups)))
+        crowd = np.add.reduceat(self.valid[order], starts, axis=0, dtype=np.int64)
+        if (crowd > 1).any():
+            twice = int(np.argwhere(crowd > 1)[0][0])
+            shown = self.labels.take(groups.firsts[twice : twice + 1]).labels()[0]
+            raise QueryFailed(f"vector cannot contain metrics with the same labelset: {shown}")
+        values, valid = self.values[groups.firsts].copy(), crowd > 0
+        for row in np.setdiff1d(np.arange(len(self)), groups.firsts).tolist():
+            np.copyto(values[groups.ids[row]], self.values[row], where=self.valid[row])
+        return Block(self.labels.take(groups.firsts), values, valid)
+
+    def without_name(self) -> Block:
+        """Metric names dropped, and series that only differed in it made one where they do not clash."""
+        return self.relabelled(self.labels.without_name()).merged()
+
+    def distinct(self) -> Block:
+        """This block. QueryFailed when two series have equal labels, at whatever steps: what Prometheus demands of the
+        result of a function over range vectors."""
+        if len(self.labels.groups()) < len(self):
+            raise QueryFailed("vector cannot contain metrics with the same labelset")
+        return self
+
+
+def stacked(blocks: Sequence[Block]) -> Block:
+    """The series of all blocks, one after the other (at least one block)."""
+    labels = blocks[0].labels
+    for block in blocks[1:]:
+        labels = labels.followed_by(block.labels)
+    return Block(
+        labels,
+        np.concatenate([block.values for block in blocks]),
+        np.concatenate([block.valid for block in blocks]),
+    )

@@ -1,0 +1,124 @@
+"""PromQL: the one door of this room. Text in, values out; parser, plan, SQL, kernels and limits are behind it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from aiprism.errors import BadInput
+from aiprism.model.labels import Labels
+from aiprism.query.promql.blocks import Block
+from aiprism.query.promql.evaluate import Evaluator
+from aiprism.query.promql.limits import Limits, Watch
+from aiprism.query.promql.parse import parse
+from aiprism.query.promql.plan import Samples, explained, keeps_order, plan
+from aiprism.query.promql.syntax import Expr, Kind, kind_of
+from aiprism.query.promql.values import Matrix, Scalar, Series, String, Value, Vector, VectorItem
+from aiprism.store.samples import SampleStore, Steps
+
+_DEFAULT_LIMITS = Limits()
+
+
+class PromQL:
+    """Evaluates PromQL as Prometheus 3 does. Every method blocks and may be called from any thread.
+
+    Times are Unix seconds. Raises BadInput (not PromQL; the message begins with line:column), QueryFailed (no answer on
+    this data), LimitExceeded, TimedOut, Unavailable.
+    """
+
+    def __init__(self, samples: SampleStore, limits: Limits = _DEFAULT_LIMITS, *, pushdown: bool = True) -> None:
+        self.samples, self.limits = samples, limits
+        self._pushdown = pushdown
+
+    def instant(self, text: str, at: float, *, seconds: float | None = None) -> Value:
+        """The value of `text` at one time; `seconds` may shorten the limit on its run time."""
+        expr = parse(text)
+        steps = Steps(round(at * 1000), 1, 1)
+        node = plan(expr, steps.start_ms, steps.end_ms)
+        evaluator = self._evaluator(seconds)
+        with np.errstate(all="ignore"):
+            if isinstance(node, Samples):
+                return _matrix_of_samples(evaluator, node, steps)
+            value = evaluator.value(node, steps)
+        if isinstance(value, Block):
+            return _vector(value, at, in_order=keeps_order(expr))
+        return String(at, value) if isinstance(value, str) else Scalar(at, float(value[0]))
+
+    def vector(self, text: str, at: float) -> Vector:
+        """As `instant`, with a number as the one series without labels. BadInput when `text` is neither."""
+        value = self.instant(text, at)
+        if isinstance(value, Scalar):
+            return Vector((VectorItem(Labels(), value.ts, value.value),))
+        if not isinstance(value, Vector):
+            raise BadInput(f"{text!r} gives a {kind_of(parse(text)).value}, not an instant vector or a scalar")
+        return value
+
+    def range(self, text: str, start: float, end: float, step: float, *, seconds: float | None = None) -> Matrix:
+        """The values of `text` from `start` to at most `end`, every `step` seconds, series by labels."""
+        expr = parse(text)
+        steps = _steps(expr, start, end, step)
+        evaluator = self._evaluator(seconds, steps.count)
+        node = plan(expr, steps.start_ms, round(end * 1000))
+        with np.errstate(all="ignore"):
+            value = evaluator.value(node, steps)
+        if isinstance(value, Block):
+            return _matrix(value, steps)
+        assert isinstance(value, np.ndarray)
+        return Matrix((Series(Labels(), steps.times_ms(), value),))
+
+    def explain(self, text: str, start: float, end: float, step: float) -> str:
+        """The plan of a query, one node a line."""
+        expr = parse(text)
+        return "\n".join(explained(plan(expr, round(start * 1000), round(end * 1000))))
+
+    def _evaluator(self, seconds: float | None, steps: int = 1) -> Evaluator:
+        watch = Watch(self.limits, seconds)
+        watch.check_steps(steps)
+        return Evaluator(self.samples, watch, pushdown=self._pushdown)
+
+
+def _steps(expr: Expr, start: float, end: float, step: float) -> Steps:
+    kind = kind_of(expr)
+    if kind not in (Kind.SCALAR, Kind.VECTOR):
+        raise BadInput(f'invalid expression type "{kind.value}" for range query, must be Scalar or instant Vector')
+    start_ms, end_ms, step_ms = round(start * 1000), round(end * 1000), round(step * 1000)
+    if step_ms <= 0:
+        raise BadInput("zero or negative query resolution step widths are not accepted. Try a positive integer")
+    if end_ms < start_ms:
+        raise BadInput("end timestamp must not be before start time")
+    return Steps(start_ms, step_ms, (end_ms - start_ms) // step_ms + 1)
+
+
+def _vector(block: Block, at: float, *, in_order: bool) -> Vector:
+    block = block.compact()
+    rows = np.arange(len(block)) if in_order else block.labels.order()
+    block = block.take(rows)
+    pairs = zip(block.labels.labels(), block.values[:, 0].tolist(), strict=True)
+    return Vector(tuple(VectorItem(labels, at, value) for labels, value in pairs))
+
+
+def _matrix(block: Block, steps: Steps) -> Matrix:
+    block = block.compact()
+    block = block.take(block.labels.order())
+    times = steps.times_ms()
+    whole: list[bool] = np.all(block.valid, axis=1).tolist()
+    return Matrix(
+        tuple(
+            Series(labels, times, values) if complete else Series(labels, times[valid], values[valid])
+            for labels, values, valid, complete in zip(
+                block.labels.labels(), block.values, block.valid, whole, strict=True
+            )
+        )
+    )
+
+
+def _matrix_of_samples(evaluator: Evaluator, node: Samples, steps: Steps) -> Matrix:
+    labels, windows = evaluator.samples(node, steps)
+    order = labels.order()
+    order = order[windows.filled[order, 0]]
+    edges = zip(windows.lo[order, 0].tolist(), windows.hi[order, 0].tolist(), strict=True)
+    return Matrix(
+        tuple(
+            Series(each, windows.ts_ms[lo:hi], windows.values[lo:hi])
+            for each, (lo, hi) in zip(labels.take(order).labels(), edges, strict=True)
+        )
+    )

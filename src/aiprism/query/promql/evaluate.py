@@ -1,0 +1,313 @@
+"""Evaluates a plan: every node once, for all steps and series at once.
+
+In: a plan and the steps. Out: a block, one number a step, or a text. Leaves are read through the SampleStore, computed
+there where ClickHouse gives exactly what the kernels give, and otherwise here from raw samples. An instant query is one
+step; a subquery is the same evaluation on a grid of its own.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from aiprism.model.samples import STALE_NAN_BITS
+from aiprism.query.promql.aggregate import aggregate
+from aiprism.query.promql.blocks import Block
+from aiprism.query.promql.functions import EVALUATED, PUSHED, Moment, Operand
+from aiprism.query.promql.info import with_info_labels
+from aiprism.query.promql.kernels import KERNELS, last_over_time, ts_of_last_over_time
+from aiprism.query.promql.labelsets import LabelSets
+from aiprism.query.promql.limits import Watch
+from aiprism.query.promql.operators import between_scalars, between_vectors, with_scalar
+from aiprism.query.promql.plan import (
+    LATEST,
+    LATEST_TIME,
+    Absent,
+    Aggregate,
+    Apply,
+    Constant,
+    Fixed,
+    Info,
+    Leaf,
+    Negate,
+    Node,
+    Operate,
+    OverSubquery,
+    Samples,
+    Words,
+)
+from aiprism.query.promql.values import QueryFailed
+from aiprism.query.promql.windows import Windows
+from aiprism.store.samples import Bools, Combine, Floats, GridFunction, RawSamples, SampleStore, Steps
+from aiprism.store.series import Selection
+
+# Folding all series inside ClickHouse spares moving their grids here; below this many cells that saves nothing.
+COMBINE_CELLS = 100_000
+_COMBINED = {"min": Combine.MIN, "max": Combine.MAX, "count": Combine.COUNT, "group": Combine.GROUP}
+# ClickHouse adds plainly: only where all terms have one sign are its sums as exact as ours.
+_COMBINED_SUMS = {"sum": Combine.SUM, "avg": Combine.AVG}
+_ONE_SIGN = frozenset({"rate", "increase", "irate", "changes", "resets", "count_over_time"})
+
+
+class Evaluator:
+    """One evaluation of one query. `pushdown` False computes everything here, from raw samples."""
+
+    def __init__(self, store: SampleStore, watch: Watch, *, pushdown: bool = True) -> None:
+        self._store, self._watch, self._pushdown = store, watch, pushdown
+        self._leaves: dict[tuple[Leaf, Steps], Block] = {}
+
+    def value(self, node: Node, steps: Steps) -> Operand:
+        """What `node` is at `steps`."""
+        self._watch.left()
+        match node:
+            case Constant():
+                return np.full(steps.count, node.value)
+            case Words():
+                return node.value
+            case Leaf():
+                return self._leaf(node, steps)
+            case OverSubquery():
+                return self._over_subquery(node, steps)
+            case Apply():
+                args = [self.value(arg, steps) for arg in node.args]
+                return EVALUATED[node.function](Moment(steps.times_ms()), args)
+            case Aggregate():
+                return self._aggregate(node, steps)
+            case Operate():
+                return _operate(node, self.value(node.left, steps), self.value(node.right, steps))
+            case Negate():
+                return _negated(self.value(node.expr, steps))
+            case Fixed():
+                return _repeated(self.value(node.expr, Steps(steps.start_ms, steps.step_ms, 1)), steps.count)
+            case Absent():
+                return _absent(node, self.block(node.expr, steps))
+            case Info():
+                return with_info_labels(self.block(node.expr, steps), self.block(node.infos, steps), node.matchers)
+            case Samples():
+                raise AssertionError("a range vector has no value at steps")
+
+    def block(self, node: Node, steps: Steps) -> Block:
+        """The instant vectors `node` is at `steps`."""
+        value = self.value(node, steps)
+        assert isinstance(value, Block)
+        return value
+
+    def samples(self, node: Samples, at: Steps) -> tuple[LabelSets, Windows]:
+        """The samples of a range vector at one time."""
+        leaf = node.leaf
+        return self._subquery_windows(leaf, at) if isinstance(leaf, OverSubquery) else self._leaf_windows(leaf, at)
+
+    # -- leaves --------------------------------------------------------------------------------------------------
+
+    def _leaf(self, leaf: Leaf, steps: Steps) -> Block:
+        known = self._leaves.get((leaf, steps))
+        if known is None:
+            known = self._leaves[leaf, steps] = self._read(leaf, steps)
+        return known
+
+    def _read(self, leaf: Leaf, steps: Steps) -> Block:
+        function = self._pushed(leaf)
+        if function is None:
+            return self._computed(leaf, steps)
+        ends = _ends(leaf, steps)
+        selection = self._selection(leaf, ends)
+        found = self._store.grid(
+            selection,
+            function,
+            ends,
+            self._window_ms(leaf),
+            seconds=self._watch.left(),
+            argument=_constant_argument(leaf),
+        )
+        block = Block(LabelSets.of_selection(selection, found.rows), found.values, found.valid)
+        return _named(leaf, _repeated_block(block, steps.count) if leaf.at_ms is not None else block)
+
+    def _pushed(self, leaf: Leaf) -> GridFunction | None:
+        """What ClickHouse is to compute, None when it cannot."""
+        if not self._pushdown:
+            return None
+        if leaf.function == LATEST:
+            return GridFunction.LATEST
+        # A fixed window seen from every step, or an argument that changes: only the kernels know those.
+        if leaf.args and (leaf.at_ms is not None or _constant_argument(leaf) is None):
+            return None
+        return PUSHED.get(leaf.function)
+
+    def _computed(self, leaf: Leaf, steps: Steps) -> Block:
+        labels, windows = self._leaf_windows(leaf, steps)
+        if leaf.function in (LATEST, LATEST_TIME):
+            values, valid = (last_over_time if leaf.function == LATEST else ts_of_last_over_time)(windows, ())
+            valid = valid & (np.ascontiguousarray(windows.last(windows.values)).view(np.uint64) != STALE_NAN_BITS)
+        else:
+            values, valid = self._kernel(leaf, windows, steps)
+        return _named(leaf, Block(labels, values, valid).compact())
+
+    def _leaf_windows(self, leaf: Leaf, steps: Steps) -> tuple[LabelSets, Windows]:
+        ends = _ends(leaf, steps)
+        selection = self._selection(leaf, ends)
+        window_ms = self._window_ms(leaf)
+        raw = self._store.raw(
+            selection,
+            ends.start_ms - window_ms,
+            ends.end_ms,
+            stale=leaf.function in (LATEST, LATEST_TIME),
+            limit=self._watch.limits.samples,
+            seconds=self._watch.left(),
+        )
+        windows = _windows(raw, ends, window_ms, steps, fixed=leaf.at_ms is not None)
+        return LabelSets.of_selection(selection, raw.rows), windows
+
+    def _selection(self, leaf: Leaf, ends: Steps) -> Selection:
+        selection = self._store.select(leaf.matchers, ends.start_ms - self._window_ms(leaf), ends.end_ms)
+        self._watch.check_series(len(selection))
+        self._watch.check_cells(len(selection), ends.count)
+        return selection
+
+    def _window_ms(self, leaf: Leaf) -> int:
+        return round(self._watch.limits.lookback * 1000) if leaf.window_ms is None else leaf.window_ms
+
+    def _kernel(self, node: Leaf | OverSubquery, windows: Windows, steps: Steps) -> tuple[Floats, Bools]:
+        args = [_numbers(self.value(arg, steps)) for arg in node.args]
+        if node.function == "double_exponential_smoothing":
+            _check_factors(args)
+        self._watch.check_cells(len(windows.lo), steps.count)
+        return KERNELS[node.function](windows, args)
+
+    # -- subqueries ----------------------------------------------------------------------------------------------
+
+    def _over_subquery(self, node: OverSubquery, steps: Steps) -> Block:
+        labels, windows = self._subquery_windows(node, steps)
+        values, valid = self._kernel(node, windows, steps)
+        return _named(node, Block(labels, values, valid).compact())
+
+    def _subquery_windows(self, node: OverSubquery, steps: Steps) -> tuple[LabelSets, Windows]:
+        ends = _ends(node, steps)
+        inner = self._subquery_steps(node, ends)
+        block = self.block(node.expr, inner) if inner.count else Block.empty(0)
+        sizes = block.valid.sum(axis=1)
+        raw = RawSamples(
+            rows=np.arange(len(block)),
+            offsets=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
+            ts_ms=np.broadcast_to(inner.times_ms(), block.values.shape)[block.valid],
+            values=block.values[block.valid],
+        )
+        return block.labels, _windows(raw, ends, node.window_ms, steps, fixed=node.at_ms is not None)
+
+    def _subquery_steps(self, node: OverSubquery, ends: Steps) -> Steps:
+        """The multiples of the subquery's step in (first end - range, last end]."""
+        step_ms = node.step_ms or round(self._watch.limits.subquery_step * 1000)
+        start_ms = ((ends.start_ms - node.window_ms) // step_ms + 1) * step_ms
+        count = max(0, (ends.end_ms - start_ms) // step_ms + 1)
+        self._watch.check_cells(1, count)
+        return Steps(start_ms, step_ms, count)
+
+    # -- aggregation ---------------------------------------------------------------------------------------------
+
+    def _aggregate(self, node: Aggregate, steps: Steps) -> Block:
+        combined = self._combined(node, steps)
+        if combined is not None:
+            return combined
+        block = self.block(node.expr, steps)
+        param = None if node.param is None else self.value(node.param, steps)
+        assert not isinstance(param, Block)
+        return aggregate(node.op, block, node.grouping, param).compact()
+
+    def _combined(self, node: Aggregate, steps: Steps) -> Block | None:
+        """The aggregation of all series to one, computed by ClickHouse where that pays and is exact; else None."""
+        leaf = node.expr
+        if not isinstance(leaf, Leaf) or node.grouping.without or node.grouping.labels or (leaf, steps) in self._leaves:
+            return None
+        function, combine = self._pushed(leaf), _COMBINED.get(node.op)
+        if leaf.function in _ONE_SIGN:
+            combine = combine or _COMBINED_SUMS.get(node.op)
+        if combine is None or function in (None, GridFunction.LATEST) or leaf.at_ms is not None:
+            return None
+        ends = _ends(leaf, steps)
+        selection = self._selection(leaf, ends)
+        if len(selection) * steps.count < COMBINE_CELLS or len(selection.metrics) != 1:
+            return None
+        assert function is not None
+        found = self._store.combined_grid(
+            selection,
+            function,
+            combine,
+            ends,
+            self._window_ms(leaf),
+            seconds=self._watch.left(),
+            argument=_constant_argument(leaf),
+        )
+        if np.isinf(found.values).any():
+            return None  # an overflow inside, or an infinite sample: let the careful way decide
+        return Block(LabelSets({}, len(found.rows)), found.values, found.valid)
+
+
+# -- small steps ---------------------------------------------------------------------------------------------------------
+
+
+def _ends(node: Leaf | OverSubquery, steps: Steps) -> Steps:
+    """The right edges of the windows: a single one when an @ modifier fixes it."""
+    if node.at_ms is not None:
+        return Steps(node.at_ms - node.offset_ms, steps.step_ms, 1)
+    return Steps(steps.start_ms - node.offset_ms, steps.step_ms, steps.count)
+
+
+def _named(node: Leaf | OverSubquery, block: Block) -> Block:
+    if node.named:
+        return block
+    if node.function == LATEST_TIME:
+        return block.without_name()
+    return block.relabelled(block.labels.without_name()).distinct()
+
+
+def _windows(raw: RawSamples, ends: Steps, window_ms: int, steps: Steps, *, fixed: bool) -> Windows:
+    at_ms = steps.times_ms()
+    windows = Windows.of(raw.offsets, raw.ts_ms, raw.values, ends, window_ms, at_ms[:1] if fixed else at_ms)
+    return windows.for_each(at_ms) if fixed else windows
+
+
+def _constant_argument(leaf: Leaf) -> float | None:
+    return leaf.args[0].value if len(leaf.args) == 1 and isinstance(leaf.args[0], Constant) else None
+
+
+def _numbers(value: Operand) -> Floats:
+    assert isinstance(value, np.ndarray)
+    return value
+
+
+def _check_factors(args: list[Floats]) -> None:
+    for name, factors in zip(("smoothing", "trend"), args, strict=True):
+        wrong = ~((factors > 0) & (factors < 1))
+        if wrong.any():
+            short = "sf" if name == "smoothing" else "tf"
+            raise QueryFailed(f"invalid {name} factor. Expected: 0 < {short} < 1, got: {float(factors[wrong][0]):f}")
+
+
+def _operate(node: Operate, left: Operand, right: Operand) -> Operand:
+    if isinstance(left, Block) and isinstance(right, Block):
+        assert node.matching is not None
+        return between_vectors(node.op, left, right, node.matching, return_bool=node.return_bool)
+    if isinstance(left, Block):
+        return with_scalar(node.op, left, _numbers(right), scalar_left=False, return_bool=node.return_bool)
+    if isinstance(right, Block):
+        return with_scalar(node.op, right, _numbers(left), scalar_left=True, return_bool=node.return_bool)
+    return between_scalars(node.op, _numbers(left), _numbers(right))
+
+
+def _negated(value: Operand) -> Operand:
+    if isinstance(value, Block):
+        return Block(value.labels.without_name(), -value.values, value.valid).compact().distinct()
+    return -_numbers(value)
+
+
+def _absent(node: Absent, block: Block) -> Block:
+    nothing = ~np.any(block.valid, axis=0, keepdims=True)
+    return Block(LabelSets.of([node.labels]), np.ones(nothing.shape), nothing).compact()
+
+
+def _repeated(value: Operand, count: int) -> Operand:
+    if isinstance(value, Block):
+        return _repeated_block(value, count)
+    return value if isinstance(value, str) else np.repeat(value, count)
+
+
+def _repeated_block(block: Block, count: int) -> Block:
+    return Block(block.labels, np.repeat(block.values, count, axis=1), np.repeat(block.valid, count, axis=1))

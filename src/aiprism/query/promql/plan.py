@@ -1,0 +1,375 @@
+"""From a syntax tree to a plan: what is read from the store, what is computed of it, and what need be computed only once.
+
+`plan(expr, start_ms, end_ms)` resolves the @ modifiers, makes every selector a `Leaf` together with the function right
+above it (which is what the store may compute), marks what is the same at every step (`Fixed`), and folds constants.
+Nodes are frozen and comparable, so equal leaves are evaluated once. Evaluation is left to evaluate.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from aiprism.model.labels import METRIC_NAME, Labels, Matcher, MatchOp
+from aiprism.query.promql import syntax
+from aiprism.query.promql.aggregate import Grouping
+from aiprism.query.promql.functions import KEEP_NAME, RENAMED, UNSTEADY
+from aiprism.query.promql.kernels import KERNELS
+from aiprism.query.promql.operators import between_scalars
+from aiprism.query.promql.syntax import At, Expr, Kind, Matching, MatrixSelector, Subquery, VectorSelector, kind_of
+
+# The functions of an instant selector: its newest sample, and when that was taken.
+LATEST, LATEST_TIME = "latest", "timestamp"
+INFO_METRIC = "target_info"
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """One number at every step."""
+
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A text argument."""
+
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """`function` (a kernel, LATEST or LATEST_TIME) of stored samples. `window_ms` None is the lookback of the engine;
+    `at_ms` is the time an @ modifier fixes. `named`: the result is still that metric."""
+
+    function: str
+    matchers: tuple[Matcher, ...]
+    window_ms: int | None
+    offset_ms: int
+    at_ms: int | None
+    args: tuple[Node, ...] = ()
+    named: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OverSubquery:
+    """A kernel over the values `expr` has on a grid of its own; `step_ms` None is the default step."""
+
+    function: str
+    expr: Node
+    window_ms: int
+    step_ms: int | None
+    offset_ms: int
+    at_ms: int | None
+    args: tuple[Node, ...] = ()
+    named: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """A range vector as the result of an instant query."""
+
+    leaf: Leaf | OverSubquery
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """A function of functions.EVALUATED."""
+
+    function: str
+    args: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """1 with `labels` at the steps where `expr` has no value."""
+
+    expr: Node
+    labels: Labels
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    """`expr` with the labels of the info series of the same instance and job. `matchers` select those by name and tell
+    which labels are wanted (all when none is named)."""
+
+    expr: Node
+    infos: Leaf
+    matchers: tuple[Matcher, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    op: str
+    expr: Node
+    grouping: Grouping
+    param: Node | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Operate:
+    """A binary operator; `matching` is None unless both sides are vectors."""
+
+    op: str
+    left: Node
+    right: Node
+    matching: Matching | None
+    return_bool: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Negate:
+    expr: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """The same at every step: evaluated at the first one."""
+
+    expr: Node
+
+
+Node = Constant | Words | Leaf | OverSubquery | Samples | Apply | Absent | Info | Aggregate | Operate | Negate | Fixed
+
+
+def plan(expr: Expr, start_ms: int, end_ms: int) -> Node:
+    """The plan of `expr` for a query from `start_ms` to `end_ms` (the same for an instant query)."""
+    planner = _Planner(start_ms, end_ms)
+    if kind_of(expr) is Kind.MATRIX:
+        leaf = planner.matrix("last_over_time", _bare(expr), ())
+        assert isinstance(leaf, Leaf | OverSubquery)
+        return Samples(leaf)
+    return planner.fixed(planner.node(expr))
+
+
+def keeps_order(expr: Expr) -> bool:
+    """True when the rows of an instant query come out in an order of the query's own (sort, topk)."""
+    match _bare(expr):
+        case syntax.Call(function=name):
+            return name.startswith("sort")
+        case syntax.Aggregation(op=op):
+            return op in ("topk", "bottomk")
+        case _:
+            return False
+
+
+def explained(node: Node, depth: int = 0) -> Iterator[str]:
+    """The plan as indented lines, one a node."""
+    name, inside = type(node).__name__, _children(node)
+    fields = [
+        f"{key}={_shown(getattr(node, key))}"
+        for key in node.__dataclass_fields__
+        if key not in ("expr", "args", "left", "right")
+    ]
+    yield f"{'  ' * depth}{name} {' '.join(field for field in fields if not field.endswith('='))}".rstrip()
+    for child in inside:
+        yield from explained(child, depth + 1)
+
+
+def steady(node: Node) -> bool:
+    """True when `node` has the same value at every step."""
+    match node:
+        case Constant() | Words() | Fixed():
+            return True
+        case Leaf() | OverSubquery():
+            own = node.at_ms is not None and node.function not in UNSTEADY
+            return own and all(steady(arg) for arg in node.args)
+        case Apply(function=function):
+            return function not in UNSTEADY and all(steady(child) for child in node.args)
+        case Info():
+            return False
+        case _:
+            return all(steady(child) for child in _children(node))
+
+
+def _children(node: Node) -> Sequence[Node]:
+    match node:
+        case Leaf() | Apply():
+            return node.args
+        case OverSubquery():
+            return (node.expr, *node.args)
+        case Absent() | Negate() | Fixed():
+            return (node.expr,)
+        case Samples():
+            return (node.leaf,)
+        case Info():
+            return (node.expr, node.infos)
+        case Aggregate():
+            return (node.expr,) if node.param is None else (node.expr, node.param)
+        case Operate():
+            return (node.left, node.right)
+        case _:
+            return ()
+
+
+def _shown(value: object) -> str:
+    if value is None or value == ():
+        return ""
+    if isinstance(value, tuple):
+        return f"{{{', '.join(map(str, value))}}}"
+    if isinstance(value, Grouping):
+        return f"{'without' if value.without else 'by'}({','.join(value.labels)})"
+    if isinstance(value, Matching):
+        return f"{value.cardinality.value}/{'on' if value.on else 'ignoring'}({','.join(value.labels)})"
+    return "" if isinstance(value, Leaf | OverSubquery | Constant | Apply) else str(value)
+
+
+class _Planner:
+    def __init__(self, start_ms: int, end_ms: int) -> None:
+        self._start_ms, self._end_ms = start_ms, end_ms
+
+    def node(self, expr: Expr) -> Node:
+        match expr:
+            case syntax.Number(value=value):
+                return Constant(value)
+            case syntax.Text(value=value):
+                return Words(value)
+            case syntax.Paren(expr=inner):
+                return self.node(inner)
+            case VectorSelector():
+                return self._latest(LATEST, expr)
+            case syntax.Negation(expr=inner):
+                return self._negation(self.node(inner))
+            case syntax.Binary():
+                return self._binary(expr)
+            case syntax.Aggregation():
+                return self._aggregation(expr)
+            case syntax.Call():
+                return self._call(expr)
+            case _:
+                raise AssertionError(f"a range vector outside of a function: {expr}")
+
+    def fixed(self, node: Node) -> Node:
+        """`node`, marked when it need be evaluated only once."""
+        return Fixed(node) if steady(node) and not isinstance(node, Constant | Words | Fixed) else node
+
+    def matrix(self, function: str, over: Expr, args: tuple[Node, ...]) -> Node:
+        """`function` over a range vector."""
+        named = function in KEEP_NAME
+        if isinstance(over, Subquery):
+            return OverSubquery(
+                function,
+                self.fixed(self.node(over.expr)),
+                over.range_ms,
+                over.step_ms,
+                over.offset_ms,
+                self._at_ms(over.at),
+                args,
+                named,
+            )
+        assert isinstance(over, MatrixSelector)
+        vector = over.vector
+        return Leaf(function, vector.matchers, over.range_ms, vector.offset_ms, self._at_ms(vector.at), args, named)
+
+    def _latest(self, function: str, selector: VectorSelector) -> Leaf:
+        at_ms = self._at_ms(selector.at)
+        return Leaf(function, selector.matchers, None, selector.offset_ms, at_ms, named=function == LATEST)
+
+    def _at_ms(self, at: int | At | None) -> int | None:
+        if at is At.START:
+            return self._start_ms
+        if at is At.END:
+            return self._end_ms
+        return None if at is None else int(at)
+
+    def _negation(self, node: Node) -> Node:
+        return Constant(-node.value) if isinstance(node, Constant) else Negate(node)
+
+    def _binary(self, expr: syntax.Binary) -> Node:
+        left, right = self.node(expr.left), self.node(expr.right)
+        if isinstance(left, Constant) and isinstance(right, Constant):
+            with np.errstate(all="ignore"):
+                return Constant(float(between_scalars(expr.op, np.array([left.value]), np.array([right.value]))[0]))
+        return self._with_fixed(
+            (left, right), lambda sides: Operate(expr.op, sides[0], sides[1], expr.matching, expr.return_bool)
+        )
+
+    def _aggregation(self, expr: syntax.Aggregation) -> Node:
+        inner = self.node(expr.expr)
+        grouping = Grouping(expr.labels, expr.without)
+        if expr.param is None:
+            return Aggregate(expr.op, inner, grouping)
+        children = (inner, self.node(expr.param))
+        return self._with_fixed(children, lambda parts: Aggregate(expr.op, parts[0], grouping, parts[1]))
+
+    def _call(self, expr: syntax.Call) -> Node:
+        function = RENAMED.get(expr.function, expr.function)
+        if function == "absent":
+            return Absent(self.node(expr.args[0]), _absent_labels(_bare(expr.args[0])))
+        if function == "absent_over_time":
+            over = _bare(expr.args[0])
+            return Absent(self.matrix("present_over_time", over, ()), _absent_labels(over))
+        if function == "info":
+            return self._info(expr)
+        if function == "timestamp":
+            selector = _bare(expr.args[0])
+            if isinstance(selector, VectorSelector):
+                return self._latest(LATEST_TIME, selector)
+        if function in KERNELS:
+            return self._over_range(function, expr)
+        args = tuple(self.node(arg) for arg in expr.args)
+        return self._with_fixed(args, lambda parts: Apply(function, tuple(parts)))
+
+    def _over_range(self, function: str, expr: syntax.Call) -> Node:
+        over = next(_bare(arg) for arg in expr.args if kind_of(arg) is Kind.MATRIX)
+        args = tuple(self.fixed(self.node(arg)) for arg in expr.args if kind_of(arg) is not Kind.MATRIX)
+        return self.matrix(function, over, args)
+
+    def _with_fixed(self, parts: Sequence[Node], build: Callable[[Sequence[Node]], Node]) -> Node:
+        """A node of `parts`; those that are the same at every step are marked unless the whole is (it is marked above)."""
+        whole = build(parts)
+        return whole if steady(whole) else build([self.fixed(part) for part in parts])
+
+    def _info(self, expr: syntax.Call) -> Node:
+        matchers: tuple[Matcher, ...] = ()
+        if len(expr.args) > 1:
+            selector = _bare(expr.args[1])
+            assert isinstance(selector, VectorSelector)
+            matchers = selector.matchers
+        if not any(matcher.name == METRIC_NAME for matcher in matchers):
+            matchers = (Matcher(METRIC_NAME, MatchOp.EQUAL, INFO_METRIC), *matchers)
+        first = next(_selectors(expr.args[0]), None)
+        offset_ms, at_ms = (0, None) if first is None else (first.offset_ms, self._at_ms(first.at))
+        return Info(self.node(expr.args[0]), Leaf(LATEST_TIME, matchers, None, offset_ms, at_ms, named=True), matchers)
+
+
+def _selectors(expr: Expr) -> Iterator[VectorSelector]:
+    match expr:
+        case VectorSelector():
+            yield expr
+        case MatrixSelector():
+            yield expr.vector
+        case syntax.Paren() | syntax.Negation() | Subquery() | syntax.Aggregation():
+            yield from _selectors(expr.expr)
+        case syntax.Binary():
+            yield from _selectors(expr.left)
+            yield from _selectors(expr.right)
+        case syntax.Call():
+            for arg in expr.args:
+                yield from _selectors(arg)
+
+
+def _bare(expr: Expr) -> Expr:
+    while isinstance(expr, syntax.Paren):
+        expr = expr.expr
+    return expr
+
+
+def _absent_labels(expr: Expr) -> Labels:
+    """The labels a selector fixes by exactly one equality."""
+    if not isinstance(expr, VectorSelector | MatrixSelector):
+        return Labels()
+    matchers = expr.matchers if isinstance(expr, VectorSelector) else expr.vector.matchers
+    found: dict[str, str] = {}
+    seen: set[str] = set()
+    for matcher in matchers:
+        if matcher.name == METRIC_NAME:
+            continue
+        if matcher.op is MatchOp.EQUAL and matcher.name not in seen:
+            found[matcher.name] = matcher.value
+            seen.add(matcher.name)
+        else:
+            found.pop(matcher.name, None)
+    return Labels(found)

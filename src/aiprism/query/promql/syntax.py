@@ -1,0 +1,322 @@
+"""The syntax tree of a PromQL expression: what the text says, frozen, before anything is decided about evaluating it.
+
+`parse.py` makes it, `plan.py` reads it. ``str(node)`` is PromQL again (format_query), `as_json(node)` is the form the
+Prometheus API gives for parse_query.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from aiprism.model.labels import METRIC_NAME, Matcher, MatchOp
+from aiprism.model.timerange import format_duration
+from aiprism.query.promql.numbers import number_text
+
+_METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+
+
+class Kind(Enum):
+    """The four types of an expression, in Prometheus' words."""
+
+    SCALAR = "scalar"
+    VECTOR = "instant vector"
+    MATRIX = "range vector"
+    STRING = "string"
+
+
+class At(Enum):
+    """The two times an @ modifier can name instead of a number."""
+
+    START = "start()"
+    END = "end()"
+
+
+class Cardinality(Enum):
+    """How many series of each side of an operator may share one set of matching labels."""
+
+    ONE_TO_ONE = "one-to-one"
+    MANY_TO_ONE = "many-to-one"
+    ONE_TO_MANY = "one-to-many"
+    MANY_TO_MANY = "many-to-many"
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    value: float
+
+    def __str__(self) -> str:
+        return number_text(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    value: str
+
+    def __str__(self) -> str:
+        return _quoted(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class VectorSelector:
+    """`matchers` holds the metric name too; `at` is Unix milliseconds, one of `At`, or None for the evaluation time."""
+
+    matchers: tuple[Matcher, ...]
+    offset_ms: int = 0
+    at: int | At | None = None
+
+    @property
+    def name(self) -> str:
+        """The metric name when one matcher fixes it, else an empty string."""
+        for matcher in self.matchers:
+            if matcher.name == METRIC_NAME and matcher.op is MatchOp.EQUAL:
+                return matcher.value
+        return ""
+
+    def __str__(self) -> str:
+        return _selected(self) + _modifiers(self.offset_ms, self.at)
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixSelector:
+    vector: VectorSelector
+    range_ms: int
+
+    def __str__(self) -> str:
+        window = f"[{format_duration(self.range_ms / 1000)}]"
+        return _selected(self.vector) + window + _modifiers(self.vector.offset_ms, self.vector.at)
+
+
+@dataclass(frozen=True, slots=True)
+class Subquery:
+    """`step_ms` None is the default step."""
+
+    expr: Expr
+    range_ms: int
+    step_ms: int | None = None
+    offset_ms: int = 0
+    at: int | At | None = None
+
+    def __str__(self) -> str:
+        step = "" if self.step_ms is None else format_duration(self.step_ms / 1000)
+        window = f"[{format_duration(self.range_ms / 1000)}:{step}]"
+        return f"{self.expr}{window}{_modifiers(self.offset_ms, self.at)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Paren:
+    expr: Expr
+
+    def __str__(self) -> str:
+        return f"({self.expr})"
+
+
+@dataclass(frozen=True, slots=True)
+class Negation:
+    expr: Expr
+
+    def __str__(self) -> str:
+        return f"-{self.expr}"
+
+
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """Which series of two vectors belong together: by `labels` (`on`) or by all others (ignoring)."""
+
+    cardinality: Cardinality = Cardinality.ONE_TO_ONE
+    on: bool = False
+    labels: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()  # group_left/group_right: labels copied from the one side
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    """`matching` is None unless both sides are vectors."""
+
+    op: str
+    left: Expr
+    right: Expr
+    matching: Matching | None = None
+    return_bool: bool = False
+
+    def __str__(self) -> str:
+        flag = " bool" if self.return_bool else ""
+        return f"{self.left} {self.op}{flag}{_matching_text(self.matching)} {self.right}"
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregation:
+    op: str
+    expr: Expr
+    param: Expr | None = None
+    labels: tuple[str, ...] = ()
+    without: bool = False
+
+    def __str__(self) -> str:
+        grouping = ""
+        if self.without or self.labels:
+            grouping = f" {'without' if self.without else 'by'} ({', '.join(map(_label_text, self.labels))}) "
+        inside = str(self.expr) if self.param is None else f"{self.param}, {self.expr}"
+        return f"{self.op}{grouping}({inside})"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    function: str
+    args: tuple[Expr, ...]
+    kind: Kind
+
+    def __str__(self) -> str:
+        return f"{self.function}({', '.join(map(str, self.args))})"
+
+
+Expr = Number | Text | VectorSelector | MatrixSelector | Subquery | Paren | Negation | Binary | Aggregation | Call
+
+
+def kind_of(expr: Expr) -> Kind:
+    """The type of `expr`."""
+    match expr:
+        case Number():
+            return Kind.SCALAR
+        case Text():
+            return Kind.STRING
+        case MatrixSelector() | Subquery():
+            return Kind.MATRIX
+        case Call(kind=kind):
+            return kind
+        case Paren(expr=inner) | Negation(expr=inner):
+            return kind_of(inner)
+        case Binary(left=left, right=right):
+            return Kind.SCALAR if kind_of(left) is kind_of(right) is Kind.SCALAR else Kind.VECTOR
+        case _:
+            return Kind.VECTOR
+
+
+# -- as Prometheus' parse_query gives it ---------------------------------------------------------------------------------
+
+Json = dict[str, object]
+_TYPE_NAMES = {Kind.SCALAR: "scalar", Kind.VECTOR: "vector", Kind.MATRIX: "matrix", Kind.STRING: "string"}
+
+
+def as_json(expr: Expr) -> Json:
+    """The tree as nested objects with a `type` each."""
+    match expr:
+        case Number():
+            return {"type": "numberLiteral", "val": str(expr)}
+        case Text():
+            return {"type": "stringLiteral", "val": expr.value}
+        case VectorSelector():
+            return {"type": "vectorSelector", **_selector_json(expr)}
+        case MatrixSelector():
+            return {"type": "matrixSelector", "range": expr.range_ms, **_selector_json(expr.vector)}
+        case Subquery():
+            return {
+                "type": "subquery",
+                "expr": as_json(expr.expr),
+                "range": expr.range_ms,
+                "step": expr.step_ms or 0,
+                **_time_json(expr.offset_ms, expr.at),
+            }
+        case Paren():
+            return {"type": "parenExpr", "expr": as_json(expr.expr)}
+        case Negation():
+            return {"type": "unaryExpr", "op": "-", "expr": as_json(expr.expr)}
+        case Binary():
+            return {
+                "type": "binaryExpr",
+                "op": expr.op,
+                "lhs": as_json(expr.left),
+                "rhs": as_json(expr.right),
+                "matching": None if expr.matching is None else _matching_json(expr.matching),
+                "bool": expr.return_bool,
+            }
+        case Aggregation():
+            return {
+                "type": "aggregation",
+                "op": expr.op,
+                "expr": as_json(expr.expr),
+                "param": None if expr.param is None else as_json(expr.param),
+                "grouping": list(expr.labels),
+                "without": expr.without,
+            }
+        case Call():
+            function = {"name": expr.function, "returnType": _TYPE_NAMES[expr.kind]}
+            return {"type": "call", "func": function, "args": [as_json(arg) for arg in expr.args]}
+
+
+def _selector_json(selector: VectorSelector) -> Json:
+    matchers = [
+        {"type": matcher.op.value, "name": matcher.name, "value": matcher.value} for matcher in selector.matchers
+    ]
+    return {"name": selector.name, "matchers": matchers, **_time_json(selector.offset_ms, selector.at)}
+
+
+def _time_json(offset_ms: int, at: int | At | None) -> Json:
+    return {
+        "offset": offset_ms,
+        "timestamp": at if isinstance(at, int) else None,
+        "startOrEnd": at.value.removesuffix("()") if isinstance(at, At) else None,
+    }
+
+
+def _matching_json(matching: Matching) -> Mapping[str, object]:
+    return {
+        "card": matching.cardinality.value,
+        "labels": list(matching.labels),
+        "on": matching.on,
+        "include": list(matching.include),
+    }
+
+
+# -- as text ---------------------------------------------------------------------------------------------------------------
+
+
+def _selected(selector: VectorSelector) -> str:
+    name = selector.name
+    plain = bool(_METRIC.fullmatch(name))
+    rest = []
+    for matcher in selector.matchers:
+        if matcher.name == METRIC_NAME and matcher.op is MatchOp.EQUAL and matcher.value == name:
+            if not plain:
+                rest.append(_quoted(name))
+            continue
+        rest.append(f"{_label_text(matcher.name)}{matcher.op.value}{_quoted(matcher.value)}")
+    braces = f"{{{','.join(rest)}}}" if rest else ""
+    return (name if plain else "") + braces
+
+
+def _modifiers(offset_ms: int, at: int | At | None) -> str:
+    text = ""
+    if isinstance(at, At):
+        text += f" @ {at.value}"
+    elif at is not None:
+        text += f" @ {at / 1000:.3f}"
+    if offset_ms:
+        text += f" offset {'-' if offset_ms < 0 else ''}{format_duration(abs(offset_ms) / 1000)}"
+    return text
+
+
+def _matching_text(matching: Matching | None) -> str:
+    if matching is None:
+        return ""
+    text = ""
+    if matching.on or matching.labels:
+        text += f" {'on' if matching.on else 'ignoring'} ({', '.join(map(_label_text, matching.labels))})"
+    if matching.cardinality in (Cardinality.MANY_TO_ONE, Cardinality.ONE_TO_MANY):
+        side = "left" if matching.cardinality is Cardinality.MANY_TO_ONE else "right"
+        text += f" group_{side} ({', '.join(map(_label_text, matching.include))})"
+    return text
+
+
+def _label_text(name: str) -> str:
+    return name if _LABEL.fullmatch(name) else _quoted(name)
+
+
+def _quoted(text: str) -> str:
+    escaped = (
+        text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r")
+    )
+    return f'"{escaped}"'

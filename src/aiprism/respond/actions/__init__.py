@@ -1,0 +1,1 @@
+"""What a runbook's step can do: one file per actuator."""

@@ -1,0 +1,62 @@
+"""`webhook:` steps: one HTTP request to something that can repair what we cannot.
+
+The step's key goes out as `Idempotency-Key`. A bearer token stands in a file (`token_file`), never in the runbook: runs
+and their steps are shown to people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+
+from aiprism.respond.actions.act import Done, Order
+from aiprism.yamlfile import Node
+
+_METHODS = ("POST", "PUT", "PATCH", "DELETE", "GET")
+_KEPT = 500
+
+
+def read(node: Node) -> Mapping[str, object]:
+    """The parameters of `webhook: {url, method, headers, body, token_file}`; a status below 300 is success."""
+    node.fields("url", "method", "headers", "body", "token_file")
+    url = node["url"].text()
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise node["url"].error("expected an http(s) URL")
+    return {
+        "url": url,
+        "method": node["method"].one_of(*_METHODS, default="POST"),
+        "headers": node["headers"].mapping(),
+        "body": node["body"].plain(),
+        "token_file": str(Path(node.file).parent / node["token_file"].text()) if node["token_file"] else "",
+    }
+
+
+class Webhook:
+    """Sends requests; each step brings its own address."""
+
+    async def act(self, order: Order) -> Done:
+        host = urlsplit(order.text("url")).hostname or "the receiver"
+        try:
+            async with httpx.AsyncClient(timeout=order.timeout, trust_env=False) as client:
+                response = await client.request(
+                    order.text("method"), order.text("url"), json=order.params.get("body"), headers=_headers(order)
+                )
+        except OSError as error:
+            return Done(False, f"the token file cannot be read: {error.strerror}")
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            return Done(False, f"{host} cannot be reached: {type(error).__name__}")
+        said = response.text.strip()[:_KEPT]
+        data = {"status": response.status_code, "answer": said}
+        return Done(response.is_success, f"{host} answered HTTP {response.status_code}", data)
+
+
+def _headers(order: Order) -> dict[str, str]:
+    stated = order.params.get("headers")
+    headers = {str(name): str(value) for name, value in stated.items()} if isinstance(stated, Mapping) else {}
+    if order.text("token_file"):
+        token = Path(order.text("token_file")).read_text(encoding="utf-8").strip()
+        headers["Authorization"] = f"Bearer {token}"
+    return {**headers, "Idempotency-Key": order.key}

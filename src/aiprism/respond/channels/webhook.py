@@ -1,0 +1,105 @@
+"""Webhook: Alertmanager's JSON, version 4, so that whatever took Alertmanager's posts takes ours.
+
+An additional `incident` object tells what Alertmanager has no words for. A `Message` comes in, a `Letter` goes out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from aiprism.model.alerts import Alert, AlertState
+from aiprism.model.labels import Labels
+from aiprism.respond.channels.post import Globals, HttpOptions, Letter, Secret, http_options, secret
+from aiprism.respond.message import Message
+from aiprism.yamlfile import Node
+
+_NEVER = "0001-01-01T00:00:00Z"  # Go's zero time: how Alertmanager says "has not ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """One entry of `webhook_configs`."""
+
+    url: Secret
+    receiver: str
+    send_resolved: bool
+    max_alerts: int
+    http: HttpOptions
+    channel: str = "webhook"
+
+    def wants(self, message: Message) -> bool:
+        return self.send_resolved or not message.over
+
+    def letter(self, message: Message, key: str) -> Letter:
+        return Letter(self.url, build(message, self.receiver, self.max_alerts), key, self.http)
+
+
+def read(node: Node, receiver: str, defaults: Globals) -> Webhook:
+    """The integration an entry of `webhook_configs` describes."""
+    node.fields("send_resolved", "http_config", "url", "url_file", "max_alerts")
+    url = secret(node, "url")
+    if not url:
+        raise node.error("url or url_file is required")
+    return Webhook(
+        url=url,
+        receiver=receiver,
+        send_resolved=node["send_resolved"].flag(True),
+        max_alerts=node["max_alerts"].integer(0),
+        http=http_options(node["http_config"]) if node["http_config"] else defaults.http,
+    )
+
+
+def build(message: Message, receiver: str, max_alerts: int = 0) -> Mapping[str, Any]:
+    """Alertmanager's webhook JSON v4 with an `incident` object; `max_alerts` of 0 means all."""
+    shown = message.alerts[:max_alerts] if max_alerts > 0 else message.alerts
+    group = Labels({"incident": message.subject_id})
+    return {
+        "version": "4",
+        "groupKey": f'{{}}:{{incident="{message.subject_id}"}}',
+        "truncatedAlerts": len(message.alerts) - len(shown),
+        "status": "firing" if message.firing else "resolved",
+        "receiver": receiver,
+        "groupLabels": group.to_dict(),
+        "commonLabels": message.shared().to_dict(),
+        "commonAnnotations": message.shared(annotations=True).to_dict(),
+        "externalURL": message.url,
+        "alerts": [_alert(alert) for alert in shown],
+        "incident": _incident(message),
+    }
+
+
+def _alert(alert: Alert) -> dict[str, Any]:
+    over = alert.state is AlertState.RESOLVED and alert.resolved_at is not None
+    return {
+        "status": "resolved" if over else "firing",
+        "labels": alert.labels.to_dict(),
+        "annotations": alert.annotations.to_dict(),
+        "startsAt": _rfc3339(alert.fired_at if alert.fired_at is not None else alert.active_at),
+        "endsAt": _rfc3339(alert.resolved_at) if over and alert.resolved_at is not None else _NEVER,
+        "generatorURL": alert.source,
+        "fingerprint": alert.fingerprint,
+    }
+
+
+def _incident(message: Message) -> dict[str, Any]:
+    return {
+        "id": message.subject_id if message.is_incident else None,
+        "event": message.event,
+        "text": message.text,
+        "title": message.title,
+        "description": message.description,
+        "priority": message.priority.value,
+        "status": message.status,
+        "services": list(message.services),
+        "created_at": message.created_at,
+        "resolved_at": message.resolved_at,
+        "acknowledged_by": message.acknowledged_by,
+        "url": message.url,
+    }
+
+
+def _rfc3339(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

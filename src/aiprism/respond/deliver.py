@@ -1,0 +1,194 @@
+"""The outbox: notifications are rows first and are sent after; a killed process goes on where it was.
+
+In: rows that `pipeline` wrote. Out: HTTP posts, and rows marked sent or failed. Tries are repeated with exponential
+backoff and jitter until the receiver takes the letter, refuses it for good, or a day has passed; a failure is on the
+incident's timeline. A crash between sending and marking sends once more with the same key, so a receiver that knows
+keys (PagerDuty's dedup key, Idempotency-Key of a webhook) has it once; Slack knows none and may show it twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import random
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import structlog
+
+from aiprism.clock import Clock
+from aiprism.respond import message
+from aiprism.respond.bell import Bell
+from aiprism.respond.channels.post import Answer, Letter, Verdict, post, quiet_http_log
+from aiprism.respond.incident import MACHINE, Noted
+from aiprism.respond.pipeline import Respond
+from aiprism.store import incidents as store
+from aiprism.telemetry import Telemetry
+
+log = structlog.get_logger()
+
+Post: TypeAlias = Callable[[Letter, float], Awaitable[Answer]]
+
+_AT_ONCE = 8
+_IDLE = 30.0  # seconds between looks when nothing rings: another process may have written rows
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How tries are spaced, in seconds: doubling from `first` to `longest`, given up `limit` after the first."""
+
+    first: float = 1.0
+    longest: float = 60.0
+    limit: float = 24 * 3600.0
+
+    def delay(self, attempts: int, chance: float) -> float:
+        """How long to wait after that many failed tries; `chance` from 0 to 1 spreads receivers' rush hours (the
+        "equal jitter" of the AWS architecture blog: at least half of the full delay)."""
+        full = min(self.longest, self.first * 2.0 ** min(attempts - 1, 30))
+        return full * (0.5 + 0.5 * chance)
+
+
+class Delivery:
+    """Sends what is in the outbox, as long as `run` runs. Each integration has a lane of its own, so that a receiver
+    that hangs keeps nobody else waiting."""
+
+    def __init__(
+        self,
+        respond: Respond,
+        clock: Clock,
+        *,
+        patience: Patience | None = None,
+        send: Post = post,
+        chance: Callable[[], float] = random.random,
+        telemetry: Telemetry | None = None,
+    ) -> None:
+        self._respond, self._clock, self._patience = respond, clock, patience or Patience()
+        self._send, self._chance, self._telemetry = send, chance, telemetry or Telemetry()
+        self._bell = Bell()
+        self._lanes: dict[store.Address, asyncio.Task[None]] = {}
+        respond.on_work(self._bell.ring)
+        quiet_http_log()
+
+    async def run(self) -> None:
+        """Deliver until cancelled."""
+        try:
+            while True:
+                wait = await self._open_lanes()
+                await self._bell.wait(self._clock, wait)
+        finally:
+            await self._close_lanes()
+
+    async def deliver_due(self) -> None:
+        """Try everything that is due now once, and return when that is done."""
+        await self._open_lanes()
+        await asyncio.gather(*self._lanes.values())
+
+    async def _open_lanes(self) -> float:
+        """Start a lane for each integration that has something due; in how many seconds to look again."""
+        # The one broad catch of this loop: a database that is away comes back.
+        try:
+            addresses, following = await asyncio.to_thread(self._look)
+        except Exception:
+            log.exception("notification.loop_failed")
+            return self._patience.longest
+        for address in addresses:
+            if address not in self._lanes:
+                lane = asyncio.create_task(self._lane(address))
+                self._lanes[address] = lane
+                lane.add_done_callback(functools.partial(self._lane_done, address))
+        if following is None:
+            return _IDLE
+        # Due and still waiting: its lane is at work, and rings when it is done.
+        left = following - self._clock.now()
+        return min(_IDLE, left) if left > 0 else _IDLE
+
+    def _look(self) -> tuple[list[store.Address], float | None]:
+        with self._respond.reading() as connection:
+            return store.due_addresses(connection, self._clock.now()), store.next_due(connection)
+
+    def _lane_done(self, address: store.Address, _lane: asyncio.Task[None]) -> None:
+        del self._lanes[address]
+        self._bell.ring()
+
+    async def _close_lanes(self) -> None:
+        lanes = list(self._lanes.values())
+        for lane in lanes:
+            lane.cancel()
+        await asyncio.gather(*lanes, return_exceptions=True)
+
+    async def _lane(self, address: store.Address) -> None:
+        """Send one integration what is due, until nothing is."""
+        try:
+            while rows := await asyncio.to_thread(self._due, address):
+                await asyncio.gather(*(self._deliver(row) for row in rows))
+        except Exception:  # as in _open_lanes; what was not marked is still in the outbox
+            log.exception("notification.lane_failed", receiver=address.receiver, channel=address.channel)
+            await self._clock.sleep(self._patience.longest)
+
+    def _due(self, address: store.Address) -> list[store.NotificationRow]:
+        with self._respond.reading() as connection:
+            return store.due_notifications(connection, address, self._clock.now(), _AT_ONCE)
+
+    async def _deliver(self, row: store.NotificationRow) -> None:
+        integrations = self._respond.policy.routing.integrations(row["receiver"])
+        chosen = integrations[row["integration"]] if row["integration"] < len(integrations) else None
+        if chosen is None or chosen.channel != row["channel"]:
+            answer = Answer(Verdict.REFUSED, f"alertmanager.yml no longer has this {row['channel']} integration")
+        else:
+            answer = await self._tried(lambda: chosen.letter(message.from_payload(row["payload"]), row["id"]))
+        await asyncio.to_thread(self._mark, row, answer)
+
+    async def _tried(self, write: Callable[[], Letter]) -> Answer:
+        try:
+            letter = write()
+        except OSError as error:  # a secret that stands in a file
+            return Answer(Verdict.AGAIN, f"a file with its secret cannot be read: {error.strerror}")
+        return await self._send(letter, self._clock.now())
+
+    def _mark(self, row: store.NotificationRow, answer: Answer) -> None:
+        now, attempts = self._clock.now(), row["attempts"] + 1
+        given_up = answer.verdict is Verdict.AGAIN and now - row["created_at"] >= self._patience.limit
+        if answer.verdict is Verdict.DELIVERED:
+            changes: dict[str, object] = {"state": "sent", "sent_at": now, "next_at": None, "error": ""}
+        elif answer.verdict is Verdict.REFUSED or given_up:
+            changes = {"state": "failed", "next_at": None, "error": answer.reason}
+        else:
+            changes = {"next_at": now + self._wait(attempts, answer), "error": answer.reason}
+        with self._respond.desk() as desk:
+            store.mark_notification(desk.connection, row["id"], attempts=attempts, **changes)
+            if answer.retry_after is not None:  # it has too much to do: nothing else is sent there meanwhile either
+                address = store.Address(row["receiver"], row["channel"], row["integration"])
+                store.defer_notifications(desk.connection, address, now + self._wait(1, answer))
+            for noted in _noted(row, answer, attempts, failed=changes.get("state") == "failed"):
+                if row["incident_id"] is not None:
+                    desk.happen(row["incident_id"], noted)
+        self._count(row, answer, failed=changes.get("state") == "failed")
+
+    def _wait(self, attempts: int, answer: Answer) -> float:
+        own = self._patience.delay(attempts, self._chance())
+        # A receiver that names a time is taken at its word, within reason: an hour at most.
+        return own if answer.retry_after is None else min(max(own, answer.retry_after), 3600.0)
+
+    def _count(self, row: store.NotificationRow, answer: Answer, *, failed: bool) -> None:
+        where = {"incident": row["incident_id"], "receiver": row["receiver"], "channel": row["channel"]}
+        if answer.verdict is Verdict.DELIVERED:
+            self._telemetry.passed(f"respond.deliver.{row['channel']}")
+            log.info("notification.sent", event_sent=row["event"], **where)
+        elif failed:
+            self._telemetry.dropped(f"respond.deliver.{row['channel']}", "refused")
+            log.warning("notification.failed", event_sent=row["event"], reason=answer.reason, **where)
+        else:
+            log.info("notification.retry", event_sent=row["event"], reason=answer.reason, **where)
+
+
+def _noted(row: store.NotificationRow, answer: Answer, attempts: int, *, failed: bool) -> Iterable[Noted]:
+    """What the timeline keeps of a try: that it was sent, that it failed for good, or that the first try failed."""
+    data = {"receiver": row["receiver"], "channel": row["channel"], "event": row["event"], "attempts": attempts}
+    where = f"{row['receiver']} by {row['channel']}"
+    if answer.verdict is Verdict.DELIVERED:
+        yield Noted("notification_sent", MACHINE, f"told {where}: {row['event']}", data)
+    elif failed:
+        yield Noted("notification_failed", MACHINE, f"gave up telling {where}: {answer.reason}", data)
+    elif attempts == 1:
+        yield Noted("notification_delayed", MACHINE, f"could not tell {where} yet: {answer.reason}", data)

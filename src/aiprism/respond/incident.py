@@ -1,0 +1,475 @@
+"""The life of an incident (requirement R21), as a function without I/O.
+
+Knows the four states, the one table of legal moves, what each move writes on the timeline, whom it makes us tell, and
+the deadlines of each tier. In comes (incident, event, now), out go the next incident and its effects. Which alert
+belongs to which incident is decided in `correlate`, storing in `journal`, telling in `deliver`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from enum import Enum
+from typing import TypeAlias
+
+from aiprism.errors import Conflict
+from aiprism.model.alerts import Alert, AlertState, Priority
+from aiprism.model.labels import Labels
+from aiprism.respond.subject import description_of, service_of, title_of
+
+MACHINE = "automated_system"  # the plan's name for "nobody in particular did this" (L2595)
+
+
+class Status(Enum):
+    """Where an incident stands. A reopened one is investigating again."""
+
+    INVESTIGATING = "investigating"
+    IDENTIFIED = "identified"
+    MONITORING = "monitoring"
+    RESOLVED = "resolved"
+
+
+class Move(Enum):
+    """What takes an incident from one status to the next."""
+
+    IDENTIFY = "identify"  # the cause is known
+    CLEAR = "clear"  # the last firing alert went quiet
+    VALIDATE = "validate"  # it stayed quiet for the validation period
+    REOPEN = "reopen"  # an alert fired again, or a person says so
+    RESOLVE = "resolve"  # a person closes it
+
+
+# The whole of what is legal: (from, move) → to. Whatever does not stand here is a Conflict.
+MOVES: Mapping[tuple[Status, Move], Status] = {
+    (Status.INVESTIGATING, Move.IDENTIFY): Status.IDENTIFIED,
+    (Status.INVESTIGATING, Move.CLEAR): Status.MONITORING,
+    (Status.INVESTIGATING, Move.RESOLVE): Status.RESOLVED,
+    (Status.IDENTIFIED, Move.CLEAR): Status.MONITORING,
+    (Status.IDENTIFIED, Move.RESOLVE): Status.RESOLVED,
+    (Status.MONITORING, Move.VALIDATE): Status.RESOLVED,
+    (Status.MONITORING, Move.RESOLVE): Status.RESOLVED,
+    (Status.MONITORING, Move.REOPEN): Status.INVESTIGATING,
+    (Status.RESOLVED, Move.REOPEN): Status.INVESTIGATING,
+}
+
+# Where people are expected to be at work on it.
+_WORKING = frozenset({Status.INVESTIGATING, Status.IDENTIFIED})
+
+_MINUTE, _HOUR = 60.0, 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Periods:
+    """How long things may take, in seconds; a tier that is not listed has no deadline.
+
+    Acknowledgement is the plan's (L712). The plan asks for resolution targets (L2595) without giving them; these are
+    four times its response deadlines for P0–P2, and P3 is best effort.
+    """
+
+    validation: float = 30 * _MINUTE
+    acknowledgement: Mapping[Priority, float] = field(
+        default_factory=lambda: {Priority.P0: 5 * _MINUTE, Priority.P1: 15 * _MINUTE, Priority.P2: _HOUR}
+    )
+    resolution: Mapping[Priority, float] = field(
+        default_factory=lambda: {Priority.P0: _HOUR, Priority.P1: 4 * _HOUR, Priority.P2: 16 * _HOUR}
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """One incident. Times are Unix seconds; `alerts` stand in the order they joined, each with its latest state."""
+
+    id: str
+    title: str
+    description: str
+    priority: Priority
+    status: Status
+    created_at: float
+    updated_at: float
+    alerts: tuple[Alert, ...]
+    target_at: float | None = None
+    identified_at: float | None = None
+    monitoring_since: float | None = None
+    resolved_at: float | None = None
+    acknowledged_at: float | None = None
+    acknowledged_by: str = ""
+    reopened: int = 0
+    reopened_at: float | None = None
+
+    @property
+    def open(self) -> bool:
+        return self.status is not Status.RESOLVED
+
+    @property
+    def firing(self) -> tuple[Alert, ...]:
+        """The alerts that still fire."""
+        return tuple(alert for alert in self.alerts if alert.state is AlertState.FIRING)
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """The services its alerts speak of, first seen first."""
+        named = (service_of(alert.labels) for alert in self.alerts)
+        return tuple(dict.fromkeys(service for service in named if service))
+
+    @property
+    def labels(self) -> Labels:
+        """The labels all its alerts share."""
+        shared = set.intersection(*(set(alert.labels.pairs) for alert in self.alerts)) if self.alerts else set()
+        return Labels(shared)
+
+    def alert(self, fingerprint: str) -> Alert | None:
+        """Its alert of that fingerprint, if it holds one."""
+        return next((alert for alert in self.alerts if alert.fingerprint == fingerprint), None)
+
+
+# -- what comes in ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class AlertFired:
+    """An alert that belongs here fires; `evidence` says why it belongs (empty for one that was here before)."""
+
+    alert: Alert
+    evidence: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AlertCleared:
+    """An alert of this incident went quiet."""
+
+    alert: Alert
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has passed: the progress check."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """A person has seen it."""
+
+    actor: str
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """The cause is known, to a person or to a runbook whose repair was verified."""
+
+    actor: str
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedByHand:
+    """A person closes it."""
+
+    actor: str
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReopenedByHand:
+    """A person opens it again."""
+
+    actor: str
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """Something to keep on the timeline that moves nothing: a comment, a step of a runbook, a delivery that failed."""
+
+    event: str
+    actor: str
+    text: str
+    data: Mapping[str, object] = field(default_factory=dict)
+
+
+Event: TypeAlias = (
+    AlertFired | AlertCleared | Tick | Acknowledged | Identified | ResolvedByHand | ReopenedByHand | Noted
+)
+
+
+# -- what goes out ---------------------------------------------------------------------------------------------------
+
+
+class Notice(Enum):
+    """What people are told about."""
+
+    OPENED = "opened"
+    ESCALATED = "escalated"
+    ACKNOWLEDGED = "acknowledged"
+    MONITORING = "monitoring"
+    REOPENED = "reopened"
+    RESOLVED = "resolved"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the timeline."""
+
+    at: float
+    event: str
+    actor: str
+    text: str
+    data: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Tell the receivers of this incident."""
+
+    notice: Notice
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Remediate:
+    """Consider runbooks for these alerts."""
+
+    alerts: tuple[Alert, ...]
+
+
+Effect: TypeAlias = Entry | Tell | Remediate
+Step: TypeAlias = tuple[Incident, tuple[Effect, ...]]
+
+
+# -- the machine -----------------------------------------------------------------------------------------------------
+
+
+def incident_id(now: float, alert: Alert, *, digits: int = 4) -> str:
+    """The id of the incident that `alert` opens at `now`: the same alert and moment give the same id.
+
+    >>> incident_id(1795443300.0, Alert(Labels({"alertname": "Down"}), Labels(), AlertState.FIRING, 1.0, 0.0))[:19]
+    'INC_20261123_141500'
+    """
+    stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%d_%H%M%S")
+    return f"INC_{stamp}_{alert.fingerprint[-digits:]}"
+
+
+def opened(alert: Alert, now: float, periods: Periods, *, id: str = "") -> Step:  # noqa: A002 - the field's word
+    """The incident that a firing `alert` opens."""
+    incident = Incident(
+        id=id or incident_id(now, alert),
+        title=title_of([alert]),
+        description=description_of([alert]),
+        priority=alert.priority,
+        status=Status.INVESTIGATING,
+        created_at=now,
+        updated_at=now,
+        alerts=(alert,),
+        target_at=_target(now, alert.priority, periods),
+    )
+    text = f"{alert.name} fires with priority {alert.priority.value}"
+    entry = Entry(now, "incident_created", MACHINE, text, _alert_data(alert))
+    return incident, (entry, Tell(Notice.OPENED, text), Remediate((alert,)))
+
+
+def advance(incident: Incident, event: Event, now: float, periods: Periods) -> Step:
+    """The incident after `event` at `now`, and what follows from it; Conflict when the move is not legal.
+
+    A deterministic function: the same three arguments give the same answer, so a timeline can be replayed. Time never
+    runs backwards for an incident: a `now` before its last change counts as that change's time.
+    """
+    now = max(now, incident.updated_at)
+    after, effects = _ANSWERS[type(event)](incident, event, now, periods)
+    overdue = _missed_deadlines(incident, after, now, periods)
+    if after == incident and not effects and not overdue:
+        return incident, ()
+    return replace(after, updated_at=now), (*overdue, *effects)
+
+
+def _moved(incident: Incident, move: Move) -> Status:
+    status = MOVES.get((incident.status, move))
+    if status is None:
+        raise Conflict(f"incident {incident.id} is {incident.status.value}: cannot {move.value} it")
+    return status
+
+
+def _fired(incident: Incident, event: AlertFired, now: float, periods: Periods) -> Step:
+    alert, known = event.alert, incident.alert(event.alert.fingerprint)
+    if known is not None and same_episode(known, alert):
+        return incident, ()
+    word = "alert_joined" if known is None else "alert_refired"
+    text = f"{alert.name} {'joined' if known is None else 'fires again'}"
+    entry = Entry(now, word, MACHINE, text, {**_alert_data(alert), **event.evidence})
+    held = _with_alert(incident, alert)
+    grown, effects = _escalated(held, incident.priority, now, periods)
+    if not grown.open or grown.status is Status.MONITORING:
+        reopened, more = _reopened(grown, MACHINE, f"{text} during {grown.status.value}", now, periods)
+        return reopened, (entry, *effects, *more)
+    # A higher tier may call for runbooks that the alerts before did not.
+    considered = grown.firing if grown.priority is not incident.priority else (alert,)
+    return grown, (entry, *effects, Remediate(considered))
+
+
+def _escalated(incident: Incident, before: Priority, now: float, periods: Periods) -> Step:
+    highest = min((alert.priority for alert in incident.alerts), key=lambda priority: priority.urgency)
+    if highest.urgency >= before.urgency:
+        return incident, ()
+    targets = [at for at in (incident.target_at, _target(incident.created_at, highest, periods)) if at is not None]
+    raised = replace(incident, priority=highest, target_at=min(targets, default=None))
+    text = f"priority raised from {before.value} to {highest.value}"
+    data = {"from": before.value, "to": highest.value}
+    return raised, (Entry(now, "escalated", MACHINE, text, data), Tell(Notice.ESCALATED, text))
+
+
+def _cleared(incident: Incident, event: AlertCleared, now: float, periods: Periods) -> Step:
+    known = incident.alert(event.alert.fingerprint)
+    if known is None or known.state is AlertState.RESOLVED:
+        return incident, ()
+    quiet = replace(
+        known, state=AlertState.RESOLVED, value=event.alert.value, resolved_at=event.alert.resolved_at or now
+    )
+    held = _with_alert(incident, quiet)
+    entry = Entry(now, "alert_cleared", MACHINE, f"{known.name} is no longer firing", _alert_data(quiet))
+    after, effects = _settled(held, now)
+    return after, (entry, *effects)
+
+
+def _settled(incident: Incident, now: float) -> Step:
+    """Into monitoring when nothing fires any more."""
+    if incident.firing or (incident.status, Move.CLEAR) not in MOVES:
+        return incident, ()
+    text = "All underlying alerts have been resolved"
+    after = replace(incident, status=_moved(incident, Move.CLEAR), monitoring_since=now)
+    return after, (Entry(now, "monitoring", MACHINE, text), Tell(Notice.MONITORING, text))
+
+
+def _ticked(incident: Incident, _event: Tick, now: float, periods: Periods) -> Step:
+    if incident.status is not Status.MONITORING:
+        return _settled(incident, now)
+    if now - (incident.monitoring_since or now) < periods.validation:
+        return incident, ()
+    text = "Monitoring period completed successfully: no recurring alerts"
+    return _closed(incident, Move.VALIDATE, MACHINE, text, now)
+
+
+def _closed(incident: Incident, move: Move, actor: str, text: str, now: float) -> Step:
+    after = replace(incident, status=_moved(incident, move), resolved_at=now)
+    return after, (Entry(now, "resolved", actor, text), Tell(Notice.RESOLVED, text))
+
+
+def _reopened(incident: Incident, actor: str, text: str, now: float, periods: Periods) -> Step:
+    after = replace(
+        incident,
+        status=_moved(incident, Move.REOPEN),
+        reopened=incident.reopened + 1,
+        reopened_at=now,
+        identified_at=None,
+        monitoring_since=None,
+        resolved_at=None,
+        target_at=_target(now, incident.priority, periods),
+    )
+    return after, (Entry(now, "reopened", actor, text), Tell(Notice.REOPENED, text), Remediate(after.firing))
+
+
+def _acknowledged(incident: Incident, event: Acknowledged, now: float, _periods: Periods) -> Step:
+    if not incident.open:
+        raise Conflict(f"incident {incident.id} is resolved: there is nothing to acknowledge")
+    if incident.acknowledged_at is not None:
+        return incident, ()
+    text = event.text or f"acknowledged by {event.actor}"
+    after = replace(incident, acknowledged_at=now, acknowledged_by=event.actor)
+    return after, (Entry(now, "acknowledged", event.actor, text), Tell(Notice.ACKNOWLEDGED, text))
+
+
+def _identified(incident: Incident, event: Identified, now: float, _periods: Periods) -> Step:
+    after = replace(incident, status=_moved(incident, Move.IDENTIFY), identified_at=now)
+    return after, (Entry(now, "identified", event.actor, event.text or "the cause is known"),)
+
+
+def _resolved_by_hand(incident: Incident, event: ResolvedByHand, now: float, _periods: Periods) -> Step:
+    still = ", ".join(sorted({alert.name for alert in incident.firing}))
+    text = event.text or f"resolved by {event.actor}"
+    return _closed(incident, Move.RESOLVE, event.actor, f"{text} (while {still} fires)" if still else text, now)
+
+
+def _reopened_by_hand(incident: Incident, event: ReopenedByHand, now: float, periods: Periods) -> Step:
+    reopened, effects = _reopened(incident, event.actor, event.text or f"reopened by {event.actor}", now, periods)
+    return reopened, effects
+
+
+def _noted(incident: Incident, event: Noted, now: float, _periods: Periods) -> Step:
+    return incident, (Entry(now, event.event, event.actor, event.text, event.data),)
+
+
+_ANSWERS: Mapping[type, Callable[..., Step]] = {
+    AlertFired: _fired,
+    AlertCleared: _cleared,
+    Tick: _ticked,
+    Acknowledged: _acknowledged,
+    Identified: _identified,
+    ResolvedByHand: _resolved_by_hand,
+    ReopenedByHand: _reopened_by_hand,
+    Noted: _noted,
+}
+
+
+# -- deadlines -------------------------------------------------------------------------------------------------------
+
+
+def _target(start: float, priority: Priority, periods: Periods) -> float | None:
+    allowed = periods.resolution.get(priority)
+    return None if allowed is None else start + allowed
+
+
+def _missed_deadlines(before: Incident, after: Incident, now: float, periods: Periods) -> list[Entry]:
+    """An entry for each deadline that passed between the last change and `now`.
+
+    Crossing is judged against `updated_at`, so each deadline is noted once however often this is asked. Nothing is
+    overdue while an incident is quiet.
+    """
+    entries = []
+    waiting = replace(before, priority=after.priority)  # `before`: an acknowledgement that comes only now is late too
+    if _unacknowledged(waiting, now, periods) and not _unacknowledged(before, before.updated_at, periods):
+        allowed = periods.acknowledgement[after.priority]
+        text = f"not acknowledged within {allowed / _MINUTE:g} minutes"
+        entries.append(Entry(now, "acknowledgement_overdue", MACHINE, text, {"allowed_seconds": allowed}))
+    if before.status in _WORKING and before.target_at is not None and before.updated_at < before.target_at <= now:
+        text = f"resolution target of {before.priority.value} missed"
+        entries.append(Entry(now, "target_missed", MACHINE, text, {"target_at": before.target_at}))
+    return entries
+
+
+def _unacknowledged(incident: Incident, now: float, periods: Periods) -> bool:
+    """Whether someone should have acknowledged it by `now`, and nobody did."""
+    allowed = periods.acknowledgement.get(incident.priority)
+    if allowed is None or incident.status not in _WORKING or incident.acknowledged_at is not None:
+        return False
+    begun = incident.created_at if incident.reopened_at is None else incident.reopened_at
+    return now >= begun + allowed
+
+
+# -- alerts ----------------------------------------------------------------------------------------------------------
+
+
+def same_episode(known: Alert, alert: Alert) -> bool:
+    """True when `alert` is `known` said again, not a new firing after a quiet time.
+
+    A detector repeats what fires. Only a later `active_at` is a new episode; a resolved episode that is merely
+    repeated late (same `active_at`) stays resolved.
+    """
+    return alert.active_at <= known.active_at
+
+
+def _with_alert(incident: Incident, alert: Alert) -> Incident:
+    if incident.alert(alert.fingerprint) is None:
+        alerts: Sequence[Alert] = (*incident.alerts, alert)
+    else:
+        alerts = [alert if old.fingerprint == alert.fingerprint else old for old in incident.alerts]
+    return replace(incident, alerts=tuple(alerts), title=title_of(alerts), description=description_of(alerts))
+
+
+def _alert_data(alert: Alert) -> dict[str, object]:
+    return {
+        "fingerprint": alert.fingerprint,
+        "alertname": alert.name,
+        "labels": alert.labels.to_dict(),
+        "value": alert.value,
+        "active_at": alert.active_at,
+        "fired_at": alert.fired_at,
+    }

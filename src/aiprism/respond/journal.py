@@ -1,0 +1,156 @@
+"""Incidents as the state machine knows them ↔ rows of the control database.
+
+In: a connection inside a transaction. Out: frozen `Incident`s, and the rows that keep them and their timelines. The
+statements themselves stand in `store/incidents.py`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+from sqlalchemy import Connection
+
+from aiprism.errors import NotFound
+from aiprism.model.alerts import Alert, AlertState, Priority
+from aiprism.model.labels import Labels
+from aiprism.respond.incident import Entry, Incident, Status
+from aiprism.store import incidents as store
+
+
+def open_incidents(connection: Connection) -> list[Incident]:
+    """Every incident that is not resolved, oldest first."""
+    return _read(connection, store.incident_rows(connection, without_status=Status.RESOLVED.value))[::-1]
+
+
+def listed(connection: Connection, status: str, limit: int) -> list[Incident]:
+    """The youngest incidents, newest first; `status` is open, all, or one of the four."""
+    if status == "open":
+        rows = store.incident_rows(connection, without_status=Status.RESOLVED.value, limit=limit)
+    else:
+        rows = store.incident_rows(connection, status="" if status == "all" else status, limit=limit)
+    return _read(connection, rows)
+
+
+def read(connection: Connection, incident_id: str) -> Incident:
+    """One incident; NotFound when there is none of that id."""
+    found = _read(connection, store.incident_rows(connection, ids=[incident_id]))
+    if not found:
+        raise NotFound(f"no incident {incident_id!r}")
+    return found[0]
+
+
+def last_incidents_of(connection: Connection, fingerprints: Sequence[str]) -> dict[str, Incident]:
+    """For each of these alerts that ever was in an incident: the youngest one that holds it."""
+    ids = store.newest_incidents_of(connection, fingerprints)
+    incidents = {item.id: item for item in _read(connection, store.incident_rows(connection, ids=[*{*ids.values()}]))}
+    return {fingerprint: incidents[incident_id] for fingerprint, incident_id in ids.items()}
+
+
+def write(connection: Connection, incident: Incident, entries: Sequence[Entry]) -> None:
+    """Keep `incident` as it is now, and append `entries` to its timeline."""
+    store.put_incident(connection, _row(incident), [_alert_row(incident, alert) for alert in incident.alerts])
+    store.append_events(
+        connection,
+        [
+            {
+                "incident_id": incident.id,
+                "at": entry.at,
+                "event": entry.event,
+                "actor": entry.actor,
+                "text": entry.text,
+                "data": storable(entry.data),
+            }
+            for entry in entries
+        ],
+    )
+
+
+def storable(value: object) -> object:
+    """`value` with what JSON cannot say (NaN, ±Inf) as text, so that SQLite and PostgreSQL keep the same."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
+    if isinstance(value, Mapping):
+        return {str(key): storable(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [storable(inner) for inner in value]
+    return value
+
+
+def _read(connection: Connection, rows: Sequence[store.IncidentRow]) -> list[Incident]:
+    ids = [row["id"] for row in rows]
+    alerts: dict[str, list[Alert]] = {}
+    for alert in store.alert_rows(connection, ids):
+        alerts.setdefault(alert["incident_id"], []).append(_alert(alert))
+    reopened: dict[str, list[float]] = {}
+    for event in store.event_rows(connection, ids, event="reopened"):
+        reopened.setdefault(event["incident_id"], []).append(event["at"])
+    return [_incident(row, alerts.get(row["id"], []), reopened.get(row["id"], [])) for row in rows]
+
+
+def _incident(row: store.IncidentRow, alerts: Iterable[Alert], reopened: Sequence[float]) -> Incident:
+    return Incident(
+        id=row["id"],
+        title=row["title"],
+        description=row["description"],
+        priority=Priority(row["priority"]),
+        status=Status(row["status"]),
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        alerts=tuple(alerts),
+        target_at=row["target_at"],
+        identified_at=row["identified_at"],
+        monitoring_since=row["monitoring_since"],
+        resolved_at=row["resolved_at"],
+        acknowledged_at=row["acknowledged_at"],
+        acknowledged_by=row["acknowledged_by"] or "",
+        reopened=len(reopened),
+        reopened_at=max(reopened, default=None),
+    )
+
+
+def _alert(row: store.AlertRow) -> Alert:
+    return Alert(
+        labels=Labels(row["labels"]),
+        annotations=Labels(row["annotations"]),
+        state=AlertState(row["state"]),
+        value=row["value"],
+        active_at=row["active_at"],
+        fired_at=row["fired_at"],
+        resolved_at=row["resolved_at"],
+    )
+
+
+def _row(incident: Incident) -> store.IncidentRow:
+    return {
+        "id": incident.id,
+        "title": incident.title,
+        "description": incident.description,
+        "priority": incident.priority.value,
+        "status": incident.status.value,
+        "created_at": incident.created_at,
+        "updated_at": incident.updated_at,
+        "identified_at": incident.identified_at,
+        "monitoring_since": incident.monitoring_since,
+        "resolved_at": incident.resolved_at,
+        "acknowledged_at": incident.acknowledged_at,
+        "acknowledged_by": incident.acknowledged_by or None,
+        "target_at": incident.target_at,
+        "services": list(incident.services),
+        "labels": incident.labels.to_dict(),
+    }
+
+
+def _alert_row(incident: Incident, alert: Alert) -> store.AlertRow:
+    return {
+        "incident_id": incident.id,
+        "fingerprint": alert.fingerprint,
+        "name": alert.name,
+        "labels": alert.labels.to_dict(),
+        "annotations": alert.annotations.to_dict(),
+        "state": alert.state.value,
+        "value": alert.value,
+        "active_at": alert.active_at,
+        "fired_at": alert.fired_at,
+        "resolved_at": alert.resolved_at,
+    }

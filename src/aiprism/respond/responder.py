@@ -1,0 +1,91 @@
+"""The response room as one thing: what app.py builds, starts and stops.
+
+Holds the pipeline that takes alerts, and the three loops behind it: progress checks, delivery, runbooks. Everything
+they work on is in the control database, so `start` on an existing one goes on where a stopped or killed process was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+import structlog
+
+from aiprism.clock import Clock
+from aiprism.model.alerts import Alert
+from aiprism.respond.actions.act import Actuator
+from aiprism.respond.deliver import Delivery, Patience
+from aiprism.respond.incident import Event, Incident
+from aiprism.respond.pipeline import Policy, Respond
+from aiprism.respond.remediate import Ask, Remediation
+from aiprism.store.records import Records
+from aiprism.telemetry import Telemetry
+
+log = structlog.get_logger()
+
+
+class Responder:
+    """Alerts in, answered incidents out. `check_interval` is how often open incidents are looked at, in seconds."""
+
+    def __init__(
+        self,
+        records: Records,
+        *,
+        policy: Policy,
+        actuators: Mapping[str, Actuator],
+        ask: Ask,
+        clock: Clock,
+        check_interval: float = 60.0,
+        patience: Patience | None = None,
+        telemetry: Telemetry | None = None,
+    ) -> None:
+        self._records, self._clock, self._check_interval = records, clock, check_interval
+        self.pipeline = Respond(records, clock, policy, telemetry)
+        self.delivery = Delivery(self.pipeline, clock, patience=patience, telemetry=telemetry)
+        self.remediation = Remediation(self.pipeline, actuators, ask, clock)
+        self._loops: list[asyncio.Task[None]] = []
+
+    @property
+    def records(self) -> Records:
+        """The control database it works on."""
+        return self._records
+
+    @property
+    def policy(self) -> Policy:
+        """What is configured now."""
+        return self.pipeline.policy
+
+    def reload(self, policy: Policy) -> None:
+        """Follow another policy from the next alert on."""
+        self.pipeline.policy = policy
+
+    def accept(self, alerts: Sequence[Alert]) -> None:
+        """Take alerts from a detector, from any thread; when this returns they are kept. Repeats change nothing."""
+        self.pipeline.accept(alerts)
+
+    def happen(self, incident_id: str, event: Event) -> Incident:
+        """Let a person's event happen to an incident; NotFound or Conflict when it cannot."""
+        return self.pipeline.happen(incident_id, event)
+
+    async def start(self) -> None:
+        """Begin the loops. What a former process left open, unsent or half carried out is taken up at once."""
+        for warning in self.policy.routing.warnings:
+            log.warning("routing.doubt", what=warning)
+        loops = (self._check(), self.delivery.run(), self.remediation.run())
+        self._loops = [asyncio.create_task(loop) for loop in loops]
+
+    async def stop(self) -> None:
+        """End the loops. What they were at stays in the control database."""
+        for loop in self._loops:
+            loop.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
+        self._loops = []
+
+    async def _check(self) -> None:
+        while True:
+            # The one broad catch of this loop: a database that is away comes back.
+            try:
+                await asyncio.to_thread(self.pipeline.check)
+            except Exception:
+                log.exception("incident.check_failed")
+            await self._clock.sleep(self._check_interval)

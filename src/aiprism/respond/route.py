@@ -1,0 +1,271 @@
+"""Who is told about an alert: `alertmanager.yml` as Alertmanager 0.25 reads it, and its routing tree.
+
+In: the file, unmodified. Out: `Routing`, which answers `receivers_for(labels)` and hands out each receiver's
+integrations, and warnings that name what is accepted but not done yet (channels we do not speak, Go templates in
+titles). Grouping waits and time intervals are read and kept; acting on them is left to the later stages of alerting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeAlias
+
+from aiprism import yamlfile
+from aiprism.model.labels import Matcher, MatchOp, matches_all
+from aiprism.respond import matcher
+from aiprism.respond.channels import pagerduty, slack, webhook
+from aiprism.respond.channels.post import Globals, Integration, Secret, http_options, is_web_address, secret
+from aiprism.yamlfile import Node
+
+Read: TypeAlias = Callable[[Node, str, Globals], Integration]
+
+_CHANNELS: Mapping[str, Read] = {
+    "webhook_configs": webhook.read,
+    "slack_configs": slack.read,
+    "pagerduty_configs": pagerduty.read,
+}
+# Alertmanager's other channels: accepted, so that files load as they are, and reported by name.
+_UNSPOKEN = (
+    "email_configs", "opsgenie_configs", "victorops_configs", "wechat_configs", "pushover_configs", "sns_configs",
+    "telegram_configs", "discord_configs", "webex_configs", "msteams_configs",
+)  # fmt: skip
+_GLOBAL = (
+    "resolve_timeout", "http_config", "smtp_from", "smtp_hello", "smtp_smarthost", "smtp_auth_username",
+    "smtp_auth_password", "smtp_auth_password_file", "smtp_auth_secret", "smtp_auth_identity", "smtp_require_tls",
+    "slack_api_url", "slack_api_url_file", "pagerduty_url", "opsgenie_api_url", "opsgenie_api_key",
+    "opsgenie_api_key_file", "wechat_api_url", "wechat_api_secret", "wechat_api_corp_id", "victorops_api_url",
+    "victorops_api_key", "victorops_api_key_file", "telegram_api_url", "webex_api_url",
+)  # fmt: skip
+_ROUTE = (
+    "receiver", "group_by", "continue", "match", "match_re", "matchers", "group_wait", "group_interval",
+    "repeat_interval", "mute_time_intervals", "active_time_intervals", "routes",
+)  # fmt: skip
+_INHIBIT = ("target_match", "target_match_re", "target_matchers", "source_match", "source_match_re", "source_matchers",
+            "equal")  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A node of the tree, with what it inherits from above filled in. Waits are seconds."""
+
+    receiver: str
+    matchers: tuple[Matcher, ...] = ()
+    proceed: bool = False  # `continue`: siblings are tried after this one matched
+    routes: tuple[Route, ...] = ()
+    group_by: tuple[str, ...] = ()
+    group_wait: float = 30.0
+    group_interval: float = 300.0
+    repeat_interval: float = 4 * 3600.0
+    mute_time_intervals: tuple[str, ...] = ()
+    active_time_intervals: tuple[str, ...] = ()
+
+    def matching(self, labels: Mapping[str, str]) -> tuple[Route, ...]:
+        """The deepest routes that take an alert with these labels, in order; empty when this node does not match.
+
+        A child that matches ends the search among its siblings unless it says `continue`; a node none of whose
+        children matches takes the alert itself (Alertmanager, "Routing").
+        """
+        if not matches_all(self.matchers, labels):
+            return ()
+        found: list[Route] = []
+        for child in self.routes:
+            taken = child.matching(labels)
+            found += taken
+            if taken and not child.proceed:
+                break
+        return tuple(found) or (self,)
+
+    def walk(self) -> Iterator[Route]:
+        """This route and all below it."""
+        yield self
+        for child in self.routes:
+            yield from child.walk()
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """A routing tree and the integrations of its receivers; `warnings` are for people to read."""
+
+    root: Route
+    receivers: Mapping[str, tuple[Integration, ...]]
+    warnings: tuple[str, ...] = ()
+    file: str = ""
+
+    def receivers_for(self, labels: Mapping[str, str]) -> tuple[str, ...]:
+        """The receivers of an alert with these labels, one for each route that takes it (so a name may repeat)."""
+        return tuple(route.receiver for route in self.root.matching(labels))
+
+    def receivers_of(self, label_sets: Iterable[Mapping[str, str]]) -> tuple[str, ...]:
+        """Everyone who is told about any of these, each once, in order."""
+        return tuple(dict.fromkeys(name for labels in label_sets for name in self.receivers_for(labels)))
+
+    def integrations(self, receiver: str) -> tuple[Integration, ...]:
+        """The integrations of a receiver; none when the file no longer knows it."""
+        return self.receivers.get(receiver, ())
+
+
+def nobody() -> Routing:
+    """The routing of someone who configured none: one receiver without integrations, and a warning that says so."""
+    warning = "no alertmanager.yml is configured (respond.alertmanager): incidents are recorded, nobody is told"
+    return Routing(Route("nobody"), {"nobody": ()}, (warning,))
+
+
+def load(path: Path) -> Routing:
+    """The routing in `path`; ConfigError with file:line and the fix."""
+    return read(yamlfile.read(path))
+
+
+def read(root: Node) -> Routing:
+    """The routing in an alertmanager.yml document."""
+    root.fields("global", "templates", "route", "inhibit_rules", "receivers", "mute_time_intervals", "time_intervals")
+    if not root["route"]:
+        raise root.error("no route: an alertmanager.yml needs `route` with a `receiver`")
+    warnings: list[str] = []
+    defaults = _globals(root["global"])
+    receivers = _receivers(root["receivers"], defaults, warnings)
+    intervals = _interval_names(root)
+    tree = _route(root["route"], None, receivers, intervals)
+    if root["inhibit_rules"]:
+        for rule in root["inhibit_rules"].items():
+            rule.fields(*_INHIBIT)
+        warnings.append(_says(root["inhibit_rules"], "inhibit_rules are not applied yet: every alert is told"))
+    return Routing(tree, receivers, tuple(warnings), root.file)
+
+
+# -- the tree --------------------------------------------------------------------------------------------------------
+
+
+def _route(node: Node, parent: Route | None, receivers: Mapping[str, object], intervals: set[str]) -> Route:
+    node.fields(*_ROUTE)
+    if parent is None:
+        _check_root(node)
+    above = parent or Route(receiver="")
+    receiver = node["receiver"].text(above.receiver)
+    if receiver not in receivers:
+        raise node["receiver"].error(f"undefined receiver {receiver!r}; known: {', '.join(receivers) or 'none'}")
+    route = Route(
+        receiver=receiver,
+        matchers=_matchers(node),
+        proceed=node["continue"].flag(False),
+        group_by=_group_by(node["group_by"]) if node["group_by"] else above.group_by,
+        group_wait=node["group_wait"].seconds(above.group_wait),
+        group_interval=_nonzero(node, "group_interval", above.group_interval),
+        repeat_interval=_nonzero(node, "repeat_interval", above.repeat_interval),
+        mute_time_intervals=_known_intervals(node["mute_time_intervals"], intervals),
+        active_time_intervals=_known_intervals(node["active_time_intervals"], intervals),
+    )
+    children = tuple(_route(child, route, receivers, intervals) for child in node["routes"].items())
+    return replace(route, routes=children)
+
+
+def _check_root(node: Node) -> None:
+    if not node["receiver"]:
+        raise node.error("the root route needs a receiver: everything nobody else takes goes there")
+    for key in ("match", "match_re", "matchers", "continue", "mute_time_intervals", "active_time_intervals"):
+        if node[key]:
+            raise node[key].error(f"the root route must not have {key}: it takes every alert")
+
+
+def _matchers(node: Node) -> tuple[Matcher, ...]:
+    return (
+        *matcher.read_pairs(node["match"], MatchOp.EQUAL),
+        *matcher.read_pairs(node["match_re"], MatchOp.REGEX),
+        *matcher.read(node["matchers"]),
+    )
+
+
+def _group_by(node: Node) -> tuple[str, ...]:
+    names = [item.text() for item in node.items()]
+    if len(set(names)) < len(names):
+        raise node.error("a label stands twice in group_by")
+    if "..." in names and len(names) > 1:
+        raise node.error("group_by cannot have '...' (all labels) beside other labels")
+    return tuple(names)
+
+
+def _nonzero(node: Node, key: str, default: float) -> float:
+    seconds = node[key].seconds(default)
+    if seconds <= 0:
+        raise node[key].error(f"{key} cannot be zero")
+    return seconds
+
+
+def _interval_names(root: Node) -> set[str]:
+    names: set[str] = set()
+    for key in ("mute_time_intervals", "time_intervals"):
+        for interval in root[key].items():
+            name = interval.fields("name", "time_intervals")["name"].text()
+            if name in names:
+                raise interval.error(f"time interval {name!r} stands twice")
+            names.add(name)
+    return names
+
+
+def _known_intervals(node: Node, known: set[str]) -> tuple[str, ...]:
+    for item in node.items():
+        if item.text() not in known:
+            raise item.error(f"undefined time interval {item.text()!r}; known: {', '.join(sorted(known)) or 'none'}")
+    return tuple(item.text() for item in node.items())
+
+
+# -- receivers -------------------------------------------------------------------------------------------------------
+
+
+def _globals(node: Node) -> Globals:
+    node.fields(*_GLOBAL)
+    node["resolve_timeout"].seconds(300.0)
+    return Globals(
+        slack_api_url=secret(node, "slack_api_url"),
+        pagerduty_url=node["pagerduty_url"].text(Globals().pagerduty_url),
+        http=http_options(node["http_config"]),
+    )
+
+
+def _receivers(node: Node, defaults: Globals, warnings: list[str]) -> dict[str, tuple[Integration, ...]]:
+    receivers: dict[str, tuple[Integration, ...]] = {}
+    for item in node.items():
+        name = item.fields("name", *_CHANNELS, *_UNSPOKEN)["name"].text()
+        if name in receivers:
+            raise item.error(f"receiver {name!r} stands twice")
+        receivers[name] = tuple(_integrations(item, name, defaults, warnings))
+        warnings += _unspoken(item, name)
+    return receivers
+
+
+def _integrations(item: Node, receiver: str, defaults: Globals, warnings: list[str]) -> Iterator[Integration]:
+    for key, read_one in _CHANNELS.items():
+        for entry in item[key].items():
+            integration = read_one(entry, receiver, defaults)
+            warnings += [_says(entry, f"receiver {receiver!r}: {text}") for text in _doubts(entry, integration)]
+            yield integration
+
+
+def _doubts(entry: Node, integration: Integration) -> Iterator[str]:
+    """What will not work as written, of an entry that loads."""
+    # Placeholders such as YOUR_SLACK_WEBHOOK_URL are common in files under version control; the rest of the file works.
+    if not is_web_address(_text_of(integration.url)):
+        yield f"its {integration.channel} address is no http(s) URL: notifications to it will be refused"
+    for key, value in entry.entries().items():
+        if "{{" in str(value.plain()):
+            yield f"{integration.channel} {key} is a template, which is not rendered yet: aiprism's own words are used"
+
+
+def _text_of(address: Secret) -> str:
+    try:
+        return address.reveal()
+    except OSError:  # a file that is mounted later: looked at again with every notification
+        return "http://unknown"
+
+
+def _unspoken(item: Node, receiver: str) -> Iterator[str]:
+    for key in _UNSPOKEN:
+        entries = item[key].items()
+        if entries:
+            lost = f"its {len(entries)} integration(s) there will not be notified"
+            yield _says(item[key], f"receiver {receiver!r}: {key}: channel not supported yet; {lost}")
+
+
+def _says(node: Node, text: str) -> str:
+    return f"{node.file}:{node.line}: {text}" if node.file else text

@@ -1,0 +1,349 @@
+"""Samples out of the store: the SQL behind every PromQL leaf.
+
+In: a selection of series, a time window or a grid of steps. Out: raw samples as arrays, or one value a series and step
+computed by ClickHouse's ``timeSeries…ToGrid`` functions, whose windows are open on the left as in Prometheus 3. A stored
+NaN is a value; "no value" is told apart by a mask, and the staleness marker ends a series. What the numbers mean is
+left to query/promql; which series exist to series.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from aiprism.errors import LimitExceeded, TimedOut, Unavailable
+from aiprism.model.labels import Labels, Matcher
+from aiprism.model.samples import STALE_NAN_BITS
+from aiprism.store.engine import Engine
+from aiprism.store.series import Selection, SeriesIndex
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
+
+# A list of fingerprints in the statement costs about 3 µs each; reading a metric's other series costs more beyond these.
+_LIST_AT_MOST = 64
+_LIST_SHARE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """Evaluation times: `count` of them from `start_ms`, `step_ms` apart, Unix milliseconds."""
+
+    start_ms: int
+    step_ms: int
+    count: int
+
+    @property
+    def end_ms(self) -> int:
+        return self.start_ms + (self.count - 1) * self.step_ms
+
+    def times_ms(self) -> Ints:
+        return np.arange(self.count, dtype=np.int64) * self.step_ms + self.start_ms
+
+
+class GridFunction(Enum):
+    """What ClickHouse can compute of each series on a grid; the value is its function's name."""
+
+    LATEST = "timeSeriesLastToGrid"  # the newest sample, nothing once the series has been marked stale
+    LAST = "timeSeriesResampleToGridWithStaleness"
+    RATE = "timeSeriesRateToGrid"
+    INCREASE = "timeSeriesIncreaseToGrid"
+    DELTA = "timeSeriesDeltaToGrid"
+    IRATE = "timeSeriesInstantRateToGrid"
+    IDELTA = "timeSeriesInstantDeltaToGrid"
+    DERIV = "timeSeriesDerivToGrid"
+    PREDICT_LINEAR = "timeSeriesPredictLinearToGrid"
+    CHANGES = "timeSeriesChangesToGrid"
+    RESETS = "timeSeriesResetsToGrid"
+    SUM = "timeSeriesSumToGrid"
+    AVG = "timeSeriesAvgToGrid"
+    MIN = "timeSeriesMinToGrid"
+    MAX = "timeSeriesMaxToGrid"
+    COUNT = "timeSeriesCountToGrid"
+
+
+class Combine(Enum):
+    """How ClickHouse may fold the grids of all selected series into one; the value is SQL over the array column `g`."""
+
+    SUM = "sumForEach(g)"
+    AVG = "arrayMap((s, n) -> s / n, sumForEach(g), countForEach(g))"
+    MIN = "minForEach(g)"
+    MAX = "maxForEach(g)"
+    COUNT = "arrayMap(n -> if(n = 0, NULL, toFloat64(n)), countForEach(g))"
+    GROUP = "arrayMap(n -> if(n = 0, NULL, 1.0), countForEach(g))"
+
+
+@dataclass(frozen=True, slots=True)
+class RawSamples:
+    """Samples of some series of a selection: series ``rows[i]`` has those from ``offsets[i]`` up to ``offsets[i + 1]``."""
+
+    rows: Ints
+    offsets: Ints
+    ts_ms: Ints
+    values: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class GridValues:
+    """Values on a grid of some series of a selection: ``values[i, k]`` of series ``rows[i]``, meaningless where not `valid`."""
+
+    rows: Ints
+    values: Floats
+    valid: Bools
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """What a sender said of a metric."""
+
+    metric: str
+    type: str
+    help: str
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exemplar:
+    """One example measurement of a series, usually with the trace it was taken in."""
+
+    row: int
+    labels: Labels
+    value: float
+    ts_ms: int
+
+
+class SampleStore:
+    """Reads samples. Every method blocks and may be called from any thread; `seconds` bounds a statement's run time."""
+
+    def __init__(self, engine: Engine, index: SeriesIndex) -> None:
+        self.engine, self.index = engine, index
+
+    def select(self, matchers: Iterable[Matcher], start_ms: int, end_ms: int) -> Selection:
+        """The series all `matchers` accept that may have samples from `start_ms` to `end_ms`."""
+        return self.index.select(matchers, start_ms, end_ms)
+
+    def raw(
+        self, selection: Selection, after_ms: int, until_ms: int, *, stale: bool, limit: int, seconds: float
+    ) -> RawSamples:
+        """The samples in (after, until], a time at most once a series; staleness markers only when `stale`.
+
+        Raises LimitExceeded when there are more than `limit`.
+        """
+        if not len(selection) or after_ms >= until_ms:
+            nothing = np.empty(0, dtype=np.int64)
+            return RawSamples(nothing, np.zeros(1, dtype=np.int64), nothing, np.empty(0, dtype=np.float64))
+        where, parameters = _where(selection, after_ms, until_ms, stale=stale)
+        table = self._arrow(
+            f"SELECT fp, toUnixTimestamp64Milli(ts) AS t, value FROM samples WHERE {where} "
+            f"ORDER BY metric, fp, ts LIMIT {int(limit) + 1}",
+            parameters,
+            seconds,
+        )
+        if table.num_rows > limit:
+            raise LimitExceeded(
+                f"the query reads more than {limit} samples (limit max_samples); narrow it in time or labels"
+            )
+        return _grouped(selection, *(_column(table, name) for name in ("fp", "t", "value")))
+
+    def grid(
+        self,
+        selection: Selection,
+        function: GridFunction,
+        steps: Steps,
+        window_ms: int,
+        *,
+        seconds: float,
+        argument: float | None = None,
+    ) -> GridValues:
+        """`function` of each series over (step - window, step] at each step; series without any value are left out."""
+        if not len(selection):
+            return _no_grid(steps)
+        sql, parameters = _grid_sql(selection, function, steps, window_ms, argument)
+        table = self._arrow(sql, parameters, seconds)
+        values, valid = _matrix(table.column("g"), steps.count)
+        if function is GridFunction.LATEST:
+            valid &= values.view(np.uint64) != STALE_NAN_BITS
+        rows = _rows_of(selection, _column(table, "fp"))
+        kept = (rows >= 0) & valid.any(axis=1)
+        if kept.all():
+            return GridValues(rows, values, valid)
+        return GridValues(rows[kept], values[kept], valid[kept])
+
+    def combined_grid(
+        self,
+        selection: Selection,
+        function: GridFunction,
+        combine: Combine,
+        steps: Steps,
+        window_ms: int,
+        *,
+        seconds: float,
+        argument: float | None = None,
+    ) -> GridValues:
+        """As `grid`, folded over all series by `combine` into at most one row (number 0)."""
+        if not len(selection):
+            return _no_grid(steps)
+        each, parameters = _grid_sql(selection, function, steps, window_ms, argument, always_list=True)
+        table = self._arrow(f"SELECT {combine.value} AS g FROM ({each})", parameters, seconds)
+        values, valid = _matrix(table.column("g"), steps.count)
+        kept = valid.any(axis=1)
+        return GridValues(np.zeros(int(kept.sum()), dtype=np.int64), values[kept], valid[kept])
+
+    def metadata(self, metric: str = "") -> list[Metadata]:
+        """What is known of `metric`, or of every metric, newest word first."""
+        rows = self.engine.query(
+            "SELECT metric, type, help, unit FROM metric_metadata WHERE {metric:String} IN ('', metric) "
+            "GROUP BY metric, type, help, unit ORDER BY metric, max(seen) DESC",
+            {"metric": metric},
+        )
+        return [Metadata(*row) for row in rows]
+
+    def exemplars(self, selection: Selection, start_ms: int, end_ms: int, *, limit: int = 10_000) -> list[Exemplar]:
+        """Exemplars of the selected series from `start_ms` to `end_ms`, by series and time."""
+        if not len(selection):
+            return []
+        where, parameters = _where(selection, start_ms - 1, end_ms, stale=True, always_list=True)
+        rows = self.engine.query(
+            "SELECT fp, toUnixTimestamp64Milli(ts), value, lower(hex(trace_id)), lower(hex(span_id)), labels "
+            f"FROM exemplars WHERE {where} ORDER BY metric, fp, ts LIMIT {int(limit)}",
+            parameters,
+        )
+        row_of = {fp: row for row, fp in enumerate(selection.fps.tolist())}
+        return [
+            Exemplar(row_of[fp], _exemplar_labels(labels, trace_id, span_id), value, ts_ms)
+            for fp, ts_ms, value, trace_id, span_id, labels in rows
+        ]
+
+    def _arrow(self, sql: str, parameters: Mapping[str, Any], seconds: float) -> pa.Table:
+        # ClickHouse takes no parameter in SETTINGS; this one is a number of ours.
+        bounded = f"{sql} SETTINGS max_execution_time = {max(seconds, 0.001):.3f}"
+        try:
+            return self.engine.arrow(bounded, parameters)
+        except Unavailable as error:
+            if "TIMEOUT_EXCEEDED" in str(error):
+                raise TimedOut(
+                    f"reading samples took longer than the {seconds:.1f} s left to the query (limit timeout)"
+                ) from error
+            raise
+
+
+def _where(
+    selection: Selection, after_ms: int, until_ms: int, *, stale: bool, always_list: bool = False
+) -> tuple[str, dict[str, Any]]:
+    """The condition that finds the samples, and its parameters. It may let other series of the same metrics through
+    (see `_rows_of`), unless `always_list`."""
+    parameters: dict[str, Any] = {"after": after_ms, "until": until_ms}
+    if len(selection.metrics) == 1:
+        metric, parameters["metric"] = "metric = {metric:String}", selection.metrics[0]
+    else:
+        metric, parameters["metric"] = "metric IN {metric:Array(String)}", list(selection.metrics)
+    parts = [
+        metric,
+        "ts > fromUnixTimestamp64Milli({after:Int64}, 'UTC')",
+        "ts <= fromUnixTimestamp64Milli({until:Int64}, 'UTC')",
+    ]
+    chosen = len(selection)
+    if chosen < selection.of and (always_list or chosen <= max(_LIST_AT_MOST, selection.of // _LIST_SHARE)):
+        parts.append("fp IN {fps:Array(UInt64)}")
+        # As text: the client would write each number on its own, at ten times the cost.
+        parameters["fps"] = f"[{','.join(map(str, selection.fps.tolist()))}]"
+    if not stale:
+        parts.append(f"reinterpretAsUInt64(value) != {STALE_NAN_BITS}")
+    return " AND ".join(parts), parameters
+
+
+def _grid_sql(
+    selection: Selection,
+    function: GridFunction,
+    steps: Steps,
+    window_ms: int,
+    argument: float | None,
+    *,
+    always_list: bool = False,
+) -> tuple[str, dict[str, Any]]:
+    where, parameters = _where(
+        selection,
+        steps.start_ms - window_ms,
+        steps.end_ms,
+        stale=function is GridFunction.LATEST,
+        always_list=always_list,
+    )
+    parameters |= {
+        "start": _seconds(steps.start_ms),
+        "end": _seconds(steps.end_ms),
+        "step": _seconds(max(1, steps.step_ms)),
+        "window": _seconds(window_ms),
+    }
+    more = ""
+    if argument is not None:
+        more, parameters["argument"] = ", {argument:Float64}", argument
+    grid = f"{function.value}({{start:Decimal64(3)}}, {{end:Decimal64(3)}}, {{step:Decimal64(3)}}, {{window:Decimal64(3)}}{more})"
+    return f"SELECT fp, {grid}(ts, value) AS g FROM samples WHERE {where} GROUP BY fp", parameters
+
+
+def _seconds(ms: int) -> str:
+    sign = "-" if ms < 0 else ""
+    return f"{sign}{abs(ms) // 1000}.{abs(ms) % 1000:03d}"
+
+
+def _rows_of(selection: Selection, fps: NDArray[np.uint64]) -> Ints:
+    """For each fingerprint its row in the selection, -1 for one that is not in it."""
+    order = np.argsort(selection.fps, kind="stable")
+    ordered = selection.fps[order]
+    slots = np.minimum(np.searchsorted(ordered, fps), len(ordered) - 1)
+    return np.where(ordered[slots] == fps, order[slots], -1)
+
+
+def _grouped(selection: Selection, fps: NDArray[np.uint64], ts_ms: Ints, values: Floats) -> RawSamples:
+    """Samples ordered by series and time, as series of the selection; of samples with one time the greatest value."""
+    repeated = (ts_ms[1:] == ts_ms[:-1]) & (fps[1:] == fps[:-1])
+    if repeated.any():  # sent twice; the grid functions choose the same, NaN loses to any number
+        distinct = np.flatnonzero(np.concatenate([[True], ~repeated]))
+        fps, ts_ms, values = fps[distinct], ts_ms[distinct], np.fmax.reduceat(values, distinct)
+    starts = np.flatnonzero(np.concatenate([[True], fps[1:] != fps[:-1]])) if len(fps) else np.empty(0, dtype=np.int64)
+    sizes = np.diff(np.append(starts, len(fps)))
+    rows = _rows_of(selection, fps[starts])
+    wanted = rows >= 0
+    if not wanted.all():
+        keep = np.repeat(wanted, sizes)
+        ts_ms, values, rows, sizes = ts_ms[keep], values[keep], rows[wanted], sizes[wanted]
+    return RawSamples(rows, np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64), ts_ms, values)
+
+
+def _column(table: pa.Table, name: str) -> NDArray[Any]:
+    found: NDArray[Any] = table.column(name).to_numpy()
+    return found
+
+
+def _matrix(column: pa.ChunkedArray, width: int) -> tuple[Floats, Bools]:
+    """A column of equally long lists of nullable numbers as values and their mask."""
+    numbers = (
+        pa.concat_arrays([chunk.flatten() for chunk in column.chunks])
+        if column.num_chunks
+        else pa.array([], pa.float64())
+    )
+    valid = np.ones(len(numbers), dtype=bool)
+    if numbers.null_count:
+        valid = numbers.is_valid().to_numpy(zero_copy_only=False)
+    values = numbers.to_numpy(zero_copy_only=False).astype(np.float64, copy=False)
+    return values.reshape(-1, width), valid.reshape(-1, width)
+
+
+def _no_grid(steps: Steps) -> GridValues:
+    empty = np.empty((0, steps.count), dtype=np.float64)
+    return GridValues(np.empty(0, dtype=np.int64), empty, empty.astype(bool))
+
+
+def _exemplar_labels(labels: Sequence[tuple[str, str]] | Mapping[str, str], trace_id: str, span_id: str) -> Labels:
+    known = dict(labels)
+    for name, text in (("trace_id", trace_id), ("span_id", span_id)):
+        if text.strip("0"):
+            known.setdefault(name, text)
+    return Labels(known)

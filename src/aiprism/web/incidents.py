@@ -1,0 +1,99 @@
+"""Incidents over HTTP: list, look at, and what people do with them. Decode, call, encode; `respond` decides."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Literal
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+
+from aiprism.respond import dossier, journal
+from aiprism.respond.incident import Acknowledged, Event, Identified, Noted, ReopenedByHand, ResolvedByHand
+from aiprism.respond.responder import Responder
+
+
+class Said(BaseModel):
+    """Who does something to an incident, and what they say with it."""
+
+    actor: str = Field(min_length=1, max_length=200)
+    text: str = Field(default="", max_length=10_000)
+
+
+class Comment(Said):
+    """A comment says something."""
+
+    text: str = Field(min_length=1, max_length=10_000)
+
+
+class Decider(BaseModel):
+    """Who approves or refuses a runbook."""
+
+    actor: str = Field(min_length=1, max_length=200)
+
+
+Listed = Literal["open", "all", "investigating", "identified", "monitoring", "resolved"]
+
+
+def router(responder: Responder) -> APIRouter:
+    """The routes under /aiprism/v1/incidents."""
+    routes = APIRouter(prefix="/aiprism/v1/incidents", tags=["incidents"])
+
+    @routes.get("", summary="Incidents, newest first")
+    async def listed(status: Listed = "open", limit: int = Query(100, ge=1, le=1000)) -> dict[str, Any]:
+        return {"incidents": await asyncio.to_thread(_listed, responder, status, limit)}
+
+    @routes.get("/{incident_id}", summary="One incident with its timeline, notifications and runbook runs")
+    async def one(incident_id: str) -> dict[str, Any]:
+        return await asyncio.to_thread(_one, responder, incident_id)
+
+    async def happened(incident_id: str, event: Event) -> dict[str, Any]:
+        await asyncio.to_thread(responder.happen, incident_id, event)
+        return await one(incident_id)
+
+    @routes.post("/{incident_id}/acknowledge", summary="Someone has seen it")
+    async def acknowledge(incident_id: str, said: Said) -> dict[str, Any]:
+        return await happened(incident_id, Acknowledged(said.actor, said.text))
+
+    @routes.post("/{incident_id}/identify", summary="The cause is known")
+    async def identify(incident_id: str, said: Said) -> dict[str, Any]:
+        return await happened(incident_id, Identified(said.actor, said.text))
+
+    @routes.post("/{incident_id}/resolve", summary="Close it without waiting for the validation period")
+    async def resolve(incident_id: str, said: Said) -> dict[str, Any]:
+        return await happened(incident_id, ResolvedByHand(said.actor, said.text))
+
+    @routes.post("/{incident_id}/reopen", summary="Open it again")
+    async def reopen(incident_id: str, said: Said) -> dict[str, Any]:
+        return await happened(incident_id, ReopenedByHand(said.actor, said.text))
+
+    @routes.post("/{incident_id}/comment", summary="Say something on its timeline")
+    async def comment(incident_id: str, said: Comment) -> dict[str, Any]:
+        return await happened(incident_id, Noted("comment", said.actor, said.text))
+
+    @routes.post("/{incident_id}/runs/{run_id}/approve", summary="Let a runbook that waits for approval go ahead")
+    async def approve(incident_id: str, run_id: str, decider: Decider) -> dict[str, Any]:
+        return await decided(incident_id, run_id, decider, responder.remediation.approve)
+
+    @routes.post("/{incident_id}/runs/{run_id}/refuse", summary="End a runbook run that waits for approval")
+    async def refuse(incident_id: str, run_id: str, decider: Decider) -> dict[str, Any]:
+        return await decided(incident_id, run_id, decider, responder.remediation.refuse)
+
+    async def decided(
+        incident_id: str, run_id: str, decider: Decider, decide: Callable[[str, str], None]
+    ) -> dict[str, Any]:
+        await asyncio.to_thread(decide, run_id, decider.actor)
+        return await one(incident_id)
+
+    return routes
+
+
+def _listed(responder: Responder, status: str, limit: int) -> list[dict[str, Any]]:
+    with responder.records.reading() as connection:
+        return [dossier.summary(incident) for incident in journal.listed(connection, status, limit)]
+
+
+def _one(responder: Responder, incident_id: str) -> dict[str, Any]:
+    with responder.records.reading() as connection:
+        return dossier.dossier(connection, incident_id)

@@ -1,0 +1,1 @@
+"""A real document-analysis system, run as separate processes: what aiprism is demonstrated and tested against."""

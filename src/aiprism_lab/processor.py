@@ -1,0 +1,396 @@
+"""document-processor: takes uploads, queues them in the database, and works them off through the pipeline.
+
+In: POST /documents. Out: status and results under /documents/{id}. The queue is the documents table, so a crash loses
+nothing: a restarted replica takes up what its predecessor had begun, with the trace of the upload.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import httpx
+import sqlalchemy as sa
+from fastapi import FastAPI, File, UploadFile
+from opentelemetry import context, propagate
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from sqlalchemy.engine import Engine, RowMapping
+
+import aiprism
+from aiprism_lab import pipeline
+from aiprism_lab.database import documents, open_database
+from aiprism_lab.documents import DocumentFormat, UnreadableDocumentError, format_of
+from aiprism_lab.pipeline import Analysis, Job, Report
+from aiprism_lab.serving import RefusedError, new_app
+from aiprism_lab.wiring import Identity, Peers, PeerUnavailableError, Settings, Topology, identity, untraced
+
+MAX_UPLOAD_BYTES = 5 * 1024 * 1024
+WORKERS = 8  # documents of one replica under way at once; they mostly wait for models
+MAX_ATTEMPTS = 3
+LEASE_SECONDS = 180.0  # after this long a claimed document is taken from a replica that has gone
+ANALYSIS_TIMEOUT_SECONDS = 90.0
+LOOK_SECONDS = 1.0  # how often an idle worker looks for documents that other replicas received
+REPORT_SECONDS = 5.0
+
+log = aiprism.logger("document-processor")
+
+
+class AnalysisFailedError(Exception):
+    """ai-analysis-service could not be reached or failed, on every attempt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A document a worker has taken, with what its upload's request knew."""
+
+    job: Job
+    requested_by: Identity
+    trace_context: Mapping[str, str]
+    queued_seconds: float
+
+
+class DocumentQueue:
+    """The documents table as a queue: what is waiting, who has it, what came of it. Blocking; called in threads."""
+
+    def __init__(self, engine: Engine, folder: Path, instance: str) -> None:
+        self._engine, self._folder, self._instance = engine, folder, instance
+
+    def add(self, owner: Identity, filename: str, document_format: DocumentFormat, content: bytes, now: float) -> str:
+        """Write the file, then the row: a row never names a file that is not there."""
+        document_id = str(uuid.uuid4())
+        upload = self._upload(document_id)
+        upload.parent.mkdir(parents=True, exist_ok=True)
+        upload.write_bytes(content)
+        trace_context: dict[str, str] = {}
+        propagate.inject(trace_context)
+        row = {
+            "id": document_id,
+            "user_id": owner.user_id,
+            "organization": owner.organization,
+            "tier": owner.tier,
+            "filename": filename[:255],
+            "format": document_format.value,
+            "size_bytes": len(content),
+            "status": "queued",
+            "request_id": owner.request_id,
+            "trace_context": trace_context,
+            "created_at": now,
+        }
+        with self._engine.begin() as connection:
+            connection.execute(documents.insert().values(row))
+        return document_id
+
+    def claim(self, now: float) -> Claimed | None:
+        """Take the oldest waiting document, if there is one; no two workers get the same."""
+        waiting = documents.c.status == "queued"
+        abandoned = (documents.c.status == "processing") & (documents.c.claimed_at < now - LEASE_SECONDS)
+        oldest = sa.select(documents.c.id).where(waiting | abandoned).order_by(documents.c.created_at).limit(1)
+        with self._engine.connect() as connection:
+            document_id = connection.scalar(oldest)
+        if document_id is None:
+            return None
+        taken = (
+            documents.update()
+            .where(documents.c.id == document_id, waiting | abandoned)
+            .values(status="processing", claimed_by=self._instance, claimed_at=now, attempts=documents.c.attempts + 1)
+        )
+        with self._engine.begin() as connection:
+            if connection.execute(taken).rowcount == 0:
+                return None
+            row = connection.execute(documents.select().where(documents.c.id == document_id)).mappings().one()
+        return self._claimed(row, now)
+
+    def resume(self) -> int:
+        """Put back what a predecessor of this instance had begun; give up on what has failed too often."""
+        mine = (documents.c.status == "processing") & (documents.c.claimed_by == self._instance)
+        hopeless = mine & (documents.c.attempts >= MAX_ATTEMPTS)
+        with self._engine.begin() as connection:
+            reason = f"processing broke off {MAX_ATTEMPTS} times"
+            connection.execute(documents.update().where(hopeless).values(status="failed", reason=reason))
+            return connection.execute(documents.update().where(mine).values(status="queued")).rowcount
+
+    def give_back(self, document_id: str) -> None:
+        """Let another worker have it; it was not this document's fault."""
+        mine = (documents.c.id == document_id) & (documents.c.status == "processing")
+        with self._engine.begin() as connection:
+            connection.execute(
+                documents.update().where(mine).values(status="queued", attempts=documents.c.attempts - 1)
+            )
+
+    def finish(self, document_id: str, report: Report, now: float) -> None:
+        values = {
+            "status": "completed",
+            "finished_at": now,
+            "quality_score": report.quality_score,
+            "cost_usd": report.cost_usd,
+            "tokens": report.tokens,
+            "result": asdict(report),
+        }
+        with self._engine.begin() as connection:
+            connection.execute(documents.update().where(documents.c.id == document_id).values(values))
+
+    def fail(self, document_id: str, reason: str, now: float) -> None:
+        values = {"status": "failed", "reason": reason, "finished_at": now}
+        with self._engine.begin() as connection:
+            connection.execute(documents.update().where(documents.c.id == document_id).values(values))
+
+    def length(self) -> int:
+        """How many documents wait for their turn."""
+        count = sa.select(sa.func.count()).select_from(documents).where(documents.c.status == "queued")
+        with self._engine.connect() as connection:
+            return connection.scalar(count) or 0
+
+    def found(self, document_id: str, organization: str) -> RowMapping | None:
+        """The row, for members of the organisation it belongs to."""
+        wanted = (documents.c.id == document_id) & (documents.c.organization == organization)
+        with self._engine.connect() as connection:
+            return connection.execute(documents.select().where(wanted)).mappings().first()
+
+    def latest(self, user_id: str, limit: int) -> list[RowMapping]:
+        mine = documents.select().where(documents.c.user_id == user_id)
+        with self._engine.connect() as connection:
+            return list(connection.execute(mine.order_by(documents.c.created_at.desc()).limit(limit)).mappings())
+
+    def statistics(self, since: float) -> list[RowMapping]:
+        """Completed documents and their cost for each organisation since that time."""
+        recent = (documents.c.status == "completed") & (documents.c.finished_at >= since)
+        columns = (
+            documents.c.organization,
+            sa.func.count().label("completed"),
+            sa.func.coalesce(sa.func.sum(documents.c.cost_usd), 0.0).label("cost_usd"),
+        )
+        grouped = sa.select(*columns).where(recent).group_by(documents.c.organization)
+        with self._engine.connect() as connection:
+            return list(connection.execute(grouped).mappings())
+
+    def _claimed(self, row: RowMapping, now: float) -> Claimed:
+        job = Job(
+            document_id=row["id"],
+            document_format=DocumentFormat(row["format"]),
+            size_bytes=row["size_bytes"],
+            user_id=row["user_id"],
+            organization=row["organization"],
+            tier=row["tier"],
+            upload=self._upload(row["id"]),
+            home=self._folder / row["id"][:2] / f"{row['id']}.{row['format']}",
+        )
+        who = Identity(row["request_id"], row["user_id"], row["organization"], row["tier"])
+        return Claimed(job, who, row["trace_context"], now - row["created_at"])
+
+    def _upload(self, document_id: str) -> Path:
+        return self._folder / "incoming" / document_id
+
+
+_ANALYSIS = TypeAdapter(Analysis)
+
+
+class Workers:
+    """Takes documents from the queue, `WORKERS` at once, and sees each one through to a result or a reason."""
+
+    def __init__(self, settings: Settings, queue: DocumentQueue, peers: Peers) -> None:
+        self._settings, self._queue, self._peers = settings, queue, peers
+        self._arrived = asyncio.Event()
+        self._places = asyncio.Semaphore(WORKERS)
+
+    def wake(self) -> None:
+        """Something was queued."""
+        self._arrived.set()
+
+    async def work(self) -> None:
+        """Until cancelled; then what is under way goes back to the queue."""
+        async with asyncio.TaskGroup() as under_way:
+            while True:
+                await self._places.acquire()
+                claimed = await self._next()
+                under_way.create_task(self._see_through(claimed))
+
+    async def _next(self) -> Claimed:
+        while True:
+            self._arrived.clear()
+            try:
+                # Looking into an empty queue every second is not worth a trace.
+                with untraced():
+                    claimed = await asyncio.to_thread(self._queue.claim, time.time())
+            except sa.exc.SQLAlchemyError as error:
+                log.error("the queue cannot be read", error=error)
+                claimed = None
+            if claimed is not None:
+                return claimed
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._arrived.wait(), LOOK_SECONDS)
+
+    async def report_length(self) -> None:
+        """Keep the queue's gauge and the day's figures up to date, until cancelled."""
+        while True:
+            try:
+                with untraced():
+                    await self._report()
+            except sa.exc.SQLAlchemyError as error:
+                log.error("the queue cannot be measured", error=error)
+            await asyncio.sleep(REPORT_SECONDS)
+
+    async def _report(self) -> None:
+        aiprism.metrics.document_queue_size(await asyncio.to_thread(self._queue.length))
+        rows = await asyncio.to_thread(self._queue.statistics, time.time() - 86_400)
+        completed, cost = sum(row["completed"] for row in rows), sum(row["cost_usd"] for row in rows)
+        labels = {"organization": "all", "time_period": "daily"}
+        aiprism.metrics.business_kpi(completed, kpi_name="documents_processed_24h", **labels)
+        aiprism.metrics.business_kpi(cost / max(1, completed), kpi_name="cost_per_document", **labels)
+
+    async def _see_through(self, claimed: Claimed) -> None:
+        job, started = claimed.job, time.perf_counter()
+        token = context.attach(propagate.extract(claimed.trace_context))
+        known = identity.set(claimed.requested_by)
+        try:
+            with aiprism.context(
+                request_id=claimed.requested_by.request_id,
+                user_id=job.user_id,
+                organization_id=job.organization,
+                user_tier=job.tier,
+            ):
+                await self._process(job, started)
+        except asyncio.CancelledError:
+            self._queue.give_back(job.document_id)
+            raise
+        except sa.exc.SQLAlchemyError as error:
+            log.error("the outcome could not be stored", error=error, document_id=job.document_id)
+        finally:
+            self._places.release()
+            identity.reset(known)
+            context.detach(token)
+
+    async def _process(self, job: Job, started: float) -> None:
+        try:
+            report = await pipeline.process(job, self._analyse, self._settings.version)
+        except (UnreadableDocumentError, AnalysisFailedError) as error:
+            self._count(job, "failed")
+            log.error("document processing failed", error=error, document_id=job.document_id)
+            await asyncio.to_thread(self._queue.fail, job.document_id, str(error), time.time())
+            await self._tell(job, f"Your document could not be analysed: {error}")
+            return
+        duration_ms = (time.perf_counter() - started) * 1000
+        await asyncio.to_thread(self._queue.finish, job.document_id, report, time.time())
+        self._count(job, "completed")
+        log.info(
+            "document processing completed",
+            document_id=job.document_id,
+            duration_ms=duration_ms,
+            sections_processed=len(report.sections),
+            feedback_items=len(report.feedback),
+            degraded=report.degraded,
+        )
+        await self._tell(job, f"The analysis of “{report.title}” is ready: {len(report.feedback)} remarks.")
+
+    def _count(self, job: Job, status: str) -> None:
+        aiprism.metrics.documents_processed(
+            document_type=job.document_format.value, processing_status=status, user_type=job.tier
+        )
+
+    async def _analyse(self, wanted: Mapping[str, object]) -> Analysis:
+        try:
+            response = await self._peers.request("ai-analysis-service", "POST", "/analyses", json=wanted)
+            response.raise_for_status()
+            return _ANALYSIS.validate_json(response.content)
+        except (httpx.HTTPError, PeerUnavailableError, ValidationError) as error:
+            raise AnalysisFailedError(f"the analysis failed: {error}") from error
+
+    async def _tell(self, job: Job, text: str) -> None:
+        message = {"document_id": job.document_id, "text": text}
+        try:
+            response = await self._peers.request("notification-service", "POST", "/notifications", json=message)
+            response.raise_for_status()
+        except (httpx.HTTPError, PeerUnavailableError) as error:
+            log.error("the user could not be notified", error=error, document_id=job.document_id)
+
+
+class DocumentOut(BaseModel):
+    """What a user sees of a document; `sections` says who analysed what, once it is completed."""
+
+    id: str
+    filename: str
+    format: str
+    size_bytes: int
+    status: str
+    reason: str
+    created_at: float
+    finished_at: float | None
+    quality_score: float | None
+
+
+def build(settings: Settings) -> FastAPI:
+    """The application of process "document-processor"."""
+    engine = open_database(settings.database_url)
+    queue = DocumentQueue(engine, settings.data / "documents", settings.instance)
+    peers = Peers(Topology(settings.topology), timeout=ANALYSIS_TIMEOUT_SECONDS)
+    workers = Workers(settings, queue, peers)
+    aiprism.controls.pool("database", reset=engine.dispose)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        with untraced():
+            resumed = await asyncio.to_thread(queue.resume)
+        if resumed:
+            log.info("unfinished documents taken up again", documents=resumed)
+        tasks = [asyncio.create_task(workers.work()), asyncio.create_task(workers.report_length())]
+        yield
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await peers.aclose()
+        engine.dispose()
+
+    app = new_app(settings, lifespan)
+
+    @app.post("/documents", status_code=202)
+    async def upload(file: Annotated[UploadFile, File()]) -> dict[str, str]:
+        content = await file.read(MAX_UPLOAD_BYTES + 1)
+        if len(content) > MAX_UPLOAD_BYTES:
+            raise RefusedError(413, "too_large", f"the document is larger than {MAX_UPLOAD_BYTES} bytes")
+        try:
+            document_format = format_of(file.filename or "", content)
+        except UnreadableDocumentError as error:
+            raise RefusedError(415, "unsupported", str(error)) from error
+        owner, name = identity.get(), file.filename or "unnamed"
+        document_id = await asyncio.to_thread(queue.add, owner, name, document_format, content, time.time())
+        workers.wake()
+        return {"id": document_id, "status": "queued"}
+
+    @app.get("/documents")
+    async def latest(limit: int = 20) -> dict[str, list[DocumentOut]]:
+        rows = await asyncio.to_thread(queue.latest, identity.get().user_id, min(limit, 100))
+        return {"documents": [_document_out(row) for row in rows]}
+
+    @app.get("/documents/{document_id}")
+    async def status(document_id: str) -> DocumentOut:
+        return _document_out(await _found(queue, document_id))
+
+    @app.get("/documents/{document_id}/result")
+    async def result(document_id: str) -> dict[str, object]:
+        row = await _found(queue, document_id)
+        if row["status"] != "completed":
+            raise RefusedError(409, "not_ready", f"the document is {row['status']}; there is no result")
+        return {"id": document_id, **row["result"]}
+
+    @app.get("/statistics")
+    async def statistics(seconds: float = 86_400) -> dict[str, list[dict[str, object]]]:
+        rows = await asyncio.to_thread(queue.statistics, time.time() - seconds)
+        return {"organizations": [dict(row) for row in rows]}
+
+    return app
+
+
+async def _found(queue: DocumentQueue, document_id: str) -> RowMapping:
+    row = await asyncio.to_thread(queue.found, document_id, identity.get().organization)
+    if row is None:
+        raise RefusedError(404, "not_found", f"there is no document {document_id} in your organisation")
+    return row
+
+
+def _document_out(row: RowMapping) -> DocumentOut:
+    return DocumentOut(**{name: row[name] for name in DocumentOut.model_fields})

@@ -1,0 +1,142 @@
+"""`aiprism check`: the exact words for each mistake."""
+
+from __future__ import annotations
+
+from importlib.resources import as_file, files
+from pathlib import Path
+
+import pytest
+from tests.cli.conftest import Run
+
+RULES = """\
+groups:
+  - name: api
+    rules:
+      - alert: HighLatency
+        expr: rate(latency[5m]) > 2
+        for: 5m
+"""
+ROUTING = """\
+route:
+  receiver: team
+receivers:
+  - name: team
+    webhook_configs:
+      - url: http://127.0.0.1:9/
+"""
+RUNBOOK = """\
+name: restart
+match: [alertname="ServiceDown"]
+steps:
+  - process: {service: "${labels.service}", action: restart}
+"""
+SETTINGS = """\
+rules:
+  files: [rules.yml]
+respond:
+  alertmanager: alertmanager.yml
+  runbooks: [runbook.yml]
+"""
+
+GOOD = [
+    ("rules.yml", RULES, "rules, 1 group, 1 rule"),
+    ("alertmanager.yml", ROUTING, "alertmanager, 1 route, 1 receiver"),
+    ("runbook.yml", RUNBOOK, "runbooks, 1 runbook: restart"),
+    ("aiprism.yml", "server:\n  listen: 127.0.0.1:0\n", "aiprism.yml, 0 files below it"),
+]
+
+WRONG = [
+    ("groups: [", "2: is not valid YAML: did not find expected node content"),
+    ("", "1: is empty; expected one of these files: known are rules (groups); alertmanager.yml (route and receivers); "
+         "a runbook (match and steps); aiprism.yml (server, store, control, ingest, query, rules, respond)"),
+    ("apiVersion: v1\nkind: Pod\n",
+     "1: cannot tell what kind of file this is from its keys (apiVersion, kind); known are rules (groups); "
+     "alertmanager.yml (route and receivers); a runbook (match and steps); "
+     "aiprism.yml (server, store, control, ingest, query, rules, respond)"),
+    (RULES.replace("rate(", "rat("),
+     "5: group 'api': rule 'HighLatency': 1:1: parse error: unknown function with name 'rat'; did you mean 'rate'? "
+     "(at groups[0].rules[0].expr)"),
+    (RULES.replace("for: 5m", "for: five minutes"),
+     "6: group 'api': rule 'HighLatency': not a duration: 'five minutes'; write for example 30s, 5m, 1h30m "
+     "(at groups[0].rules[0].for)"),
+    (RULES.replace("expr:", "exp:"),
+     "5: group 'api': rule 'HighLatency': unknown key 'exp' in groups[0].rules[0]; did you mean 'expr'? "
+     "(at groups[0].rules[0].exp)"),
+    (ROUTING.replace("receivers:", "recievers:"),
+     "3: unknown key 'recievers'; did you mean 'receivers'? (at recievers)"),
+    (ROUTING.replace("receiver: team", "receiver: teem"), "2: undefined receiver 'teem'; known: team (at route.receiver)"),
+    (RUNBOOK.replace("labels.service", "lables.service"),
+     "4: unknown placeholder ${lables.service}; known: ${labels.NAME}, ${annotations.NAME}, ${incident.id}, "
+     "${alert.name}, ${alert.fingerprint} (at steps[0].process)"),
+    (RUNBOOK.replace("restart}", "reboot}"),
+     "4: expected one of start, stop, restart, kill, scale, deploy, rollback, not 'reboot' (at steps[0].process.action)"),
+    ("server:\n  lisen: 127.0.0.1:0\n", "2: unknown key 'lisen' in server; did you mean 'listen'? (at server.lisen)"),
+    ("query:\n  timeout: soon\n",
+     "2: not a duration: 'soon'; write for example 30s, 5m, 1h30m (at query.timeout)"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "text", "told"), GOOD)
+def test_a_good_file_is_named_by_its_kind(aiprism: Run, tmp_path: Path, name: str, text: str, told: str) -> None:
+    file = tmp_path / name
+    file.write_text(text)
+    assert aiprism("check", str(file)) == (0, f"{file}: {told}\n", "")
+
+
+@pytest.mark.parametrize(("text", "told"), WRONG)
+def test_a_mistake_is_told_with_its_line_and_how_to_mend_it(aiprism: Run, tmp_path: Path, text: str, told: str) -> None:
+    file = tmp_path / "file.yml"
+    file.write_text(text)
+    assert aiprism("check", str(file)) == (1, "", f"{file}:{told}\n")
+
+
+def test_a_file_that_is_not_there_is_told_as_such(aiprism: Run, tmp_path: Path) -> None:
+    file = tmp_path / "missing.yml"
+    assert aiprism("check", str(file)) == (1, "", f"{file}: cannot be read: No such file or directory\n")
+
+
+def test_every_file_is_checked_even_after_a_bad_one(aiprism: Run, tmp_path: Path) -> None:
+    bad, good = tmp_path / "bad.yml", tmp_path / "good.yml"
+    bad.write_text("groups: 7\n")
+    good.write_text(RULES)
+    assert aiprism("check", str(bad), str(good)) == (
+        1,
+        f"{good}: rules, 1 group, 1 rule\n",
+        f"{bad}:1: expected a list (at groups)\n1 of 2 files have a mistake\n",
+    )
+
+
+def test_the_settings_file_is_checked_with_everything_it_points_to(
+    aiprism: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text, _ in GOOD[:3]:
+        (tmp_path / name).write_text(text)
+    (tmp_path / "aiprism.yml").write_text(SETTINGS)
+    monkeypatch.chdir(tmp_path)
+    assert aiprism("check", "aiprism.yml") == (
+        0,
+        "aiprism.yml: aiprism.yml, 3 files below it\n"
+        "  rules.yml: rules, 1 group, 1 rule\n"
+        "  alertmanager.yml: alertmanager, 1 route, 1 receiver\n"
+        "  runbook.yml: runbooks, 1 runbook: restart\n",
+        "",
+    )
+    (tmp_path / "rules.yml").unlink()
+    assert aiprism("check", "aiprism.yml") == (1, "", f"{tmp_path / 'rules.yml'}: no such file\n")
+
+
+def test_what_is_accepted_but_not_done_is_a_warning(aiprism: Run, tmp_path: Path) -> None:
+    file = tmp_path / "alertmanager.yml"
+    file.write_text(
+        ROUTING.replace("webhook_configs:\n      - url: http://127.0.0.1:9/", "email_configs:\n      - to: a@b")
+    )
+    status, out, err = aiprism("check", str(file))
+    assert (status, out) == (0, f"{file}: alertmanager, 1 route, 1 receiver\n")
+    assert err.startswith(f"warning: {file}:5: receiver 'team': email_configs: channel not supported yet")
+
+
+def test_the_demonstrations_own_files_are_right(aiprism: Run) -> None:
+    with as_file(files("aiprism_lab") / "demo") as folder:
+        status, out, err = aiprism("check", str(folder / "aiprism.yml"))
+    assert (status, err) == (0, "")
+    assert "aiprism.yml, 7 files below it" in out

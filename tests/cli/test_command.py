@@ -1,0 +1,100 @@
+"""The command itself: its face, its errors, its speed."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+from tests.cli.conftest import Run
+from tests.cli.pretended import pretended
+
+from aiprism import __version__
+
+# What a person waits for is the imports, and they can be counted where seconds on a busy machine cannot be trusted.
+_HEAVY = ("chdb", "numpy", "fastapi", "sqlalchemy", "opentelemetry", "rich", "httpx", "yaml", "grpc")
+
+
+def test_help_imports_nothing_heavy() -> None:
+    script = f"""
+import sys
+from aiprism import cli
+try:
+    cli.main(["--help"])
+except SystemExit:
+    pass
+heavy = [name for name in {_HEAVY!r} if name in sys.modules]
+assert not heavy, heavy
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+
+
+def test_every_command_has_help(aiprism: Run) -> None:
+    for command in ("serve", "demo", "check", "query", "services", "logs", "traces", "trace", "alerts", "incidents"):
+        status, out, _ = aiprism(command, "--help")
+        assert (status, f"usage: aiprism {command}" in out) == (0, True)
+
+
+def test_the_version_is_the_packages(aiprism: Run) -> None:
+    assert aiprism("--version") == (0, f"aiprism {__version__}\n", "")
+
+
+def test_usage_that_makes_no_sense_exits_2(aiprism: Run) -> None:
+    for arguments in ((), ("nonsense",), ("check",), ("query",), ("demo", "--scenario", "flood"), ("trace",)):
+        assert aiprism(*arguments)[0] == 2
+
+
+def test_a_server_that_is_away_is_told_with_what_to_do(aiprism: Run) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{probe.getsockname()[1]}"
+    for command in (
+        ("services",),
+        ("logs",),
+        ("traces",),
+        ("trace", "x"),
+        ("alerts",),
+        ("incidents", "list"),
+        ("query", "up"),
+    ):
+        assert aiprism(*command, "--server", url) == (
+            1,
+            "",
+            f"aiprism: no aiprism server answers at {url} (connection refused); "
+            "start one with `aiprism serve`, or name another with --server or AIPRISM_SERVER\n",
+        )  # fmt: skip
+
+
+def test_an_address_that_is_none_is_told_as_such(aiprism: Run) -> None:
+    for url in ("http://", "127.0.0.1:notaport", "http://no such host"):
+        status, _, err = aiprism("services", "--server", url)
+        assert (status, err.startswith("aiprism: no aiprism server answers at ")) == (1, True)
+
+
+def test_something_else_that_answers_there_is_not_taken_for_a_server(aiprism: Run) -> None:
+    with pretended({"/aiprism/v1/services": lambda *_: (502, b"<html>bad gateway</html>")}) as server:
+        assert aiprism("services", "--server", server.url) == (
+            1, "", "aiprism: the server answered HTTP 502: <html>bad gateway</html>\n"
+        )  # fmt: skip
+    with pretended({"/aiprism/v1/services": lambda *_: (200, b"hello")}) as server:
+        status, _, err = aiprism("services", "--server", server.url)
+        assert (status, err) == (
+            1,
+            f"aiprism: what answers at {server.url} is no aiprism server: "
+            "/aiprism/v1/services gave text/plain instead of JSON\n",
+        )
+
+
+def test_a_reader_that_has_seen_enough_gets_no_traceback() -> None:
+    command = f"{sys.executable} -m aiprism --help | true"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True, env=os.environ)
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("module", ["printing"])
+def test_the_examples_in_the_docstrings_hold(module: str) -> None:
+    assert doctest.testmod(importlib.import_module(f"aiprism.cli.{module}")).failed == 0

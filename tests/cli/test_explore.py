@@ -1,0 +1,134 @@
+"""`aiprism services`, `logs`, `traces` and `trace`."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from tests.cli.conftest import NOW, Run
+from tests.cli.pretended import pretended
+
+NS = 1_000_000_000
+TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
+
+
+def span(name: str, span_id: str, parent: str, service: str, start_ms: float, took_ms: float, **more: str) -> Any:
+    return {
+        "trace_id": TRACE_ID,
+        "span_id": span_id,
+        "parent_span_id": parent,
+        "service": service,
+        "name": name,
+        "kind": "server",
+        "start_ns": int(NOW * NS + start_ms * 1e6),
+        "duration_ns": int(took_ms * 1e6),
+        "status": "unset",
+        "status_message": "",
+        "attributes": {},
+        "resource": {},
+        "events": [],
+        **more,
+    }
+
+
+def record(body: str, level: str = "INFO", trace_id: str = "", at: float = NOW) -> dict[str, Any]:
+    return {"ts_ns": int(at * NS), "service": "api", "level": level, "body": body, "trace_id": trace_id, "span_id": ""}
+
+
+def test_services_are_a_table_with_units(aiprism: Run) -> None:
+    row = {"service": "api", "rate": 12.34, "error_share": 0.031, "p50_ms": 0.4, "p95_ms": 2345.0, "last_seen": NOW - 2}
+    with pretended({"/aiprism/v1/services": {"services": [row]}}) as server:
+        _, out, _ = aiprism("services", "--window", "5m", "--server", server.url)
+    assert out.splitlines() == [
+        "service   requests/s   errors      p50      p95   last seen",
+        "───────────────────────────────────────────────────────────",
+        "api             12.3    3.1 %   400 µs   2.35 s     2 s ago",
+    ]
+    assert server.asked[0][2] == {"window": ["300"]}
+
+
+def test_no_service_is_said_in_words(aiprism: Run) -> None:
+    with pretended({"/aiprism/v1/services": {"services": []}}) as server:
+        _, out, _ = aiprism("services", "--server", server.url)
+    assert out == "no service has answered a request in the last 1m\n"
+
+
+def test_logs_read_from_old_to_new(aiprism: Run) -> None:
+    newest_first = [record("second", "ERROR", TRACE_ID, NOW + 1), record("first")]
+    with pretended({"/aiprism/v1/logs": {"logs": newest_first}}) as server:
+        _, out, _ = aiprism("logs", "so", "--level", "ERROR", "--level", "INFO", "--server", server.url)
+    assert out.splitlines() == [
+        "14:16:40.000 INFO  api                  first",
+        f"14:16:41.000 ERROR api                  second  trace={TRACE_ID}",
+    ]
+    asked = server.asked[0][2]
+    assert (asked["q"], asked["level"], asked["limit"]) == (["so"], ["ERROR", "INFO"], ["100"])
+    assert (asked["start"], asked["end"]) == ([f"{NOW - 3600:.3f}"], [f"{NOW:.3f}"])
+
+
+def test_a_long_log_line_is_neither_wrapped_nor_cut_in_a_pipe(aiprism: Run) -> None:
+    with pretended({"/aiprism/v1/logs": {"logs": [record("x" * 5000)]}}) as server:
+        _, out, _ = aiprism("logs", "--server", server.url)
+    assert out.count("\n") == 1
+    assert "x" * 5000 in out
+
+
+def test_traces_are_listed_with_their_errors(aiprism: Run) -> None:
+    row = {
+        "trace_id": TRACE_ID,
+        "root_service": "api",
+        "root_name": "POST /documents",
+        "start_ns": int(NOW * NS),
+        "duration_ns": 2_300_000_000,
+        "spans": 23,
+        "errors": 1,
+        "services": ["api", "worker"],
+    }
+    with pretended({"/aiprism/v1/traces": {"traces": [row]}}) as server:
+        _, out, _ = aiprism("traces", "--errors", "--attribute", "a=b", "--min-duration", "2s", "--server", server.url)
+    assert re.split(r" {2,}", out.splitlines()[2]) == [
+        TRACE_ID, "14:16:40.000", "api POST /documents", "2.3 s", "23", "1", "api, worker",
+    ]  # fmt: skip
+    asked = server.asked[0][2]
+    assert (asked["errors"], asked["attribute"], asked["min_duration"]) == (["true"], ["a=b"], ["2s"])
+
+
+def test_a_trace_is_a_waterfall_with_its_error_and_its_logs(aiprism: Run) -> None:
+    spans = [
+        span("POST /documents", "aa", "", "api", 0, 100),
+        span("work", "bb", "aa", "worker", 50, 50, status="error", status_message="ValueError: bad\nTraceback …"),
+        span("lost", "cc", "not-stored", "worker", 60, 1),
+    ]
+    logs = [record("it failed", "ERROR", TRACE_ID, NOW + 0.06)]
+    answer = {"trace_id": TRACE_ID, "spans": spans, "logs": logs}
+    with pretended({f"/aiprism/v1/traces/{TRACE_ID}": answer}) as server:
+        _, out, _ = aiprism("trace", TRACE_ID, "--server", server.url)
+    lines = out.splitlines()
+    bar = next(line for line in lines if line.endswith("━")).count("━")
+    assert [" ".join(line.split()) for line in lines] == [
+        f"trace {TRACE_ID}",
+        "api POST /documents 2026-11-23 14:16:40 100 ms 3 spans 2 services 1 error",
+        "",
+        f"api POST /documents 100 ms {'━' * bar}",
+        f"worker ✗ work 50 ms {'━' * (bar // 2)}",
+        "ValueError: bad",
+        "worker lost 1 ms ━",
+        "",
+        "logs",
+        "+60 ms ERROR api it failed",
+    ]
+
+
+def test_spans_that_name_each_other_as_parents_are_all_drawn(aiprism: Run) -> None:
+    spans = [span("one", "aa", "bb", "api", 0, 1), span("two", "bb", "aa", "api", 0, 1)]
+    with pretended({f"/aiprism/v1/traces/{TRACE_ID}": {"trace_id": TRACE_ID, "spans": spans}}) as server:
+        status, out, _ = aiprism("trace", TRACE_ID, "--server", server.url)
+    assert status == 0
+    assert [word for word in out.split() if word in ("one", "two")].count("one") >= 1
+    assert "two" in out
+
+
+def test_a_trace_that_is_not_there_is_the_servers_word(aiprism: Run) -> None:
+    with pretended({}) as server:
+        status, _, err = aiprism("trace", "abc", "--server", server.url)
+    assert (status, err) == (1, "aiprism: nothing at /aiprism/v1/traces/abc; see /docs\n")

@@ -1,0 +1,201 @@
+"""`aiprism alerts` and `aiprism incidents`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.cli.conftest import Run
+from tests.cli.pretended import pretended
+
+INCIDENT_ID = "INC_20261123_141500_ab12"
+OPENED = 1_795_443_300.0  # 2026-11-23T14:15:00Z
+
+
+def incident(**changes: Any) -> dict[str, Any]:
+    return {
+        "id": INCIDENT_ID,
+        "title": "document-processor down since 14:14 UTC",
+        "description": "ServiceDown: document-processor is down",
+        "priority": "P0",
+        "status": "resolved",
+        "created_at": OPENED,
+        "updated_at": OPENED + 30,
+        "resolved_at": OPENED + 30,
+        "services": ["document-processor"],
+        "alerts": [
+            {
+                "fingerprint": "ab12",
+                "name": "ServiceDown",
+                "state": "resolved",
+                "labels": {"alertname": "ServiceDown", "service": "document-processor", "severity": "critical"},
+                "active_at": OPENED - 5,
+                "fired_at": OPENED,
+                "resolved_at": OPENED + 12.5,
+            }
+        ],
+        "timeline": [
+            {"id": 1, "at": OPENED, "event": "incident_created", "actor": "automated_system", "text": "ServiceDown fires"},
+            {"id": 2, "at": OPENED + 30, "event": "resolved", "actor": "automated_system", "text": "quiet"},
+        ],
+        "notifications": [
+            {
+                "id": "N1",
+                "receiver": "critical-alerts",
+                "channel": "slack",
+                "event": "opened",
+                "state": "sent",
+                "attempts": 1,
+                "created_at": OPENED,
+                "sent_at": OPENED + 0.4,
+                "error": "",
+            }
+        ],
+        "runs": [
+            {
+                "id": "RUN_1",
+                "runbook": "restart-crashed-service",
+                "state": "succeeded",
+                "started_at": OPENED + 1,
+                "finished_at": OPENED + 8,
+                "outcome": "verified: 0 before, 1 after",
+                "steps": [
+                    {
+                        "name": "start the process",
+                        "kind": "process",
+                        "state": "done",
+                        "started_at": OPENED + 1,
+                        "finished_at": OPENED + 3,
+                        "result": {"ok": True, "message": "start document-processor: started"},
+                    }
+                ],
+            }
+        ],
+        "durations": {"detect": 5.0, "notify": 0.4, "resolve": 30.0},
+        **changes,
+    }  # fmt: skip
+
+
+def test_an_incident_is_told_from_head_to_runbook(aiprism: Run) -> None:
+    with pretended({f"/aiprism/v1/incidents/{INCIDENT_ID}": incident()}) as server:
+        status, out, _ = aiprism("incidents", "show", INCIDENT_ID, "--server", server.url)
+    assert status == 0
+    assert [" ".join(line.split()) for line in out.splitlines()] == [
+        "P0 resolved document-processor down since 14:14 UTC",
+        f"{INCIDENT_ID} opened 2026-11-23 14:15:00, lasted 30 s services: document-processor",
+        "ServiceDown: document-processor is down",
+        "detect 5 s notify 400 ms resolve 30 s",
+        "",
+        "alerts",
+        "state alert service severity active fired cleared",
+        "─" * len(out.splitlines()[7]),
+        "resolved ServiceDown document-processor critical -5.0 s +0.0 s +12.5 s",
+        "",
+        "timeline",
+        "14:15:00 +0.0 s incident_created ServiceDown fires",
+        "14:15:30 +30.0 s resolved quiet",
+        "",
+        "notifications",
+        "state channel receiver told sent tries error",
+        "─" * len(out.splitlines()[16]),
+        "sent slack critical-alerts opened +0.4 s 1",
+        "",
+        "runbooks",
+        "restart-crashed-service succeeded began +1.0 s, took 7 s verified: 0 before, 1 after",
+        "✓ 2 s process start the process start document-processor: started",
+    ]
+
+
+def test_nothing_but_text_goes_into_a_pipe(aiprism: Run) -> None:
+    with pretended({f"/aiprism/v1/incidents/{INCIDENT_ID}": incident()}) as server:
+        _, out, _ = aiprism("incidents", "show", INCIDENT_ID, "--server", server.url)
+    assert "\x1b" not in out
+    assert all(line == line.rstrip() for line in out.splitlines())
+
+
+def test_open_incidents_are_what_incidents_shows(aiprism: Run) -> None:
+    listed = {"incidents": [incident(status="investigating", resolved_at=None)]}
+    with pretended({"/aiprism/v1/incidents": listed}) as server:
+        for arguments in (("incidents", "list", "--server", server.url),):
+            _, out, _ = aiprism(*arguments)
+    assert [" ".join(line.split()) for line in out.splitlines()[2:]] == [
+        f"P0 investigating {INCIDENT_ID} 2026-11-23 14:15:00 1 min 40 s 1 document-processor down since 14:14 UTC"
+    ]
+    assert server.asked[0][2] == {"status": ["open"], "limit": ["50"]}
+
+
+def test_incidents_alone_asks_the_server_of_the_environment(aiprism: Run, monkeypatch: Any) -> None:
+    with pretended({"/aiprism/v1/incidents": {"incidents": []}}) as server:
+        monkeypatch.setenv("AIPRISM_SERVER", server.url.removeprefix("http://"))
+        assert aiprism("incidents") == (0, "no incident is open\n", "")
+
+
+def test_an_incident_may_be_named_by_the_end_of_its_id_or_as_the_last(aiprism: Run) -> None:
+    answers = {
+        "/aiprism/v1/incidents": {"incidents": [{"id": INCIDENT_ID}, {"id": "INC_20261123_120000_cd34"}]},
+        f"/aiprism/v1/incidents/{INCIDENT_ID}": incident(),
+    }
+    with pretended(answers) as server:
+        for name in ("ab12", "last"):
+            assert INCIDENT_ID in aiprism("incidents", "show", name, "--server", server.url)[1]
+        assert aiprism("incidents", "show", "zz", "--server", server.url)[2] == (
+            "aiprism: no incident ends in 'zz'; `aiprism incidents list --status all` shows them\n"
+        )
+    with pretended({"/aiprism/v1/incidents": {"incidents": [{"id": "INC_1_ab"}, {"id": "INC_2_ab"}]}}) as server:
+        assert aiprism("incidents", "show", "ab", "--server", server.url)[2] == (
+            "aiprism: 'ab' ends 2 incidents: INC_1_ab, INC_2_ab; write more of the id\n"
+        )
+
+
+def test_what_a_person_says_goes_to_the_server(aiprism: Run) -> None:
+    answers = {f"/aiprism/v1/incidents/{INCIDENT_ID}/{verb}": incident() for verb in ("acknowledge", "resolve")}
+    with pretended(answers) as server:
+        acknowledged = aiprism(
+            "incidents", "ack", INCIDENT_ID, "--actor", "ada", "--text", "on it", "--server", server.url
+        )
+        aiprism("incidents", "resolve", INCIDENT_ID, "--actor", "ada", "--server", server.url)
+    assert acknowledged == (0, f"{INCIDENT_ID} acknowledged by ada\n", "")
+    assert server.asked == [
+        ("POST", f"/aiprism/v1/incidents/{INCIDENT_ID}/acknowledge", {}, {"actor": "ada", "text": "on it"}),
+        ("POST", f"/aiprism/v1/incidents/{INCIDENT_ID}/resolve", {}, {"actor": "ada", "text": ""}),
+    ]
+
+
+def test_a_move_that_is_not_legal_is_refused_in_the_servers_words(aiprism: Run) -> None:
+    def refuse(*_: object) -> tuple[int, Any]:
+        return 409, {"error": {"code": "conflict", "message": "incident X is resolved", "details": {}}}
+
+    with pretended({f"/aiprism/v1/incidents/{INCIDENT_ID}/acknowledge": refuse}) as server:
+        assert aiprism("incidents", "ack", INCIDENT_ID, "--server", server.url) == (
+            1,
+            "",
+            "aiprism: incident X is resolved\n",
+        )
+
+
+def alert(state: str, name: str, at: str) -> dict[str, Any]:
+    labels = {"alertname": name, "service": "api", "severity": "critical"}
+    return {
+        "labels": labels,
+        "annotations": {"summary": f"{name}!"},
+        "state": state,
+        "activeAt": at,
+        "value": "2.5e-01",
+    }
+
+
+def test_firing_alerts_stand_before_pending_ones(aiprism: Run) -> None:
+    found = [alert("pending", "B", "2026-11-23T14:16:30.5Z"), alert("firing", "A", "2026-11-23T14:15:00Z")]
+    with pretended({"/api/v1/alerts": {"status": "success", "data": {"alerts": found}}}) as server:
+        _, out, _ = aiprism("alerts", "--server", server.url)
+        _, only, _ = aiprism("alerts", "--state", "pending", "--server", server.url)
+    assert [" ".join(line.split()) for line in out.splitlines()[2:]] == [
+        "firing A api critical 1 min 40 s 0.25 A!",
+        "pending B api critical 10 s 0.25 B!",
+    ]
+    assert len(only.splitlines()) == 3
+
+
+def test_quiet_is_said_in_words(aiprism: Run) -> None:
+    with pretended({"/api/v1/alerts": {"status": "success", "data": {"alerts": []}}}) as server:
+        assert aiprism("alerts", "--server", server.url)[1] == "no alert is pending or firing\n"
+        assert aiprism("alerts", "--state", "firing", "--server", server.url)[1] == "no alert is firing\n"

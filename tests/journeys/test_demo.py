@@ -1,0 +1,101 @@
+"""The whole loop, three times over: a real fault in a real system, noticed, told, repaired, verified, resolved."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+MINUTE = 60.0
+ALLOWED_SECONDS = 5 * MINUTE  # what the demo promises
+CHANNELS = {"pagerduty", "slack", "webhook"}
+
+# One at a time: each run is a platform, nine processes and their load.
+pytestmark = pytest.mark.xdist_group("demo")
+
+
+def played(scenario: str, folder: Path) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
+    report = folder / "report.json"
+    command = [sys.executable, "-m", "aiprism", "demo", "--once", "--scenario", scenario, "--report", str(report)]
+    done = subprocess.run(
+        [*command, "--data", str(folder / "demo")], capture_output=True, text=True, timeout=ALLOWED_SECONDS, check=False
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    [told] = json.loads(report.read_text())["scenarios"]
+    return done, told
+
+
+@pytest.mark.parametrize(
+    ("scenario", "alert", "runbook", "step"),
+    [
+        ("model-slow", "AIModelLatencyHigh", "open-ai-model-circuit-breaker", "control"),
+        ("service-crash", "ServiceDown", "restart-crashed-service", "process"),
+        ("bad-deploy", "DeploymentErrorRate", "rollback-bad-deploy", "process"),
+    ],
+)
+def test_the_loop_closes(tmp_path: Path, scenario: str, alert: str, runbook: str, step: str) -> None:
+    done, report = played(scenario, tmp_path)
+
+    assert report["closed"]
+    times = report["times"]
+    assert all(at is not None for at in times.values()), times
+    assert 0 < times["detect"] < report["targets"]["detect"]
+    assert times["detect"] <= times["notify"] < report["targets"]["notify"]
+    assert times["detect"] <= times["remediate"] <= times["verify"]
+    assert times["monitor"] <= times["resolve"]
+
+    main = report["incidents"][0]
+    assert alert in {each["name"] for each in main["alerts"]}
+    [run] = [run for run in main["runs"] if run["runbook"] == runbook and run["state"] == "succeeded"]
+    assert [(each["kind"], each["state"]) for each in run["steps"]] == [(step, "done")]
+    assert {each["channel"] for each in report["received"] if each["event"] == "opened"} == CHANNELS
+    assert {each["channel"] for each in report["received"] if each["event"] == "resolved"} == CHANNELS
+    assert f"{scenario}: the loop closed" in done.stdout
+    assert "\x1b" not in done.stdout
+
+
+def test_ending_the_demo_ends_every_process_it_started(tmp_path: Path) -> None:
+    """SIGTERM in the middle of things; no process that works in its directory is left."""
+    command = [sys.executable, "-m", "aiprism", "demo", "--data", str(tmp_path / "demo"), "--listen", "127.0.0.1:0"]
+    demo = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        assert demo.stdout
+        for line in demo.stdout:
+            if "lab: " in line:
+                break
+        assert len(processes_about(tmp_path)) > 8
+        demo.send_signal(signal.SIGTERM)
+        demo.communicate(timeout=MINUTE)
+        assert eventually_none(tmp_path) == []
+    finally:
+        demo.kill()
+        demo.wait()
+
+
+def processes_about(folder: Path) -> list[int]:
+    """Processes whose command line or environment names `folder`, this one left out."""
+    found = []
+    for each in Path("/proc").iterdir():
+        if not each.name.isdecimal() or int(each.name) == os.getpid():
+            continue
+        try:
+            told = (each / "cmdline").read_bytes() + (each / "environ").read_bytes()
+        except OSError:
+            continue
+        if str(folder).encode() in told:
+            found.append(int(each.name))
+    return found
+
+
+def eventually_none(folder: Path) -> list[int]:
+    deadline = time.monotonic() + MINUTE
+    while (left := processes_about(folder)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return left

@@ -1,0 +1,290 @@
+"""A document's way through all processes, and what telemetry tells of it."""
+
+from typing import Any
+
+import httpx
+import pytest
+from tests.lab.conftest import Lab, Visitor, eventually
+from tests.lab.control_stub import CONTROL_TOKEN, control_stub
+from tests.lab.servers import postgresql, redis_server
+from tests.lab.sink import otlp_sink
+
+from aiprism_lab import generate
+from aiprism_lab.documents import DocumentFormat
+
+# The module's tests share a lab, so they run in one worker.
+pytestmark = pytest.mark.xdist_group("lab-end-to-end")
+
+# Name, service and the name of the nearest ancestor in this table: the pipeline of the plan across the processes.
+TREE = {
+    ("document_processing", "document-processor", "POST /documents"),
+    ("document_upload", "document-processor", "document_processing"),
+    ("document_analysis_pipeline", "document-processor", "document_processing"),
+    ("document_preprocessing", "document-processor", "document_analysis_pipeline"),
+    ("content_extraction", "document-processor", "document_preprocessing"),
+    ("section_detection", "document-processor", "document_preprocessing"),
+    ("ai_analysis_parallel", "document-processor", "document_analysis_pipeline"),
+    ("ai_analysis", "document-processor", "ai_analysis_parallel"),
+    ("POST /analyses", "ai-analysis-service", "ai_analysis"),
+    ("section_analysis", "ai-analysis-service", "POST /analyses"),
+    ("model_selection", "ai-analysis-service", "section_analysis"),
+    ("ai_model_invocation", "ai-analysis-service", "section_analysis"),
+    ("POST /v1/chat/completions", "model-server", "ai_model_invocation"),
+    ("post_processing", "ai-analysis-service", "section_analysis"),
+    ("results_compilation", "document-processor", "document_analysis_pipeline"),
+    ("result_compilation", "document-processor", "results_compilation"),
+    ("quality_assurance", "document-processor", "document_analysis_pipeline"),
+}
+PIPELINE = {
+    "document.id",
+    "user.id",
+    "user.organization",
+    "pipeline.version",
+    "pipeline.status",
+    "pipeline.quality_score",
+}
+ATTRIBUTES = {
+    "document_processing": {
+        "document.id",
+        "document.type",
+        "document.size_bytes",
+        "user.id",
+        "user.organization",
+        "user.tier",
+    },
+    "document_analysis_pipeline": PIPELINE | {"pipeline.total_duration_seconds"},
+    "document_preprocessing": {"preprocessing.duration_seconds", "sections.detected", "document.complexity_score"},
+    "ai_analysis_parallel": {"ai_analysis.total_duration_seconds", "ai_analysis.sections_processed"},
+    "section_analysis": {"section.name", "section.type", "section.word_count", "section.complexity", "document.id"},
+    "model_selection": {"selected_model", "selection_reason"},
+    "ai_model_invocation": {"ai_model.name", "ai_model.tokens_used", "ai_model.cost_usd", "feedback_items.generated"},
+    "post_processing": {"post_processing.validation_passed", "post_processing.feedback_items"},
+    "results_compilation": {"compilation.duration_seconds", "feedback_items.total", "risk_assessment.high"},
+    "quality_assurance": {"quality_score", "quality_passed"},
+}
+
+
+def tree_of(spans) -> set[tuple[str, str, str]]:
+    """(name, service, nearest ancestor that is no mere HTTP or SQL client call) of each span of a trace."""
+    by_id = {span.id: span for span in spans}
+    names = {name for name, _, _ in TREE} | {"POST /documents"}
+
+    def ancestor(span) -> str:
+        parent = by_id.get(span.parent)
+        while parent is not None and (parent.name not in names or parent.service == "api-gateway"):
+            parent = by_id.get(parent.parent)
+        return parent.name if parent else ""
+
+    return {(span.name, span.service, ancestor(span)) for span in spans}
+
+
+@pytest.mark.parametrize("document_format", [DocumentFormat.WORD, DocumentFormat.PDF])
+def test_an_uploaded_document_comes_back_with_feedback_and_leaves_the_plans_trace(lab, sink, document_format):  # R14
+    source = generate.draft(4)
+    with Visitor(lab) as visitor:
+        document_id = visitor.upload(4, document_format)
+        result = visitor.result(document_id)
+        told = visitor.http.get("/notifications").json()["notifications"]
+    assert (result["title"], result["kind"]) == (source.title, source.kind)
+    assert [section["name"] for section in result["sections"]] == [passage.heading for passage in source.passages]
+    assert result["feedback"]
+    assert result["tokens"] > 500
+    assert 0.001 < result["cost_usd"] < 0.5
+    assert result["quality_passed"]
+    assert document_id in {each["document_id"] for each in told}
+
+    def trace():
+        roots = sink.named("document_processing", document__id=document_id)
+        spans = sink.spans_of(roots[0].trace) if roots else []
+        return spans if tree_of(spans) >= TREE else None
+
+    spans = eventually(trace, "the whole tree of spans")
+    assert sum(span.name == "section_analysis" for span in spans) == len(source.passages)
+    for span in spans:
+        assert ATTRIBUTES.get(span.name, set()) <= set(span.attributes), span
+    [root] = [span for span in spans if not span.parent]
+    assert (root.service, root.name) == ("api-gateway", "POST /documents")
+    assert {span.attributes["document.id"] for span in spans if span.name == "section_analysis"} == {document_id}
+
+
+def test_the_plans_metrics_are_fed(lab, sink):  # R2, R3
+    with Visitor(lab, "grace@castell.example", "enterprise") as visitor:
+        document_id = visitor.upload(5)
+        visitor.result(document_id)
+        given = {"document_id": document_id, "score": 0.9}
+        assert visitor.http.post("/feedback", json=given).status_code == 201
+        assert visitor.http.post("/feedback", json=given).status_code == 409
+    wanted = {
+        "ai_prism_documents_processed_total": {"document_type": "md", "processing_status": "completed"},
+        "ai_prism_ai_analysis_duration_seconds": {},
+        "ai_prism_ai_model_requests_total": {"request_type": "section_analysis", "status": "success"},
+        "ai_prism_ai_model_latency_seconds": {},
+        "ai_prism_ai_model_cost_usd_total": {"organization": "castell.example"},
+        "ai_prism_user_satisfaction_score": {"feedback_type": "rating", "user_segment": "enterprise"},
+        "ai_prism_analysis_quality_score": {},
+        "ai_prism_user_engagement_score": {"organization": "castell.example", "time_period": "daily"},
+        "ai_prism_active_users": {"user_type": "enterprise", "organization": "castell.example", "time_window": "5m"},
+        "ai_prism_business_kpi": {"kpi_name": "documents_processed_24h"},
+        "ai_prism_http_requests_total": {"endpoint": "/documents/{id}", "method": "GET", "user_tier": "enterprise"},
+        "ai_prism_http_request_duration_seconds": {"endpoint": "/analyses", "status_code": "200"},
+        "ai_prism_system_health": {"component": "model-server", "check_type": "http"},
+        "ai_prism_resource_utilization_percent": {"resource_type": "memory", "service_name": "model-server"},
+    }
+
+    def lacking() -> list[str]:
+        return [name for name, labels in wanted.items() if not sink.value(name, **labels) > 0]
+
+    eventually(lambda: not lacking(), f"all of {list(wanted)}")
+    assert "ai_prism_document_queue_size" in sink.metrics()
+
+
+def test_strangers_get_nothing(lab):
+    with Visitor(lab) as owner, Visitor(lab, "eve@elsewhere.example") as stranger:
+        document_id = owner.upload()
+        owner.outcome(document_id)
+        assert stranger.http.get(f"/documents/{document_id}").status_code == 404
+        assert stranger.http.get(f"/documents/{document_id}/result").status_code == 404
+        rated = stranger.http.post("/feedback", json={"document_id": document_id, "score": 1})
+        assert rated.status_code == 404
+        spoofed = {"x-user-id": "someone", "x-organization-id": "alder.example"}
+        assert stranger.http.get(f"/documents/{document_id}", headers=spoofed).status_code == 404
+        stranger.http.post("/logout")
+        assert stranger.http.get("/documents").status_code == 401
+    anonymous = httpx.get(lab.url_of("api-gateway") + "/documents", headers=spoofed)
+    assert (anonymous.status_code, anonymous.json()["error"]["code"]) == (401, "no_session")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "status"),
+    [("a.exe", b"MZ", 415), ("a.pdf", b"no pdf", 415), ("big.txt", b"x" * (5 * 1024 * 1024 + 1), 413)],
+)
+def test_an_upload_that_cannot_be_read_is_refused_at_the_door(lab, name, content, status):
+    with Visitor(lab) as visitor:
+        assert visitor.http.post("/documents", files={"file": (name, content)}).status_code == status
+
+
+def test_a_damaged_document_fails_with_its_reason_and_its_user_is_told(lab, sink):
+    with Visitor(lab) as visitor:
+        answer = visitor.http.post("/documents", files={"file": ("broken.pdf", b"%PDF-1.7 but no more")})
+        outcome = visitor.outcome(answer.json()["id"])
+        assert (outcome["status"], "damaged" in outcome["reason"]) == ("failed", True)
+        assert visitor.http.get(f"/documents/{outcome['id']}/result").status_code == 409
+
+        def told():
+            messages = visitor.http.get("/notifications").json()["notifications"]
+            return [each for each in messages if each["document_id"] == outcome["id"]]
+
+        [message] = eventually(told, "the notification")
+        assert "could not be analysed" in message["text"]
+    failed = {"document_type": "pdf", "processing_status": "failed"}
+    eventually(lambda: sink.value("ai_prism_documents_processed_total", **failed) == 1, "the failure in the metrics")
+
+
+def test_the_web_page_is_served_and_a_missing_service_is_said(lab):
+    assert "Document analysis" in httpx.get(lab.url_of("api-gateway")).text
+    with Visitor(lab) as visitor:
+        lab.act("notification-service", "kill")
+        answer = visitor.http.get("/notifications")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "unavailable")
+        lab.act("notification-service", "start")
+        assert visitor.http.get("/notifications").status_code == 200
+
+
+def test_a_crash_loses_no_document(lab):
+    with Visitor(lab) as visitor:
+        uploaded = [visitor.upload(seed) for seed in range(6)]
+        lab.act("document-processor", "kill")
+        assert visitor.http.get(f"/documents/{uploaded[0]}").status_code == 503
+        lab.act("document-processor", "start")
+        assert {visitor.outcome(each)["status"] for each in uploaded} == {"completed"}
+
+
+def test_the_operator_steers_the_running_services(tmp_path):
+    with otlp_sink() as sink, control_stub() as control:
+        lab = Lab(tmp_path / "lab", sink.url, "--no-load", platform=control.url, control_token=CONTROL_TOKEN)
+        try:
+            with Visitor(lab) as visitor:
+                _steer(control, visitor, sink)
+        finally:
+            lab.stop()
+
+
+def _steer(control, visitor, sink) -> None:
+    def follow(*command, **params) -> str:
+        command_id: str = control.command(*command, **params)
+        eventually(lambda: control.acks.get(command_id) == "applied", f"{command} applied")
+        return command_id
+
+    eventually(lambda: len(control.controls) >= 8, "all services report")
+    assert {("circuit_breaker", "ai-model"), ("traffic_weight", "ai-model")} <= control.controls["ai-analysis-service"]
+    assert ("pool", "database") in control.controls["document-processor"]
+    assert ("fault_point", "model.invoke") in control.controls["model-server"]
+
+    follow(
+        "ai-analysis-service", "traffic_weight", "ai-model", "set", weights={"claude-haiku": 1.0, "claude-sonnet": 0.0}
+    )
+    assert {section["model"] for section in visitor.result(visitor.upload(1))["sections"]} == {"claude-haiku"}
+
+    slow = follow("model-server", "fault_point", "model.invoke", "inject", latency_factor=20.0)
+    seconds = [section["seconds"] for section in visitor.result(visitor.upload(2))["sections"]]
+    # Twenty times the least a call can take; sleeping is never shorter than asked for.
+    assert min(seconds) > 20 * 0.035 * 0.85
+
+    opened = follow("ai-analysis-service", "circuit_breaker", "ai-model", "open")
+    degraded = visitor.result(visitor.upload(3))
+    assert (degraded["degraded"], degraded["cost_usd"], degraded["quality_passed"]) == (True, 0.0, False)
+    assert {section["model"] for section in degraded["sections"]} == {"local-review"}
+
+    control.revoke(slow)
+    control.revoke(opened)
+    eventually(lambda: control.acks[slow] == control.acks[opened] == "undone", "commands undone")
+    follow("document-processor", "pool", "database", "reset")
+    assert not visitor.result(visitor.upload(3))["degraded"]
+
+    follow("model-server", "fault_point", "model.invoke", "inject", error_rate=1.0, error_message="model overloaded")
+    failed = visitor.outcome(visitor.upload(4))
+    assert (failed["status"], "analysis failed" in failed["reason"]) == ("failed", True)
+    eventually(
+        lambda: sink.value("ai_prism_ai_model_requests_total", status="error") > 0, "model errors in the metrics"
+    )
+    eventually(lambda: sink.value("ai_prism_ai_model_requests_total", status="rejected") > 0, "rejected calls counted")
+
+
+def test_the_load_keeps_a_healthy_lab_busy_without_errors(tmp_path):
+    with otlp_sink() as sink:
+        lab = Lab(tmp_path / "lab", sink.url, "--users", "6", "--rate", "2")
+        try:
+            statistics = lab.url_of("load") + "/statistics"
+
+            def seen() -> Any:
+                return httpx.get(statistics).json()
+
+            eventually(lambda: seen().get("rated", 0) >= 3, "users that have rated results")
+            assert seen()["completed"] >= 3
+            assert not [
+                name for name in seen() if name in ("answers_5xx", "broken_rounds", "failed", "refused_uploads")
+            ]
+        finally:
+            lab.stop()
+
+
+def test_the_lab_runs_on_postgresql_and_redis_where_sessions_are_shared(tmp_path):
+    with (
+        postgresql() as database,
+        redis_server(tmp_path / "redis") as sessions,
+        otlp_sink() as sink,
+    ):
+        stores = {"LAB_DATABASE_URL": database, "LAB_REDIS_URL": sessions}
+        lab = Lab(tmp_path / "lab", sink.url, "--no-load", **stores)
+        try:
+            with Visitor(lab) as visitor:
+                assert visitor.outcome(visitor.upload(6, DocumentFormat.WORD))["status"] == "completed"
+                assert lab.act("user-service", "scale", replicas=2)["ok"]
+                assert lab.act("user-service", "restart")["ok"]
+                for _ in range(4):  # both replicas know the session, and it outlived their predecessors
+                    assert visitor.http.get("/me").json()["organization"] == "alder.example"
+            active = {"organization": "alder.example", "time_window": "5m"}
+            eventually(lambda: sink.value("ai_prism_active_users", **active) > 0, "the active user in the metrics")
+            assert not (tmp_path / "lab" / "lab.db").exists()
+        finally:
+            lab.stop()

@@ -1,0 +1,119 @@
+"""Our answers are Prometheus' answers: the same data, the same queries, to 1e-9.
+
+The peer is Debian's 2.42. What changed between it and 3.x (the version we claim) is listed in docs/promql.md; the data
+and the times are chosen so that none of it matters here, and each change has its own script.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from aiprism.errors import AiprismError
+from aiprism.model.labels import Labels
+from aiprism.query.promql import Matrix, Scalar, String, Value, Vector
+from aiprism.store.engine import Engine
+from tests.query.promql import peer
+from tests.query.promql.dataset import END, START, dataset
+from tests.query.promql.queries import BY_HAND, generated
+from tests.query.promql.script import same
+from tests.query.promql.stocked import Stocked
+
+EPSILON = 1e-9
+GENERATED = 400
+# Seven seconds past a multiple of ten: the grid of a subquery never meets the edge of its window.
+AT = (START + 20 * 60 + 7 - START % 60, START + 41 * 60 + 37 - START % 60)
+RANGE = (START + 12 * 60 + 7 - START % 60, END - 120, 70)
+
+
+@pytest.fixture(scope="module")
+def both(chdb_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stocked, peer.Peer]]:
+    """Us and Prometheus, with the same data."""
+    if not peer.installed():
+        pytest.skip(peer.HINT)
+    from aiprism.store.schema import migrate
+
+    engine = Engine.open(chdb_url, database=f"differential_{random.getrandbits(40)}")
+    migrate(engine)
+    ours = Stocked.on(engine)
+    series = dataset()
+    ours.add(series)
+    with peer.running(tmp_path_factory.mktemp("prometheus")) as theirs:
+        theirs.write(series)
+        yield ours, theirs
+    engine.command(f"DROP DATABASE {engine.database}")
+    engine.close()
+
+
+@pytest.mark.parametrize("part", range(8))
+def test_generated_queries_have_prometheus_answers(part: int, both: tuple[Stocked, peer.Peer]):
+    _agree(generated(random.Random(part), GENERATED // 8), *both)
+
+
+@pytest.mark.parametrize("part", sorted(BY_HAND))
+def test_queries_by_hand_have_prometheus_answers(part: str, both: tuple[Stocked, peer.Peer]):
+    _agree(BY_HAND[part], *both)
+
+
+def _agree(queries: list[str], ours: Stocked, theirs: peer.Peer) -> None:
+    differences = []
+    for query in queries:
+        asked = [(f"at {at}", lambda at=at: ours.promql.instant(query, at), theirs.instant(query, at)) for at in AT]
+        if not _is_range_vector(query):
+            asked.append(("as a range", lambda: ours.promql.range(query, *RANGE), theirs.range(query, *RANGE)))
+        for how, ask, expected in asked:
+            difference = _difference(ask, expected)
+            if difference:
+                differences.append(f"{query}\n    {how}: {difference}")
+    assert not differences, f"{len(differences)} answers differ:\n" + "\n".join(differences[:20])
+
+
+def _is_range_vector(query: str) -> bool:
+    return query.endswith("]")
+
+
+def _difference(ask, expected: dict) -> str:
+    try:
+        got = _flat(ask())
+    except AiprismError as error:
+        return "" if "error" in expected else f"we fail: {error}"
+    if "error" in expected:
+        return f"Prometheus fails: {expected['error']}"
+    wanted = _flat_json(expected)
+    if got.keys() != wanted.keys():
+        return f"series {sorted(got.keys() - wanted.keys())} too many, {sorted(wanted.keys() - got.keys())} missing"
+    for labels, points in wanted.items():
+        if got[labels].keys() != points.keys():
+            return f"{labels}: times differ: {sorted(got[labels].keys() ^ points.keys())[:5]}"
+        for ts, value in points.items():
+            mine = got[labels][ts]
+            if isinstance(value, str) or isinstance(mine, str):
+                if mine != value:
+                    return f"{mine!r} instead of {value!r}"
+            elif not same(mine, value, EPSILON):
+                return f"{labels} at {ts}: {mine!r} instead of {value!r}"
+    return ""
+
+
+def _flat(got: Value) -> dict[Labels, dict[int, float | str]]:
+    match got:
+        case Scalar() | String():
+            return {Labels(): {round(got.ts * 1000): got.value}}
+        case Vector():
+            return {item.labels: {round(item.ts * 1000): item.value} for item in got}
+        case Matrix():
+            return {each.labels: dict(zip(each.ts_ms.tolist(), each.values.tolist(), strict=True)) for each in got}
+
+
+def _flat_json(data: dict) -> dict[Labels, dict[int, float | str]]:
+    kind, result = data["resultType"], data["result"]
+    if kind == "string":
+        return {Labels(): {round(result[0] * 1000): result[1]}}
+    if kind == "scalar":
+        return {Labels(): {round(result[0] * 1000): float(result[1])}}
+    return {
+        Labels(each["metric"]): {round(ts * 1000): float(value) for ts, value in each.get("values") or [each["value"]]}
+        for each in result
+    }

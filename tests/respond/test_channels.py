@@ -1,0 +1,141 @@
+"""What each channel is sent: Alertmanager's webhook JSON, Slack's blocks, PagerDuty's events. Built without I/O."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from tests.respond.making import T0, alert, cleared
+
+from aiprism.respond import message
+from aiprism.respond.channels import pagerduty, slack, webhook
+from aiprism.respond.channels.post import HttpOptions, Secret
+from aiprism.respond.incident import Notice, Periods, opened
+
+WEB = "https://aiprism.example"
+INCIDENT = opened(
+    alert("HighErrorRate", annotations={"summary": "5 % <errors> & more", "runbook_url": "https://r/1"}), T0, Periods()
+)[0]
+
+
+def said(event="opened", incident=INCIDENT, text="HighErrorRate fires"):
+    return message.of_incident(incident, event, text, T0 + 1, WEB)
+
+
+def slack_config(**more):
+    return replace(slack.Slack(url=Secret("http://s"), send_resolved=True, http=HttpOptions()), **more)
+
+
+def pagerduty_config(**more):
+    return replace(pagerduty.PagerDuty(Secret("http://p"), Secret("key"), True, HttpOptions()), **more)
+
+
+@pytest.mark.parametrize("what", [said(), message.of_alert(alert(severity="warning"), T0, WEB)])
+def test_a_message_survives_its_row(what):
+    assert message.from_payload(json.loads(json.dumps(message.to_payload(what)))) == what
+
+
+def test_a_webhook_is_alertmanagers_json_with_an_incident():
+    firing = INCIDENT.alerts[0]
+    assert webhook.build(said(), "everyone") == {
+        "version": "4",
+        "groupKey": f'{{}}:{{incident="{INCIDENT.id}"}}',
+        "truncatedAlerts": 0,
+        "status": "firing",
+        "receiver": "everyone",
+        "groupLabels": {"incident": INCIDENT.id},
+        "commonLabels": {"alertname": "HighErrorRate", "service": "api-gateway", "severity": "critical"},
+        "commonAnnotations": {"runbook_url": "https://r/1", "summary": "5 % <errors> & more"},
+        "externalURL": f"{WEB}/incidents/{INCIDENT.id}",
+        "alerts": [
+            {
+                "status": "firing",
+                "labels": firing.labels.to_dict(),
+                "annotations": firing.annotations.to_dict(),
+                "startsAt": "2026-11-23T14:15:00.000Z",
+                "endsAt": "0001-01-01T00:00:00Z",
+                "generatorURL": "rules.yml/g/HighErrorRate",
+                "fingerprint": firing.fingerprint,
+            }
+        ],
+        "incident": {
+            "id": INCIDENT.id,
+            "event": "opened",
+            "text": "HighErrorRate fires",
+            "title": "api-gateway errors since 14:15 UTC",
+            "description": "HighErrorRate: 5 % <errors> & more",
+            "priority": "P0",
+            "status": "investigating",
+            "services": ["api-gateway"],
+            "created_at": T0,
+            "resolved_at": None,
+            "acknowledged_by": "",
+            "url": f"{WEB}/incidents/{INCIDENT.id}",
+        },
+    }
+
+
+def test_a_webhook_says_when_its_alerts_are_over_and_how_many_it_leaves_out():
+    over = [cleared(alert(endpoint=str(number)), T0 + 60) for number in range(3)]
+    body = webhook.build(
+        said("resolved", replace(INCIDENT, alerts=tuple(over), resolved_at=T0 + 90)), "a", max_alerts=2
+    )
+    assert (body["status"], body["truncatedAlerts"], len(body["alerts"])) == ("resolved", 1, 2)
+    assert {item["endsAt"] for item in body["alerts"]} == {"2026-11-23T14:16:00.000Z"}
+
+
+def test_a_slack_message_can_be_understood_from_its_text_alone():
+    body = slack.build(said(), slack_config(to="#alerts", username="aiprism"))
+    assert body["text"] == "🚨 Incident: [P0] api-gateway errors since 14:15 UTC"
+    assert (body["channel"], body["username"]) == ("#alerts", "aiprism")
+    [attachment] = body["attachments"]
+    assert (attachment["color"], attachment["fallback"]) == ("#a30200", body["text"])
+    shown = json.dumps(attachment["blocks"], ensure_ascii=False)
+    assert "🔴 *HighErrorRate* (api-gateway): 5 % &lt;errors&gt; &amp; more <https://r/1|runbook>" in shown
+    assert f"<{WEB}/incidents/{INCIDENT.id}|{INCIDENT.id}>" in shown
+
+
+def test_a_slack_message_keeps_to_block_kits_limits():
+    many = tuple(alert("A" * 300, f"s{number}", annotations={"summary": "x" * 900}) for number in range(40))
+    body = slack.build(said(incident=replace(INCIDENT, title="t" * 500, alerts=many)), slack_config())
+    blocks = body["attachments"][0]["blocks"]
+    assert len(blocks[0]["text"]["text"]) == 150
+    assert all(len(block["text"]["text"]) <= 3000 for block in blocks if block["type"] == "section" and "text" in block)
+
+
+def test_a_resolved_slack_message_is_green_and_says_how_long_it_lasted():
+    over = replace(INCIDENT, resolved_at=T0 + 95, alerts=(cleared(INCIDENT.alerts[0], T0 + 60),))
+    body = slack.build(said("resolved", over), slack_config())
+    assert body["attachments"][0]["color"] == "#2eb886"
+    assert "*Lasted*\\n1m35s" in json.dumps(body)
+
+
+def test_pagerduty_triggers_acknowledges_and_resolves_one_alert_per_incident():
+    actions = {}
+    for notice in Notice:
+        if pagerduty_config().wants(said(notice.value)):
+            event = pagerduty.build(said(notice.value), pagerduty_config())
+            assert event["dedup_key"] == INCIDENT.id
+            actions[notice.value] = event["event_action"]
+    assert actions == {
+        "opened": "trigger", "escalated": "trigger", "acknowledged": "acknowledge", "reopened": "trigger",
+        "resolved": "resolve",
+    }  # fmt: skip
+
+
+def test_a_pagerduty_trigger_has_what_the_events_api_requires():
+    event = pagerduty.build(said(), pagerduty_config())
+    payload = event["payload"]
+    assert payload["summary"] == "[P0] api-gateway errors since 14:15 UTC"
+    assert (payload["source"], payload["severity"]) == ("api-gateway", "critical")
+    assert payload["timestamp"] == "2026-11-23T14:15:00.000+00:00"
+    assert event["links"] == [{"href": f"{WEB}/incidents/{INCIDENT.id}", "text": INCIDENT.id}]
+    long = pagerduty.build(said(incident=replace(INCIDENT, title="t" * 2000)), pagerduty_config())
+    assert len(long["payload"]["summary"]) == 1024
+
+
+def test_a_letter_shows_no_secret_when_it_is_printed():
+    letter = pagerduty_config(routing_key=Secret("TOPSECRET"), url=Secret("http://u:TOPSECRET@x")).letter(said(), "k")
+    assert letter.body["routing_key"] == "TOPSECRET"
+    assert "TOPSECRET" not in repr(replace(letter, body={}))

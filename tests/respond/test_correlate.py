@@ -1,0 +1,131 @@
+"""Which incident an alert joins, why, and what a human would call it (R19)."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.respond.making import T0, alert
+
+from aiprism.model.alerts import Alert, AlertState
+from aiprism.model.labels import Labels
+from aiprism.respond.correlate import THRESHOLD, joined, similarity
+from aiprism.respond.incident import Periods, ResolvedByHand, advance, opened
+from aiprism.respond.subject import Kind, description_of, kind_of, title_of
+
+
+def depends(one, other):
+    return (one, other) == ("api-gateway", "ai-analysis-service")
+
+
+ERRORS = alert("HighErrorRate", "api-gateway")
+TABLE = [
+    # what it is compared with, its parts (time, service, kind), whether it joins
+    ("itself", alert("HighErrorRate", "api-gateway"), (1.0, 1.0, 1.0), True),
+    ("another symptom of the same service", alert("HighLatency", "api-gateway"), (1.0, 1.0, 0.5), True),
+    ("that symptom two minutes later", alert("HighLatency", "api-gateway", at=T0 + 120), (0.8, 1.0, 0.5), True),
+    ("the same service, nothing else in common", alert("DocumentsLost", "api-gateway"), (1.0, 1.0, 0.0), True),
+    ("and that a minute later", alert("DocumentsLost", "api-gateway", at=T0 + 60), (0.9, 1.0, 0.0), False),
+    ("the same alert an hour later", alert("HighErrorRate", "api-gateway", at=T0 + 3600), (0.0, 1.0, 1.0), True),
+    ("another symptom an hour later", alert("HighLatency", "api-gateway", at=T0 + 3600), (0.0, 1.0, 0.5), False),
+    ("the same alert of an unrelated service", alert("HighErrorRate", "user-service"), (1.0, 0.0, 1.0), False),
+    ("the same alert of a service it depends on", alert("HighErrorRate", "ai-analysis-service"), (1.0, 0.7, 1.0), True),
+    ("a symptom of a service it depends on", alert("HighLatency", "ai-analysis-service"), (1.0, 0.7, 0.5), True),
+    ("that symptom six minutes later", alert("HighLatency", "ai-analysis-service", at=T0 + 360), (0.4, 0.7, 0.5), False),
+    ("an alert that names no service", alert("HighErrorRate", ""), (1.0, 0.0, 1.0), False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("other", "parts", "joins"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE])
+def test_an_alert_is_as_alike_as_the_table_says(other, parts, joins):
+    found = similarity(ERRORS, other, depends)
+    assert (found.time, found.service, found.kind) == pytest.approx(parts)
+    assert found.score == pytest.approx(0.3 * parts[0] + 0.4 * parts[1] + 0.3 * parts[2])
+    assert (found.score >= THRESHOLD) is joins
+
+
+def test_two_alerts_without_a_service_are_not_of_the_same_service():
+    assert similarity(alert("HighErrorRate", ""), alert("HighErrorRate", "")).service == 0.0
+
+
+@given(st.sampled_from([row[1] for row in TABLE]), st.sampled_from([row[1] for row in TABLE]))
+def test_likeness_does_not_depend_on_which_alert_came_first(one, other):
+    assert similarity(one, other, depends).score == similarity(other, one, depends).score
+
+
+def test_an_alert_joins_the_incident_it_is_most_like_and_says_why():
+    periods = Periods()
+    mine, _ = opened(alert("HighErrorRate", "api-gateway"), T0, periods)
+    other, _ = opened(alert("HighErrorRate", "user-service"), T0, periods)
+    answer = joined(alert("HighLatency", "api-gateway", at=T0 + 60), [other, mine])
+    assert answer is not None
+    found, why = answer
+    assert found == mine
+    assert why.evidence()["similarity"] == {
+        "score": 0.82, "threshold": 0.7, "time": 0.9, "service": 1.0, "kind": 0.5,
+        "to": {"fingerprint": mine.alerts[0].fingerprint, "alertname": "HighErrorRate"},
+    }  # fmt: skip
+
+
+def test_nothing_joins_a_resolved_incident():
+    incident, _ = opened(ERRORS, T0, Periods())
+    closed, _ = advance(incident, ResolvedByHand("ann"), T0, Periods())
+    assert joined(alert("HighLatency", "api-gateway"), [closed]) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("ServiceDown", Kind.AVAILABILITY), ("HighErrorRate", Kind.ERRORS), ("DatabaseConnectionFailure", Kind.ERRORS),
+        ("HighLatency", Kind.LATENCY), ("AIModelPerformanceDegraded", Kind.LATENCY),
+        ("DocumentProcessingBacklog", Kind.SATURATION), ("HighCPUUsage", Kind.SATURATION),
+        ("UserSatisfactionDrop", Kind.BUSINESS), ("SecurityBreach", Kind.SECURITY), ("Watchdog", Kind.OTHER),
+    ],
+)  # fmt: skip
+def test_the_plans_alert_names_tell_their_kind(name, kind):
+    assert kind_of(alert(name)) is kind
+
+
+def test_a_kind_label_is_taken_at_its_word():
+    assert kind_of(alert("Watchdog", kind="latency")) is Kind.LATENCY
+
+
+def nameless():
+    return Alert(Labels({"job": "x"}), Labels(), AlertState.FIRING, 1.0, T0)
+
+
+@pytest.mark.parametrize(
+    ("alerts", "title"),
+    [
+        ([alert("ServiceDown", "document-processor")], "document-processor down since 14:15 UTC"),
+        ([alert("HighErrorRate", "api-gateway"), alert("HighErrorRate", "api-gateway", endpoint="/b")],
+         "api-gateway errors since 14:15 UTC"),
+        ([alert("HighErrorRate", "api-gateway", at=T0 + 90), alert("HighLatency", "ai-analysis")],
+         "slow ai-analysis and api-gateway errors since 14:15 UTC, starting at ai-analysis"),
+        ([alert("HighErrorRate", "api-gateway", at=T0 + 4), alert("HighLatency", "ai-analysis")],
+         "slow ai-analysis and api-gateway errors since 14:15 UTC"),
+        ([alert("DocumentProcessingBacklog", "document-processor")],
+         "document processing backlog in document-processor since 14:15 UTC"),
+        ([alert("AIModelDrift", "")], "AI model drift since 14:15 UTC"),
+        ([alert("ServiceDown", f"s{n}", at=T0 + n) for n in range(5)],
+         "s0 down, s1 down, s2 down and 2 more since 14:15 UTC"),
+        ([nameless()], "unnamed alert in x since 14:15 UTC"),
+    ],
+)  # fmt: skip
+def test_a_title_is_what_a_human_would_write(alerts, title):
+    assert title_of(alerts) == title
+    assert title_of(list(reversed(alerts))) == title
+
+
+def test_a_description_says_what_the_rules_say_once_each():
+    lines = description_of([
+        alert("A", "x", annotations={"summary": "It is bad.", "description": "Very bad"}),
+        alert("A", "x", annotations={"summary": "It is bad.", "description": "Very bad"}, pod="2"),
+        alert("B", "x", at=T0 + 1, annotations={}),
+    ])  # fmt: skip
+    assert lines == "A: It is bad. Very bad\nB on x"
+
+
+def test_a_long_description_says_how_much_it_leaves_out():
+    alerts = [alert(f"Alert{n}", "x", at=T0 + n) for n in range(25)]
+    assert description_of(alerts).splitlines()[-1] == "… and 5 more"

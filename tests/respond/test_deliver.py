@@ -1,0 +1,326 @@
+"""The outbox against real HTTP receivers: refusing, overloaded, away and back, and a process killed in between."""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import itertools
+import json
+
+import httpx
+import pytest
+import structlog
+from tests.respond.making import T0, alert, cleared, everyone, receiver, routing, until
+
+from aiprism.clock import FakeClock, SystemClock
+from aiprism.respond import dossier, journal
+from aiprism.respond.channels.post import Answer, HttpOptions, Letter, Secret, Verdict, post
+from aiprism.respond.deliver import Delivery, Patience
+from aiprism.respond.incident import Acknowledged
+from aiprism.respond.pipeline import Policy, Respond
+from aiprism.store.records import Records
+
+NO_CHANCE = lambda: 1.0  # noqa: E731
+
+
+def story(records):
+    with records.reading() as connection:
+        [incident] = journal.listed(connection, "all", 10)
+        return dossier.dossier(connection, incident.id)
+
+
+def states(records):
+    return {row["channel"]: row["state"] for row in story(records)["notifications"]}
+
+
+def told(records, event):
+    return [entry["text"] for entry in story(records)["timeline"] if entry["event"] == event]
+
+
+async def send_all(delivery, clock, rounds=12, seconds=60):
+    for _ in range(rounds):
+        await delivery.deliver_due()
+        await clock.advance(seconds)
+
+
+def test_every_channel_gets_every_event_once_and_in_order(records, clock):
+    with receiver() as there:
+        respond = Respond(records, clock, Policy(routing=everyone(there.url)))
+        delivery = Delivery(respond, clock)
+
+        async def live():
+            respond.accept([alert()])
+            respond.happen(story(records)["id"], Acknowledged("ann"))
+            respond.accept([cleared(alert(), T0 + 60)])
+            await send_all(delivery, clock, rounds=3)
+            await clock.advance(1800)
+            respond.check()
+            await send_all(delivery, clock, rounds=3)
+
+        asyncio.run(live())
+        assert there.events() == ["opened", "acknowledged", "monitoring", "resolved"]
+        assert [got.body["event_action"] for got in there.at("pagerduty")] == ["trigger", "acknowledge", "resolve"]
+        assert {got.body["dedup_key"] for got in there.at("pagerduty")} == {story(records)["id"]}
+        assert {got.body["routing_key"] for got in there.at("pagerduty")} == {"pdsecretkey"}
+        assert len(there.at("slack")) == 4
+        keys = [got.headers["idempotency-key"] for got in there.got]
+        assert len(set(keys)) == len(keys) == 11
+    assert set(states(records).values()) == {"sent"}
+    assert len(told(records, "notification_sent")) == 11
+    assert story(records)["durations"]["notify"] == 0.0
+
+
+def test_a_receiver_that_fails_is_tried_again_with_growing_pauses_until_it_takes_the_letter(records, clock):
+    with receiver() as there:
+        there.answer = lambda got: (500 if len(there.at("webhook")) < 4 else 200, {})
+        respond = Respond(records, clock, Policy(routing=everyone(there.url)))
+        delivery = Delivery(respond, clock, chance=NO_CHANCE)
+        times = []
+
+        async def live():
+            respond.accept([alert()])
+            for _ in range(20):
+                before = len(there.at("webhook"))
+                await delivery.deliver_due()
+                if len(there.at("webhook")) > before:
+                    times.append(clock.now())
+                await clock.advance(1)
+
+        asyncio.run(live())
+    assert [later - earlier for earlier, later in itertools.pairwise(times)] == [1.0, 2.0, 4.0]
+    assert len({got.headers["idempotency-key"] for got in there.at("webhook")}) == 1
+    assert told(records, "notification_delayed")[0].endswith("HTTP 500: ok")
+    assert states(records)["webhook"] == "sent"
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_retry_after_is_honoured_and_holds_back_other_letters_to_that_receiver(records, clock, status):
+    with receiver() as there:
+        busy = {"until": clock.now() + 100}
+        there.answer = lambda got: (status, {"Retry-After": "100"}) if clock.now() < busy["until"] else (200, {})
+        respond = Respond(records, clock, Policy(routing=everyone(there.url)))
+        delivery = Delivery(respond, clock, chance=NO_CHANCE)
+
+        async def live():
+            respond.accept([alert()])
+            await delivery.deliver_due()
+            respond.accept([alert("HighLatency", "user-service", at=T0 + 900)])
+            await send_all(delivery, clock, rounds=9, seconds=11)
+            assert len(there.got) == 6  # the two incidents' first tries and none more before its time
+            await send_all(delivery, clock, rounds=3, seconds=11)
+
+        asyncio.run(live())
+        assert len(there.got) == 12
+    with records.reading() as connection:
+        for incident in journal.listed(connection, "all", 10):
+            assert {row["state"] for row in dossier.dossier(connection, incident.id)["notifications"]} == {"sent"}
+
+
+def test_a_retry_after_that_is_a_date_is_understood():
+    with receiver() as there:
+        there.answer = lambda got: (503, {"Retry-After": email.utils.formatdate(T0 + 90, usegmt=True)})
+        answer = asyncio.run(post(Letter(Secret(there.url), {}, "k", HttpOptions()), T0))
+    assert answer == Answer(Verdict.AGAIN, "HTTP 503: ok", 90.0)
+
+
+def test_a_letter_that_is_refused_is_given_up_at_once_and_the_timeline_says_so(records, clock):
+    with receiver() as there:
+        there.answer = lambda got: (403 if "slack" in got.path else 200, {})
+        respond = Respond(records, clock, Policy(routing=everyone(there.url)))
+        respond.accept([alert()])
+        asyncio.run(send_all(Delivery(respond, clock), clock))
+        assert len(there.at("slack")) == 1
+    assert states(records) == {"webhook": "sent", "slack": "failed", "pagerduty": "sent"}
+    assert told(records, "notification_failed") == ["gave up telling everyone by slack: HTTP 403: ok"]
+
+
+def test_a_receiver_that_stays_away_is_given_up_when_patience_ends(records, clock):
+    respond = Respond(records, clock, Policy(routing=everyone("http://127.0.0.1:9")))
+    respond.accept([alert()])
+    delivery = Delivery(respond, clock, patience=Patience(limit=300.0))
+    asyncio.run(send_all(delivery, clock, rounds=12))
+    assert set(states(records).values()) == {"failed"}
+    assert told(records, "notification_failed")[0].endswith("cannot be reached: connect error")
+
+
+def test_a_process_killed_between_row_and_send_sends_after_its_restart(records, clock, tmp_path):
+    with receiver() as there:
+        Respond(records, clock, Policy(routing=everyone(there.url))).accept([alert()])
+        records.close()  # nothing of the first process is left but its file
+        again = Records.open(f"sqlite:///{tmp_path}/control.db")
+        respond = Respond(again, clock, Policy(routing=everyone(there.url)))
+        asyncio.run(send_all(Delivery(respond, clock), clock))
+        assert sorted(got.path.split("/")[1] for got in there.got) == ["pagerduty", "slack", "webhook"]
+        assert set(states(again).values()) == {"sent"}
+        again.close()
+
+
+def test_a_process_killed_between_send_and_mark_sends_once_more_with_the_same_key(records, clock):
+    class Killed(BaseException):
+        pass
+
+    async def send_and_die(letter, now):
+        await post(letter, now)
+        raise Killed
+
+    with receiver() as there:
+        respond = Respond(records, clock, Policy(routing=everyone(there.url)))
+        respond.accept([alert()])
+
+        async def first_life():
+            with pytest.raises(Killed):
+                await Delivery(respond, clock, send=send_and_die).deliver_due()
+
+        asyncio.run(first_life())
+        asyncio.run(send_all(Delivery(respond, clock), clock))
+        for part in ("webhook", "pagerduty", "slack"):
+            assert len(there.at(part)) == 2
+            assert len({got.headers["idempotency-key"] for got in there.at(part)}) == 1
+        assert len({got.body["dedup_key"] for got in there.at("pagerduty")}) == 1
+
+
+def test_a_receiver_that_was_away_gets_each_letter_once_when_it_is_back(records):
+    with receiver() as first:
+        port = int(first.url.rpartition(":")[2])
+    respond = Respond(records, SystemClock(), Policy(routing=everyone(f"http://127.0.0.1:{port}")))
+
+    async def live():
+        delivery = Delivery(respond, SystemClock(), patience=Patience(first=0.02, longest=0.1))
+        loop = asyncio.create_task(delivery.run())
+        respond.accept([alert()])
+        await until(lambda: len(told(records, "notification_delayed")) == 3, "the first failed tries")
+        with receiver(port) as there:
+            respond.accept([cleared(alert(), T0 + 60)])
+            await until(lambda: set(states(records).values()) == {"sent"}, "everything to be sent")
+            loop.cancel()
+            await asyncio.gather(loop, return_exceptions=True)
+            return there
+
+    there = asyncio.run(live())
+    assert there.events() == ["opened", "monitoring"]
+    assert (len(there.at("slack")), len(there.at("pagerduty"))) == (2, 1)
+
+
+def test_a_receiver_that_hangs_keeps_nobody_else_waiting(records, clock):
+    config = routing(
+        "route: {receiver: a}\nreceivers:\n"
+        "- {name: a, webhook_configs: [{url: 'http://slow'}], pagerduty_configs: [{routing_key: k, url: 'http://quick'}]}"
+    )
+    respond = Respond(records, clock, Policy(routing=config))
+
+    async def live():
+        hanging = asyncio.Event()
+
+        async def send(letter, now):
+            if "slow" in letter.url.reveal():
+                await hanging.wait()
+            return Answer(Verdict.DELIVERED)
+
+        loop = asyncio.create_task(Delivery(respond, clock, send=send).run())
+        respond.accept([alert()])
+        await until(lambda: states(records)["pagerduty"] == "sent", "the quick one")
+        assert states(records)["webhook"] == "pending"
+        respond.accept([alert("ServiceDown", "user-service", at=T0 + 900)])
+        await until(lambda: len(sent_to(records, "pagerduty")) == 2, "the quick one again")
+        hanging.set()
+        await until(lambda: len(sent_to(records, "webhook")) == 2, "the slow one")
+        loop.cancel()
+        await asyncio.gather(loop, return_exceptions=True)
+
+    asyncio.run(live())
+
+
+def sent_to(records, channel):
+    with records.reading() as connection:
+        rows = [
+            row
+            for incident in journal.listed(connection, "all", 10)
+            for row in dossier.dossier(connection, incident.id)["notifications"]
+        ]
+    return [row for row in rows if row["channel"] == channel and row["state"] == "sent"]
+
+
+def test_an_integration_that_left_the_file_is_given_up_and_named(records, clock):
+    Respond(records, clock, Policy(routing=everyone("http://x.invalid"))).accept([alert()])
+    asyncio.run(send_all(Delivery(Respond(records, clock), clock), clock, rounds=1))
+    assert set(states(records).values()) == {"failed"}
+    assert "no longer has this" in told(records, "notification_failed")[0]
+
+
+def test_no_secret_shows_up_in_logs_timeline_rows_or_answers_that_quote_it(records, clock, caplog, capsys):
+    caplog.set_level("DEBUG")
+    with receiver() as there:
+        url = there.url.replace("http://", "http://user:pwsecret@")
+        respond = Respond(records, clock, Policy(routing=everyone(url)))
+
+        async def live():
+            respond.accept([alert()])
+            with structlog.testing.capture_logs() as logs:
+                await send_all(Delivery(respond, clock), clock, rounds=2)
+            return logs
+
+        logs = asyncio.run(live())
+    everything = json.dumps(story(records)) + repr(logs) + caplog.text + "".join(capsys.readouterr())
+    assert len(there.got) == 3
+    for secret in ("xyzsecret", "pdsecretkey", "pwsecret"):
+        assert secret not in everything
+
+
+def test_an_answer_that_repeats_our_address_or_key_is_quoted_without_it():
+    def echo(request):
+        return httpx.Response(400, text=f"bad key {json.loads(request.content)['routing_key']} for {request.url}")
+
+    transport = httpx.MockTransport(echo)
+    real = httpx.AsyncClient
+    letter = Letter(Secret("http://h/T0/secretpath"), {"routing_key": "rkey1"}, "k", HttpOptions(), (Secret("rkey1"),))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(httpx, "AsyncClient", lambda **options: real(transport=transport))
+        answer = asyncio.run(post(letter, T0))
+    assert answer == Answer(Verdict.REFUSED, "HTTP 400: bad key <secret> for <secret>")
+
+
+@pytest.mark.parametrize("url", ["YOUR_SLACK_WEBHOOK_URL", "ftp://x/y", "http://"])
+def test_a_placeholder_address_is_refused_without_being_shown(url):
+    answer = asyncio.run(post(Letter(Secret(url), {}, "k", HttpOptions()), T0))
+    assert answer == Answer(Verdict.REFUSED, "its address is no http(s) URL")
+
+
+def test_authorization_of_http_config_is_sent(records, clock):
+    with receiver() as there:
+        config = routing(
+            "route: {receiver: a}\n"
+            f"receivers: [{{name: a, webhook_configs: [{{url: '{there.url}', http_config: {{bearer_token: tok}}}},\n"
+            f"  {{url: '{there.url}', http_config: {{basic_auth: {{username: u, password: p}}}}}}]}}]"
+        )
+        respond = Respond(records, clock, Policy(routing=config))
+        respond.accept([alert()])
+        asyncio.run(send_all(Delivery(respond, clock), clock, rounds=1))
+        assert sorted(got.headers["authorization"] for got in there.got) == ["Basic dTpw", "Bearer tok"]
+
+
+def test_a_secret_whose_file_is_not_there_yet_is_tried_again(records, tmp_path):
+    clock = FakeClock(T0)
+    with receiver() as there:
+        config = routing(
+            f"route: {{receiver: a}}\nreceivers: [{{name: a, pagerduty_configs: "
+            f"[{{routing_key_file: {tmp_path}/key, url: '{there.url}'}}]}}]"
+        )
+        respond = Respond(records, clock, Policy(routing=config))
+        delivery = Delivery(respond, clock)
+
+        async def live():
+            respond.accept([alert()])
+            await delivery.deliver_due()
+            assert "secret cannot be read" in told(records, "notification_delayed")[0]
+            (tmp_path / "key").write_text("fromfile\n", encoding="utf-8")
+            await clock.advance(60)
+            await delivery.deliver_due()
+
+        asyncio.run(live())
+        assert [got.body["routing_key"] for got in there.got] == ["fromfile"]
+
+
+def test_jitter_is_at_least_half_of_the_full_delay():
+    patience = Patience(first=2.0, longest=60.0)
+    assert [patience.delay(attempts, 1.0) for attempts in (1, 2, 3, 10, 1000)] == [2, 4, 8, 60, 60]
+    assert patience.delay(3, 0.0) == 4.0

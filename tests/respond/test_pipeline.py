@@ -1,0 +1,279 @@
+"""What becomes of an accepted alert: kept before `accept` returns, repeated without effect, correlated, addressed."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+import pytest
+import sqlalchemy as sa
+from tests.respond.making import T0, again, alert, cleared, everyone, routing, runbooks
+
+from aiprism.errors import Conflict, NotFound
+from aiprism.model.alerts import Priority
+from aiprism.respond import journal
+from aiprism.respond.incident import Acknowledged, Periods, ResolvedByHand, Status
+from aiprism.respond.pipeline import CONSEQUENCES, STAGES, Policy, Respond
+from aiprism.store import incidents as store
+from aiprism.store.records import Records, notifications
+from aiprism.telemetry import Telemetry
+
+URL = "http://receiver.invalid"
+RUNBOOK = """
+name: restart
+match: [alertname="ServiceDown"]
+steps: [{process: {service: "${labels.service}", action: restart}}]
+"""
+
+
+@pytest.fixture
+def respond(records, clock):
+    return Respond(records, clock, Policy(routing=everyone(URL), runbooks=runbooks(RUNBOOK)))
+
+
+def incidents(records):
+    with records.reading() as connection:
+        return journal.listed(connection, "all", 100)
+
+
+def timeline(records):
+    with records.reading() as connection:
+        return [event["event"] for item in incidents(records) for event in store.event_rows(connection, [item.id])]
+
+
+def letters(records, event=""):
+    with records.reading() as connection:
+        rows = connection.execute(sa.select(notifications)).mappings().all()
+    return sorted((row["channel"], row["event"]) for row in rows if row["event"].startswith(event))
+
+
+def test_the_stages_of_an_alert_are_one_tuple_and_everything_else_enters_it_later():
+    assert [stage.__name__ for stage in STAGES] == [
+        "settle", "recognise", "correlate", "remediate", "address", "record"
+    ]  # fmt: skip
+    assert STAGES[-3:] == CONSEQUENCES
+
+
+def test_a_critical_alert_is_an_incident_with_letters_and_a_runbook_run_when_accept_returns(respond, records, tmp_path):
+    respond.accept([alert("ServiceDown", "document-processor")])
+    records.close()  # as if the process were killed here: only the file is left
+    after = Records.open(f"sqlite:///{tmp_path}/control.db")
+    [incident] = incidents(after)
+    assert (incident.status, incident.priority) == (Status.INVESTIGATING, Priority.P0)
+    assert incident.alerts[0].labels == alert("ServiceDown", "document-processor").labels
+    assert letters(after) == [("pagerduty", "opened"), ("slack", "opened"), ("webhook", "opened")]
+    with after.reading() as connection:
+        [run] = store.runs_in(connection, ["planned"])
+    assert (run["incident_id"], run["runbook"]) == (incident.id, "restart")
+    after.close()
+
+
+def test_a_repeated_alert_changes_nothing(respond, records, clock):
+    for _ in range(3):
+        respond.accept([alert("ServiceDown")])
+        clock._now += 60
+    assert timeline(records) == ["incident_created"]
+    assert len(letters(records)) == 3
+
+
+def test_the_same_alert_twice_in_one_batch_is_one_alert(respond, records):
+    respond.accept([alert("ServiceDown"), alert("ServiceDown")])
+    assert timeline(records) == ["incident_created"]
+
+
+def test_a_pending_alert_is_dropped_with_a_count(records, clock):
+    telemetry = Telemetry()
+    Respond(records, clock, telemetry=telemetry).accept([alert(state="pending")])
+    assert incidents(records) == []
+    [stage] = [row for row in telemetry.flow() if row["stage"] == "respond.accept"]
+    assert stage["dropped"] == {"pending": 1.0}
+
+
+def test_alerts_that_resemble_each_other_are_one_incident_and_unrelated_ones_two(respond, records):
+    respond.accept([
+        alert("HighLatency", "api-gateway", at=T0 + 20),
+        alert("HighErrorRate", "api-gateway"),
+        alert("HighErrorRate", "user-service"),
+    ])  # fmt: skip
+    found = {incident.services: [alert.name for alert in incident.alerts] for incident in incidents(records)}
+    assert found == {("api-gateway",): ["HighErrorRate", "HighLatency"], ("user-service",): ["HighErrorRate"]}
+    assert "alert_joined" in timeline(records)
+
+
+def test_the_parts_of_the_likeness_stay_on_the_timeline(respond, records):
+    respond.accept([alert("HighErrorRate"), alert("HighLatency", at=T0 + 60)])
+    with records.reading() as connection:
+        [joined] = store.event_rows(connection, [incidents(records)[0].id], event="alert_joined")
+    parts = joined["data"]["similarity"]
+    assert {key: parts[key] for key in ("time", "service", "kind", "score")} == {
+        "time": 0.9, "service": 1.0, "kind": 0.5, "score": 0.82
+    }  # fmt: skip
+
+
+def test_services_that_are_known_to_depend_on_each_other_share_an_incident(records, clock):
+    depends = {frozenset({"api-gateway", "model-server"})}
+    policy = Policy(related=lambda one, other: frozenset({one, other}) in depends)
+    Respond(records, clock, policy).accept([
+        alert("HighLatency", "model-server"), alert("HighErrorRate", "api-gateway", at=T0 + 30)
+    ])  # fmt: skip
+    assert [incident.services for incident in incidents(records)] == [("model-server", "api-gateway")]
+
+
+def test_a_warning_opens_no_incident_and_is_told_by_itself_once_when_it_fires_and_once_when_it_clears(respond, records):
+    warning = alert("HighLatency", severity="warning")
+    for said in (warning, warning, cleared(warning, T0 + 90), cleared(warning, T0 + 90)):
+        respond.accept([said])
+    assert incidents(records) == []
+    assert [(channel, event.partition("@")[0]) for channel, event in letters(records)] == [
+        ("pagerduty", "cleared"), ("pagerduty", "firing"), ("slack", "cleared"), ("slack", "firing"),
+        ("webhook", "cleared"), ("webhook", "firing"),
+    ]  # fmt: skip
+
+
+def test_a_warning_joins_an_open_incident_it_resembles(respond, records):
+    respond.accept([alert("HighLatency", severity="warning", at=T0 + 5), alert("HighErrorRate")])
+    [incident] = incidents(records)
+    assert (incident.priority, len(incident.alerts)) == (Priority.P0, 2)
+    assert letters(records, "firing") == []
+
+
+def test_a_warning_that_was_told_by_itself_is_told_as_cleared_even_if_it_joined_an_incident_later(respond, records):
+    warning = alert("HighLatency", severity="warning")
+    respond.accept([warning])
+    respond.accept([alert("HighErrorRate")])
+    respond.accept([warning])  # repeated by its rule: now there is an incident to join
+    assert len(incidents(records)[0].alerts) == 2
+    respond.accept([cleared(warning, T0 + 60)])
+    assert len(letters(records, "cleared")) == 3
+
+
+def test_the_all_clear_of_an_alert_nobody_heard_of_is_told_to_nobody(respond, records):
+    respond.accept([cleared(alert(severity="warning"), T0)])
+    assert letters(records) == []
+
+
+def test_an_incident_that_clears_is_monitored_and_resolved_after_its_validation_period(records, clock):
+    respond = Respond(records, clock, Policy(routing=everyone(URL), periods=Periods(validation=1800)))
+    respond.accept([alert()])
+    respond.accept([cleared(alert(), T0 + 60)])
+    assert incidents(records)[0].status is Status.MONITORING
+    clock._now += 1799
+    respond.check()
+    assert incidents(records)[0].status is Status.MONITORING
+    clock._now += 1
+    respond.check()
+    assert incidents(records)[0].status is Status.RESOLVED
+    assert [event for event in timeline(records) if "overdue" not in event] == [
+        "incident_created", "alert_cleared", "monitoring", "resolved"
+    ]  # fmt: skip
+    assert letters(records, "monitoring") == [("slack", "monitoring"), ("webhook", "monitoring")]
+    assert len(letters(records, "resolved")) == 3
+
+
+def test_each_round_of_a_reopened_incident_is_told_again_and_gets_its_runbook_again(respond, records, clock):
+    down = alert("ServiceDown")
+    respond.accept([down])
+    for round_ in (1, 2):
+        respond.accept([cleared(again(down, T0 + 100 * (round_ - 1)) if round_ > 1 else down, clock.now())])
+        clock._now += 100
+        respond.accept([again(down, T0 + 100 * round_)])
+    assert incidents(records)[0].reopened == 2
+    told = [event for channel, event in letters(records) if channel == "webhook"]
+    assert told == ["monitoring", "monitoring#2", "opened", "reopened", "reopened#2"]
+    with records.reading() as connection:
+        runs = store.runs_in(connection, ["planned"])
+    assert [run["id"].rpartition("_")[2] for run in runs] == ["0", "1", "2"]
+
+
+def test_an_alert_that_fires_anew_after_its_incident_was_resolved_opens_another(respond, records, clock):
+    respond.accept([alert()])
+    respond.happen(incidents(records)[0].id, ResolvedByHand("ann"))
+    respond.accept([alert()])  # the same firing, said again: a person has closed it
+    assert len(incidents(records)) == 1
+    clock._now += 600
+    respond.accept([again(alert(), T0 + 600)])
+    assert [incident.status for incident in incidents(records)] == [Status.INVESTIGATING, Status.RESOLVED]
+
+
+def test_the_late_end_of_an_earlier_episode_does_not_clear_the_present_one(respond, records):
+    respond.accept([alert()])
+    respond.accept([cleared(alert(), T0 + 50)])
+    respond.accept([again(alert(), T0 + 100)])
+    respond.accept([cleared(alert(), T0 + 50)])
+    assert incidents(records)[0].status is Status.INVESTIGATING
+
+
+def test_two_incidents_of_one_second_have_different_ids(respond, records, monkeypatch):
+    monkeypatch.setattr(
+        "aiprism.model.alerts.Alert.fingerprint", property(lambda self: self.labels["service"] + "_0000")
+    )
+    respond.accept([alert(service="one"), alert(service="two")])
+    assert len({incident.id for incident in incidents(records)}) == 2
+
+
+def test_an_incident_nobody_can_be_told_about_says_so(records, clock):
+    Respond(records, clock).accept([alert()])
+    assert timeline(records) == ["incident_created", "nobody_told"]
+
+
+def test_each_alert_of_an_incident_may_bring_its_own_receivers(records, clock):
+    policy = Policy(
+        routing=routing(
+            "route: {receiver: a, routes: [{matchers: [alertname=HighLatency], receiver: b}]}\n"
+            "receivers: [{name: a, webhook_configs: [{url: 'http://a'}]}, {name: b, webhook_configs: [{url: 'http://b'}]}]"
+        )
+    )
+    respond = Respond(records, clock, policy)
+    respond.accept([alert("HighErrorRate"), alert("HighLatency")])
+    with records.reading() as connection:
+        rows = store.notification_rows(connection, [incidents(records)[0].id])
+    assert sorted(row["receiver"] for row in rows) == ["a", "b"]
+
+
+def test_send_resolved_false_holds_back_the_good_news(records, clock):
+    respond = Respond(records, clock, Policy(routing=everyone(URL, send_resolved="false")))
+    respond.accept([alert()])
+    respond.accept([cleared(alert(), T0 + 5)])
+    assert letters(records, "monitoring") == [("webhook", "monitoring")]
+
+
+def test_what_people_do_follows_the_same_way(respond, records):
+    respond.accept([alert()])
+    [incident] = incidents(records)
+    respond.happen(incident.id, Acknowledged("ann"))
+    assert len(letters(records, "acknowledged")) == 3
+    with pytest.raises(NotFound):
+        respond.happen("INC_none", Acknowledged("ann"))
+    respond.happen(incident.id, ResolvedByHand("ann"))
+    with pytest.raises(Conflict):
+        respond.happen(incident.id, ResolvedByHand("ann"))
+
+
+def test_a_failing_stage_keeps_nothing_of_the_batch_and_tells_the_sender(respond, records, monkeypatch):
+    def broken(connection, rows):
+        raise RuntimeError("disk full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "enqueue", broken)
+        with pytest.raises(RuntimeError):
+            respond.accept([alert()])
+    assert incidents(records) == []
+    respond.accept([alert()])
+    assert len(incidents(records)) == 1
+
+
+def test_alerts_from_many_threads_make_one_incident(respond, records):
+    alerts = [alert("HighErrorRate", endpoint=f"/{number}") for number in range(12)]
+    threads = [threading.Thread(target=respond.accept, args=([item],)) for item in alerts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    [incident] = incidents(records)
+    assert len(incident.alerts) == 12
+
+
+def test_a_value_that_json_cannot_say_is_kept(respond, records):
+    respond.accept([replace(alert(), value=float("nan")), replace(alert("HighLatency"), value=float("inf"))])
+    values = [str(item.value) for item in incidents(records)[0].alerts]
+    assert sorted(values) == ["inf", "nan"]

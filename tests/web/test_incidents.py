@@ -1,0 +1,153 @@
+"""Incidents over HTTP: what is listed, what one holds, and what people may do."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from tests.respond.making import T0, alert, cleared, everyone, runbooks, serving
+
+from aiprism.clock import FakeClock
+from aiprism.respond.actions.act import Done
+from aiprism.respond.incident import Periods
+from aiprism.respond.pipeline import Policy
+from aiprism.respond.responder import Responder
+from aiprism.store.records import Records
+from aiprism.telemetry import Telemetry
+from aiprism.web import incidents, routes
+
+BASE = "/aiprism/v1/incidents"
+DOWN = alert("ServiceDown", "document-processor", at=T0 - 5)
+BOOK = """
+name: restart
+match: [alertname="ServiceDown"]
+guard: {approval: required}
+steps: [{process: {service: "${labels.service}", action: restart}}]
+"""
+
+
+class Supervisor:
+    async def act(self, order):
+        return Done(True, "restarted")
+
+
+async def nothing():
+    return None
+
+
+@pytest.fixture
+def responder(tmp_path):
+    records = Records.open(f"sqlite:///{tmp_path}/control.db")
+    policy = Policy(routing=everyone("http://127.0.0.1:9"), runbooks=runbooks(BOOK), periods=Periods(validation=1800))
+    yield Responder(
+        records, policy=policy, actuators={"process": Supervisor()}, ask=lambda query, at: [], clock=FakeClock(T0)
+    )
+    records.close()
+
+
+@pytest.fixture
+def client(responder):
+    app = routes.build([incidents.router(responder)], Telemetry(), {}, nothing)
+    with serving(app) as client:
+        yield client
+
+
+def only(client, status="open"):
+    [found] = client.get(BASE, params={"status": status}).json()["incidents"]
+    return found
+
+
+def test_a_list_shows_what_the_contract_names(client, responder):
+    responder.accept([DOWN])
+    found = only(client)
+    assert {key: found[key] for key in ("title", "priority", "status", "services", "created_at", "resolved_at")} == {
+        "title": "document-processor down since 14:14 UTC", "priority": "P0", "status": "investigating",
+        "services": ["document-processor"], "created_at": T0, "resolved_at": None,
+    }  # fmt: skip
+    [held] = found["alerts"]
+    assert (held["fingerprint"], held["name"], held["state"]) == (DOWN.fingerprint, "ServiceDown", "firing")
+    assert (held["active_at"], held["fired_at"], held["resolved_at"]) == (T0 - 5, T0 - 5, None)
+
+
+def test_one_incident_tells_its_whole_story(client, responder):
+    responder.accept([DOWN])
+    asyncio.run(responder.remediation.carry_out_all())
+    asyncio.run(responder.delivery.deliver_due())
+    told = client.get(f"{BASE}/{only(client)['id']}").json()
+    assert [entry["event"] for entry in told["timeline"]][:2] == ["incident_created", "runbook_waiting"]
+    assert set(told["timeline"][0]) == {"id", "at", "event", "actor", "text", "data"}
+    letter = next(row for row in told["notifications"] if row["channel"] == "slack")
+    assert (letter["receiver"], letter["event"], letter["state"], letter["attempts"]) == (
+        "everyone",
+        "opened",
+        "pending",
+        1,
+    )
+    assert letter["error"] == "cannot be reached: connect error"
+    assert "payload" not in letter
+    [run] = told["runs"]
+    assert (run["runbook"], run["state"], run["steps"]) == ("restart", "waiting_approval", [])
+    assert told["durations"] == {"detect": 5.0}
+
+
+def test_people_acknowledge_identify_comment_resolve_and_reopen(client, responder):
+    responder.accept([DOWN])
+    address = f"{BASE}/{only(client)['id']}"
+    for word in ("acknowledge", "identify", "comment", "resolve", "reopen"):
+        assert client.post(f"{address}/{word}", json={"actor": "ann", "text": f"I {word}"}).status_code == 200
+    told = client.get(address).json()
+    assert (told["status"], told["acknowledged_by"], told["reopened"]) == ("investigating", "ann", 1)
+    assert [(entry["event"], entry["text"]) for entry in told["timeline"] if entry["actor"] == "ann"] == [
+        ("acknowledged", "I acknowledge"), ("identified", "I identify"), ("comment", "I comment"),
+        ("resolved", "I resolve (while ServiceDown fires)"), ("reopened", "I reopen"),
+    ]  # fmt: skip
+
+
+def test_a_move_that_is_not_legal_is_a_conflict_that_names_the_state(client, responder):
+    responder.accept([DOWN])
+    responder.accept([cleared(DOWN, T0 + 1)])
+    answer = client.post(f"{BASE}/{only(client)['id']}/identify", json={"actor": "ann"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "conflict")
+    assert "is monitoring: cannot identify it" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("GET", "/INC_none", None, 404),
+        ("POST", "/INC_none/acknowledge", {"actor": "ann"}, 404),
+        ("POST", "/INC_none/acknowledge", {"actor": ""}, 400),
+        ("POST", "/INC_none/acknowledge", {}, 400),
+        ("POST", "/INC_none/comment", {"actor": "ann"}, 400),
+        ("POST", "/INC_none/runs/RUN_none/approve", {"actor": "ann"}, 404),
+        ("GET", "?status=broken", None, 400),
+        ("GET", "?limit=0", None, 400),
+    ],
+)
+def test_bad_requests_are_refused_in_the_common_form(client, method, path, body, status):
+    answer = client.request(method, BASE + path, json=body)
+    assert answer.status_code == status
+    assert set(answer.json()["error"]) == {"code", "message", "details"}
+
+
+def test_lists_are_filtered_by_status_and_limited(client, responder):
+    responder.accept([alert("ServiceDown", f"service-{number}") for number in range(3)])
+    first = client.get(BASE).json()["incidents"][0]["id"]
+    client.post(f"{BASE}/{first}/resolve", json={"actor": "ann"})
+    counts = {
+        status: len(client.get(f"{BASE}?status={status}").json()["incidents"]) for status in ("open", "resolved", "all")
+    }
+    assert counts == {"open": 2, "resolved": 1, "all": 3}
+    assert len(client.get(f"{BASE}?status=all&limit=2").json()["incidents"]) == 2
+
+
+@pytest.mark.parametrize(("word", "state"), [("approve", "succeeded"), ("refuse", "skipped")])
+def test_a_runbook_that_waits_is_approved_or_refused(client, responder, word, state):
+    responder.accept([DOWN])
+    asyncio.run(responder.remediation.carry_out_all())
+    told = client.get(f"{BASE}/{only(client)['id']}").json()
+    address = f"{BASE}/{told['id']}/runs/{told['runs'][0]['id']}/{word}"
+    assert client.post(address, json={"actor": "ann"}).status_code == 200
+    asyncio.run(responder.remediation.carry_out_all())
+    assert client.get(f"{BASE}/{told['id']}").json()["runs"][0]["state"] == state
+    assert client.post(address, json={"actor": "ann"}).status_code == 409
