@@ -166,7 +166,7 @@ async def running(load: Load, clock: Clock | None = None) -> AsyncIterator[route
         application = routes.build(
             [
                 ingest.router(doors, config.ingest),
-                prometheus.router(promql, engine, clock),
+                prometheus.router(promql, index, engine, clock),
                 rules.router(rule_groups.status),
                 explore.router(engine, clock),
                 incidents.router(responder),

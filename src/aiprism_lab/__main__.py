@@ -49,8 +49,8 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--platform", default="http://127.0.0.1:9090", help="where the control channel is")
     up.add_argument("--port", type=int, default=0, help="of the supervisor's API; 0 picks a free one")
     up.add_argument("--receivers-port", type=int, default=0, help="of the notification receivers; 0 picks a free one")
-    up.add_argument("--users", type=int, default=12)
-    up.add_argument("--rate", type=float, default=1.5, help="documents a second, all users together")
+    up.add_argument("--users", type=_at_least_one, default=12)
+    up.add_argument("--rate", type=_positive, default=1.5, help="documents a second, all users together")
     up.add_argument("--seed", type=int, default=7)
     up.add_argument("--no-load", action="store_true", help="start no users")
     service = commands.add_parser("service", help="run one process of the lab")
@@ -65,13 +65,31 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1000:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1000")
+    return value
+
+
+def _at_least_one(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+    return value
+
+
 def _one_process(given: argparse.Namespace) -> int:
+    from aiprism_lab.database import create_tables
     from aiprism_lab.serving import listening_socket
+    from aiprism_lab.wiring import Settings
 
     name = given.name if given.command == "service" else given.command
+    environment = os.environ | ({"LAB_DATA": str(given.data.resolve())} if given.data else {})
+    create_tables(Settings.from_environment(name, environment).database_url)
     sock = listening_socket("127.0.0.1", given.port)
     print(f"{name} listens on http://127.0.0.1:{sock.getsockname()[1]}", flush=True)
-    return _serve(name, os.environ | ({"LAB_DATA": str(given.data)} if given.data else {}), sock)
+    return _serve(name, environment, sock)
 
 
 def _serve(name: str, environment: Mapping[str, str], sock: socket.socket) -> int:
@@ -91,6 +109,7 @@ def _up(given: argparse.Namespace) -> int:
     for name, value in QUICK_TELEMETRY.items():
         os.environ.setdefault(name, value)
     data = given.data.resolve()
+    token = os.environ.pop("AIPRISM_LAB_TOKEN", "")  # the supervisor's alone
     environment = os.environ | {
         "LAB_DATA": str(data),
         "LAB_USERS": str(given.users),
@@ -107,7 +126,7 @@ def _up(given: argparse.Namespace) -> int:
     from aiprism_lab.wiring import Settings
 
     settings = Settings.from_environment("supervisor", environment)
-    token = lab_token(data, os.environ.get("AIPRISM_LAB_TOKEN", ""))
+    token = lab_token(data, token)
     plan = Plan(settings, environment, token, nursery, given.port, given.receivers_port, with_load=not given.no_load)
     return run(plan)
 

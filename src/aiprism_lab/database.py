@@ -48,7 +48,7 @@ documents = sa.Table(
     sa.Column("filename", sa.String(255), nullable=False),
     sa.Column("format", sa.String(10), nullable=False),
     sa.Column("size_bytes", sa.BigInteger, nullable=False),
-    sa.Column("status", sa.String(20), nullable=False),  # queued | processing | completed | failed
+    sa.Column("status", sa.String(20), nullable=False),  # queued | processing | completed | failed | forgotten
     sa.Column("reason", sa.Text, nullable=False, default=""),
     sa.Column("request_id", sa.String(64), nullable=False, default=""),
     sa.Column("trace_context", sa.JSON, nullable=False, default=dict),  # W3C headers of the upload's trace

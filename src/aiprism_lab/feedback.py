@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Literal
 
-import httpx
 import sqlalchemy as sa
 from fastapi import FastAPI
 from pydantic import BaseModel, Field, TypeAdapter
@@ -22,7 +21,7 @@ from sqlalchemy.engine import Engine
 import aiprism
 from aiprism_lab.database import feedback, insert_once, open_database
 from aiprism_lab.serving import RefusedError, new_app
-from aiprism_lab.wiring import Identity, Peers, PeerUnavailableError, Settings, Topology, identity, untraced
+from aiprism_lab.wiring import Identity, Peers, Settings, Topology, identity, untraced
 
 DAY, WEEK = 86_400.0, 7 * 86_400.0
 SUMMARY_SECONDS = 15.0
@@ -156,7 +155,7 @@ async def _sum_up(scores: Scores, peers: Peers) -> None:
         try:
             with untraced():
                 await _sum_up_once(scores, peers)
-        except (httpx.HTTPError, PeerUnavailableError, sa.exc.SQLAlchemyError, ValueError) as error:
+        except Exception as error:
             log.error("engagement cannot be computed", error=error)
 
 

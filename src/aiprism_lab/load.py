@@ -110,7 +110,7 @@ class User:
             started = time.monotonic()
             try:
                 await self._round()
-            except (httpx.HTTPError, GatewayLostError) as error:
+            except (httpx.HTTPError, GatewayLostError, ValueError, KeyError) as error:
                 self._tally.counts["broken_rounds"] += 1
                 log.debug("%s gives up this round: %s", self._email, error)
             pace = self._period * self._chance.uniform(0.8, 1.2)

@@ -87,8 +87,11 @@ class Nursery:
     @classmethod
     def begin(cls, modules: list[str], run: Run) -> Self:
         """Load `modules` here, then fork the nursery, whose children will call `run`. Returns in the parent only."""
-        for name in (*modules, *LATE_MODULES):
+        for name in modules:
             import_module(name)
+        for name in LATE_MODULES:
+            with suppress(ImportError):  # whoever needs it will say so
+                import_module(name)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         parent = os.getpid()
         gc.freeze()  # what is loaded stays shared between the processes instead of being copied by a collection

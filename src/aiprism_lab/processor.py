@@ -35,6 +35,7 @@ WORKERS = 8  # documents of one replica under way at once; they mostly wait for 
 MAX_ATTEMPTS = 3
 LEASE_SECONDS = 180.0  # after this long a claimed document is taken from a replica that has gone
 ANALYSIS_TIMEOUT_SECONDS = 90.0
+KEEP_SECONDS = 6 * 3600.0  # texts and results; a lab that runs for days must not fill the disk
 LOOK_SECONDS = 1.0  # how often an idle worker looks for documents that other replicas received
 REPORT_SECONDS = 5.0
 
@@ -89,7 +90,7 @@ class DocumentQueue:
     def claim(self, now: float) -> Claimed | None:
         """Take the oldest waiting document, if there is one; no two workers get the same."""
         waiting = documents.c.status == "queued"
-        abandoned = (documents.c.status == "processing") & (documents.c.claimed_at < now - LEASE_SECONDS)
+        abandoned = _abandoned(now) & (documents.c.attempts < MAX_ATTEMPTS)
         oldest = sa.select(documents.c.id).where(waiting | abandoned).order_by(documents.c.created_at).limit(1)
         with self._engine.connect() as connection:
             document_id = connection.scalar(oldest)
@@ -106,13 +107,11 @@ class DocumentQueue:
             row = connection.execute(documents.select().where(documents.c.id == document_id)).mappings().one()
         return self._claimed(row, now)
 
-    def resume(self) -> int:
+    def resume(self, now: float) -> int:
         """Put back what a predecessor of this instance had begun; give up on what has failed too often."""
         mine = (documents.c.status == "processing") & (documents.c.claimed_by == self._instance)
-        hopeless = mine & (documents.c.attempts >= MAX_ATTEMPTS)
         with self._engine.begin() as connection:
-            reason = f"processing broke off {MAX_ATTEMPTS} times"
-            connection.execute(documents.update().where(hopeless).values(status="failed", reason=reason))
+            connection.execute(_give_up(mine, now))
             return connection.execute(documents.update().where(mine).values(status="queued")).rowcount
 
     def give_back(self, document_id: str) -> None:
@@ -140,6 +139,31 @@ class DocumentQueue:
         with self._engine.begin() as connection:
             connection.execute(documents.update().where(documents.c.id == document_id).values(values))
 
+    def tidy(self, now: float) -> None:
+        """Give up on documents that were abandoned too often; let go of texts and results that are old.
+
+        What is counted in `statistics` stays.
+        """
+        with self._engine.begin() as connection:
+            connection.execute(_give_up(_abandoned(now), now))
+        before = now - KEEP_SECONDS
+        old = (
+            documents.c.finished_at.is_not(None)
+            & (documents.c.finished_at < before)
+            & (documents.c.status != "forgotten")
+        )
+        with self._engine.connect() as connection:
+            rows = connection.execute(documents.select().where(old).limit(500)).mappings().all()
+        for row in rows:
+            job = self._claimed(row, before).job
+            job.upload.unlink(missing_ok=True)
+            job.home.unlink(missing_ok=True)
+        if rows:
+            names = [row["id"] for row in rows]
+            with self._engine.begin() as connection:
+                gone = documents.update().where(documents.c.id.in_(names))
+                connection.execute(gone.values(status="forgotten", result=sa.null()))
+
     def length(self) -> int:
         """How many documents wait for their turn."""
         count = sa.select(sa.func.count()).select_from(documents).where(documents.c.status == "queued")
@@ -159,7 +183,8 @@ class DocumentQueue:
 
     def statistics(self, since: float) -> list[RowMapping]:
         """Completed documents and their cost for each organisation since that time."""
-        recent = (documents.c.status == "completed") & (documents.c.finished_at >= since)
+        # A quality score tells completed documents from failed ones, also when their result has been forgotten.
+        recent = documents.c.quality_score.is_not(None) & (documents.c.finished_at >= since)
         columns = (
             documents.c.organization,
             sa.func.count().label("completed"),
@@ -185,6 +210,16 @@ class DocumentQueue:
 
     def _upload(self, document_id: str) -> Path:
         return self._folder / "incoming" / document_id
+
+
+def _abandoned(now: float) -> sa.ColumnElement[bool]:
+    return (documents.c.status == "processing") & (documents.c.claimed_at < now - LEASE_SECONDS)
+
+
+def _give_up(those: sa.ColumnElement[bool], now: float) -> sa.Update:
+    reason = f"processing broke off {MAX_ATTEMPTS} times"
+    hopeless = documents.update().where(those, documents.c.attempts >= MAX_ATTEMPTS)
+    return hopeless.values(status="failed", reason=reason, finished_at=now)
 
 
 _ANALYSIS = TypeAdapter(Analysis)
@@ -225,14 +260,15 @@ class Workers:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._arrived.wait(), LOOK_SECONDS)
 
-    async def report_length(self) -> None:
-        """Keep the queue's gauge and the day's figures up to date, until cancelled."""
+    async def look_after(self) -> None:
+        """Keep the queue's gauge and the day's figures up to date and forget old results, until cancelled."""
         while True:
             try:
                 with untraced():
                     await self._report()
-            except sa.exc.SQLAlchemyError as error:
-                log.error("the queue cannot be measured", error=error)
+                    await asyncio.to_thread(self._queue.tidy, time.time())
+            except Exception as error:
+                log.error("the queue cannot be looked after", error=error)
             await asyncio.sleep(REPORT_SECONDS)
 
     async def _report(self) -> None:
@@ -258,8 +294,9 @@ class Workers:
         except asyncio.CancelledError:
             self._queue.give_back(job.document_id)
             raise
-        except sa.exc.SQLAlchemyError as error:
-            log.error("the outcome could not be stored", error=error, document_id=job.document_id)
+        except Exception as error:
+            # Whatever it was, the next document must not suffer. This one is taken up again when its lease is over.
+            log.error("processing broke off", error=error, document_id=job.document_id)
         finally:
             self._places.release()
             identity.reset(known)
@@ -334,10 +371,10 @@ def build(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         with untraced():
-            resumed = await asyncio.to_thread(queue.resume)
+            resumed = await asyncio.to_thread(queue.resume, time.time())
         if resumed:
             log.info("unfinished documents taken up again", documents=resumed)
-        tasks = [asyncio.create_task(workers.work()), asyncio.create_task(workers.report_length())]
+        tasks = [asyncio.create_task(workers.work()), asyncio.create_task(workers.look_after())]
         yield
         for task in tasks:
             task.cancel()
@@ -374,7 +411,7 @@ def build(settings: Settings) -> FastAPI:
     async def result(document_id: str) -> dict[str, object]:
         row = await _found(queue, document_id)
         if row["status"] != "completed":
-            raise RefusedError(409, "not_ready", f"the document is {row['status']}; there is no result")
+            raise RefusedError(409, "no_result", f"the document is {row['status']}; there is no result")
         return {"id": document_id, **row["result"]}
 
     @app.get("/statistics")

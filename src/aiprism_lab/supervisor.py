@@ -113,9 +113,12 @@ class Supervisor:
     async def watch(self) -> None:
         """Probe every process each second and say what was found, until cancelled."""
         while True:
-            with untraced():
-                await asyncio.gather(*(each.probe(self._client) for each in self._replicas()))
-            self._measure()
+            try:
+                with untraced():
+                    await asyncio.gather(*(each.probe(self._client) for each in self._replicas()))
+                self._measure()
+            except Exception as error:
+                log.error("the processes could not be looked at", error=error)
             await asyncio.sleep(PROBE_SECONDS)
 
     async def shut_down(self) -> None:
@@ -393,7 +396,11 @@ def run(plan: Plan) -> int:
     """Run the lab until SIGTERM or SIGINT; the exit status is 1 when it did not come up."""
     logs = plan.settings.data / "logs"
     logs.mkdir(parents=True, exist_ok=True)
-    sock = listening_socket("127.0.0.1", plan.port)
+    try:
+        sock = listening_socket("127.0.0.1", plan.port)
+    except OSError as error:
+        print(f"lab failed: cannot listen on 127.0.0.1:{plan.port}: {error.strerror}", file=sys.stderr, flush=True)
+        return 1
     app = build(plan)
     app.state.port = sock.getsockname()[1]
     app.state.failed = False

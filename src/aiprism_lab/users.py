@@ -254,6 +254,6 @@ async def _count_active(sessions: Sessions) -> None:
         try:
             with untraced():
                 await sessions.count(active, time.time())
-        except redis.RedisError as error:
+        except Exception as error:
             log.error("the sessions cannot be counted", error=error)
         await asyncio.sleep(COUNT_SECONDS)

@@ -1,14 +1,18 @@
-"""Rules from one line of YAML, and vectors from dicts, for the tests of this folder."""
+"""Rules from one line of YAML, vectors from dicts, and patience, for the tests of this folder."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+import time
+from collections.abc import Callable, Mapping
 
 from aiprism import yamlfile
 from aiprism.detect import rules
 from aiprism.detect.rules import Group, Rule
 from aiprism.model.labels import Labels
 from aiprism.query.promql.values import Vector, VectorItem
+
+DEADLINE_SECONDS = 60.0
 
 
 def vector(values: Mapping[str, float]) -> Vector:
@@ -33,3 +37,11 @@ def group(*written: str, name: str = "g", file: str = "r.yml", **fields: object)
 def rule(written: str) -> Rule:
     """One rule, written as a YAML mapping in braces."""
     return group(written).rules[0]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Return once `condition` holds; fails after a generous while."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        await asyncio.sleep(0.001)

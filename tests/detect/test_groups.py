@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from tests.detect.ruling import group, vector
+from tests.detect.ruling import group, until, vector
 
 from aiprism.clock import FakeClock
 from aiprism.detect.annotations import Surroundings
@@ -22,8 +21,6 @@ from aiprism.query.promql.values import Scalar, Value
 from aiprism.store.alertstates import AlertStates
 from aiprism.store.records import Records
 from aiprism.telemetry import Telemetry
-
-DEADLINE_SECONDS = 20.0
 
 
 @pytest.fixture
@@ -107,14 +104,6 @@ class World:
             for sample in self.recorded
             if sample.labels.name == name
         ]  # fmt: skip
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Return once `condition` holds; fails after a generous while."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        await asyncio.sleep(0.001)
 
 
 def play(world: World, *steps: object) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.respond.making import T0, alert
 
 from aiprism.model.alerts import Alert, AlertState
 from aiprism.model.labels import Labels
-from aiprism.respond.correlate import THRESHOLD, joined, similarity
+from aiprism.respond.correlate import THRESHOLD, Neighbourhood, similarity
 from aiprism.respond.incident import Periods, ResolvedByHand, advance, opened
 from aiprism.respond.subject import Kind, description_of, kind_of, title_of
+
+NAMES = ("HighErrorRate", "HighLatency", "DocumentsLost")
+SERVICES = ("api-gateway", "ai-analysis-service", "user-service", "")
 
 
 def depends(one, other):
@@ -57,10 +60,10 @@ def test_an_alert_joins_the_incident_it_is_most_like_and_says_why():
     periods = Periods()
     mine, _ = opened(alert("HighErrorRate", "api-gateway"), T0, periods)
     other, _ = opened(alert("HighErrorRate", "user-service"), T0, periods)
-    answer = joined(alert("HighLatency", "api-gateway", at=T0 + 60), [other, mine])
+    answer = Neighbourhood([other, mine]).joined(alert("HighLatency", "api-gateway", at=T0 + 60))
     assert answer is not None
     found, why = answer
-    assert found == mine
+    assert found == mine.id
     assert why.evidence()["similarity"] == {
         "score": 0.82, "threshold": 0.7, "time": 0.9, "service": 1.0, "kind": 0.5,
         "to": {"fingerprint": mine.alerts[0].fingerprint, "alertname": "HighErrorRate"},
@@ -70,7 +73,19 @@ def test_an_alert_joins_the_incident_it_is_most_like_and_says_why():
 def test_nothing_joins_a_resolved_incident():
     incident, _ = opened(ERRORS, T0, Periods())
     closed, _ = advance(incident, ResolvedByHand("ann"), T0, Periods())
-    assert joined(alert("HighLatency", "api-gateway"), [closed]) is None
+    assert Neighbourhood([closed]).joined(alert("HighLatency", "api-gateway")) is None
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(SERVICES), st.integers(0, 900)), max_size=12))
+def test_the_nearest_neighbours_are_as_good_as_all_of_them(storm):
+    alerts = [alert(name, service, at=T0 + later) for name, service, later in storm]
+    incidents = [opened(item, T0 + at, Periods(), id=f"INC_{at:02}")[0] for at, item in enumerate(alerts)]
+    newcomer = alert("HighErrorRate", "api-gateway", at=T0 + 400, instance="new")
+    all_of_them = [(-similarity(newcomer, item, depends).score, at) for at, item in enumerate(alerts)]
+    best = min((pair for pair in all_of_them if -pair[0] >= THRESHOLD), default=None)
+    found = Neighbourhood(incidents, depends).joined(newcomer)
+    assert (found and found[1].score) == (best and -best[0])
 
 
 @pytest.mark.parametrize(
@@ -83,11 +98,11 @@ def test_nothing_joins_a_resolved_incident():
     ],
 )  # fmt: skip
 def test_the_plans_alert_names_tell_their_kind(name, kind):
-    assert kind_of(alert(name)) is kind
+    assert kind_of(alert(name).labels) is kind
 
 
 def test_a_kind_label_is_taken_at_its_word():
-    assert kind_of(alert("Watchdog", kind="latency")) is Kind.LATENCY
+    assert kind_of(alert("Watchdog", kind="latency").labels) is Kind.LATENCY
 
 
 def nameless():

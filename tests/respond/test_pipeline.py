@@ -195,6 +195,13 @@ def test_an_alert_that_fires_anew_after_its_incident_was_resolved_opens_another(
     assert [incident.status for incident in incidents(records)] == [Status.INVESTIGATING, Status.RESOLVED]
 
 
+def test_nothing_joins_an_incident_a_person_closed_even_while_its_alert_clears(respond, records):
+    respond.accept([alert()])
+    respond.happen(incidents(records)[0].id, ResolvedByHand("ann"))
+    respond.accept([cleared(alert(), T0 + 10), alert("HighLatency", at=T0 + 10)])
+    assert sorted(incident.status.value for incident in incidents(records)) == ["investigating", "resolved"]
+
+
 def test_the_late_end_of_an_earlier_episode_does_not_clear_the_present_one(respond, records):
     respond.accept([alert()])
     respond.accept([cleared(alert(), T0 + 50)])

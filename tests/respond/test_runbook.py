@@ -150,6 +150,7 @@ def test_a_label_value_cannot_leave_its_quotes_in_a_query(value):
     text = filled_query('up{v="${labels.v}"} == 1', who)
     tree = promql_parser.parse(text)
     assert isinstance(tree, promql_parser.BinaryExpr)
+    assert isinstance(tree.lhs, promql_parser.VectorSelector)
     [matcher] = tree.lhs.matchers.matchers
     assert matcher.value == value
 

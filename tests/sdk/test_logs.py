@@ -166,7 +166,7 @@ class Unprintable:
 def test_what_cannot_be_printed_does_not_lose_the_line(platform, instrumented, capsys):
     instrumentation = instrumented()
     odd = {"what": Unprintable(), "lock": threading.Lock(), "nan": float("nan"), "big": 2**80, "keys": {(1, 2): 3}}
-    record = logging.makeLogRecord({"name": "app", "msg": "odd \ud800", "aiprism_fields": odd})
+    record = logging.makeLogRecord({"name": "app", "levelno": 20, "msg": "odd \ud800", "aiprism_fields": odd})
     (handler,) = (handler for handler in logging.getLogger().handlers if isinstance(handler, LogEvents))
     handler.handle(record)
     (line,) = lines(capsys)

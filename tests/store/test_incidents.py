@@ -116,7 +116,7 @@ def test_what_is_due_is_told_by_integration_and_a_later_letter_never_passes_an_e
 
 def test_a_run_is_planned_once_and_found_by_state_and_start(connection):
     store.put_incident(connection, incident(), [])
-    run = {
+    run: store.RunRow = {
         "id": "RUN_1", "incident_id": "INC_1", "runbook": "restart", "state": "planned", "started_at": None,
         "finished_at": None, "outcome": "", "data": {"order": 1},
     }  # fmt: skip
@@ -138,7 +138,7 @@ def test_a_step_is_laid_over_the_one_at_its_position(connection):
             "finished_at": None, "outcome": "", "data": {},
         },
     )  # fmt: skip
-    step = {
+    step: store.StepRow = {
         "run_id": "RUN_1", "position": 0, "name": "one", "kind": "wait", "state": "started", "started_at": 1.0,
         "finished_at": None, "idempotency_key": "RUN_1_0", "result": {},
     }  # fmt: skip
@@ -149,7 +149,7 @@ def test_a_step_is_laid_over_the_one_at_its_position(connection):
 
 
 def test_commands_are_kept_until_they_expire_and_acknowledged_per_instance(connection):
-    command = {
+    command: store.CommandRow = {
         "id": "CMD_1", "service": "ai", "instance": None, "control": "m", "kind": "pool", "action": "reset",
         "params": {"x": 1}, "issued_at": 1.0, "expires_at": 10.0, "revoked_at": None, "reason": "", "actor": "",
     }  # fmt: skip
@@ -158,7 +158,7 @@ def test_commands_are_kept_until_they_expire_and_acknowledged_per_instance(conne
     assert [row["action"] for row in store.commands_for(connection, "ai", 9.0)] == ["reset"]
     assert store.commands_for(connection, "ai", 10.0) == []
     assert store.commands_for(connection, "other", 1.0) == []
-    ack = {"command_id": "CMD_1", "instance": "i", "status": "pending", "message": "", "at": 1.0}
+    ack: store.AckRow = {"command_id": "CMD_1", "instance": "i", "status": "pending", "message": "", "at": 1.0}
     store.put_acks(connection, [ack])
     store.put_acks(connection, [{**ack, "status": "applied", "at": 2.0}])
     assert [row["status"] for row in store.ack_rows(connection, ["CMD_1"])] == ["applied"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 
+import httpx
 import pytest
 from tests.respond.making import serving
 
@@ -147,3 +148,15 @@ def test_unknown_controls_actions_and_commands_are_refused(operator, service):
     assert "its controls: circuit_breaker ai-model, traffic_weight route" in wrong.json()["error"]["message"]
     assert operator.get(f"{BASE}/commands/CMD_none").status_code == 404
     assert operator.delete(f"{BASE}/commands/CMD_none").status_code == 404
+
+
+def test_a_service_that_died_is_not_waited_for(operator, hub):
+    for instance in ("alive", "dead"):
+        operator.post(f"{BASE}/poll", json={**POLL, "instance": instance})
+    with pytest.raises(httpx.ReadTimeout):  # its poll ends as that of a killed process does: the connection closes
+        operator.post(f"{BASE}/poll", json={**POLL, "instance": "dead", "wait_seconds": 60}, timeout=0.3)
+    wait_for(lambda: [item.instance for item in hub.live()] == ["alive"], "the dead one to be noticed")
+    command = operator.post(f"{BASE}/commands", json={"service": "ai", "control": "m", "action": "open"}).json()
+    ack = {"command_id": command["id"], "status": "applied", "at": 1.0}
+    operator.post(f"{BASE}/poll", json={**POLL, "instance": "alive", "acks": [ack]})
+    assert operator.get(f"{BASE}/commands/{command['id']}").json()["state"] == "applied"

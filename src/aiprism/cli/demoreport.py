@@ -140,6 +140,9 @@ def _checks(
         f"{scenario.alert} opened an incident": main is not None,
         f"runbook {scenario.runbook} succeeded and was verified": run is not None and _verified(run),
         **{f"{channel} was told that it {word}": (channel, word) in got for channel in CHANNELS for word in TOLD},
+        "every notification was delivered": all(
+            each["state"] == "sent" for incident in incidents for each in incident["notifications"]
+        ),
         "every incident is resolved": bool(incidents) and all(each["status"] == "resolved" for each in incidents),
     }
 
@@ -180,6 +183,13 @@ _EVENTS = {"slack": _slack_event, "pagerduty": _pagerduty_event, "webhook": _web
 
 
 # -- on paper --------------------------------------------------------------------------------------------------------
+
+
+def in_a_line(report: Report) -> str:
+    """Whether it closed, and when it reached which station."""
+    word = "the loop closed" if report.closed else "the loop did not close"
+    reached = ", ".join(f"{name} {at:.1f} s" for name, at in report.times.items() if at is not None)
+    return f"{report.scenario.name}: {word}; after the fault: {reached or 'nothing'}"
 
 
 def pages(report: Report, now: float) -> Iterator[RenderableType]:

@@ -27,6 +27,8 @@ from aiprism.errors import AiprismError
 
 PLATFORM_SECONDS = 60.0
 LAB_SECONDS = 120.0
+# Enough for every service to be asked every few seconds; a small machine has something left for the platform.
+DOCUMENTS_PER_SECOND = "1"
 _STOP_SECONDS = 20.0
 _LOOK_SECONDS = 0.2
 _RECEIVERS_IN_THE_FILE = "127.0.0.1:9099"
@@ -109,18 +111,22 @@ def staged(data: Path, listen: str, tell: Tell) -> Iterator[Stage]:
     serve = ["aiprism", "serve", "--config", str(configuration), "--data", str(data / "platform"), "--listen", address]
     up = ["aiprism_lab", "up", "--data", str(data / "lab"), "--otlp", platform.url, "--platform", platform.url]
     with ExitStack() as children:
-        tell("platform", 0, 1, "starting")
         # OTLP over HTTP is taken at the platform's own address, too; its usual ports are left to others.
         server = children.enter_context(
             _child("platform", [*serve, "--otlp-http", "", "--otlp-grpc", ""], tokens | respond, data)
         )
-        _until(lambda: server.says("aiprism ready"), PLATFORM_SECONDS, "the platform is not ready", server)
-        tell("platform", 1, 1, platform.url)
-        ports = ["--port", str(lab_port), "--receivers-port", str(receivers_port)]
+        _until(lambda: _platform_is_up(server, platform, tell), PLATFORM_SECONDS, "the platform is not ready", server)
+        ports = ["--port", str(lab_port), "--receivers-port", str(receivers_port), "--rate", DOCUMENTS_PER_SECOND]
         lab = children.enter_context(_child("lab", [*up, *ports], tokens, data))
         _until(lambda: _lab_is_up(lab, supervisor, tell), LAB_SECONDS, "the lab is not ready", lab, server)
         receivers = Remote(supervisor.get("/receivers")["received"].removesuffix("/received"))
         yield Stage(data, platform, supervisor, receivers, (server, lab))
+
+
+def _platform_is_up(server: Child, platform: Remote, tell: Tell) -> bool:
+    up = server.says("aiprism ready")
+    tell("platform", int(up), 1, platform.url if up else "starting")
+    return up
 
 
 def _lab_is_up(lab: Child, supervisor: Remote, tell: Tell) -> bool:

@@ -120,7 +120,7 @@ class LiveView:
     def __init__(self, title: str) -> None:
         self._title, self._address, self._start = title, "", time.time()
         self._steps: dict[str, tuple[int, int, str]] = {}
-        self._said, self._picture = "", Picture(self._start)
+        self._said, self._said_at, self._picture = "", self._start, Picture(self._start)
         self._console = Console(highlight=False)
         self._live = Live(console=self._console, screen=True, auto_refresh=False)
 
@@ -138,7 +138,7 @@ class LiveView:
         self._draw()
 
     def say(self, text: str) -> None:
-        self._said = text
+        self._said, self._said_at = text, time.time()
         self._draw()
 
     def show(self, picture: Picture) -> None:
@@ -146,15 +146,17 @@ class LiveView:
         self._draw()
 
     def _draw(self) -> None:
-        gone = printing.duration(float(round(time.time() - self._start)))
+        now = time.time()
+        gone = printing.duration(float(round(now - self._start)))
         head = Text.assemble(
             ("aiprism demo", "bold"), f"  {self._title}  ", (gone, "dim"), "  ", (self._address, "cyan underline")
         )
         body = Group(*self._starting(), *self._shown())
         said = Text(self._said or " ", style="bold")
-        self._live.update(
-            Group(head, Text(""), body, Text(""), said, Text("Ctrl-C stops everything", style="dim")), refresh=True
-        )
+        if self._said:
+            said.append(f"  {printing.ago(self._said_at, now)}", style="not bold dim")
+        foot = Text("Ctrl-C stops everything", style="dim")
+        self._live.update(Group(head, Text(""), body, Text(""), said, foot), refresh=True)
 
     def _starting(self) -> Iterator[RenderableType]:
         if any(done < of for done, of, _ in self._steps.values()):

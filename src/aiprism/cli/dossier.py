@@ -45,7 +45,7 @@ def head(incident: Mapping[str, Any], now: float) -> Iterator[Text]:
         (incident["title"], "bold"),
     )
     ended = incident["resolved_at"]
-    lasted = printing.duration((ended or now) - incident["created_at"])
+    lasted = printing.duration(float(round((ended or now) - incident["created_at"])))
     yield Text.assemble(
         (incident["id"], "cyan"),
         f"  opened {printing.moment(incident['created_at'])}, {'lasted' if ended else 'open for'} {lasted}",

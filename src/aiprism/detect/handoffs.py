@@ -38,7 +38,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class Handoffs:
-    """What leads out of this module, each way with its count and its answer to failure."""
+    """The ways out, each with its count and its answer to failure."""
 
     query: Query
     record: Record

@@ -29,12 +29,12 @@ from aiprism.detect.templatesyntax import (
     Node,
     Operand,
     Pipe,
-    TemplateError,
     Text,
     Tree,
     Variable,
     parse,
 )
+from aiprism.detect.templatetokens import TemplateError
 from aiprism.errors import BadInput
 
 __all__ = ["BUILTINS", "Struct", "Template", "TemplateError"]

@@ -435,7 +435,7 @@ class _Parser:
             return self._error(token, ") is missing")
         return self._error(token, f"unexpected {token.text!r}" + ("; no ( is open" if token.kind == "close" else ""))
 
-    def template_error(self, token: Token, message: str) -> TemplateError:
+    def _error(self, token: Token, message: str) -> TemplateError:
         return template_error(self.source, token.at, message)
 
 

@@ -47,6 +47,8 @@ AFTER_OPERAND = {"space", "pipe", "close", "comma", "declare", "assign", "field"
 
 @dataclass(frozen=True, slots=True)
 class Token:
+    """A word of an action: which group of the token pattern it is, as it was written, and at which character."""
+
     kind: str
     text: str
     at: int
@@ -62,6 +64,7 @@ class Piece:
 
 
 def pieces(source: str) -> Iterator[Piece]:
+    """Text and actions of a template in order; TemplateError where an action cannot be cut into words."""
     at = 0
     trim_left = False
     while (opened := _OPEN.search(source, at)) is not None:
@@ -113,6 +116,7 @@ def _why_no_token(source: str, at: int) -> str:
 
 
 def template_error(source: str, at: int, message: str) -> TemplateError:
+    """The error of a template that is wrong at character `at`."""
     line = source.count("\n", 0, at) + 1
     column = at - (source.rfind("\n", 0, at) + 1) + 1
     where = f"column {column}" if line == 1 else f"line {line}, column {column}"

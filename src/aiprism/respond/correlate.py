@@ -7,11 +7,14 @@ other is handed in; here nothing is known about topology.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeAlias
 
 from aiprism.model.alerts import Alert
+from aiprism.model.labels import Labels
 from aiprism.respond.incident import Incident
 from aiprism.respond.subject import SYMPTOMS, Kind, kind_of, service_of, words_of
 
@@ -59,30 +62,79 @@ def unrelated(_one: str, _other: str) -> bool:
 
 def similarity(alert: Alert, other: Alert, related: Related = unrelated) -> Similarity:
     """How alike `alert` is to `other`. Times compared are onsets (`active_at`): rules wait for different `for` times."""
-    apart = abs(alert.active_at - other.active_at)
+    mine, theirs = _subject(alert.labels), _subject(other.labels)
     return Similarity(
-        time=max(0.0, 1 - apart / WINDOW),
-        service=_service_likeness(service_of(alert.labels), service_of(other.labels), related),
-        kind=_kind_likeness(alert, other),
+        time=max(0.0, 1 - abs(alert.active_at - other.active_at) / WINDOW),
+        service=_service_likeness(mine.service, theirs.service, related),
+        kind=_kind_likeness(mine, theirs),
         to=other,
     )
 
 
-def joined(
-    alert: Alert, incidents: Iterable[Incident], related: Related = unrelated, *, threshold: float = THRESHOLD
-) -> tuple[Incident, Similarity] | None:
-    """The incident `alert` belongs to and the likeness that says so; None when it is like none of them.
+class Neighbourhood:
+    """The alerts of open incidents, so arranged that a new one meets each (service, alert name) once: at the onset
+    nearest to its own. Ten thousand alerts of one storm are then compared with a few hundred each, not with all."""
 
-    The most alike wins, of equals the older incident.
-    """
-    likenesses = [
-        (incident, similarity(alert, other, related))
-        for incident in incidents
-        if incident.open
-        for other in incident.alerts
-    ]
-    reaching = [pair for pair in likenesses if pair[1].score >= threshold]
-    return min(reaching, key=lambda pair: (-pair[1].score, pair[0].created_at, pair[0].id), default=None)
+    def __init__(self, incidents: Iterable[Incident], related: Related = unrelated) -> None:
+        self._related = related
+        self._onsets: dict[str, dict[_Subject, list[_Onset]]] = {}
+        for incident in incidents:
+            for alert in incident.alerts if incident.open else ():
+                self.add(incident, alert)
+
+    def add(self, incident: Incident, alert: Alert) -> None:
+        """From now on `alert` is known to be in `incident`."""
+        subject = _subject(alert.labels)
+        onsets = self._onsets.setdefault(subject.service, {}).setdefault(subject, [])
+        insort(onsets, _Onset(alert.active_at, incident.created_at, incident.id, alert), key=_Onset.order)
+
+    def joined(self, alert: Alert) -> tuple[str, Similarity] | None:
+        """The id of the incident `alert` belongs to and the likeness that says so; None when it is like none.
+
+        The most alike wins, of equals the older incident.
+        """
+        likenesses = ((onset, similarity(alert, onset.alert, self._related)) for onset in self._nearest(alert))
+        reaching = [(onset, likeness) for onset, likeness in likenesses if likeness.score >= THRESHOLD]
+        if not reaching:
+            return None
+        onset, likeness = min(reaching, key=lambda pair: (-pair[1].score, pair[0].created_at, pair[0].incident_id))
+        return onset.incident_id, likeness
+
+    def _nearest(self, alert: Alert) -> Iterator[_Onset]:
+        mine = _subject(alert.labels).service
+        for service, subjects in self._onsets.items():
+            # Time and kind alone cannot reach the threshold: 0.3 + 0.3.
+            if _service_likeness(mine, service, self._related) == 0.0:
+                continue
+            for onsets in subjects.values():
+                place = bisect_left(onsets, (alert.active_at, 0.0), key=_Onset.order)
+                yield from onsets[max(0, place - 1) : place + 1]
+
+
+@dataclass(frozen=True, slots=True)
+class _Onset:
+    at: float
+    created_at: float
+    incident_id: str
+    alert: Alert
+
+    def order(self) -> tuple[float, float]:
+        # Of onsets at one moment the oldest incident's stands first, where `_nearest` finds it.
+        return self.at, self.created_at
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    name: str
+    service: str
+    kind: Kind
+    words: frozenset[str]
+
+
+@lru_cache(maxsize=20_000)  # an alert is looked at again with each one that comes after it
+def _subject(labels: Labels) -> _Subject:
+    name = labels.get("alertname", "")
+    return _Subject(name, service_of(labels), kind_of(labels), frozenset(words_of(name)))
 
 
 def _service_likeness(one: str, other: str, related: Related) -> float:
@@ -93,16 +145,11 @@ def _service_likeness(one: str, other: str, related: Related) -> float:
     return _RELATED if related(one, other) or related(other, one) else 0.0
 
 
-def _kind_likeness(alert: Alert, other: Alert) -> float:
-    if alert.name == other.name:
+def _kind_likeness(mine: _Subject, theirs: _Subject) -> float:
+    if mine.name == theirs.name:
         return 1.0
-    one, two = kind_of(alert), kind_of(other)
-    shared = _shared_words(alert.name, other.name)
-    if one is two and one is not Kind.OTHER:
+    either = mine.words | theirs.words
+    shared = len(mine.words & theirs.words) / len(either) if either else 0.0
+    if mine.kind is theirs.kind and mine.kind is not Kind.OTHER:
         return max(_SAME_KIND, shared)
-    return max(_SYMPTOMS_OF_ONE, shared) if {one, two} <= SYMPTOMS else shared
-
-
-def _shared_words(one: str, other: str) -> float:
-    mine, theirs = set(words_of(one)), set(words_of(other))
-    return len(mine & theirs) / len(mine | theirs) if mine and theirs else 0.0
+    return max(_SYMPTOMS_OF_ONE, shared) if {mine.kind, theirs.kind} <= SYMPTOMS else shared

@@ -31,6 +31,7 @@ log = structlog.get_logger()
 Post: TypeAlias = Callable[[Letter, float], Awaitable[Answer]]
 
 _AT_ONCE = 8
+_FAREWELL = 5.0  # seconds a stop waits for letters on their way
 _IDLE = 30.0  # seconds between looks when nothing rings: another process may have written rows
 
 
@@ -67,6 +68,7 @@ class Delivery:
         self._send, self._chance, self._telemetry = send, chance, telemetry or Telemetry()
         self._bell = Bell()
         self._lanes: dict[store.Address, asyncio.Task[None]] = {}
+        self._closing = False
         respond.on_work(self._bell.ring)
         quiet_http_log()
 
@@ -112,7 +114,10 @@ class Delivery:
         self._bell.ring()
 
     async def _close_lanes(self) -> None:
-        lanes = list(self._lanes.values())
+        """Let what is on its way arrive and be marked: a letter cut off now would be sent again after the restart."""
+        self._closing, lanes = True, list(self._lanes.values())
+        if lanes:
+            await asyncio.wait(lanes, timeout=_FAREWELL)
         for lane in lanes:
             lane.cancel()
         await asyncio.gather(*lanes, return_exceptions=True)
@@ -120,7 +125,7 @@ class Delivery:
     async def _lane(self, address: store.Address) -> None:
         """Send one integration what is due, until nothing is."""
         try:
-            while rows := await asyncio.to_thread(self._due, address):
+            while not self._closing and (rows := await asyncio.to_thread(self._due, address)):
                 await asyncio.gather(*(self._deliver(row) for row in rows))
         except Exception:  # as in _open_lanes; what was not marked is still in the outbox
             log.exception("notification.lane_failed", receiver=address.receiver, channel=address.channel)

@@ -23,8 +23,8 @@ from sqlalchemy import Connection
 
 from aiprism.clock import Clock
 from aiprism.model.alerts import Alert, AlertState, Priority
-from aiprism.respond import correlate as likeness
 from aiprism.respond import journal, message
+from aiprism.respond.correlate import Neighbourhood, Related, unrelated
 from aiprism.respond.incident import (
     MACHINE,
     AlertCleared,
@@ -61,7 +61,7 @@ class Policy:
     routing: Routing = field(default_factory=nobody)
     runbooks: tuple[Runbook, ...] = ()
     periods: Periods = field(default_factory=Periods)
-    related: likeness.Related = likeness.unrelated
+    related: Related = unrelated
     external_url: str = ""
     opens: Priority = Priority.P1  # the least urgent tier that opens an incident
 
@@ -235,31 +235,39 @@ def _known(alert: Alert, home: Incident | None) -> str:
 def correlate(batch: Batch, desk: Desk) -> Batch:
     """Each alert to its incident: the one that holds it, one it resembles, a new one, or none."""
     changes, lone = dict(batch.changes), []
+    neighbours = Neighbourhood((change.incident for change in changes.values()), desk.policy.related)
     for alert in batch.alerts:
-        change = _changed(alert, changes, batch, desk)
+        change = _changed(alert, changes, neighbours, batch, desk)
         if change is not None:
             changes[change.incident.id] = change
+        if change is not None and alert.state is AlertState.FIRING:
+            neighbours.add(change.incident, alert)
         # Cleared ones too: an alert may have been told by itself before the incident it is in was opened.
         if change is None or alert.state is AlertState.RESOLVED:
             lone.append(alert)
     return replace(batch, changes=changes, lone=tuple(lone))
 
 
-def _changed(alert: Alert, changes: Mapping[str, Change], batch: Batch, desk: Desk) -> Change | None:
-    periods = desk.policy.periods
+def _changed(
+    alert: Alert, changes: Mapping[str, Change], neighbours: Neighbourhood, batch: Batch, desk: Desk
+) -> Change | None:
+    def after(change: Change, event: Event) -> Change:
+        return change.then(advance(change.incident, event, batch.now, desk.policy.periods))
+
     home = changes.get(batch.homes.get(alert.fingerprint, ""))
     if alert.state is AlertState.RESOLVED:
-        return home.then(advance(home.incident, AlertCleared(alert), batch.now, periods)) if home else None
+        return after(home, AlertCleared(alert)) if home else None
     if home is not None and home.incident.open:
-        return home.then(advance(home.incident, AlertFired(alert), batch.now, periods))
-    found = likeness.joined(alert, (change.incident for change in changes.values()), desk.policy.related)
+        return after(home, AlertFired(alert))
+    found = neighbours.joined(alert)
     if found is not None:
         incident, why = found
-        return changes[incident.id].then(advance(incident, AlertFired(alert, why.evidence()), batch.now, periods))
+        return after(changes[incident], AlertFired(alert, why.evidence()))
     if alert.priority.urgency > desk.policy.opens.urgency:
         return None
-    incident, effects = opened(alert, batch.now, periods, id=_free_id(alert, changes, batch, desk))
-    return Change(incident).then((incident, effects))
+    incident = _free_id(alert, changes, batch, desk)
+    step = opened(alert, batch.now, desk.policy.periods, id=incident)
+    return Change(step[0]).then(step)
 
 
 def _free_id(alert: Alert, changes: Mapping[str, Change], batch: Batch, desk: Desk) -> str:

@@ -71,18 +71,16 @@ def words_of(name: str) -> tuple[str, ...]:
     return tuple(word.lower() for word in _CAMEL.findall(name))
 
 
-def kind_of(alert: Alert) -> Kind:
-    """The kind its name speaks of; a `kind` label that names one wins.
+def kind_of(labels: Mapping[str, str]) -> Kind:
+    """The kind an alert's name speaks of; a `kind` label that names one wins.
 
-    >>> from aiprism.model.labels import Labels
-    >>> from aiprism.model.alerts import AlertState
-    >>> kind_of(Alert(Labels({"alertname": "HighErrorRate"}), Labels(), AlertState.FIRING, 1.0, 0.0))
-    <Kind.ERRORS: 'errors'>
+    >>> kind_of({"alertname": "HighErrorRate"}), kind_of({"alertname": "HighErrorRate", "kind": "latency"})
+    (<Kind.ERRORS: 'errors'>, <Kind.LATENCY: 'latency'>)
     """
-    stated = alert.labels.get("kind", "")
+    stated = labels.get("kind", "")
     if stated in {kind.value for kind in Kind}:
         return Kind(stated)
-    words = set(words_of(alert.name))
+    words = set(words_of(labels.get("alertname", "")))
     return next((kind for kind, telling in _WORDS.items() if words & telling), Kind.OTHER)
 
 
@@ -109,7 +107,7 @@ def description_of(alerts: Sequence[Alert]) -> str:
 
 
 def _phrase(alert: Alert) -> str:
-    service, pattern = service_of(alert.labels), _PHRASES.get(kind_of(alert))
+    service, pattern = service_of(alert.labels), _PHRASES.get(kind_of(alert.labels))
     if service and pattern:
         return pattern.format(service=service)
     subject = (

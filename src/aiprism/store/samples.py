@@ -69,6 +69,11 @@ class GridFunction(Enum):
     COUNT = "timeSeriesCountToGrid"
 
 
+# ClickHouse takes the correction for counter resets as the difference of two running sums. That is exact up to one reset
+# in the whole range; with more, a great reset swallows the digits of a small one, and an infinite one everything.
+_RESET_CORRECTED = frozenset({GridFunction.RATE, GridFunction.INCREASE})
+
+
 class Combine(Enum):
     """How ClickHouse may fold the grids of all selected series into one; the value is SQL over the array column `g`."""
 
@@ -92,11 +97,15 @@ class RawSamples:
 
 @dataclass(frozen=True, slots=True)
 class GridValues:
-    """Values on a grid of some series of a selection: ``values[i, k]`` of series ``rows[i]``, meaningless where not `valid`."""
+    """Values on a grid of some series of a selection: ``values[i, k]`` of series ``rows[i]``, meaningless where not `valid`.
+
+    Rows that are `doubtful` must be computed from raw samples instead.
+    """
 
     rows: Ints
     values: Floats
     valid: Bools
+    doubtful: Bools
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,10 +180,11 @@ class SampleStore:
         if function is GridFunction.LATEST:
             valid &= values.view(np.uint64) != STALE_NAN_BITS
         rows = _rows_of(selection, _column(table, "fp"))
+        doubtful = _doubtful(function, table, values, valid)
         kept = (rows >= 0) & valid.any(axis=1)
         if kept.all():
-            return GridValues(rows, values, valid)
-        return GridValues(rows[kept], values[kept], valid[kept])
+            return GridValues(rows, values, valid, doubtful)
+        return GridValues(rows[kept], values[kept], valid[kept], doubtful[kept])
 
     def combined_grid(
         self,
@@ -191,10 +201,12 @@ class SampleStore:
         if not len(selection):
             return _no_grid(steps)
         each, parameters = _grid_sql(selection, function, steps, window_ms, argument, always_list=True)
-        table = self._arrow(f"SELECT {combine.value} AS g FROM ({each})", parameters, seconds)
+        resets = ", max(resets) AS resets" if function in _RESET_CORRECTED else ""
+        table = self._arrow(f"SELECT {combine.value} AS g{resets} FROM ({each})", parameters, seconds)
         values, valid = _matrix(table.column("g"), steps.count)
+        doubtful = _doubtful(function, table, values, valid)
         kept = valid.any(axis=1)
-        return GridValues(np.zeros(int(kept.sum()), dtype=np.int64), values[kept], valid[kept])
+        return GridValues(np.zeros(int(kept.sum()), dtype=np.int64), values[kept], valid[kept], doubtful[kept])
 
     def metadata(self, metric: str = "") -> list[Metadata]:
         """What is known of `metric`, or of every metric, newest word first."""
@@ -285,7 +297,17 @@ def _grid_sql(
     if argument is not None:
         more, parameters["argument"] = ", {argument:Float64}", argument
     grid = f"{function.value}({{start:Decimal64(3)}}, {{end:Decimal64(3)}}, {{step:Decimal64(3)}}, {{window:Decimal64(3)}}{more})"
-    return f"SELECT fp, {grid}(ts, value) AS g FROM samples WHERE {where} GROUP BY fp", parameters
+    resets = ""
+    if function in _RESET_CORRECTED:
+        parameters["range"] = _seconds(steps.end_ms - steps.start_ms + window_ms)
+        resets = ", timeSeriesResetsToGrid({end:Decimal64(3)}, {end:Decimal64(3)}, 1, {range:Decimal64(3)})(ts, value)[1] AS resets"
+    return f"SELECT fp, {grid}(ts, value) AS g{resets} FROM samples WHERE {where} GROUP BY fp", parameters
+
+
+def _doubtful(function: GridFunction, table: pa.Table, values: Floats, valid: Bools) -> Bools:
+    if function not in _RESET_CORRECTED:
+        return np.zeros(len(values), dtype=bool)
+    return (_column(table, "resets") > 1) | (valid & ~np.isfinite(values)).any(axis=1)
 
 
 def _seconds(ms: int) -> str:
@@ -338,7 +360,7 @@ def _matrix(column: pa.ChunkedArray, width: int) -> tuple[Floats, Bools]:
 
 def _no_grid(steps: Steps) -> GridValues:
     empty = np.empty((0, steps.count), dtype=np.float64)
-    return GridValues(np.empty(0, dtype=np.int64), empty, empty.astype(bool))
+    return GridValues(np.empty(0, dtype=np.int64), empty, empty.astype(bool), np.empty(0, dtype=bool))
 
 
 def _exemplar_labels(labels: Sequence[tuple[str, str]] | Mapping[str, str], trace_id: str, span_id: str) -> Labels:

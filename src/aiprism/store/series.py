@@ -50,6 +50,11 @@ class Selection:
     def __len__(self) -> int:
         return len(self.fps)
 
+    def only(self, rows: NDArray[np.int64]) -> Selection:
+        """The series of those rows."""
+        columns = {name: Column(column.codes[rows], column.values) for name, column in self.columns.items()}
+        return Selection(self.fps[rows], columns, self.metrics, self.of)
+
     def labels(self) -> list[Labels]:
         """The label sets, aligned with `fps`."""
         names = list(self.columns)

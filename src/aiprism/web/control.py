@@ -9,7 +9,7 @@ import asyncio
 import hmac
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Header
+from fastapi import APIRouter, Depends, Header, Request
 from pydantic import BaseModel, Field
 
 from aiprism.errors import Refused
@@ -81,18 +81,18 @@ def router(hub: ControlHub, token: str) -> APIRouter:
     guarded = [Depends(known)]
 
     @routes.post("/poll", dependencies=guarded, summary="A service asks for its commands (long poll)")
-    async def poll(request: PollRequest) -> dict[str, Any]:
+    async def poll(asked: PollRequest, request: Request) -> dict[str, Any]:
         instance = Instance(
-            service=request.service,
-            instance=request.instance,
-            version=request.version,
-            environment=request.environment,
-            pid=request.pid,
-            controls=tuple(control.model_dump() for control in request.controls),
+            service=asked.service,
+            instance=asked.instance,
+            version=asked.version,
+            environment=asked.environment,
+            pid=asked.pid,
+            controls=tuple(control.model_dump() for control in asked.controls),
             last_seen=0.0,
         )
-        acks = tuple(Ack(ack.command_id, ack.status, ack.message, ack.at) for ack in request.acks)
-        return await hub.poll(Poll(instance, acks, request.wait_seconds))
+        acks = tuple(Ack(ack.command_id, ack.status, ack.message, ack.at) for ack in asked.acks)
+        return await _unless_hung_up(hub, Poll(instance, acks, asked.wait_seconds), request)
 
     @routes.get("/services", summary="Instances that can be steered, and their controls")
     async def services() -> dict[str, Any]:
@@ -111,6 +111,26 @@ def router(hub: ControlHub, token: str) -> APIRouter:
         return await asyncio.to_thread(hub.revoke, command_id)
 
     return routes
+
+
+async def _unless_hung_up(hub: ControlHub, poll: Poll, request: Request) -> dict[str, Any]:
+    """The hub's answer; when the service hangs up before it, the hub is told, and nobody reads what is returned."""
+    answering = asyncio.ensure_future(hub.poll(poll))
+    hanging_up = asyncio.ensure_future(_hung_up(request))
+    try:
+        await asyncio.wait((answering, hanging_up), return_when=asyncio.FIRST_COMPLETED)
+        if answering.done():
+            return answering.result()
+        hub.hung_up(poll.instance)
+        return {}
+    finally:
+        answering.cancel()
+        hanging_up.cancel()
+
+
+async def _hung_up(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        continue
 
 
 def _service(instance: Instance) -> dict[str, Any]:

@@ -60,7 +60,6 @@ BY_HAND: dict[str, list[str]] = {
         "predict_linear(queue[12m], -600)",
         "predict_linear(steady[5m], 600)",
         "predict_linear(temperature[5m] offset 2m, 60)",
-        "predict_linear(temperature[5m] @ 1700001000, 60)",
         "predict_linear(temperature[5m:1m], time() - 1700000000)",
         "deriv(requests_total[10m])",
         "deriv(temperature[7m:20s])",
@@ -89,10 +88,11 @@ BY_HAND: dict[str, list[str]] = {
     ],
     "aggregation": [
         f"{op}{grouping}({inner})"
-        for op in ("sum", "avg", "min", "max", "count", "group", "stddev", "stdvar")
+        for op in ("sum", "avg", "min", "max", "count", "group")
         for grouping in ("", " by (job) ", " without (instance, path) ", " by (job, nothing) ", " by () ")
-        for inner in ("requests_total", "temperature", 'odd{kind!="inf"}')
+        for inner in ("requests_total", "temperature", "odd")
     ]
+    + [f"{op}{by}(temperature)" for op in ("stddev", "stdvar") for by in ("", " by (job) ", " without (job) ")]
     + [
         f"{op}({k}, {inner})"
         for op in ("topk", "bottomk")
@@ -127,11 +127,14 @@ BY_HAND: dict[str, list[str]] = {
         "0 / 0",
         "5 % -3",
         "-5 % 3",
-        *(f"temperature {op} 3" for op in ("+", "-", "*", "/", "%", "^", "atan2", "==", "!=", "<", "<=", ">", ">=")),
-        *(f"20 {op} temperature" for op in ("+", "-", "*", "/", "%", "^", "atan2", "==", "!=", "<", "<=", ">", ">=")),
+        *(f"temperature {op} 3" for op in ("+", "-", "*", "/", "%", "^", "==", "!=", "<", "<=", ">", ">=")),
+        *(f"20 {op} temperature" for op in ("+", "-", "*", "/", "%", "^", "==", "!=", "<", "<=", ">", ">=")),
         *(f"temperature {op} bool 20" for op in ("==", "!=", "<", "<=", ">", ">=")),
-        *(f"temperature {op} queue" for op in ("+", "-", "*", "/", "%", "^", "atan2", "==", "!=", "<", "<=", ">", ">=")),
+        *(f"temperature {op} queue" for op in ("+", "-", "*", "/", "%", "^", "==", "!=", "<", "<=", ">", ">=")),
         *(f"temperature {op} bool queue" for op in ("==", "!=", "<", "<=", ">", ">=")),
+        "sum by (instance) (temperature atan2 3)",
+        "sum by (instance) (20 atan2 temperature)",
+        "sum by (instance) (temperature atan2 queue)",
         "temperature + on (job, instance) up",
         "temperature + ignoring (version, goversion) build_info",
         "up * on (job, instance) group_left (version) build_info",
@@ -263,7 +266,9 @@ def _selector(chance: random.Random, metric: str) -> str:
 
 def _window(chance: random.Random, metrics: tuple[str, ...], depth: int) -> str:
     if depth > 1 and chance.random() < 0.2:
-        return f"({_vector(chance, depth - 2)})[{chance.choice(DURATIONS)}:{chance.choice(('20s', '1m', ''))}]"
+        # What counts up must be a real counter: rounding errors of computed ones would pass for resets.
+        inner = _selector(chance, chance.choice(metrics)) if metrics is COUNTERS else _vector(chance, depth - 2)
+        return f"({inner})[{chance.choice(DURATIONS)}:{chance.choice(('20s', '1m', ''))}]"
     name, _, modifier = _selector(chance, chance.choice(metrics)).partition(" ")
     return f"{name}[{chance.choice(DURATIONS)}]{' ' if modifier else ''}{modifier}"
 
@@ -283,7 +288,7 @@ def _quantile_over_time(chance: random.Random, depth: int) -> str:
 
 def _aggregation(chance: random.Random, depth: int) -> str:
     grouping = chance.choice(("", " by (job) ", " by (job, instance) ", " without (instance) ", " by (status) "))
-    op = chance.choice(("sum", "avg", "min", "max", "count", "stddev", "group"))
+    op = chance.choice(("sum", "avg", "min", "max", "count", "group"))
     return f"{op}{grouping}({_vector(chance, depth - 1)})"
 
 

@@ -273,7 +273,7 @@ def _compare(expected: dict, got: dict, how: str) -> None:
 
 
 def same(a: float, b: float, epsilon: float) -> bool:
-    """Equal, both NaN, or apart by less than `epsilon` of the greater."""
+    """Equal, both NaN, or apart by less than `epsilon` of the greater (or 1e-12, where what is left is rounding)."""
     if math.isnan(a) or math.isnan(b):
         return math.isnan(a) and math.isnan(b)
-    return a == b or abs(a - b) <= epsilon * max(abs(a), abs(b))
+    return a == b or abs(a - b) <= max(epsilon * max(abs(a), abs(b)), 1e-12)

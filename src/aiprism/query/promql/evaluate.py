@@ -11,7 +11,7 @@ import numpy as np
 
 from aiprism.model.samples import STALE_NAN_BITS
 from aiprism.query.promql.aggregate import aggregate
-from aiprism.query.promql.blocks import Block
+from aiprism.query.promql.blocks import Block, stacked
 from aiprism.query.promql.functions import EVALUATED, PUSHED, Moment, Operand
 from aiprism.query.promql.info import with_info_labels
 from aiprism.query.promql.kernels import KERNELS, last_over_time, ts_of_last_over_time
@@ -94,7 +94,9 @@ class Evaluator:
     def samples(self, node: Samples, at: Steps) -> tuple[LabelSets, Windows]:
         """The samples of a range vector at one time."""
         leaf = node.leaf
-        return self._subquery_windows(leaf, at) if isinstance(leaf, OverSubquery) else self._leaf_windows(leaf, at)
+        if isinstance(leaf, OverSubquery):
+            return self._subquery_windows(leaf, at)
+        return self._leaf_windows(leaf, at, self._selection(leaf, _ends(leaf, at)))
 
     # -- leaves --------------------------------------------------------------------------------------------------
 
@@ -105,20 +107,24 @@ class Evaluator:
         return known
 
     def _read(self, leaf: Leaf, steps: Steps) -> Block:
-        function = self._pushed(leaf)
-        if function is None:
-            return self._computed(leaf, steps)
         ends = _ends(leaf, steps)
         selection = self._selection(leaf, ends)
+        function = self._pushed(leaf)
+        if function is None:
+            return _named(leaf, self._from_raw(leaf, steps, selection))
         found = self._store.grid(
             selection,
             function,
             ends,
             self._window_ms(leaf),
             seconds=self._watch.left(),
-            argument=_constant_argument(leaf),
+            argument=_pushed_argument(leaf),
         )
         block = Block(LabelSets.of_selection(selection, found.rows), found.values, found.valid)
+        if found.doubtful.any():
+            sure = block.take(~found.doubtful)
+            rest = self._from_raw(leaf, steps, selection.only(found.rows[found.doubtful]))
+            block = stacked([sure, rest])
         return _named(leaf, _repeated_block(block, steps.count) if leaf.at_ms is not None else block)
 
     def _pushed(self, leaf: Leaf) -> GridFunction | None:
@@ -132,18 +138,17 @@ class Evaluator:
             return None
         return PUSHED.get(leaf.function)
 
-    def _computed(self, leaf: Leaf, steps: Steps) -> Block:
-        labels, windows = self._leaf_windows(leaf, steps)
+    def _from_raw(self, leaf: Leaf, steps: Steps, selection: Selection) -> Block:
+        labels, windows = self._leaf_windows(leaf, steps, selection)
         if leaf.function in (LATEST, LATEST_TIME):
             values, valid = (last_over_time if leaf.function == LATEST else ts_of_last_over_time)(windows, ())
             valid = valid & (np.ascontiguousarray(windows.last(windows.values)).view(np.uint64) != STALE_NAN_BITS)
         else:
             values, valid = self._kernel(leaf, windows, steps)
-        return _named(leaf, Block(labels, values, valid).compact())
+        return Block(labels, values, valid).compact()
 
-    def _leaf_windows(self, leaf: Leaf, steps: Steps) -> tuple[LabelSets, Windows]:
+    def _leaf_windows(self, leaf: Leaf, steps: Steps, selection: Selection) -> tuple[LabelSets, Windows]:
         ends = _ends(leaf, steps)
-        selection = self._selection(leaf, ends)
         window_ms = self._window_ms(leaf)
         raw = self._store.raw(
             selection,
@@ -233,9 +238,9 @@ class Evaluator:
             ends,
             self._window_ms(leaf),
             seconds=self._watch.left(),
-            argument=_constant_argument(leaf),
+            argument=_pushed_argument(leaf),
         )
-        if np.isinf(found.values).any():
+        if found.doubtful.any() or np.isinf(found.values).any():
             return None  # an overflow inside, or an infinite sample: let the careful way decide
         return Block(LabelSets({}, len(found.rows)), found.values, found.valid)
 
@@ -266,6 +271,12 @@ def _windows(raw: RawSamples, ends: Steps, window_ms: int, steps: Steps, *, fixe
 
 def _constant_argument(leaf: Leaf) -> float | None:
     return leaf.args[0].value if len(leaf.args) == 1 and isinstance(leaf.args[0], Constant) else None
+
+
+def _pushed_argument(leaf: Leaf) -> float | None:
+    """The argument as ClickHouse takes it: its predictions start from the end of the window, not from the step."""
+    argument = _constant_argument(leaf)
+    return None if argument is None else argument + leaf.offset_ms / 1000
 
 
 def _numbers(value: Operand) -> Floats:

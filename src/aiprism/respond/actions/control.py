@@ -35,6 +35,8 @@ ACTIONS: Mapping[str, str] = {
 _STATUSES = frozenset({"applied", "failed", "undone", "expired"})
 # An instance polls every 25 s at the latest; twice that without a word and it is taken for gone.
 LIVE_SECONDS = 50.0
+# One that hung up is taken for gone sooner: a living one asks again at once.
+HUNG_UP_SECONDS = 2.0
 MAX_WAIT_SECONDS = 60.0
 _FORGOTTEN_SECONDS = 3600.0
 
@@ -91,6 +93,7 @@ class ControlHub:
     def __init__(self, records: Records, clock: Clock) -> None:
         self._records, self._clock = records, clock
         self._instances: dict[tuple[str, str], Instance] = {}
+        self._live_until: dict[tuple[str, str], float] = {}
         self._bells: dict[tuple[str, str], Bell] = {}
         self._news = Bell()  # rung with every acknowledgement and revocation, for those who wait for an outcome
 
@@ -112,10 +115,15 @@ class ControlHub:
             answer = await asyncio.to_thread(self._waiting_for, poll.instance)
         return {**answer, "server_time": self._clock.now()}
 
+    def hung_up(self, instance: Instance) -> None:
+        """The connection of its poll broke. Whoever died is not waited for by commands to all of its service."""
+        key = (instance.service, instance.instance)
+        self._live_until[key] = min(self._live_until.get(key, 0.0), self._clock.now() + HUNG_UP_SECONDS)
+
     def live(self) -> list[Instance]:
         """The instances heard from lately, by service and instance."""
-        since = self._clock.now() - LIVE_SECONDS
-        found = [instance for instance in list(self._instances.values()) if instance.last_seen >= since]
+        now = self._clock.now()
+        found = [item for key, item in list(self._instances.items()) if self._live_until[key] >= now]
         return sorted(found, key=lambda instance: (instance.service, instance.instance))
 
     # -- people and runbooks -------------------------------------------------------------------------------------
@@ -182,10 +190,11 @@ class ControlHub:
     def _greet(self, instance: Instance) -> None:
         key = (instance.service, instance.instance)
         now = self._clock.now()
+        self._live_until[key] = now + LIVE_SECONDS
         self._instances[key] = replace(instance, last_seen=now)
         self._bells.setdefault(key, Bell())
         for gone in [key for key, item in self._instances.items() if item.last_seen < now - _FORGOTTEN_SECONDS]:
-            del self._instances[gone], self._bells[gone]
+            del self._instances[gone], self._bells[gone], self._live_until[gone]
 
     def _keep(self, poll: Poll) -> None:
         with self._records.begin() as connection:
