@@ -6,6 +6,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 import pytest
+
 from tests.cli.conftest import Run
 
 RULES = """\

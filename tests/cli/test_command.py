@@ -10,10 +10,10 @@ import subprocess
 import sys
 
 import pytest
-from tests.cli.conftest import Run
-from tests.cli.pretended import pretended
 
 from aiprism import __version__
+from tests.cli.conftest import Run
+from tests.cli.pretended import pretended
 
 # What a person waits for is the imports, and they can be counted where seconds on a busy machine cannot be trusted.
 _HEAVY = ("chdb", "numpy", "fastapi", "sqlalchemy", "opentelemetry", "rich", "httpx", "yaml", "grpc")

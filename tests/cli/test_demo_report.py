@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 from rich.console import Console
-from tests.cli.test_incidents import INCIDENT_ID, OPENED, incident
 
 from aiprism.cli import demoreport
 from aiprism.cli.demoreport import Received, measured
 from aiprism.cli.demostage import _free_ports
 from aiprism.cli.demoview import Picture, PlainView, drawn
 from aiprism.cli.scenarios import SCENARIOS
+from tests.cli.test_incidents import INCIDENT_ID, OPENED, incident
 
 CRASH = SCENARIOS["service-crash"]
 FAULT_AT = OPENED - 10

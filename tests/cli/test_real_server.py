@@ -8,10 +8,10 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.cli.conftest import Run
-from tests.journeys.conftest import Server, eventually
 
 from aiprism.cli import printing
+from tests.cli.conftest import Run
+from tests.journeys.conftest import Server, eventually
 
 TRACE_ID, ROOT, CHILD = "5b8efff798038103d269b633813fc60c", "eee19b7ec3c1b174", "eee19b7ec3c1b175"
 

@@ -11,7 +11,6 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.detect.ruling import item, rule, vector
 
 from aiprism.detect.annotations import Surroundings
 from aiprism.detect.evaluation import RuleFailed, Setting, due, evaluate, resumed
@@ -21,6 +20,7 @@ from aiprism.model.labels import Labels
 from aiprism.model.samples import Sample
 from aiprism.query.promql.values import Vector
 from aiprism.store.alertstates import KeptAlert
+from tests.detect.ruling import item, rule, vector
 
 START = 1_700_000_000.3  # a fraction, as aligned groups have
 MINUTE = 60.0

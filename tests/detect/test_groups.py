@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from tests.detect.ruling import group, until, vector
 
 from aiprism.clock import FakeClock
 from aiprism.detect.annotations import Surroundings
@@ -21,6 +20,7 @@ from aiprism.query.promql.values import Scalar, Value
 from aiprism.store.alertstates import AlertStates
 from aiprism.store.records import Records
 from aiprism.telemetry import Telemetry
+from tests.detect.ruling import group, until, vector
 
 
 @pytest.fixture

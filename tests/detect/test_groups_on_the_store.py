@@ -6,9 +6,6 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.detect.ruling import until
-from tests.detect.test_shipped_rules import example
-
 from aiprism import yamlfile
 from aiprism.clock import FakeClock
 from aiprism.config import IngestConfig
@@ -26,6 +23,8 @@ from aiprism.store.samples import SampleStore
 from aiprism.store.series import SeriesIndex
 from aiprism.store.writing import Writing
 from aiprism.telemetry import Telemetry
+from tests.detect.ruling import until
+from tests.detect.test_shipped_rules import example
 
 START = 1_790_000_000.0
 

@@ -6,14 +6,13 @@ import re
 import subprocess
 from pathlib import Path
 
-from tests.detect.ruling import item
-
 from aiprism import yamlfile
 from aiprism.detect import rules
 from aiprism.detect.evaluation import Setting, evaluate
 from aiprism.detect.rules import AlertingRule
 from aiprism.model.alerts import AlertState, Priority
 from aiprism.query.promql.values import Vector
+from tests.detect.ruling import item
 
 ROOT = Path(__file__).parent.parent.parent
 SHIPPED = ROOT / "rules" / "ai-prism.yml"

@@ -17,6 +17,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
+
 from tests.journeys.conftest import Server, eventually
 from tests.store.test_engine_http import ClickHouse, clickhouse
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import httpx
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
 from tests.journeys.conftest import Server, eventually
 
 KILLS = 3
@@ -49,16 +51,22 @@ class Sender(threading.Thread):
                     self.accepted.update(ids)
 
 
+def acknowledged(senders: list[Sender]) -> int:
+    return sum(len(sender.accepted) for sender in senders)
+
+
+def has_more(senders: list[Sender], than: int) -> bool:
+    return acknowledged(senders) > than
+
+
 def test_every_acknowledged_span_survives_kill_minus_nine(data: Path) -> None:
     server = Server(data).start()
     senders = [Sender(server) for _ in range(4)]
     for sender in senders:
         sender.start()
     for _ in range(KILLS):
-        before = sum(len(sender.accepted) for sender in senders)
-        eventually(
-            lambda before=before: sum(len(s.accepted) for s in senders) > before + 200, what="acknowledged spans"
-        )
+        enough = acknowledged(senders) + 200
+        eventually(partial(has_more, senders, enough), what="acknowledged spans")
         server.kill()
         server.start()
     for sender in senders:

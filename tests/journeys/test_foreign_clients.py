@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from tests.journeys.conftest import Server, eventually
 
 JS = Path(__file__).parent / "js"

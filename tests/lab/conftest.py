@@ -17,10 +17,10 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from tests.lab.sink import OtlpSink, otlp_sink
 
 from aiprism_lab import generate
 from aiprism_lab.documents import DocumentFormat
+from tests.lab.sink import OtlpSink, otlp_sink
 
 DEADLINE_SECONDS = 90
 TOKEN = "a-token-for-tests"

@@ -4,13 +4,13 @@ from typing import Any
 
 import httpx
 import pytest
+
+from aiprism_lab import generate
+from aiprism_lab.documents import DocumentFormat
 from tests.lab.conftest import Lab, Visitor, eventually
 from tests.lab.control_stub import CONTROL_TOKEN, control_stub
 from tests.lab.servers import postgresql, redis_server
 from tests.lab.sink import otlp_sink
-
-from aiprism_lab import generate
-from aiprism_lab.documents import DocumentFormat
 
 # The module's tests share a lab, so they run in one worker.
 pytestmark = pytest.mark.xdist_group("lab-end-to-end")

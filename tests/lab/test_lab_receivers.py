@@ -4,10 +4,10 @@ import json
 from typing import Any
 
 import pytest
-from tests.lab.appclient import AppClient
 
 from aiprism_lab import receivers
 from aiprism_lab.wiring import Settings
+from tests.lab.appclient import AppClient
 
 KEY = "0123456789abcdef0123456789abcdef"
 EVENT = {

@@ -7,8 +7,6 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.lab.appclient import AppClient
-from tests.lab.provider import provider
 
 from aiprism.sdk.control import Command, controls
 from aiprism_lab import modelserver
@@ -23,6 +21,8 @@ from aiprism_lab.modelclient import (
 )
 from aiprism_lab.modelserver import MODELS, Message, completion, tokens
 from aiprism_lab.wiring import LAB_MODELS, Peers, Price, Settings, Topology
+from tests.lab.appclient import AppClient
+from tests.lab.provider import provider
 
 TEXT = "The report was written in a hurry. The broker is a single point of failure, and data loss is possible."
 

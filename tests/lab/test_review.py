@@ -1,7 +1,7 @@
 """What the reviewer marks in a text."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aiprism_lab import generate
@@ -96,6 +96,7 @@ def test_what_a_draft_left_out_is_what_the_reviewer_misses(seed):
     assert tuple(missed) == draft.missing
 
 
+@settings(deadline=None)
 @given(st.text(max_size=600), st.sampled_from(["budget", "general", "timeline"]))
 def test_any_text_is_reviewed_the_same_way_twice_and_each_remark_is_complete(text, kind):
     first = review_section("Section", kind, text)
@@ -104,6 +105,7 @@ def test_any_text_is_reviewed_the_same_way_twice_and_each_remark_is_complete(tex
     assert [SEVERITIES.index(item.severity) for item in first] == sorted(SEVERITIES.index(i.severity) for i in first)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="abc .,\n", max_size=400))
 def test_the_quick_checks_find_a_part_of_what_all_checks_find(text):
     quick = set(review_section("Section", "general", text, QUICK_CHECKS))

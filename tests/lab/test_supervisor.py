@@ -8,6 +8,7 @@ import stat
 import httpx
 import psutil
 import pytest
+
 from tests.lab.conftest import TOKEN, Lab, Visitor, alive, eventually
 
 # The module's tests share a lab, so they run in one worker.

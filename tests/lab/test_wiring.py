@@ -5,7 +5,6 @@ import random
 import socket
 
 import pytest
-from tests.lab.provider import provider
 
 from aiprism_lab import load, pipeline
 from aiprism_lab.documents import DocumentFormat, parse
@@ -21,6 +20,7 @@ from aiprism_lab.wiring import (
     Topology,
     write_topology,
 )
+from tests.lab.provider import provider
 
 
 def settings(**environ) -> Settings:

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import pytest
-from tests.respond.making import T0
 
 from aiprism.clock import FakeClock
 from aiprism.store.records import Records
+from tests.respond.making import T0
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.respond.making import T0, receiver, until
 
 from aiprism.clock import SystemClock
 from aiprism.errors import BadInput, ConfigError, NotFound
@@ -17,6 +16,7 @@ from aiprism.respond.actions.command import Command
 from aiprism.respond.actions.control import LIVE_SECONDS, Ack, Control, ControlHub, Instance, Poll, Wanted
 from aiprism.respond.actions.process import Process
 from aiprism.respond.actions.webhook import Webhook
+from tests.respond.making import T0, receiver, until
 
 BREAKER = {"name": "ai-model", "kind": "circuit_breaker", "state": {"open": False}}
 POOL = {"name": "database", "kind": "pool", "state": {}}

@@ -6,12 +6,12 @@ import json
 from dataclasses import replace
 
 import pytest
-from tests.respond.making import T0, alert, cleared
 
 from aiprism.respond import message
 from aiprism.respond.channels import pagerduty, slack, webhook
 from aiprism.respond.channels.post import HttpOptions, Secret
 from aiprism.respond.incident import Notice, Periods, opened
+from tests.respond.making import T0, alert, cleared
 
 WEB = "https://aiprism.example"
 INCIDENT = opened(

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.respond.making import T0, alert
 
 from aiprism.model.alerts import Alert, AlertState
 from aiprism.model.labels import Labels
 from aiprism.respond.correlate import THRESHOLD, Neighbourhood, similarity
 from aiprism.respond.incident import Periods, ResolvedByHand, advance, opened
 from aiprism.respond.subject import Kind, description_of, kind_of, title_of
+from tests.respond.making import T0, alert
 
 NAMES = ("HighErrorRate", "HighLatency", "DocumentsLost")
 SERVICES = ("api-gateway", "ai-analysis-service", "user-service", "")

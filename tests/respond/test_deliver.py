@@ -10,7 +10,6 @@ import json
 import httpx
 import pytest
 import structlog
-from tests.respond.making import T0, alert, cleared, everyone, receiver, routing, until
 
 from aiprism.clock import FakeClock, SystemClock
 from aiprism.respond import dossier, journal
@@ -19,6 +18,7 @@ from aiprism.respond.deliver import Delivery, Patience
 from aiprism.respond.incident import Acknowledged
 from aiprism.respond.pipeline import Policy, Respond
 from aiprism.store.records import Records
+from tests.respond.making import T0, alert, cleared, everyone, receiver, routing, until
 
 NO_CHANCE = lambda: 1.0  # noqa: E731
 
@@ -228,6 +228,30 @@ def test_a_receiver_that_hangs_keeps_nobody_else_waiting(records, clock):
         await asyncio.gather(loop, return_exceptions=True)
 
     asyncio.run(live())
+
+
+def test_a_stop_waits_for_letters_on_their_way_so_that_none_is_sent_twice(records, clock):
+    config = routing("route: {receiver: a}\nreceivers: [{name: a, slack_configs: [{api_url: 'http://x'}]}]")
+    respond = Respond(records, clock, Policy(routing=config))
+
+    async def live():
+        under_way, arrived = asyncio.Event(), asyncio.Event()
+
+        async def send(letter, now):
+            under_way.set()
+            await arrived.wait()
+            return Answer(Verdict.DELIVERED)
+
+        loop = asyncio.create_task(Delivery(respond, clock, send=send).run())
+        respond.accept([alert()])
+        await asyncio.wait_for(under_way.wait(), 20)
+        loop.cancel()
+        await asyncio.sleep(0)
+        arrived.set()
+        await asyncio.gather(loop, return_exceptions=True)
+
+    asyncio.run(live())
+    assert states(records) == {"slack": "sent"}
 
 
 def sent_to(records, channel):

@@ -7,8 +7,6 @@ import re
 from pathlib import Path
 
 import pytest
-from tests.respond.making import alert, routing, runbooks
-from tests.respond.test_remediate import live, run_of, said
 
 from aiprism.model.alerts import Priority
 from aiprism.respond.actions.act import Done
@@ -17,6 +15,8 @@ from aiprism.respond.incident import MOVES, Periods
 from aiprism.respond.pipeline import Policy, Respond
 from aiprism.respond.remediate import Remediation
 from aiprism.respond.runbook import KINDS
+from tests.respond.making import alert, routing, runbooks
+from tests.respond.test_remediate import live, run_of, said
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.respond.making import T0, again, alert, cleared
 
 from aiprism.errors import Conflict
 from aiprism.model.alerts import Priority
@@ -31,6 +30,7 @@ from aiprism.respond.incident import (
     advance,
     opened,
 )
+from tests.respond.making import T0, again, alert, cleared
 
 PERIODS = Periods(validation=1800)
 DOWN = alert("ServiceDown", "document-processor")

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
-from tests.respond.making import T0, again, alert, cleared, everyone, routing, runbooks
 
 from aiprism.errors import Conflict, NotFound
 from aiprism.model.alerts import Priority
@@ -17,6 +16,7 @@ from aiprism.respond.pipeline import CONSEQUENCES, STAGES, Policy, Respond
 from aiprism.store import incidents as store
 from aiprism.store.records import Records, notifications
 from aiprism.telemetry import Telemetry
+from tests.respond.making import T0, again, alert, cleared, everyone, routing, runbooks
 
 URL = "http://receiver.invalid"
 RUNBOOK = """

@@ -7,7 +7,6 @@ from collections import Counter
 from contextlib import contextmanager, suppress
 
 import pytest
-from tests.respond.making import T0, again, alert, cleared, runbooks
 
 from aiprism.errors import Conflict, NotFound, Unavailable
 from aiprism.respond import dossier, journal
@@ -15,6 +14,7 @@ from aiprism.respond.actions.act import Done
 from aiprism.respond.incident import Periods, Status
 from aiprism.respond.pipeline import Policy, Respond
 from aiprism.respond.remediate import Remediation
+from tests.respond.making import T0, again, alert, cleared, runbooks
 
 DOWN = alert("ServiceDown", "document-processor")
 PLAIN = """

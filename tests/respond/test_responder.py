@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.respond.making import T0, alert, cleared, everyone, receiver, runbooks, until
-
 from aiprism.clock import FakeClock
 from aiprism.respond import dossier, journal
 from aiprism.respond.actions.act import Done
@@ -13,6 +11,7 @@ from aiprism.respond.incident import Acknowledged, Periods
 from aiprism.respond.pipeline import Policy
 from aiprism.respond.responder import Responder
 from aiprism.store.records import Records
+from tests.respond.making import T0, alert, cleared, everyone, receiver, runbooks, until
 
 DOWN = alert("ServiceDown", "document-processor", at=T0 - 10)
 BOOK = """

@@ -10,12 +10,12 @@ import subprocess
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.respond.making import routing
 
 from aiprism import yamlfile
 from aiprism.errors import BadInput, ConfigError
 from aiprism.model.labels import Matcher, MatchOp
 from aiprism.respond import matcher, route
+from tests.respond.making import routing
 
 PLAN = """
 global:

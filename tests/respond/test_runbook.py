@@ -6,12 +6,12 @@ import promql_parser
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.respond.making import alert, runbooks
 
 from aiprism.errors import BadInput, ConfigError
 from aiprism.model.alerts import Priority
 from aiprism.respond import runbook
 from aiprism.respond.runbook import Guard, Subject, Verify, filled, filled_params, filled_query
+from tests.respond.making import alert, runbooks
 
 WHOLE = """
 name: open-ai-breaker

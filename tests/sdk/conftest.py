@@ -6,11 +6,11 @@ import logging
 from collections.abc import Callable, Iterator
 
 import pytest
-from tests.sdk.receiver import Platform
 
 import aiprism
 from aiprism.sdk.control import controls
 from aiprism.sdk.instrument import Instrumentation
+from tests.sdk.receiver import Platform
 
 
 @pytest.fixture

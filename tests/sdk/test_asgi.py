@@ -13,10 +13,10 @@ from opentelemetry.trace import SpanKind
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
-from tests.sdk.receiver import eventually, plain, run
 
 import aiprism
 from aiprism.sdk.asgi import ServerTelemetry
+from tests.sdk.receiver import eventually, plain, run
 
 
 def application() -> fastapi.FastAPI:

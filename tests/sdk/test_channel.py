@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 
 import pytest
-from tests.sdk.receiver import TOKEN, Platform, eventually
 
 import aiprism
 from aiprism.sdk.channel import ControlChannel, Instance, UntrustedEndpoint
 from aiprism.sdk.control import Controls
+from tests.sdk.receiver import TOKEN, Platform, eventually
 
 HERE = Instance("document-processor", "i-1", "2.1.0", "demo", 4711)
 BREAKER = {"control": "ai-model", "kind": "circuit_breaker"}

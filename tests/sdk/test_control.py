@@ -16,11 +16,11 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
-from tests.sdk.receiver import eventually
 
 import aiprism
 from aiprism.sdk import faults
 from aiprism.sdk.control import STACK_LIMIT, Command, Controls
+from tests.sdk.receiver import eventually
 
 
 def command(

@@ -13,9 +13,9 @@ import httpx
 import pytest
 import sqlalchemy
 from opentelemetry import trace as otel_trace
-from tests.sdk.receiver import eventually, number, plain, run
 
 import aiprism
+from tests.sdk.receiver import eventually, number, plain, run
 
 
 def nobody_listens() -> str:

@@ -13,10 +13,10 @@ import pytest
 import structlog
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.sdk.receiver import plain
 
 import aiprism
 from aiprism.sdk.logs import LogEvents, StructuredLogger
+from tests.sdk.receiver import plain
 
 FIELDS = [
     "timestamp",

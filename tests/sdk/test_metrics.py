@@ -12,10 +12,10 @@ import pytest
 import redis
 import redis.asyncio
 from prometheus_client.parser import text_string_to_metric_families
-from tests.sdk.receiver import eventually, plain
 
 from aiprism import metrics, tracing
 from aiprism.sdk.metrics import FAMILIES, ActiveUsers, Kind
+from tests.sdk.receiver import eventually, plain
 
 HTTP = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 SCORES = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 1)

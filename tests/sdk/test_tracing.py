@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from opentelemetry import baggage
-from tests.sdk.receiver import plain
 
 import aiprism
 from aiprism import tracing
+from tests.sdk.receiver import plain
 
 
 def tree(spans) -> dict[str, str]:

@@ -7,6 +7,7 @@ import os
 import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
 from aiprism.errors import StoreError, Unavailable
 from aiprism.store.engine import Engine
@@ -29,7 +30,7 @@ def trace_body(spans: int = 3, service: str = "api") -> bytes:
         span.attributes.add(key="http.status_code").value.int_value = 500 + at
         span.attributes.add(key="ok").value.bool_value = False
         span.attributes.add(key="raw").value.bytes_value = b"\0\1"
-        span.status.code = 2 if at == 1 else 0
+        span.status.code = Status.STATUS_CODE_ERROR if at == 1 else Status.STATUS_CODE_UNSET
         event = span.events.add(name="exception", time_unix_nano=AT)
         event.attributes.add(key="exception.type").value.string_value = "ValueError"
         span.links.add(trace_id=b"\3" * 16, span_id=b"\4" * 8, flags=1)

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.store.test_engine import insert_traces, trace_body
 
 from aiprism.errors import StoreError, Unavailable
 from aiprism.store.engine import Engine
 from aiprism.store.schema import migrate
+from tests.store.test_engine import insert_traces, trace_body
 
 SERVER = Path(__file__).parent.parent / "clickhouse_http.py"
 

@@ -7,7 +7,6 @@ import time
 
 import httpx
 import pytest
-from tests.respond.making import serving
 
 from aiprism.clock import SystemClock
 from aiprism.respond.actions.control import ControlHub
@@ -17,6 +16,7 @@ from aiprism.sdk.control import Controls
 from aiprism.store.records import Records
 from aiprism.telemetry import Telemetry
 from aiprism.web import control, routes
+from tests.respond.making import serving
 
 TOKEN = "t0ken"
 BASE = "/aiprism/v1/control"

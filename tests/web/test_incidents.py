@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from tests.respond.making import T0, alert, cleared, everyone, runbooks, serving
 
 from aiprism.clock import FakeClock
 from aiprism.respond.actions.act import Done
@@ -15,6 +14,7 @@ from aiprism.respond.responder import Responder
 from aiprism.store.records import Records
 from aiprism.telemetry import Telemetry
 from aiprism.web import incidents, routes
+from tests.respond.making import T0, alert, cleared, everyone, runbooks, serving
 
 BASE = "/aiprism/v1/incidents"
 DOWN = alert("ServiceDown", "document-processor", at=T0 - 5)

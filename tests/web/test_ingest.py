@@ -19,6 +19,8 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceResponse,
 )
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality
+from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
 from aiprism.clock import SystemClock
 from aiprism.config import IngestConfig
@@ -66,7 +68,7 @@ def trace_request(trace_id: bytes, *, service: str = "api", duration_ms: int = 5
     span = resource.scope_spans.add().spans.add(trace_id=trace_id, span_id=os.urandom(8), name="GET /", kind=2)
     span.start_time_unix_nano, span.end_time_unix_nano = start, start + duration_ms * 1_000_000
     span.attributes.add(key="http.route").value.string_value = "/"
-    span.status.code = 2 if error else 0
+    span.status.code = Status.STATUS_CODE_ERROR if error else Status.STATUS_CODE_UNSET
     return request.SerializeToString()
 
 
@@ -149,11 +151,14 @@ def test_metrics_become_samples_series_exemplars_and_metadata(engine: Engine) ->
         request = ExportMetricsServiceRequest()
         metrics = request.resource_metrics.add().scope_metrics.add().metrics
         counter = metrics.add(name="jobs", description="Jobs done.").sum
-        counter.aggregation_temporality, counter.is_monotonic = 2, True
+        counter.aggregation_temporality, counter.is_monotonic = (
+            AggregationTemporality.AGGREGATION_TEMPORALITY_CUMULATIVE,
+            True,
+        )
         point = counter.data_points.add(time_unix_nano=time.time_ns(), as_int=7)
         point.exemplars.add(time_unix_nano=time.time_ns(), as_int=1, trace_id=b"\1" * 16, span_id=b"\2" * 8)
         refused = metrics.add(name="delta").sum
-        refused.aggregation_temporality = 1
+        refused.aggregation_temporality = AggregationTemporality.AGGREGATION_TEMPORALITY_DELTA
         refused.data_points.add(time_unix_nano=time.time_ns(), as_int=7)
         answer = await client.post("/v1/metrics", content=request.SerializeToString(), headers=PROTOBUF)
         partial = ExportMetricsServiceResponse.FromString(answer.content).partial_success

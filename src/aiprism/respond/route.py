@@ -29,7 +29,8 @@ _CHANNELS: Mapping[str, Read] = {
 # Alertmanager's other channels: accepted, so that files load as they are, and reported by name.
 _UNSPOKEN = (
     "email_configs", "opsgenie_configs", "victorops_configs", "wechat_configs", "pushover_configs", "sns_configs",
-    "telegram_configs", "discord_configs", "webex_configs", "msteams_configs", "msteamsv2_configs", "jira_configs", "rocketchat_configs",
+    "telegram_configs", "discord_configs", "webex_configs", "msteams_configs", "msteamsv2_configs", "jira_configs",
+    "rocketchat_configs",
 )  # fmt: skip
 _GLOBAL = (
     "resolve_timeout", "http_config", "smtp_from", "smtp_hello", "smtp_smarthost", "smtp_auth_username",

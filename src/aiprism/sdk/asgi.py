@@ -13,7 +13,6 @@ import random
 import re
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
-from contextlib import ExitStack
 from typing import Any
 
 from opentelemetry import baggage, trace
@@ -22,7 +21,7 @@ from opentelemetry.propagate import extract
 from opentelemetry.trace import Span, SpanKind, StatusCode
 
 from aiprism.sdk import metrics
-from aiprism.sdk.context import Identity, ServedRequest, normalize_endpoint, serving
+from aiprism.sdk.context import Identity, ServedRequest, Serving, normalize_endpoint
 from aiprism.sdk.settings import EXCLUDED_PATHS
 from aiprism.sdk.tracing import tracer
 
@@ -60,18 +59,30 @@ class ServerTelemetry:
             await self.app(scope, receive, send)
             return
         served = _Served(scope)
-        with ExitStack() as stack:
-            span = self._server_span(stack, scope, served.headers)
-            served.request = ServedRequest(span, _identity(served.headers))
-            stack.enter_context(serving(served.request))
+        present = trace.get_current_span()
+        if present.is_recording() and getattr(present, "kind", None) is SpanKind.SERVER:
+            await self._serve(served, present, receive, send)
+            return
+        context = extract(served.headers)
+        token = attach(context)
+        try:
+            with tracer().start_as_current_span(
+                served.method, context, kind=SpanKind.SERVER, attributes=served.asked()
+            ) as span:
+                await self._serve(served, span, receive, send)
+        finally:
+            detach(token)
 
-            async def answer(message: Message) -> None:
-                if message["type"] == "http.response.start":
-                    served.answered(message)
-                await send(message)
+    async def _serve(self, served: _Served, span: Span, receive: Receive, send: Send) -> None:
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                served.answered(message)
+            await send(message)
 
+        served.request = ServedRequest(span, _identity(served.headers))
+        with Serving(served.request):
             try:
-                await self.app(scope, receive, answer)
+                await self.app(served.scope, receive, answer)
             except Exception as error:
                 served.failed(error)
                 raise
@@ -79,23 +90,6 @@ class ServerTelemetry:
                 # Also when the task is cancelled. Inside the span, so that the histogram gets its exemplar.
                 served.ended()
                 self._measure(served)
-
-    def _server_span(self, stack: ExitStack, scope: Scope, headers: Mapping[str, str]) -> Span:
-        present = trace.get_current_span()
-        if present.is_recording() and getattr(present, "kind", None) is SpanKind.SERVER:
-            return present
-        context = extract(headers)
-        stack.callback(detach, attach(context))
-        server = scope.get("server") or ("", None)
-        host = headers.get("host") or (f"{server[0]}:{server[1]}" if server[1] else server[0])
-        # No query: it may hold what must not be stored.
-        url = f"{scope.get('scheme', 'http')}://{host}{scope['path']}"
-        attributes = {"http.method": scope["method"], "http.url": url, "url.path": scope["path"]}
-        if agent := headers.get("user-agent"):
-            attributes["user_agent.original"] = agent[:256]
-        return stack.enter_context(
-            tracer().start_as_current_span(scope["method"], context, kind=SpanKind.SERVER, attributes=attributes)
-        )
 
     def _measure(self, served: _Served) -> None:
         method = served.method
@@ -115,26 +109,32 @@ class _Served:
     """One request while it is served."""
 
     def __init__(self, scope: Scope) -> None:
-        self._scope, self._root = scope, scope.get("root_path", "")
+        self.scope, self._root = scope, scope.get("root_path", "")
         self._started = time.perf_counter()
         self.headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         self.method = scope["method"] if scope["method"] in _METHODS else "_OTHER"
         self.path = str(scope["path"])
         self.request = ServedRequest(trace.INVALID_SPAN)
         self.status = 0
+        # The path template of the route that took it, with the prefix of a mounted application; known with the answer.
+        self.template: str | None = None
 
     @property
     def seconds(self) -> float:
         """How long it has taken."""
         return time.perf_counter() - self._started
 
-    @property
-    def template(self) -> str | None:
-        """The path template of the route that took it, with the prefix of a mounted application."""
-        path = getattr(self._scope.get("route"), "path", None)
-        if not isinstance(path, str):
-            return None
-        return str(self._scope.get("root_path", "")).removeprefix(self._root) + path
+    def asked(self) -> dict[str, str]:
+        """What is known of it from the start."""
+        scope = self.scope
+        server = scope.get("server") or ("", None)
+        host = self.headers.get("host") or (f"{server[0]}:{server[1]}" if server[1] else server[0])
+        # No query: it may hold what must not be stored.
+        url = f"{scope.get('scheme', 'http')}://{host}{self.path}"
+        attributes = {"http.method": scope["method"], "http.url": url, "url.path": self.path}
+        if agent := self.headers.get("user-agent"):
+            attributes["user_agent.original"] = agent[:256]
+        return attributes
 
     def answered(self, message: Message) -> None:
         """The answer begins: all that the span shall say is known, and its end may be near."""
@@ -160,6 +160,9 @@ class _Served:
         log.error("unhandled exception in %s %s", self.method, self.template or self.path, exc_info=error)
 
     def _describe(self) -> None:
+        path = getattr(self.scope.get("route"), "path", None)
+        if isinstance(path, str):
+            self.template = str(self.scope.get("root_path", "")).removeprefix(self._root) + path
         span, identity, template = self.request.span, self.request.identity, self.template
         if not span.is_recording():
             return
@@ -173,7 +176,7 @@ class _Served:
         if template is not None:
             attributes["http.route"] = template
             span.update_name(f"{self.method} {template}")
-        document = (self._scope.get("path_params") or {}).get("document_id")
+        document = (self.scope.get("path_params") or {}).get("document_id")
         if document is not None:
             attributes["document.id"] = str(document)
         span.set_attributes(attributes)

@@ -32,6 +32,7 @@ from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor, Readable
 from opentelemetry.sdk._logs.export import ConsoleLogRecordExporter
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
     ConsoleMetricExporter,
     MetricExporter,
     MetricExportResult,
@@ -114,21 +115,16 @@ class Instrumentation:
         self._ended = threading.Event()
         self._outboxes: dict[str, Outbox[Any]] = {}  # by signal, each of its own kind of item
         self.resource = _described(Resource.create(dict(settings.resource)))
-        registry = prometheus_client.CollectorRegistry()
         self._tracers = TracerProvider(resource=self.resource, shutdown_on_exit=False)
         self._loggers = LoggerProvider(resource=self.resource, shutdown_on_exit=False)
-        self._meters = MeterProvider(
-            [PrometheusMetricReader(scope_info_enabled=False, registry=registry)],
-            resource=self.resource,
-            shutdown_on_exit=False,
-        )
+        self._meters = MeterProvider(resource=self.resource, shutdown_on_exit=False)
         self._push_spans()
         self._push_records()
-        self._push_metrics()
+        exposition = _exposition(self._meters, self._push_metrics())
         _make_global(self._tracers, self._meters, self._loggers)
 
         meter = self._meters.get_meter("aiprism")
-        metrics.bind(meter, lambda: prometheus_client.generate_latest(registry).decode())
+        metrics.bind(meter, exposition)
         meter.create_observable_counter("aiprism_sdk_dropped_total", [self._observe_dropped], "", "Telemetry lost")
         tracing.bind(self._tracers.get_tracer("aiprism"))
         self._undo: list[Callable[[], object]] = [self._log_through()]
@@ -228,13 +224,15 @@ class Instrumentation:
             exporter, wire = _exporter(export, OTLPLogExporter, ConsoleLogRecordExporter)
             self._loggers.add_log_record_processor(_Records(self._put_into_outbox(LOGS, exporter, wire)))
 
-    def _push_metrics(self) -> None:
+    def _push_metrics(self) -> _Snapshots | None:
         export = self._settings.exports[METRICS]
-        if export.kind != "none":
-            exporter, wire = _exporter(export, OTLPMetricExporter, ConsoleMetricExporter)
-            reader = _Snapshots(exporter)
-            reader.put = self._put_into_outbox(METRICS, _OneByOne(exporter), wire, reader.collect, _data_points)
-            self._meters.add_metric_reader(reader)
+        if export.kind == "none":
+            return None
+        exporter, wire = _exporter(export, OTLPMetricExporter, ConsoleMetricExporter)
+        reader = _Snapshots(exporter)
+        reader.put = self._put_into_outbox(METRICS, _OneByOne(exporter), wire, reader.collect, _data_points)
+        self._meters.add_metric_reader(reader)
+        return reader
 
     def _log_through(self) -> Callable[[], None]:
         """Put our handler on the root logger; returns what takes it back."""
@@ -364,13 +362,40 @@ class _Snapshots(MetricReader):
     def __init__(self, exporter: MetricExporter) -> None:
         # As OpenTelemetry's own periodic reader: the exporter knows what OTEL_EXPORTER_OTLP_METRICS_* ask for.
         super().__init__(exporter._preferred_temporality, exporter._preferred_aggregation)
+        self.cumulative = AggregationTemporality.DELTA not in (exporter._preferred_temporality or {}).values()
         self.put: Callable[[MetricsData], None] = lambda _: None
+        self._reading = threading.local()
+
+    def read(self) -> MetricsData | None:
+        """What the meters hold now; only for readers that want it cumulative as well."""
+        taken: list[MetricsData] = []
+        self._reading.into = taken.append
+        try:
+            self.collect()
+        finally:
+            del self._reading.into
+        return taken[0] if taken else None
 
     def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **_: object) -> None:
-        self.put(metrics_data)
+        getattr(self._reading, "into", self.put)(metrics_data)
 
     def shutdown(self, timeout_millis: float = 30_000, **_: object) -> None:
         """The outbox has an end of its own."""
+
+
+def _exposition(meters: MeterProvider, snapshots: _Snapshots | None) -> Callable[[], str]:
+    """What renders the metrics as Prometheus text.
+
+    It reads what the exporting reader holds where it can: each reader of its own costs every measurement 15 µs.
+    """
+    registry = prometheus_client.CollectorRegistry()
+    reader = PrometheusMetricReader(scope_info_enabled=False, registry=registry)
+    if snapshots is not None and snapshots.cumulative:
+        # How a meter provider feeds a reader, though its annotation says otherwise.
+        reader._set_collect_callback(lambda *_, **__: snapshots.read())  # type: ignore[arg-type]
+    else:
+        meters.add_metric_reader(reader)
+    return lambda: prometheus_client.generate_latest(registry).decode()
 
 
 class _OneByOne:

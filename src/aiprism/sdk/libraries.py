@@ -19,8 +19,6 @@ from opentelemetry import trace
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import SpanKind, StatusCode, TracerProvider
 
-from aiprism.sdk import metrics
-
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, ExceptionContext
 
@@ -148,8 +146,6 @@ def _follow_sqlalchemy(tracer: trace.Tracer) -> Undo:
             span.end()
 
     def fail(failure: ExceptionContext) -> None:
-        if failure.connection is None and failure.execution_context is None:
-            metrics.database_connections_failed(database=failure.dialect.name)
         span = getattr(failure.execution_context, _SPAN, None)
         if span is not None and span.is_recording():
             span.record_exception(failure.original_exception)

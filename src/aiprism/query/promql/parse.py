@@ -238,6 +238,8 @@ def _located(text: str, words: Sequence[Token], source: Rewritten, why: str) -> 
         place, what = stray
         return parse_error(text, words[place].start, what)
     place = _first_hopeless(source)
+    if why.startswith("comparisons between scalars"):
+        place = max((at for at, word in enumerate(words[:place]) if word.written in COMPARISON), default=place)
     if place >= len(words):
         return parse_error(
             text, len(text.rstrip()), "unexpected end of input" if why == "invalid promql query" else why

@@ -5,9 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from aiprism_lab.database import create_tables, open_database
+from aiprism_lab.documentqueue import KEEP_SECONDS, LEASE_SECONDS, MAX_ATTEMPTS, DocumentQueue
 from aiprism_lab.documents import DocumentFormat
 from aiprism_lab.pipeline import Report
-from aiprism_lab.processor import KEEP_SECONDS, LEASE_SECONDS, MAX_ATTEMPTS, DocumentQueue
 from aiprism_lab.wiring import Identity
 
 OWNER = Identity("request-1", "user-1", "alder", "premium")

@@ -1,0 +1,147 @@
+"""The door of the room: what callers get, what they are refused, and how the plan looks."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from aiprism.errors import BadInput, LimitExceeded, TimedOut
+from aiprism.model.labels import Labels
+from aiprism.query.promql import Limits, Matrix, PromQL, QueryFailed, Scalar, String, Vector, VectorItem
+from aiprism.store.engine import Engine
+from aiprism.store.samples import SampleStore
+from tests.query.promql.stocked import Stocked
+
+X = Labels({"__name__": "x", "a": "1"})
+
+
+@pytest.fixture
+def stocked(engine: Engine) -> Stocked:
+    store = Stocked.on(engine)
+    store.add([(X, [(place * 15_000, float(place)) for place in range(100)])])
+    store.add([(X.with_(a=str(number)), [(0, 1.0), (600_000, 2.0)]) for number in range(2, 40)])
+    return store
+
+
+def limited(stocked: Stocked, **limits: float) -> PromQL:
+    return PromQL(stocked.samples, Limits(**limits))
+
+
+def test_each_kind_of_expression_gives_its_kind_of_value(stocked: Stocked):
+    promql = stocked.promql
+    assert promql.instant('x{a="1"}', 30) == Vector((VectorItem(X, 30, 2.0),))
+    assert promql.instant("1 + 1", 30) == Scalar(30, 2.0)
+    assert promql.instant("'text'", 30) == String(30, "text")
+    matrix = promql.instant('x{a="1"}[30s]', 30)
+    assert isinstance(matrix, Matrix)
+    assert [(each.labels, each.points()) for each in matrix] == [(X, [(15.0, 1.0), (30.0, 2.0)])]
+
+
+def test_a_range_query_gives_series_by_labels_without_steps_that_have_no_value(stocked: Stocked):
+    matrix = stocked.promql.range('x{a=~"1|2"}', 270, 330, 30)
+    points = [(each.labels["a"], each.points()) for each in matrix]
+    assert points == [("1", [(270, 18), (300, 20), (330, 22)]), ("2", [(270, 1)])]
+
+
+def test_a_number_as_a_vector_is_one_series_without_labels(stocked: Stocked):
+    assert stocked.promql.vector("7", 30) == Vector((VectorItem(Labels(), 30, 7.0),))
+    with pytest.raises(BadInput, match="gives a string, not an instant vector"):
+        stocked.promql.vector("'x'", 30)
+    with pytest.raises(BadInput, match="gives a range vector"):
+        stocked.promql.vector("x[5m]", 30)
+
+
+def test_an_error_of_the_text_tells_line_column_and_position(stocked: Stocked):
+    with pytest.raises(BadInput, match=r"2:3: parse error: unknown function with name 'rat'; did you mean 'rate'\?") as caught:
+        stocked.promql.instant("1 +\n  rat(x[5m])", 0)
+    assert caught.value.details == {"line": 2, "column": 3, "position": 6}
+
+
+def test_wrong_times_of_a_range_are_refused(stocked: Stocked):
+    with pytest.raises(BadInput, match="zero or negative query resolution step"):
+        stocked.promql.range("x", 0, 10, 0)
+    with pytest.raises(BadInput, match="end timestamp must not be before start time"):
+        stocked.promql.range("x", 10, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("limit", "query", "message"),
+    [
+        ({"series": 10}, "x", "matches 39 series, more than 10 .limit max_series."),
+        ({"points": 3}, "x", "61 points a series, more than 3 .limit max_points."),
+        ({"samples": 50}, "x", "39 series at 61 steps, more than 50 values .limit max_samples."),
+        ({"samples": 200}, "quantile_over_time(0.5, x{a='1'}[1h])", "more than 200 samples .limit max_samples."),
+        ({"samples": 1000}, "max_over_time(x{a='1'}[30m:1s])", "more than 1000 values .limit max_samples."),
+    ],
+)
+def test_a_query_over_a_limit_is_refused_naming_it(stocked: Stocked, limit: dict, query: str, message: str):
+    if "samples" in limit and limit["samples"] == 200:
+        stocked.add([(X, [(1_500_000 + place * 1000, 0.0) for place in range(300)])])
+    with pytest.raises(LimitExceeded, match=message):
+        limited(stocked, **limit).range(query, 0, 1800, 30)
+
+
+def test_a_query_that_runs_too_long_is_stopped(stocked: Stocked):
+    with pytest.raises(TimedOut, match="limit timeout"):
+        limited(stocked, seconds=1e-9).instant("x", 30)
+    with pytest.raises(TimedOut, match="limit timeout"):
+        stocked.promql.instant("x", 30, seconds=1e-9)
+
+
+def test_a_monstrous_expression_is_refused_before_it_can_harm(stocked: Stocked):
+    for query in ("(" * 5000 + "1" + ")" * 5000, "1" + " + 1" * 5000, "-" * 5000 + "1", "abs(" * 5000 + "x" + ")" * 5000):
+        with pytest.raises(BadInput, match="more than 200 operators and parentheses"):
+            stocked.promql.instant(query, 0)
+    with pytest.raises(BadInput, match="more than 20000 words"):
+        stocked.promql.instant("sum by (" + "a, " * 30_000 + "a) (x)", 0)
+    assert stocked.promql.instant(" + ".join(["1"] * 200), 0) == Scalar(0, 200.0)
+    assert len(stocked.promql.vector(" or ".join(["x"] * 200), 0)) == 39
+
+
+def test_a_failure_on_the_data_is_told_from_one_of_the_text(stocked: Stocked):
+    with pytest.raises(QueryFailed, match="many-to-many matching not allowed") as caught:
+        stocked.promql.instant("x * on () x", 0)
+    assert (caught.value.status, caught.value.code) == (422, "execution")
+
+
+def test_equal_selectors_are_read_once(stocked: Stocked, monkeypatch: pytest.MonkeyPatch):
+    read = []
+    grid = SampleStore.grid
+    monkeypatch.setattr(SampleStore, "grid", lambda self, *args, **kwargs: read.append(1) or grid(self, *args, **kwargs))
+    stocked.promql.range("rate(x[5m]) / (rate(x[5m]) + 1) > rate(x[5m]) or rate(x[4m])", 0, 600, 60)
+    assert len(read) == 2
+
+
+def test_one_engine_serves_many_threads(stocked: Stocked):
+    wanted = stocked.promql.vector("sum by (a) (rate(x[10m])) * 2", 900)
+    wrong: list[object] = []
+
+    def ask() -> None:
+        for _ in range(5):
+            try:
+                got: object = stocked.promql.vector("sum by (a) (rate(x[10m])) * 2", 900)
+            except Exception as error:
+                got = error
+            if got != wanted:
+                wrong.append(got)
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_the_plan_shows_what_is_read_and_what_is_fixed(stocked: Stocked):
+    shown = stocked.promql.explain('sum by (a) (rate(x{b!="c"}[5m] offset 1m)) / on (a) (y @ end()) + 2 * 3', 0, 600, 60)
+    assert shown.splitlines() == [
+        "Operate op=+ return_bool=False",
+        "  Operate op=/ matching=one-to-one/on(a) return_bool=False",
+        "    Aggregate op=sum grouping=by(a)",
+        '      Leaf function=rate matchers={__name__="x", b!="c"} window_ms=300000 offset_ms=60000 named=False',
+        "    Fixed",
+        '      Leaf function=latest matchers={__name__="y"} offset_ms=0 at_ms=600000 named=True',
+        "  Constant value=6.0",
+    ]

@@ -1,0 +1,69 @@
+"""One frozen value from file, environment and flags."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from aiprism import config
+from aiprism.errors import ConfigError
+
+
+def loaded(tmp_path: Path, text: str = "", **environ: str) -> config.Config:
+    file = tmp_path / "aiprism.yml"
+    file.write_text(text, encoding="utf-8")
+    return config.load(file, environ)
+
+
+def test_the_defaults_are_safe(tmp_path: Path) -> None:
+    found = loaded(tmp_path)
+    assert all(
+        address.startswith("127.0.0.1:")
+        for address in (found.server.listen, found.server.otlp_http, found.server.otlp_grpc)
+    )
+    assert found.store_url.startswith("chdb:///")
+    assert found.control_database.startswith("sqlite:///")
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    text = "server: {listen: '127.0.0.1:1'}\ningest: {linger: 1s, batch_bytes: 10}\nrules: {files: [a.yml]}"
+    found = loaded(
+        tmp_path,
+        text,
+        AIPRISM_SERVER_LISTEN="127.0.0.1:2",
+        AIPRISM_INGEST_LINGER="250ms",
+        AIPRISM_RULES_FILES="x.yml,y.yml",
+        AIPRISM_RULES_EXTERNAL_LABELS="cluster=a,region=b",
+    )
+    assert (found.server.listen, found.ingest.linger, found.ingest.batch_bytes) == ("127.0.0.1:2", 0.25, 10)
+    assert found.rules.files == ("x.yml", "y.yml")
+    assert found.rules.external_labels == {"cluster": "a", "region": "b"}
+
+
+def test_a_bad_variable_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="AIPRISM_STORE_WORKERS='many'"):
+        loaded(tmp_path, AIPRISM_STORE_WORKERS="many")
+
+
+def test_names_of_files_start_at_the_configuration(tmp_path: Path) -> None:
+    (tmp_path / "rules").mkdir()
+    for name in ("b.yml", "a.yml"):
+        (tmp_path / "rules" / name).touch()
+    found = loaded(tmp_path)
+    assert found.resolved(("rules/*.yml",)) == [tmp_path / "rules" / "a.yml", tmp_path / "rules" / "b.yml"]
+    with pytest.raises(ConfigError, match="no such file"):
+        found.resolved(("rules/c.yml",))
+
+
+def test_the_control_token_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:
+    found = loaded(tmp_path)
+    token = config.control_token(found)
+    assert len(token) >= 32
+    assert config.control_token(found) == token
+    assert stat.S_IMODE((found.data / "control.token").stat().st_mode) == 0o600
+
+
+def test_every_setting_is_documented_with_a_sentence() -> None:
+    assert all(help_ for *_, help_ in config.documented())
