@@ -11,9 +11,12 @@ import contextlib
 import logging
 import shutil
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import structlog
 import uvloop
@@ -48,7 +51,7 @@ from aiprism.store.series import SeriesIndex
 from aiprism.store.writing import Writing
 from aiprism.telemetry import Telemetry
 from aiprism.web import control, explore, incidents, ingest, prometheus, routes, rules
-from aiprism.web.listening import HttpServer, listen
+from aiprism.web.listening import HttpServer, address_of, listen
 
 log = structlog.get_logger()
 
@@ -94,13 +97,14 @@ async def running(load: Load, clock: Clock | None = None) -> AsyncIterator[route
     config = load()
     async with contextlib.AsyncExitStack() as stack:
         # Whatever may be refused is read and opened before anything runs.
-        policy, groups = _policy(config), _rule_groups(config)
+        config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
         token = configuration.control_token(config)
-        config.data.mkdir(parents=True, exist_ok=True)
         main = stack.enter_context(listen(config.server.listen, "server.listen"))
         sockets = [main]
         if config.server.otlp_http:
             sockets.append(stack.enter_context(listen(config.server.otlp_http, "server.otlp_http")))
+        external_url = config.server.external_url or _url(main)
+        policy, groups = _policy(config, external_url), _rule_groups(config)
 
         # store
         telemetry = Telemetry()
@@ -147,26 +151,30 @@ async def running(load: Load, clock: Clock | None = None) -> AsyncIterator[route
             states=AlertStates(records),
             clock=clock,
             telemetry=telemetry,
-            around=Surroundings(config.rules.external_labels, config.server.external_url),
+            around=Surroundings(config.rules.external_labels, external_url),
         )
 
+        one_at_a_time = asyncio.Lock()
+
         async def reload() -> None:
-            try:
-                fresh = load()
-                fresh_policy, fresh_groups = _policy(fresh), _rule_groups(fresh)
-            except ConfigError as error:
-                log.error("aiprism.reload_refused", error=str(error))
-                raise BadInput(str(error)) from error
-            responder.reload(fresh_policy)
-            await rule_groups.reload(fresh_groups)
-            log.info("aiprism.reloaded")
+            async with one_at_a_time:
+                try:
+                    fresh = await asyncio.to_thread(load)
+                    fresh_policy = await asyncio.to_thread(_policy, fresh, external_url)
+                    fresh_groups = await asyncio.to_thread(_rule_groups, fresh)
+                except ConfigError as error:
+                    log.error("aiprism.reload_refused", error=str(error))
+                    raise BadInput(str(error)) from error
+                responder.reload(fresh_policy)
+                await rule_groups.reload(fresh_groups)
+                log.info("aiprism.reloaded", needs_restart=_kept_until_restart(config, fresh))
 
         # web
         doors = OtlpDoors(writing, telemetry)
         application = routes.build(
             [
                 ingest.router(doors, config.ingest),
-                prometheus.router(promql, index, engine, clock),
+                prometheus.router(promql, engine, clock),
                 rules.router(rule_groups.status),
                 explore.router(engine, clock),
                 incidents.router(responder),
@@ -175,7 +183,11 @@ async def running(load: Load, clock: Clock | None = None) -> AsyncIterator[route
             telemetry,
             checks={"store": _store_check(engine, disk), "control": _control_check(records)},
             reload=reload,
+            names=_host_names(config),
         )
+        grpc_server = None
+        if config.server.otlp_grpc:
+            grpc_server, port = otlp_grpc.bound(config.server.otlp_grpc, doors, config.ingest)
 
         # From here on things run; they stop in reverse.
         writing.start()
@@ -184,8 +196,8 @@ async def running(load: Load, clock: Clock | None = None) -> AsyncIterator[route
         stack.push_async_callback(responder.stop)
         await rule_groups.start()
         stack.push_async_callback(rule_groups.stop)
-        if config.server.otlp_grpc:
-            grpc_server, port = await otlp_grpc.serve(config.server.otlp_grpc, doors, config.ingest)
+        if grpc_server:
+            await grpc_server.start()
             stack.push_async_callback(grpc_server.stop, 1)
             print(f"otlp grpc {config.server.otlp_grpc.rpartition(':')[0]}:{port}", flush=True)  # noqa: T201
         http = HttpServer(application, sockets)
@@ -200,7 +212,7 @@ async def running(load: Load, clock: Clock | None = None) -> AsyncIterator[route
 # -- parts that need a line or two of their own ----------------------------------------------------------------------
 
 
-def _policy(config: Config) -> Policy:
+def _policy(config: Config, external_url: str) -> Policy:
     routing = route.nobody()
     if config.respond.alertmanager:
         [path] = config.resolved((config.respond.alertmanager,))
@@ -209,13 +221,33 @@ def _policy(config: Config) -> Policy:
         routing=routing,
         runbooks=runbook.load(config.resolved(config.respond.runbooks)),
         periods=Periods(validation=config.respond.validation),
-        external_url=config.server.external_url or f"http://{config.server.listen}",
+        external_url=external_url,
     )
 
 
 def _rule_groups(config: Config) -> Sequence[rule_files.Group]:
     paths: list[str | Path] = list(config.resolved(config.rules.files))
     return rule_files.load(paths, default_interval=config.rules.interval)
+
+
+def _kept_until_restart(running: Config, fresh: Config) -> list[str]:
+    """The sections that have changed and that a reload does not carry over."""
+    read_anew = replace(
+        running.respond,
+        alertmanager=fresh.respond.alertmanager,
+        runbooks=fresh.respond.runbooks,
+        validation=fresh.respond.validation,
+    )
+    rules_anew = replace(running.rules, files=fresh.rules.files, interval=fresh.rules.interval)
+    names = ("server", "store", "control", "ingest", "query")
+    changed = [name for name in names if getattr(running, name) != getattr(fresh, name)]
+    return changed + ["respond"] * (read_anew != fresh.respond) + ["rules"] * (rules_anew != fresh.rules)
+
+
+def _host_names(config: Config) -> Sequence[str]:
+    named = urlsplit(config.server.external_url).hostname
+    listening = address_of(config.server.listen, "server.listen")[0]
+    return [name for name in (named, listening) if name]
 
 
 def _limits(config: Config) -> Limits:
@@ -273,8 +305,8 @@ def _control_check(records: Records) -> routes.Check:
     return check
 
 
-def _url(listening: object) -> str:
-    host, port = listening.getsockname()[:2]  # type: ignore[attr-defined]
+def _url(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 

@@ -178,8 +178,10 @@ def control_token(config: Config) -> str:
     file = config.data / "control.token"
     if not file.exists():
         config.data.mkdir(parents=True, exist_ok=True)
-        file.touch(mode=0o600)
-        file.write_text(secrets.token_urlsafe(32), encoding="utf-8")
+        fresh = file.with_suffix(".new")  # renamed once it is whole: a crash leaves no empty token behind
+        fresh.touch(mode=0o600)
+        fresh.write_text(secrets.token_urlsafe(32), encoding="utf-8")
+        fresh.rename(file)
     return file.read_text(encoding="utf-8").strip()
 
 

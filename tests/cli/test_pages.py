@@ -28,7 +28,7 @@ def get() -> Get:
 
     async def answer(path: str) -> httpx.Response:
         transport = httpx.ASGITransport(application)
-        async with httpx.AsyncClient(transport=transport, base_url="http://aiprism") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
             return await client.get(path)
 
     return lambda path: asyncio.run(answer(path))

@@ -13,7 +13,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from tests.journeys.conftest import Server, eventually
 
-KILLS = 3
+KILLS = 2
 
 
 def body_of(spans: int) -> tuple[bytes, list[str]]:
@@ -76,17 +76,22 @@ def test_every_acknowledged_span_survives_kill_minus_nine(data: Path) -> None:
     accepted = set[str]().union(*(sender.accepted for sender in senders))
     stored = {span["span_id"] for span in server.get(f"/aiprism/v1/traces/{'07' * 16}")["spans"]}
     server.stop()
-    assert len(accepted) > 600
+    assert len(accepted) > 400
     assert accepted <= stored
 
 
-def test_a_stopping_server_drains_and_ends_within_ten_seconds(data: Path) -> None:
+def test_a_stopping_server_stores_what_it_has_taken_and_ends(data: Path) -> None:
     server = Server(data).start()
-    body, ids = body_of(5)
-    answer = httpx.post(f"{server.url}/v1/traces", content=body, headers={"Content-Type": "application/x-protobuf"})
-    assert answer.status_code == 200
-    assert server.stop() == 0
+    senders = [Sender(server) for _ in range(4)]
+    for sender in senders:
+        sender.start()
+    eventually(partial(has_more, senders, 100), what="acknowledged spans")
+    assert server.stop() == 0  # requests are under way while it is told to
+    for sender in senders:
+        sender.stop.set()
+        sender.join()
+    accepted = set[str]().union(*(sender.accepted for sender in senders))
     server.start()
-    spans = server.get(f"/aiprism/v1/traces/{'07' * 16}")["spans"]
+    stored = {span["span_id"] for span in server.get(f"/aiprism/v1/traces/{'07' * 16}")["spans"]}
     server.stop()
-    assert {span["span_id"] for span in spans} == set(ids)
+    assert accepted <= stored

@@ -56,3 +56,15 @@ def test_two_gzip_members_are_one_body() -> None:
 def test_an_unknown_encoding_is_unsupported() -> None:
     with pytest.raises(Unsupported, match="'br'"):
         inflated(b"", "br", 100)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "zstd"])
+def test_a_body_of_countless_empty_members_is_refused(encoding: str) -> None:
+    with pytest.raises(BadInput, match="members"):
+        inflated(COMPRESS[encoding](b"") * 100_000, encoding, 1_000_000)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "zstd"])
+def test_members_of_any_size_are_put_together(encoding: str) -> None:
+    parts = [bytes([at]) * (at * 40_000) for at in range(5)]
+    assert inflated(b"".join(COMPRESS[encoding](part) for part in parts), encoding, 1_000_000) == b"".join(parts)

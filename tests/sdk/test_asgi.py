@@ -105,7 +105,7 @@ def test_requests_are_counted_and_timed_by_normalised_route(platform, instrument
 def test_the_server_span_has_the_attributes_of_api_request(platform, instrumented):
     app = application()
     instrumentation = instrumented(app=app)
-    call(app, ("POST", "/documents/42/sections/3?token=secret"), **{"X-Request-ID": "req_7", "User-Agent": "test"})
+    call(app, ("POST", "/documents/42/sections/3?token=secret"), **{"X-Request-ID": "req_7"})
     assert instrumentation.flush(20)
     span = platform.span("POST /documents/{document_id}/sections/{number}")
     assert span.kind == span.SPAN_KIND_SERVER
@@ -114,12 +114,10 @@ def test_the_server_span_has_the_attributes_of_api_request(platform, instrumente
         "http.url": "http://documents.test/documents/42/sections/3",
         "http.status_code": 200,
         "http.route": "/documents/{document_id}/sections/{number}",
-        "url.path": "/documents/42/sections/3",
         "user.id": "ann",
         "user.organization": "acme",
         "document.id": "42",
         "request.id": "req_7",
-        "user_agent.original": "test",
     }
 
 

@@ -183,13 +183,22 @@ def test_a_wrong_format_string_does_not_lose_the_line():
     assert handler.event(record).message == "%d documents ('many',)"
 
 
-def test_more_fields_than_otlp_takes_are_counted(platform, instrumented):
+def test_more_fields_than_opentelemetry_takes_are_counted_and_the_events_own_stay(platform, instrumented):
     instrumentation = instrumented()
-    aiprism.logger("app").info("wide", **{f"field_{number}": number for number in range(130)})
+    aiprism.logger("app").info("wide", duration_ms=1, **{f"field_{number}": number for number in range(130)})
     assert instrumentation.flush(20)
-    sent = plain(platform.records[0].attributes)
-    assert sent["custom_fields.left_out"] == 30
-    assert platform.records[0].dropped_attributes_count == 0
+    (record,) = platform.records
+    sent = plain(record.attributes)
+    assert (len(sent), record.dropped_attributes_count) == (128, 130 + 4 - 128)
+    assert sent.keys() >= {"duration_ms", "code.file.path", "field_129"}
+
+
+def test_opentelemetrys_limits_are_kept(platform, instrumented, monkeypatch):
+    monkeypatch.setenv("OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT", "5")
+    instrumentation = instrumented()
+    aiprism.logger("app").info("long", text="abcdefgh")
+    assert instrumentation.flush(20)
+    assert plain(platform.records[0].attributes)["text"] == "abcde"
 
 
 @pytest.mark.parametrize(

@@ -103,10 +103,30 @@ def test_a_newer_database_is_refused_in_words(engine: Engine) -> None:
         migrate(engine)
 
 
-def test_an_error_carries_clickhouse_code(engine: Engine) -> None:
-    with pytest.raises(StoreError) as caught:
-        engine.query("SELECT * FROM no_such_table")
-    assert caught.value.code == 60
+@pytest.mark.parametrize(
+    ("sql", "becomes"),
+    [
+        ("SELEC 1", StoreError),
+        ("SELECT toUInt8('x')", StoreError),
+        ("SELECT * FROM no_such_table", Unavailable),
+        ("SELECT throwIf(1)", Unavailable),
+    ],
+)
+def test_only_what_is_wrong_with_the_data_is_the_senders_fault(
+    engine: Engine, sql: str, becomes: type[Exception]
+) -> None:
+    with pytest.raises(becomes):
+        engine.query(sql)
+
+
+def test_spans_of_many_days_share_an_insert(engine: Engine) -> None:
+    request = ExportTraceServiceRequest()
+    scoped = request.resource_spans.add().scope_spans.add()
+    for day in range(150):
+        at = AT + day * 86_400 * SECOND
+        scoped.spans.add(trace_id=b"\1" * 16, span_id=os.urandom(8), start_time_unix_nano=at, end_time_unix_nano=at)
+    insert_traces(engine, request.SerializeToString(), "t")
+    assert engine.query("SELECT count() FROM spans") == [(150,)]
 
 
 def test_a_server_that_is_away_is_unavailable_and_keeps_its_password_to_itself() -> None:

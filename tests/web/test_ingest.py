@@ -51,7 +51,9 @@ def with_edge(engine: Engine, story: Callable[[httpx.AsyncClient], Awaitable[Non
         async with AsyncExitStack() as stack:
             stack.push_async_callback(writing.stop)
             transport = httpx.ASGITransport(app)
-            await story(await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://test")))
+            await story(
+                await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1"))
+            )
 
     asyncio.run(run())
 
@@ -211,3 +213,30 @@ def test_the_application_is_a_fastapi_one(engine: Engine) -> None:
     app = routes.build([explore.router(engine, SystemClock())], Telemetry(), checks={}, reload=_nothing)
     assert isinstance(app, FastAPI)
     assert "/aiprism/v1/traces/{trace_id}" in app.openapi()["paths"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Host": "localhost:9090"}, 200),
+        ({"Host": "[::1]:9090"}, 200),
+        ({"Host": "rebound.example:9090"}, 403),
+        ({"Origin": "http://127.0.0.1"}, 200),
+        ({"Origin": "http://elsewhere.example"}, 403),
+        ({"Origin": "null"}, 403),
+    ],
+)
+def test_other_web_pages_are_kept_out(engine: Engine, headers: dict[str, str], status: int) -> None:
+    async def story(client: httpx.AsyncClient) -> None:
+        assert (await client.post("/-/reload", headers=headers)).status_code == status
+
+    with_edge(engine, story)
+
+
+@pytest.mark.parametrize("asked", ["start=nan", "end=inf", "start=1e15&end=1e16", "start=5&end=1"])
+def test_times_that_are_none_are_bad_input(engine: Engine, asked: str) -> None:
+    async def story(client: httpx.AsyncClient) -> None:
+        assert (await client.get(f"/aiprism/v1/traces?{asked}")).status_code == 400
+
+    with_edge(engine, story)

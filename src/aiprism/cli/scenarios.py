@@ -20,6 +20,7 @@ BAD_VERSION = "2.2.0"
 # The fault ends by itself after this long, should nobody be left to end it.
 FAULT_TTL_SECONDS = 300
 _APPLIED_WITHIN = 40.0
+_COMMANDS = "/aiprism/v1/control/commands"
 
 Undo = Callable[[], None]
 
@@ -38,7 +39,7 @@ class Scenario:
 def slow_down_the_model(platform: Remote, _supervisor: Remote) -> Undo:
     """Have the model server take twenty times as long, through the control channel."""
     command = platform.post(
-        "/aiprism/v1/control/commands",
+        _COMMANDS,
         {
             "service": "model-server",
             "control": "model.invoke",
@@ -49,13 +50,20 @@ def slow_down_the_model(platform: Remote, _supervisor: Remote) -> Undo:
             "actor": "aiprism demo",
         },
     )
-    address = f"/aiprism/v1/control/commands/{command['id']}"
+    address = f"{_COMMANDS}/{command['id']}"
     deadline = time.monotonic() + _APPLIED_WITHIN
     while (state := platform.get(address)["state"]) == "pending" and time.monotonic() < deadline:
         time.sleep(0.2)
     if state != "applied":
         raise AiprismError(f"model-server did not take the fault: the command is {state} after {_APPLIED_WITHIN:g} s")
-    return lambda: _quietly(lambda: platform.delete(address))
+    return lambda: _quietly(lambda: _speed_up_the_model(platform, address))
+
+
+def _speed_up_the_model(platform: Remote, fault: str) -> None:
+    """End the fault, and let the models be asked again: the runbook's breaker would else stay open until its time is over."""
+    platform.delete(fault)
+    breaker = {"service": "ai-analysis-service", "control": "ai-model", "action": "close"}
+    platform.post(_COMMANDS, {**breaker, "reason": "the model is well again", "actor": "aiprism demo"})
 
 
 def kill_the_document_processor(_platform: Remote, supervisor: Remote) -> Undo:

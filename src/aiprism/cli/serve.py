@@ -6,11 +6,15 @@ import argparse
 import os
 from dataclasses import replace
 
-from aiprism import app, config
+from aiprism import config
 
 
 def run(wanted: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT."""
+    configuration(wanted)  # a slip in the file is told before the seconds it takes to load the platform
+
+    from aiprism import app
+
     app.serve(lambda: configuration(wanted))
     return 0
 

@@ -17,6 +17,8 @@ else:
     from backports import zstd
 
 _STEP = 1024 * 1024
+_SLICE = 64 * 1024  # of the input at a time, so that what is left over is never copied as a whole
+_MAX_MEMBERS = 1000
 
 
 def inflated(body: bytes, encoding: str, limit: int) -> bytes:
@@ -52,27 +54,36 @@ def _within(body: bytes, limit: int) -> bytes:
 
 def _zlib(body: bytes, window: int) -> Iterator[bytes]:
     # Concatenated members are legal gzip (RFC 1952 §2.2), so go on while input is left.
-    left = body
-    while left:
-        stream = zlib.decompressobj(window)
-        yield stream.decompress(left, _STEP)
-        while stream.unconsumed_tail:
-            yield stream.decompress(stream.unconsumed_tail, _STEP)
-        if not stream.eof:
-            raise EOFError("it ends before its end marker")
-        left = stream.unused_data
+    at, members = 0, 0
+    while at < len(body):
+        stream, members = zlib.decompressobj(window), _counted(members)
+        while not stream.eof:
+            piece = stream.unconsumed_tail or body[at : at + _SLICE]
+            if not piece:
+                raise EOFError("it ends before its end marker")
+            at += 0 if stream.unconsumed_tail else len(piece)
+            yield stream.decompress(piece, _STEP)
+        at -= len(stream.unused_data)
 
 
 def _zstd(body: bytes) -> Iterator[bytes]:
-    left = body
-    while left:
-        stream = zstd.ZstdDecompressor()
-        yield stream.decompress(left, _STEP)
+    at, members = 0, 0
+    while at < len(body):
+        stream, members = zstd.ZstdDecompressor(), _counted(members)
         while not stream.eof:
-            if stream.needs_input:
+            piece = body[at : at + _SLICE] if stream.needs_input else b""
+            if stream.needs_input and not piece:
                 raise EOFError("it ends before its end marker")
-            yield stream.decompress(b"", _STEP)
-        left = stream.unused_data
+            at += len(piece)
+            yield stream.decompress(piece, _STEP)
+        at -= len(stream.unused_data)
+
+
+def _counted(members: int) -> int:
+    # Empty members cost work and yield nothing, so the size limit would never end them.
+    if members >= _MAX_MEMBERS:
+        raise BadInput(f"the body has more than {_MAX_MEMBERS} compressed members")
+    return members + 1
 
 
 _EXPANDERS: dict[str, Callable[[bytes], Iterator[bytes]]] = {

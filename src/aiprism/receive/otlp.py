@@ -27,9 +27,12 @@ M = TypeVar("M", bound=Message)
 
 # A KeyValue's value (field 2, up to five length bytes) that opens with array_value (5) or kvlist_value (6). Random bytes
 # may look the same, so a hit only means "look closer"; a miss is certain and spares walking the whole message.
-_MAY_NEST = re.compile(rb"\x12[\x00-\xff]{1,5}?[\x2a\x32]", re.DOTALL)
+_MAY_NEST = re.compile(rb"\x12[\x80-\xff]{0,4}[\x00-\x7f][\x2a\x32]")
 # The same for a log body, which is an AnyValue in field 5 itself.
-_MAY_NEST_BODY = re.compile(rb"\x2a[\x00-\xff]{1,5}?[\x2a\x32]", re.DOTALL)
+_MAY_NEST_BODY = re.compile(rb"\x2a[\x80-\xff]{0,4}[\x00-\x7f][\x2a\x32]")
+
+# Nanoseconds are kept as Int64.
+_TIME_LIMIT = 2**63
 
 _ID_KEYS = frozenset({"traceId", "spanId", "parentSpanId", "trace_id", "span_id", "parent_span_id"})
 
@@ -119,8 +122,8 @@ def _span_fault(span: Any) -> str:
         return "span without a valid span_id: 8 bytes, not all zero"
     if span.parent_span_id and len(span.parent_span_id) != 8:
         return "span whose parent_span_id is not 8 bytes long"
-    if not span.start_time_unix_nano:
-        return "span without start_time_unix_nano"
+    if not 0 < span.start_time_unix_nano < _TIME_LIMIT or span.end_time_unix_nano >= _TIME_LIMIT:
+        return "span whose start_time_unix_nano is missing, or a time of which lies after the year 2262"
     if span.links and any(len(link.trace_id) > 16 or len(link.span_id) > 8 for link in span.links):
         return "span with a link whose trace_id or span_id is too long"
     return ""
@@ -133,6 +136,8 @@ def _record_fault(record: Any) -> str:
         return "log record whose span_id is not 8 bytes long"
     if not record.time_unix_nano and not record.observed_time_unix_nano:
         return "log record without time_unix_nano and observed_time_unix_nano"
+    if record.time_unix_nano >= _TIME_LIMIT or record.observed_time_unix_nano >= _TIME_LIMIT:
+        return "log record with a time after the year 2262"
     return ""
 
 
@@ -204,7 +209,7 @@ def _parsed(kind: type[M], body: bytes, is_json: bool) -> M:
 def _from_json(kind: type[M], body: bytes) -> M:
     try:
         document = json.loads(body)
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except ValueError as error:  # not UTF-8, not JSON, a number of thousands of digits
         raise BadInput(f"the body is not JSON: {error}") from None
     except RecursionError:
         raise BadInput("the body is JSON nested too deeply") from None
@@ -212,7 +217,7 @@ def _from_json(kind: type[M], body: bytes) -> M:
         raise BadInput(f"the body is not an {kind.DESCRIPTOR.name} in OTLP/JSON: expected an object")
     try:
         return json_format.ParseDict(_with_base64_ids(document), kind(), ignore_unknown_fields=True)
-    except (json_format.ParseError, ValueError, TypeError, RecursionError) as error:
+    except (json_format.ParseError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise BadInput(f"the body is not an {kind.DESCRIPTOR.name} in OTLP/JSON: {error}") from None
 
 

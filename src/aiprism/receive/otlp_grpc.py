@@ -32,8 +32,8 @@ _SERVICES = {
 }
 
 
-async def serve(address: str, doors: OtlpDoors, config: IngestConfig) -> tuple[grpc.aio.Server, int]:
-    """A started gRPC server on `address` and the port it got; ConfigError when the address is taken."""
+def bound(address: str, doors: OtlpDoors, config: IngestConfig) -> tuple[grpc.aio.Server, int]:
+    """A gRPC server on `address`, not started yet, and the port it got; ConfigError when the address is taken."""
     server = grpc.aio.server(
         options=[("grpc.max_receive_message_length", config.inflated_bytes), ("grpc.so_reuseport", 0)],
         maximum_concurrent_rpcs=1024,
@@ -45,7 +45,6 @@ async def serve(address: str, doors: OtlpDoors, config: IngestConfig) -> tuple[g
         port = server.add_insecure_port(address)
     except RuntimeError as error:
         raise ConfigError(f"server.otlp_grpc: cannot listen on {address}; is it in use?") from error
-    await server.start()
     return server, port
 
 

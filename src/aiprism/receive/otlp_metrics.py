@@ -141,12 +141,15 @@ class MetricDecoder:
             return 0
         counter = kind == "sum" and data.is_monotonic
         name = prometheus_name(metric.name, metric.unit, is_counter=counter, is_gauge=kind == "gauge")
+        if name.strip("_") in ("", "total"):
+            columns.reject(points, f"metric {metric.name!r}: no letter of its name can stand in a Prometheus name")
+            return 0
         columns.metadata.add(MetricMetadata(name, _type_of(kind, counter), metric.description, metric.unit))
         add = {"gauge": self._number, "sum": self._number, "histogram": self._histogram, "summary": self._summary}[kind]
         newest = 0
         for point in data.data_points:
-            if not point.time_unix_nano:
-                columns.reject(1, f"metric {metric.name!r}: data point without time_unix_nano")
+            if fault := _point_fault(kind, point):
+                columns.reject(1, f"metric {metric.name!r}: {fault}")
                 continue
             add(columns, target, name, point)
             columns.points += 1
@@ -282,6 +285,14 @@ def bucket_edge(bound: float) -> str:
     if bound == float("inf"):
         return "+Inf"
     return np.format_float_positional(bound, trim="-")
+
+
+def _point_fault(kind: str, point: Any) -> str:
+    if not 0 < point.time_unix_nano < 2**63:
+        return "data point whose time_unix_nano is missing or lies after the year 2262"
+    if kind == "histogram" and len(point.bucket_counts) not in (0, len(point.explicit_bounds) + 1):
+        return "histogram point whose bucket_counts do not fit its explicit_bounds"
+    return ""
 
 
 def _unit_suffix(unit: str) -> str:

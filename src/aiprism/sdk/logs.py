@@ -16,12 +16,10 @@ from collections.abc import Callable, Mapping, MutableMapping
 from contextvars import ContextVar
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
-from itertools import islice
 from types import TracebackType
 from typing import TextIO
 
 from opentelemetry import trace
-from opentelemetry._logs import Logger as OtelLogger
 from opentelemetry._logs import LogRecord, SeverityNumber
 
 from aiprism.sdk.context import current
@@ -32,8 +30,6 @@ Plain = str | bool | int | float
 # True in a thread that is sending telemetry: what is logged there must not become telemetry again.
 exporting: ContextVar[bool] = ContextVar("aiprism_exporting", default=False)
 
-# OpenTelemetry drops attributes beyond 128 with a warning per record; ours stay below and say what is missing.
-MOST_FIELDS = 100
 _FIELDS = "aiprism_fields"
 _OWN_FIELDS = ("request_id", "user_id", "organization_id", "duration_ms", "error_type")
 _RESERVED = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", _FIELDS}
@@ -74,8 +70,8 @@ _NAMES = tuple(field.name for field in fields(LogEvent))
 class LogEvents(logging.Handler):
     """Writes each record as a JSON line and hands it to OpenTelemetry.
 
-    `stream` "stdout" is whatever `sys.stdout` is when the line is written; `otel` gives the OpenTelemetry logger of a
-    Python logger's name. None leaves out that half.
+    `stream` "stdout" is whatever `sys.stdout` is when the line is written; `send` takes the logger's name and the
+    OpenTelemetry record. None leaves out that half.
     """
 
     def __init__(
@@ -85,26 +81,21 @@ class LogEvents(logging.Handler):
         version: str,
         environment: str,
         stream: TextIO | str | None = "stdout",
-        otel: Callable[[str], OtelLogger] | None = None,
+        send: Callable[[str, LogRecord], None] | None = None,
     ) -> None:
         super().__init__()
         self._service, self._version, self._environment = service, version, environment
-        self._stream, self._otel = stream, otel
-        self._loggers: dict[str, OtelLogger] = {}
+        self._stream, self._send = stream, send
 
     def emit(self, record: logging.LogRecord) -> None:
-        sending = exporting.get()
         try:
             event = self.event(record)
             if self._stream is not None:
                 stream = sys.stdout if isinstance(self._stream, str) else self._stream
                 stream.write(_line(event) + "\n")
                 stream.flush()
-            if self._otel is not None and not sending:
-                logger = self._loggers.get(record.name) or self._loggers.setdefault(
-                    record.name, self._otel(record.name)
-                )
-                logger.emit(_otel_record(record, event))
+            if self._send is not None and not exporting.get():
+                self._send(record.name, _otel_record(record, event))
         except Exception:
             self.handleError(record)
 
@@ -124,9 +115,9 @@ class LogEvents(logging.Handler):
             level=record.levelname,
             logger=record.name,
             message=_message(record),
-            service=_text(custom.pop("service", self._service)),
-            version=_text(custom.pop("version", self._version)),
-            environment=_text(custom.pop("environment", self._environment)),
+            service=_optional(custom.pop("service", None)) or self._service,
+            version=_optional(custom.pop("version", None)) or self._version,
+            environment=_optional(custom.pop("environment", None)) or self._environment,
             request_id=_optional(own["request_id"] or identity.request_id),
             user_id=_optional(own["user_id"] or identity.user_id),
             organization_id=_optional(own["organization_id"] or identity.organization_id),
@@ -135,7 +126,7 @@ class LogEvents(logging.Handler):
             duration_ms=_milliseconds(own["duration_ms"]),
             error_type=_optional(own["error_type"] or (error[0].__name__ if error and error[0] else None)),
             stack_trace="".join(traceback.format_exception(*error)) if error else record.exc_text,
-            custom_fields={_text(name): value for name, value in custom.items()} or None,
+            custom_fields={_text(name): value for name, value in custom.items()} if custom else None,
         )
 
 
@@ -262,10 +253,8 @@ def _otel_record(record: logging.LogRecord, event: LogEvent) -> LogRecord:
 
 
 def _attributes(record: logging.LogRecord, event: LogEvent) -> dict[str, Plain]:
-    custom = event.custom_fields or {}
-    fields = {name: _plain(value) for name, value in islice(custom.items(), MOST_FIELDS) if value is not None}
-    if len(custom) > MOST_FIELDS:
-        fields["custom_fields.left_out"] = len(custom) - MOST_FIELDS
+    # The event's own fields come last: when there are more than OpenTelemetry's limit, the first ones go.
+    fields = {name: _plain(value) for name, value in (event.custom_fields or {}).items() if value is not None}
     fields.update({name: value for name in _OWN_FIELDS if (value := getattr(event, name)) is not None})
     fields["code.file.path"] = record.pathname
     fields["code.function.name"] = record.funcName or ""

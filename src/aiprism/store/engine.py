@@ -17,13 +17,18 @@ from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 import pyarrow as pa
+import structlog
 from clickhouse_connect.driver import create_client
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from aiprism.errors import StoreError, Unavailable
 
+log = structlog.get_logger()
+
 T = TypeVar("T")
+
+WRITERS = 3  # one for each group commit
 
 # On every connection. The two dedup settings make a retried insert write nothing twice, views included (decision D3).
 SESSION_SETTINGS: Mapping[str, object] = {
@@ -31,13 +36,21 @@ SESSION_SETTINGS: Mapping[str, object] = {
     "deduplicate_blocks_in_dependent_materialized_views": 1,
     "enable_time_series_aggregate_functions": 1,
     "parallel_view_processing": 0,
+    # Spans and records of many days may share one group commit.
+    "max_partitions_per_insert_block": 0,
+    # No statement of ours may hold a connection for longer; queries set their own, shorter limit.
+    "max_execution_time": 120,
     "log_queries": 0,
 }
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ERROR_CODE = re.compile(r"Code: (\d+)")
-# Answers that say "not now" rather than "never": too many simultaneous queries, memory limit, disk full, network …
-_PASSING_CODES = {159, 202, 209, 210, 241, 243, 252, 425, 999}
+# What ClickHouse says of the data or the statement itself; nothing else is the sender's fault. Whatever is not listed
+# (away, busy, read-only, out of memory or disk, a missing table …) is "not now": the sender keeps its data and comes again.
+_FAULTY_DATA = frozenset({
+    6, 26, 27, 32, 33, 36, 38, 41, 43, 44, 46, 47, 49, 53, 62, 69, 70, 72, 117, 130, 131, 190, 321, 349, 427, 444, 478, 569,
+    636, 667,
+})  # fmt: skip
 
 
 class Engine:
@@ -47,9 +60,12 @@ class Engine:
         self.url, self.database = url, database
         self._clients: queue.LifoQueue[Client] = queue.LifoQueue()
         self._all: list[Client] = []
+        self._opened = 0  # clients that exist or are being opened
         self._lock = threading.Lock()
-        self._limit = workers + 2
+        self._limit = workers + WRITERS + 2
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="clickhouse")
+        # Writing has threads of its own, so that heavy queries cannot hold up what must be stored.
+        self._writers = ThreadPoolExecutor(WRITERS, thread_name_prefix="clickhouse-write")
         self._closed = False
 
     @classmethod
@@ -67,8 +83,10 @@ class Engine:
             first.database = database
         except Exception as error:
             engine._pool.shutdown(wait=False)
+            engine._writers.shutdown(wait=False)
             raise Unavailable(f"cannot open the store at {_without_secret(url)}: {_first_line(error)}") from error
         engine._all.append(first)
+        engine._opened = 1
         engine._clients.put(first)
         return engine
 
@@ -80,13 +98,18 @@ class Engine:
     def close(self) -> None:
         """End every connection; waits for statements under way."""
         self._closed = True
-        self._pool.shutdown(wait=True)
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._writers.shutdown(wait=True)
         for client in self._all:
             client.close()
 
     async def run(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """`function(*args, **kwargs)` in the engine's bounded thread pool."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, lambda: function(*args, **kwargs))
+
+    async def write(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """As `run`, in the threads that are kept for storing."""
+        return await asyncio.get_running_loop().run_in_executor(self._writers, lambda: function(*args, **kwargs))
 
     def ping(self) -> None:
         """Return when the store answers; Unavailable when it does not."""
@@ -131,14 +154,17 @@ class Engine:
 
     @contextmanager
     def _client(self) -> Iterator[Client]:
-        client = self._take()
         try:
-            yield client
+            client = self._take()
+            try:
+                yield client
+            except ClickHouseError:
+                _drain(client)
+                raise
+            finally:
+                self._clients.put(client)
         except ClickHouseError as error:
-            _drain(client)
             raise _translated(error) from error
-        finally:
-            self._clients.put(client)
 
     def _take(self) -> Client:
         if self._closed:
@@ -147,13 +173,20 @@ class Engine:
             return self._clients.get_nowait()
         except queue.Empty:
             pass
+        # chDB serialises calls on one handle, so each thread at work needs its own.
         with self._lock:
-            # chDB serialises calls on one handle, so each thread at work needs its own.
-            if len(self._all) < self._limit:
-                client = create_client(dsn=self.url, database=self.database, settings=dict(SESSION_SETTINGS))
-                self._all.append(client)
-                return client
-        return self._clients.get()
+            room = self._opened < self._limit
+            self._opened += room
+        if not room:
+            return self._clients.get()
+        try:
+            client = create_client(dsn=self.url, database=self.database, settings=dict(SESSION_SETTINGS))
+        except BaseException:
+            with self._lock:
+                self._opened -= 1
+            raise
+        self._all.append(client)
+        return client
 
 
 def _drain(client: Client) -> None:
@@ -167,9 +200,11 @@ def _translated(error: ClickHouseError) -> StoreError | Unavailable:
     text = str(error)
     found = _ERROR_CODE.search(text)
     code = int(found.group(1)) if found else 0
-    if code in _PASSING_CODES or not found:
-        return Unavailable(f"the store cannot serve this now: {_first_line(error)}")
-    return StoreError(_first_line(error), code=code)
+    if code in _FAULTY_DATA:
+        return StoreError(_first_line(error), code=code)
+    # The driver's words may hold user, host and SQL: they belong into our log, not into an answer.
+    log.warning("store.unavailable", code=code, error=_first_line(error))
+    return Unavailable(f"the store cannot serve this now (ClickHouse code {code})")
 
 
 def _first_line(error: BaseException) -> str:
@@ -178,4 +213,4 @@ def _first_line(error: BaseException) -> str:
 
 
 def _without_secret(url: str) -> str:
-    return re.sub(r"//[^@/]*@", "//…@", url)
+    return re.sub(r"//.*@", "//…@", url.partition("?")[0])

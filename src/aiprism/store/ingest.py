@@ -1,9 +1,9 @@
 """Group commit: an acknowledged request is a stored request (decision D3).
 
 Each signal has one `GroupCommit`: what arrives waits a moment for others, one INSERT stores them all, then each sender
-gets its answer. When the INSERT fails because of what is in it, each item is tried alone, so that only the bad one is
-refused. When the store is away the same INSERT is repeated under the same deduplication token, and if that does not
-help the senders are told to come again. Nothing waits without a bound.
+gets its answer. When the INSERT fails because of what is in it, it is halved until the bad item stands alone, so that
+only that one is refused. When the store is away the same INSERT is repeated under the same deduplication token, and if
+that does not help the senders are told to come again. Nothing waits without a bound.
 
     GroupCommit.put(item, size) → queue → _commit → write(items, token) → future of each sender
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -55,7 +56,8 @@ class GroupCommit(Generic[Item]):
         self._stage, self._write, self._config, self._telemetry = stage, write, config, telemetry
         self._fault = fault  # why nothing can be stored just now (a full disk), None when all is well
         self._clock = clock or SystemClock()
-        self._queue: list[_Waiting[Item]] = []
+        self._queue: deque[_Waiting[Item]] = deque()
+        self._queued = 0  # bytes in `_queue`
         self._bytes = 0  # of everything not yet answered, the INSERT under way included
         self._arrived = asyncio.Event()
         self._enough = asyncio.Event()
@@ -94,9 +96,10 @@ class GroupCommit(Generic[Item]):
             )
         waiting = _Waiting(item, size, asyncio.get_running_loop().create_future())
         self._queue.append(waiting)
+        self._queued += size
         self._count(size)
         self._arrived.set()
-        if sum(each.size for each in self._queue) >= self._config.batch_bytes:
+        if self._queued >= self._config.batch_bytes:
             self._enough.set()
         try:
             # Shielded: a sender that hangs up must not take its neighbours' INSERT with it.
@@ -139,12 +142,13 @@ class GroupCommit(Generic[Item]):
         size = 0
         batch: list[_Waiting[Item]] = []
         while self._queue and (not batch or size + self._queue[0].size <= self._config.batch_bytes):
-            batch.append(self._queue.pop(0))
+            batch.append(self._queue.popleft())
             size += batch[-1].size
-        if not self._queue:
+        self._queued -= size
+        if self._queued < self._config.batch_bytes:
             self._enough.clear()
-            if not self._closing:
-                self._arrived.clear()
+        if not self._queue and not self._closing:
+            self._arrived.clear()
         return batch
 
     async def _commit(self, batch: list[_Waiting[Item]]) -> None:
@@ -152,9 +156,10 @@ class GroupCommit(Generic[Item]):
             await self._store(batch)
         except StoreError as error:
             if len(batch) > 1:
-                # Something in it is bad. Each alone, under its own token: what is good must not suffer.
-                for waiting in batch:
-                    await self._commit([waiting])
+                # Something in it is bad. Halve it until the bad one stands alone: what is good must not suffer.
+                middle = len(batch) // 2
+                await self._commit(batch[:middle])
+                await self._commit(batch[middle:])
                 return
             log.warning("store.refused", stage=self._stage, error=str(error))
             self._answer(batch, BadInput(f"the store cannot take this: {error}"))
@@ -168,7 +173,7 @@ class GroupCommit(Generic[Item]):
 
     async def _store(self, batch: list[_Waiting[Item]]) -> None:
         token, items = uuid.uuid4().hex, [waiting.item for waiting in batch]
-        for pause in (*RETRY_PAUSES, None):
+        for pause in (*(() if self._closing else RETRY_PAUSES), None):
             started = self._clock.now()
             try:
                 await self._write(items, token)

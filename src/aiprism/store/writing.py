@@ -6,7 +6,8 @@ and new series in the series index. Reading is left to samples.py, spans.py and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -70,9 +71,9 @@ class SampleBatch:
 
 @dataclass(slots=True)
 class _Registered:
-    """Which series already have their row in `series`, and the hour it was written in."""
+    """Which series already have their row in `series`, and the times (first, last, in ms) it was written with."""
 
-    hour: dict[int, int] = field(default_factory=dict)
+    span: dict[int, tuple[int, int]] = field(default_factory=dict)
     metadata: set[MetricMetadata] = field(default_factory=set)
 
 
@@ -100,8 +101,7 @@ class Writing:
 
     async def stop(self) -> None:
         """Commit what waits, take nothing more."""
-        for each in (self._traces, self._logs, self._samples):
-            await each.stop()
+        await asyncio.gather(*(each.stop() for each in (self._traces, self._logs, self._samples)))
 
     async def spans(self, body: bytes, count: int) -> None:
         """Return once the spans of an ExportTraceServiceRequest body are stored."""
@@ -133,26 +133,29 @@ class Writing:
     async def _write_spans(self, bodies: Sequence[bytes], token: str) -> None:
         # Repeated fields merge when protobuf messages are concatenated: many requests, one body (decision D2).
         settings = otlp_settings(self._engine, "Traces")
-        await self._engine.run(
+        await self._engine.write(
             self._engine.insert_raw, "otlp_traces", b"".join(bodies), "ProtobufSingle", token=token, settings=settings
         )
 
     async def _write_logs(self, bodies: Sequence[bytes], token: str) -> None:
         settings = otlp_settings(self._engine, "Logs")
-        await self._engine.run(
+        await self._engine.write(
             self._engine.insert_raw, "otlp_logs", b"".join(bodies), "ProtobufSingle", token=token, settings=settings
         )
 
     async def _write_samples(self, batches: Sequence[SampleBatch], token: str) -> None:
-        await self._engine.run(self._insert_samples, batches, token)
+        await self._engine.write(self._insert_samples, batches, token)
 
     def _insert_samples(self, batches: Sequence[SampleBatch], token: str) -> None:
         fps = np.concatenate([batch.fps for batch in batches])
         ts_ms = np.concatenate([batch.ts_ms for batch in batches])
         series = {fp: labels for batch in batches for fp, labels in batch.series.items()}
         # Series first: a sample whose labels are unknown after a crash would be lost, labels without samples are not.
-        self._register(series, fps, ts_ms, token)
-        metrics = pa.array([series[int(fp)].name for fp in fps], pa.string()).dictionary_encode()
+        span = _first_and_last(fps, ts_ms)
+        self._register(series, span, token)
+        unique, codes = np.unique(fps, return_inverse=True)
+        names = pa.array([series[int(fp)].name for fp in unique], pa.string())
+        metrics = pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), names)
         self._engine.insert_arrow(
             "samples",
             pa.table(
@@ -167,16 +170,16 @@ class Writing:
         )
         self._insert_exemplars([exemplar for batch in batches for exemplar in batch.exemplars], token)
         self._insert_metadata({row for batch in batches for row in batch.metadata}, token)
-        first_ms = int(ts_ms.min())
-        self._index.add([(fp, labels, first_ms) for fp, labels in series.items() if fp not in self._index])
-        self._index.touch(np.unique(fps), int(ts_ms.max()))
+        self._index.add([(fp, labels, span[fp][0]) for fp, labels in series.items() if fp not in self._index])
+        for first, last, of_them in _by_times(span):
+            self._index.touch(of_them, last, first)
 
-    def _register(self, series: Mapping[int, Labels], fps: np.ndarray, ts_ms: np.ndarray, token: str) -> None:
-        hour = int(ts_ms.max()) // REGISTER_EVERY_MS
-        due = [fp for fp in series if self._registered.hour.get(fp, -1) < hour]
+    def _register(self, series: Mapping[int, Labels], span: Mapping[int, tuple[int, int]], token: str) -> None:
+        """Write the `series` rows that are due: of new ones, of those in a new hour, of those with older samples than known."""
+        registered = self._registered.span
+        due = [fp for fp in series if _is_due(registered.get(fp), span[fp])]
         if not due:
             return
-        span = _first_and_last(fps, ts_ms)
         rows = pa.table(
             {
                 "metric": pa.array([series[fp].name for fp in due], pa.string()).dictionary_encode(),
@@ -187,7 +190,10 @@ class Writing:
             }
         )
         self._engine.insert_arrow("series", rows, token=token)
-        self._registered.hour.update(dict.fromkeys(due, hour))
+        for fp in due:
+            first, last = span[fp]
+            known = registered.get(fp, (first, last))
+            registered[fp] = (min(known[0], first), max(known[1], last))
 
     def _insert_exemplars(self, exemplars: Sequence[Exemplar], token: str) -> None:
         if not exemplars:
@@ -215,6 +221,19 @@ class Writing:
         table = pa.table({name: [getattr(row, name) for row in fresh] for name in columns})
         self._engine.insert_arrow("metric_metadata", table, token=token)
         self._registered.metadata |= fresh
+
+
+def _is_due(known: tuple[int, int] | None, span: tuple[int, int]) -> bool:
+    return known is None or span[0] < known[0] or span[1] // REGISTER_EVERY_MS > known[1] // REGISTER_EVERY_MS
+
+
+def _by_times(span: Mapping[int, tuple[int, int]]) -> Iterator[tuple[int, int, np.ndarray]]:
+    """(first, last, fingerprints) of series that were seen at the same times: usually all of a sender's."""
+    groups: dict[tuple[int, int], list[int]] = {}
+    for fp, times in span.items():
+        groups.setdefault(times, []).append(fp)
+    for (first, last), fps in groups.items():
+        yield first, last, np.array(fps, np.uint64)
 
 
 def _first_and_last(fps: np.ndarray, ts_ms: np.ndarray) -> dict[int, tuple[int, int]]:

@@ -14,6 +14,8 @@ from aiprism.store.engine import Engine
 from aiprism.store.logs import LogSearch, LogStore
 from aiprism.store.spans import SpanStore, TraceSearch
 
+MAX_SECONDS = 9e9  # the year 2255: what DateTime64 of nanoseconds can hold
+
 Limit = Annotated[int, Query(ge=1, le=10_000, description="most rows of the answer")]
 Start = Annotated[float | None, Query(description="Unix seconds; default one hour before the end")]
 End = Annotated[float | None, Query(description="Unix seconds; default now")]
@@ -27,6 +29,8 @@ def router(engine: Engine, clock: Clock) -> APIRouter:
     def span_of(start: float | None, end: float | None) -> TimeRange:
         until = clock.now() if end is None else end
         since = until - 3600 if start is None else start
+        if not -MAX_SECONDS < since <= until < MAX_SECONDS and not since > until:
+            raise BadInput(f"start {since} and end {until} are no times: Unix seconds are expected")
         if since > until:
             raise BadInput(f"start {since} lies after end {until}")
         return TimeRange(since, until)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
+
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from google.protobuf.json_format import MessageToJson
@@ -14,6 +17,7 @@ from aiprism.receive.doors import OtlpDoors, Signal
 from aiprism.receive.otlp_grpc import response
 
 _PROTOBUF, _JSON = "application/x-protobuf", "application/json"
+_LARGE = 64 * 1024  # compressed bytes from which on inflating moves to a thread
 # google.rpc codes for the Status message that OTLP/HTTP wants in the body of a refusal
 _RPC_CODES = {400: 3, 413: 8, 415: 3, 429: 8, 503: 14}
 
@@ -43,10 +47,13 @@ async def body_of(request: Request, config: IngestConfig) -> bytes:
         if size > config.body_bytes:
             raise _too_large(config)
         parts.append(part)
-    return inflated(b"".join(parts), request.headers.get("content-encoding", ""), config.inflated_bytes)
+    body, encoding = b"".join(parts), request.headers.get("content-encoding", "")
+    if len(body) > _LARGE:
+        return await asyncio.to_thread(inflated, body, encoding, config.inflated_bytes)
+    return inflated(body, encoding, config.inflated_bytes)
 
 
-def _export(doors: OtlpDoors, config: IngestConfig, signal: Signal):  # type: ignore[no-untyped-def]
+def _export(doors: OtlpDoors, config: IngestConfig, signal: Signal) -> Callable[[Request], Awaitable[Response]]:
     async def export(request: Request) -> Response:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         try:

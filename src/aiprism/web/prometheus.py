@@ -1,314 +1,389 @@
-"""Prometheus' query API: the same paths, parameters, JSON and errors, so that its clients read ours unmodified.
+"""The Prometheus HTTP API: queries, series and labels, metadata, exemplars, and what Grafana asks to know whom it talks to.
 
-In: GET or POST forms of https://prometheus.io/docs/prometheus/latest/querying/api/. Out: `{"status": "success", "data":
-…}` or `{"status": "error", "errorType", "error"}`. Evaluation is left to query/promql; rules and alerts to web/rules.
+In: GET with a query string or POST with a form. Out: Prometheus' JSON, its error types and its status codes. Each request
+runs in the store's bounded thread pool, so the event loop stays free and the number of queries at work is limited.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from datetime import UTC, datetime
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeVar
+from urllib.parse import parse_qsl
 
-import numpy as np
 import orjson
+import structlog
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
-from numpy.typing import NDArray
 
 from aiprism import __version__
 from aiprism.clock import Clock
-from aiprism.errors import BadInput, LimitExceeded, Refused, TimedOut, Unavailable
+from aiprism.errors import AiprismError, BadInput, LimitExceeded, Refused, TimedOut, Unavailable
 from aiprism.model.labels import Labels, Matcher
 from aiprism.model.timerange import duration_seconds
-from aiprism.query.promql import Matrix, PromQL, QueryFailed, Scalar, String, Vector
+from aiprism.query.promql import Matrix, PromQL, QueryFailed, Value, Vector
 from aiprism.query.promql.parse import parse
-from aiprism.query.promql.syntax import VectorSelector
+from aiprism.query.promql.syntax import VectorSelector, as_json, selectors
 from aiprism.store.engine import Engine
-from aiprism.store.series import SeriesIndex
+from aiprism.web import prometheus_json
+
+log = structlog.get_logger()
 
 T = TypeVar("T")
-Form = dict[str, list[str]]
-Answer = Callable[[Form], Awaitable[object]]
 
-# Our refusals in Prometheus' words: (errorType, status).
-_ERRORS: tuple[tuple[type[Refused], str, int], ...] = (
-    (TimedOut, "timeout", 503),
-    (Unavailable, "unavailable", 503),
-    (LimitExceeded, "execution", 422),
-    (QueryFailed, "execution", 422),
-    (BadInput, "bad_data", 400),
-)
-_MAX_POINTS = 11_000  # Prometheus' own bound on a range query, answered with its own sentence
+# The version whose API and language this is; Grafana decides by it what to offer.
+PROMETHEUS_VERSION = "3.5.0"
+MAX_POINTS = 11_000
+_ALWAYS = (-(2**53), 2**53)  # milliseconds: before and after everything
+# What Go's clients send for the beginning and the end of all time; no calendar of Python's knows these years.
+_EDGES = {"-292273086-05-16T16:47:06Z": -(2.0**43), "292277025-08-18T07:12:54.999999999Z": 2.0**43}
+_TRUNCATED = "results truncated due to limit"
 
 
-def router(promql: PromQL, index: SeriesIndex, engine: Engine, clock: Clock) -> APIRouter:
-    """GET and POST below /api/v1."""
-    asked = _Asked(promql, index, engine, clock)
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The `data` of a response as JSON, and warnings to go with it."""
+
+    data: bytes
+    warnings: Sequence[str] = ()
+
+
+def router(promql: PromQL, engine: Engine, clock: Clock) -> APIRouter:
+    """The routes under /api/v1."""
     routes = APIRouter(prefix="/api/v1", tags=["prometheus"])
-    plain: dict[str, tuple[Answer, str]] = {
-        "/query": (asked.instant, "Evaluate at one time"),
-        "/query_range": (asked.range, "Evaluate over a range of time"),
-        "/query_exemplars": (asked.exemplars, "Exemplars of the series a query selects"),
-        "/series": (asked.series, "Label sets of the series that match[] selects"),
-        "/labels": (asked.labels, "Label names"),
-        "/metadata": (asked.metadata, "Type, help and unit of metrics"),
-        "/format_query": (asked.formatted, "A query, laid out"),
-        "/status/buildinfo": (asked.build, "Version"),
-    }
-    for path, (answer, summary) in plain.items():
-        routes.add_api_route(path, _endpoint(answer), methods=["GET", "POST"], summary=summary, response_class=Response)
+    api = _Api(promql, clock)
 
-    @routes.get("/label/{name}/values", response_class=Response, summary="Values of one label")
-    async def label_values(name: str, request: Request) -> Response:
-        return await _answered(asked.label_values(name), request)
+    def route(path: str, answer: Callable[[Parameters], Answer], *, methods: Sequence[str] = ("GET", "POST")) -> None:
+        async def serve(request: Request) -> Response:
+            return await _served(request, lambda parameters: engine.run(answer, parameters))
 
+        routes.add_api_route(path, serve, methods=list(methods), name=answer.__name__, summary=answer.__doc__)
+
+    route("/query", api.query)
+    route("/query_range", api.query_range)
+    route("/query_exemplars", api.query_exemplars)
+    route("/format_query", api.format_query)
+    route("/parse_query", api.parse_query)
+    route("/series", api.series)
+    route("/labels", api.labels)
+    route("/label/{name}/values", api.label_values, methods=("GET",))
+    route("/metadata", api.metadata, methods=("GET",))
+    route("/status/buildinfo", api.build_info, methods=("GET",))
     return routes
 
 
-class _Asked:
-    """What each endpoint answers, as the value under `data`."""
+class Parameters:
+    """The parameters of a request: form, then query string, then path."""
 
-    def __init__(self, promql: PromQL, index: SeriesIndex, engine: Engine, clock: Clock) -> None:
-        self._promql, self._index, self._engine, self._clock = promql, index, engine, clock
+    def __init__(self, pairs: Sequence[tuple[str, str]]) -> None:
+        self._pairs = pairs
 
-    async def instant(self, form: Form) -> object:
-        text, at = _one(form, "query"), _time(form, "time", self._clock.now())
-        return await self._engine.run(self._promql.instant, text, at, seconds=_timeout(form))
+    @classmethod
+    async def of(cls, request: Request) -> Parameters:
+        pairs: list[tuple[str, str]] = []
+        if request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+            try:
+                pairs += parse_qsl((await request.body()).decode("utf-8"), keep_blank_values=True)
+            except ValueError as error:
+                raise BadInput(f"error parsing form values: {error}") from error
+        pairs += request.query_params.multi_items()
+        pairs += [(name, str(value)) for name, value in request.path_params.items()]
+        return cls(pairs)
 
-    async def range(self, form: Form) -> object:
-        start, end = _time(form, "start"), _time(form, "end")
-        step = _step(_one(form, "step"))
+    def all(self, name: str) -> list[str]:
+        return [value for key, value in self._pairs if key == name]
+
+    def text(self, name: str) -> str:
+        """The first value, an empty text without one."""
+        return next(iter(self.all(name)), "")
+
+    def time(self, name: str, default: float | None = None) -> float:
+        """Unix seconds."""
+        text = self.text(name)
+        if not text and default is not None:
+            return default
+        return _reading(name, _time, text)
+
+    def duration(self, name: str) -> float:
+        return _reading(name, _duration, self.text(name))
+
+    def limit(self) -> int | None:
+        """How many results at most; None or 0 is any number."""
+        text = self.text("limit")
+        if not text:
+            return None
+        if not text.isdecimal():
+            raise BadInput(f'invalid parameter "limit": cannot parse {text!r} to a non-negative number')
+        return int(text) or None
+
+    def timeout(self) -> float | None:
+        return self.duration("timeout") if self.text("timeout") else None
+
+    def span_ms(self) -> tuple[int, int]:
+        """`start` and `end` in milliseconds, by default everything."""
+        start, end = _ALWAYS
+        if self.text("start"):
+            start = round(self.time("start") * 1000)
+        if self.text("end"):
+            end = round(self.time("end") * 1000)
+        if end < start:
+            raise BadInput('invalid parameter "end": end timestamp must not be before start timestamp')
+        return start, end
+
+    def matcher_sets(self, *, required: bool) -> list[tuple[Matcher, ...]]:
+        """What each `match[]` selects."""
+        selectors = self.all("match[]")
+        if required and not selectors:
+            raise BadInput("no match[] parameter provided")
+        return [_selector(text).matchers for text in selectors]
+
+
+class _Api:
+    """One method an endpoint: parameters in, the `data` of the answer out."""
+
+    def __init__(self, promql: PromQL, clock: Clock) -> None:
+        self._promql, self._clock = promql, clock
+        self._index = promql.samples.index
+
+    def query(self, asked: Parameters) -> Answer:
+        """The value of an expression at one time."""
+        at = asked.time("time", self._clock.now())
+        limit, timeout = asked.limit(), asked.timeout()
+        return _limited(_of_query(lambda: self._promql.instant(asked.text("query"), at, seconds=timeout)), limit)
+
+    def query_range(self, asked: Parameters) -> Answer:
+        """The values of an expression over time."""
+        start, end = asked.time("start"), asked.time("end")
         if end < start:
             raise BadInput('invalid parameter "end": end timestamp must not be before start time')
+        step = asked.duration("step")
         if step <= 0:
             raise BadInput(
                 'invalid parameter "step": zero or negative query resolution step widths are not accepted. '
                 "Try a positive integer"
             )
-        if (end - start) / step > _MAX_POINTS:
+        if (end - start) / step > MAX_POINTS:
             raise BadInput(
-                "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution "
-                "(?step=XX)"
+                "exceeded maximum resolution of 11,000 points per timeseries. "
+                "Try decreasing the query resolution (?step=XX)"
             )
-        text = _one(form, "query")
-        return await self._engine.run(self._promql.range, text, start, end, step, seconds=_timeout(form))
+        limit, timeout = asked.limit(), asked.timeout()
+        return _limited(
+            _of_query(lambda: self._promql.range(asked.text("query"), start, end, step, seconds=timeout)), limit
+        )
 
-    async def series(self, form: Form) -> object:
-        if not form.get("match[]"):
-            raise BadInput("no match[] parameter provided")
-        found: dict[Labels, None] = {}
-        start_ms, end_ms = self._span(form)
-        for matchers in _selectors(form):
-            found.update(dict.fromkeys(self._index.select(matchers, start_ms, end_ms).labels()))
-        return _limited([labels.to_dict() for labels in sorted(found)], form)
+    def query_exemplars(self, asked: Parameters) -> Answer:
+        """Example measurements of the series an expression selects."""
+        start_ms, end_ms = asked.span_ms()
+        expr = _of_query(lambda: parse(asked.text("query")))
+        found = []
+        for selector in selectors(expr):
+            selection = self._promql.samples.select(selector.matchers, start_ms, end_ms)
+            by_row: dict[int, list[dict[str, object]]] = {}
+            for each in self._promql.samples.exemplars(selection, start_ms, end_ms):
+                by_row.setdefault(each.row, []).append(
+                    {
+                        "labels": each.labels.to_dict(),
+                        "value": prometheus_json.number(each.value),
+                        "timestamp": each.ts_ms / 1000,
+                    }
+                )
+            labels = selection.labels()
+            found += [{"seriesLabels": labels[row].to_dict(), "exemplars": each} for row, each in by_row.items()]
+        return Answer(orjson.dumps(found))
 
-    async def labels(self, form: Form) -> object:
-        start_ms, end_ms = self._span(form)
-        selectors: Sequence[Sequence[Matcher]] = _selectors(form) or [()]
-        names = {name for each in selectors for name in self._index.label_names(each, start_ms, end_ms)}
-        return _limited(sorted(names), form)
+    def format_query(self, asked: Parameters) -> Answer:
+        """An expression, tidied."""
+        return Answer(orjson.dumps(str(_of_query(lambda: parse(asked.text("query"))))))
 
-    def label_values(self, name: str) -> Answer:
-        async def answer(form: Form) -> object:
-            start_ms, end_ms = self._span(form)
-            selectors: Sequence[Sequence[Matcher]] = _selectors(form) or [()]
-            values = {value for each in selectors for value in self._index.label_values(name, each, start_ms, end_ms)}
-            return _limited(sorted(values), form)
+    def parse_query(self, asked: Parameters) -> Answer:
+        """The syntax tree of an expression."""
+        return Answer(orjson.dumps(as_json(_of_query(lambda: parse(asked.text("query"))))))
 
-        return answer
+    def series(self, asked: Parameters) -> Answer:
+        """The label sets of the series selected."""
+        sets, span, limit = asked.matcher_sets(required=True), asked.span_ms(), asked.limit()
+        found: dict[int, Labels] = {}
+        for matchers in sets:
+            selection = self._index.select(matchers, *span)
+            found.update(zip(selection.fps.tolist(), selection.labels(), strict=True))
+        ordered = sorted(found.values())
+        return _cut(prometheus_json.label_sets(ordered[:limit]), len(ordered), limit)
 
-    async def metadata(self, form: Form) -> object:
-        rows = await self._engine.run(self._promql.samples.metadata, form.get("metric", [""])[0])
+    def labels(self, asked: Parameters) -> Answer:
+        """The names of labels."""
+        sets, span, limit = asked.matcher_sets(required=False), asked.span_ms(), asked.limit()
+        names = sorted({name for matchers in sets or [()] for name in self._index.label_names(matchers, *span)})
+        return _cut(orjson.dumps(names[:limit]), len(names), limit)
+
+    def label_values(self, asked: Parameters) -> Answer:
+        """The values of one label."""
+        name = _unescaped(asked.text("name"))
+        if not name:
+            raise BadInput(f'invalid label name: "{name}"')
+        sets, span, limit = asked.matcher_sets(required=False), asked.span_ms(), asked.limit()
+        values = sorted({text for matchers in sets or [()] for text in self._index.label_values(name, matchers, *span)})
+        return _cut(orjson.dumps(values[:limit]), len(values), limit)
+
+    def metadata(self, asked: Parameters) -> Answer:
+        """Type, help and unit of metrics."""
+        limit, per_metric = (_count(asked, name) for name in ("limit", "limit_per_metric"))
         found: dict[str, list[dict[str, str]]] = {}
-        for row in rows:
-            found.setdefault(row.metric, []).append({"type": row.type, "unit": row.unit, "help": row.help})
-        limit = int(form.get("limit", ["0"])[0] or 0)
-        return dict(list(found.items())[:limit]) if limit > 0 else found
+        for each in self._promql.samples.metadata(asked.text("metric")):
+            if each.metric not in found and limit is not None and len(found) >= limit:
+                continue
+            said = found.setdefault(each.metric, [])
+            if per_metric is None or len(said) < per_metric:
+                said.append({"type": each.type, "help": each.help, "unit": each.unit})
+        return Answer(orjson.dumps(found))
 
-    async def exemplars(self, form: Form) -> object:
-        start_ms, end_ms = self._span(form, required=True)
-        samples = self._promql.samples
-        grouped: dict[Labels, list[dict[str, object]]] = {}
-        for selector in _vector_selectors(parse(_one(form, "query"))):
-            selection = samples.select(selector.matchers, start_ms, end_ms)
-            series = selection.labels()
-            for each in await self._engine.run(samples.exemplars, selection, start_ms, end_ms):
-                shown = {"labels": each.labels.to_dict(), "value": _number(each.value), "timestamp": each.ts_ms / 1000}
-                grouped.setdefault(series[each.row], []).append(shown)
-        return [{"seriesLabels": labels.to_dict(), "exemplars": rows} for labels, rows in grouped.items()]
-
-    async def formatted(self, form: Form) -> object:
-        return str(parse(_one(form, "query")))
-
-    async def build(self, form: Form) -> object:
-        # Grafana reads the version to know what it may ask; 3.x is what our PromQL follows.
-        return {
-            "version": "3.5.0",
-            "revision": f"aiprism-{__version__}",
+    def build_info(self, asked: Parameters) -> Answer:
+        """Which Prometheus this speaks like."""
+        build = {
+            "application": "aiprism",
+            "version": PROMETHEUS_VERSION,
+            "revision": __version__,
             "branch": "",
             "buildUser": "",
             "buildDate": "",
             "goVersion": "",
         }
-
-    def _span(self, form: Form, *, required: bool = False) -> tuple[int, int]:
-        now = None if required else self._clock.now()
-        start = _time(form, "start", None if now is None else 0.0)
-        return round(start * 1000), round(_time(form, "end", now) * 1000)
+        return Answer(orjson.dumps(build))
 
 
-# -- the wire --------------------------------------------------------------------------------------------------------
+# -- answers -------------------------------------------------------------------------------------------------------------
 
 
-def _endpoint(answer: Answer) -> Callable[[Request], Awaitable[Response]]:
-    async def endpoint(request: Request) -> Response:
-        return await _answered(answer, request)
-
-    return endpoint
-
-
-async def _answered(answer: Answer, request: Request) -> Response:
+async def _served(request: Request, answer: Callable[[Parameters], Awaitable[Answer]]) -> Response:
     try:
-        data = await answer(await _form(request))
-    except Refused as refused:
-        return _refusal(refused)
-    return Response(f'{{"status":"success","data":{_encoded(data)}}}', media_type="application/json")
+        given = await answer(await Parameters.of(request))
+    except AiprismError as error:
+        return _refusal(error)
+    warnings = b',"warnings":%b' % orjson.dumps(list(given.warnings)) if given.warnings else b""
+    return _json(200, b'{"status":"success","data":%b%b}' % (given.data, warnings))
 
 
-async def _form(request: Request) -> Form:
-    pairs = list(request.query_params.multi_items())
-    if request.method == "POST":
-        pairs += [(key, value) for key, value in (await request.form()).multi_items() if isinstance(value, str)]
-    form: Form = {}
-    for key, value in pairs:
-        form.setdefault(key, []).append(value)
-    return form
+def _refusal(error: AiprismError) -> Response:
+    status, kind = _status_of(error)
+    body = {"status": "error", "errorType": kind, "error": str(error)}
+    response = _json(status, orjson.dumps(body))
+    if isinstance(error, Unavailable):
+        response.headers["Retry-After"] = str(math.ceil(error.retry_after))
+    if status == 500:
+        log.error("prometheus.failed", error=str(error))
+    return response
 
 
-def _refusal(refused: Refused) -> Response:
-    kind, status = next(((kind, code) for cls, kind, code in _ERRORS if isinstance(refused, cls)), ("internal", 500))
-    body = f'{{"status":"error","errorType":"{kind}","error":{_json(str(refused))}}}'
-    headers = {"Retry-After": str(max(1, round(refused.retry_after)))} if isinstance(refused, Unavailable) else {}
-    return Response(body, status, headers, media_type="application/json")
+def _status_of(error: AiprismError) -> tuple[int, str]:
+    match error:
+        case TimedOut():
+            return 503, "timeout"
+        case Unavailable():
+            return 503, "unavailable"
+        case QueryFailed() | LimitExceeded():
+            return 422, "execution"
+        case Refused():
+            return error.status, "bad_data"
+        case _:
+            return 500, "internal"
 
 
-def _encoded(data: object) -> str:
-    if isinstance(data, Scalar):
-        return f'{{"resultType":"scalar","result":{_point(data.ts, data.value)}}}'
-    if isinstance(data, String):
-        return f'{{"resultType":"string","result":[{_seconds(data.ts)},{_json(data.value)}]}}'
-    if isinstance(data, Vector):
-        rows = (f'{{"metric":{_metric(each.labels)},"value":{_point(each.ts, each.value)}}}' for each in data.items)
-        return f'{{"resultType":"vector","result":[{",".join(rows)}]}}'
-    if isinstance(data, Matrix):
-        series = (f'{{"metric":{_metric(each.labels)},"values":[{_points(each.ts_ms, each.values)}]}}' for each in data)
-        return f'{{"resultType":"matrix","result":[{",".join(series)}]}}'
-    return _json(data)
+def _json(status: int, body: bytes) -> Response:
+    return Response(body, status, media_type="application/json")
 
 
-def _points(ts_ms: NDArray[np.int64], values: NDArray[np.float64]) -> str:
-    return ",".join(
-        [f'[{ts / 1000:.15g},"{_number(value)}"]' for ts, value in zip(ts_ms.tolist(), values.tolist(), strict=True)]
-    )
+def _of_query(evaluate: Callable[[], T]) -> T:
+    try:
+        return evaluate()
+    except BadInput as error:
+        raise BadInput(f'invalid parameter "query": {error}', details=error.details) from error
 
 
-def _point(ts: float, value: float) -> str:
-    return f'[{_seconds(ts)},"{_number(value)}"]'
+def _limited(value: Value, limit: int | None) -> Answer:
+    if limit is not None and isinstance(value, Vector) and len(value) > limit:
+        return Answer(prometheus_json.result(Vector(value.items[:limit])), (_TRUNCATED,))
+    if limit is not None and isinstance(value, Matrix) and len(value) > limit:
+        return Answer(prometheus_json.result(Matrix(value.series[:limit])), (_TRUNCATED,))
+    return Answer(prometheus_json.result(value))
 
 
-def _seconds(ts: float) -> str:
-    return f"{round(ts * 1000) / 1000:.15g}"
+def _cut(data: bytes, there: int, limit: int | None) -> Answer:
+    return Answer(data, (_TRUNCATED,) if limit is not None and there > limit else ())
 
 
-def _number(value: float) -> str:
-    """A value as Prometheus' JSON writes it: shortest digits, an exponent below 1e-6 and from 1e21 on.
-
-    >>> _number(5.0), _number(0.1), _number(1e21), _number(math.inf), _number(math.nan)
-    ('5', '0.1', '1e+21', '+Inf', 'NaN')
-    """
-    if value == int(value) if math.isfinite(value) and abs(value) < 1e15 else False:
-        return "-0" if value == 0 and math.copysign(1, value) < 0 else str(int(value))
-    if math.isnan(value):
-        return "NaN"
-    if math.isinf(value):
-        return "+Inf" if value > 0 else "-Inf"
-    if abs(value) < 1e-6 or abs(value) >= 1e21:
-        return np.format_float_scientific(value, trim="-", exp_digits=2)
-    return np.format_float_positional(value, trim="-")
+# -- parameters ----------------------------------------------------------------------------------------------------------
 
 
-def _metric(labels: Labels) -> str:
-    return _json(labels.to_dict())
+def _reading(name: str, read: Callable[[str], float], text: str) -> float:
+    try:
+        return read(text)
+    except BadInput as error:
+        raise BadInput(f'invalid parameter "{name}": {error}') from error
 
 
-def _json(value: object) -> str:
-    return orjson.dumps(value).decode()
-
-
-# -- parameters ------------------------------------------------------------------------------------------------------
-
-
-def _one(form: Form, name: str) -> str:
-    return form.get(name, [""])[0]
-
-
-def _time(form: Form, name: str, default: float | None = None) -> float:
-    text = _one(form, name)
-    if not text and default is not None:
-        return default
+def _time(text: str) -> float:
+    """Unix seconds or RFC 3339."""
+    if text in _EDGES:
+        return _EDGES[text]
     try:
         seconds = float(text)
     except ValueError:
-        seconds = math.nan
-    if math.isfinite(seconds):
-        return seconds
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            raise BadInput(f'cannot parse "{text}" to a valid timestamp') from None
+        if moment.tzinfo is None:
+            raise BadInput(f'cannot parse "{text}" to a valid timestamp') from None
+        seconds = moment.timestamp()
+    if not abs(seconds) < 2**43:
+        raise BadInput(f'cannot parse "{text}" to a valid timestamp')
+    return round(seconds, 3)
+
+
+def _duration(text: str) -> float:
+    """Seconds, or a Prometheus duration."""
     try:
-        moment = datetime.fromisoformat(text)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        seconds = float(text)
     except ValueError:
-        raise BadInput(f'invalid parameter "{name}": cannot parse {_json(text)} to a valid timestamp') from None
+        try:
+            return duration_seconds(text)
+        except BadInput:
+            raise BadInput(f'cannot parse "{text}" to a valid duration') from None
+    if not abs(seconds) < 2**43:
+        raise BadInput(f'cannot parse "{text}" to a valid duration. It overflows int64')
+    return seconds
 
 
-def _step(text: str) -> float:
+def _count(asked: Parameters, name: str) -> int | None:
+    text = asked.text(name)
+    if not text:
+        return None
+    if not text.removeprefix("-").isdecimal():
+        raise BadInput(f"{name} must be a number")
+    return int(text) if int(text) >= 0 else None
+
+
+def _selector(text: str) -> VectorSelector:
     try:
-        return float(text)
-    except ValueError:
-        pass
-    try:
-        return duration_seconds(text)
-    except BadInput:
-        raise BadInput(f'invalid parameter "step": cannot parse {_json(text)} to a valid duration') from None
+        expr = parse(text)
+    except BadInput as error:
+        raise BadInput(f'invalid parameter "match[]": {error}', details=error.details) from error
+    if not isinstance(expr, VectorSelector) or expr.offset_ms or expr.at is not None:
+        raise BadInput(f'invalid parameter "match[]": 1:1: parse error: {text!r} is not a series selector')
+    return expr
 
 
-def _timeout(form: Form) -> float | None:
-    return _step(_one(form, "timeout")) if _one(form, "timeout") else None
+def _unescaped(name: str) -> str:
+    """A label name as the client meant it.
 
-
-def _selectors(form: Form) -> list[Sequence[Matcher]]:
-    found: list[Sequence[Matcher]] = []
-    for text in form.get("match[]", []):
-        expression = parse(text)
-        if not isinstance(expression, VectorSelector):
-            raise BadInput(f'invalid parameter "match[]": {text!r} is not a series selector')
-        found.append(expression.matchers)
-    return found
-
-
-def _vector_selectors(expression: object) -> Iterable[VectorSelector]:
-    if isinstance(expression, VectorSelector):
-        yield expression
-        return
-    for name in getattr(expression, "__slots__", ()):
-        inside = getattr(expression, name)
-        for each in inside if isinstance(inside, tuple) else (inside,):
-            if hasattr(each, "__slots__"):
-                yield from _vector_selectors(each)
-
-
-def _limited(rows: list[T], form: Form) -> list[T]:
-    text = _one(form, "limit")
-    if text and not text.isdigit():
-        raise BadInput(f'invalid parameter "limit": cannot parse {_json(text)} to a valid limit')
-    return rows[: int(text)] if text and int(text) else rows
+    >>> _unescaped("job"), _unescaped("U__http_2e_status__code")
+    ('job', 'http.status_code')
+    """
+    if not name.startswith("U__"):
+        return name
+    return re.sub(
+        r"__|_([0-9a-fA-F]{1,6})_", lambda match: chr(int(match.group(1), 16)) if match.group(1) else "_", name[3:]
+    )

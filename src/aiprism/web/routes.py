@@ -8,18 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib.resources import files
+from ipaddress import ip_address
 from typing import Any
 
 import structlog
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from aiprism import __version__
-from aiprism.errors import Refused, Unavailable
+from aiprism.errors import Refused, StoreError, Unavailable
 from aiprism.telemetry import Telemetry
 
 log = structlog.get_logger()
@@ -42,8 +43,10 @@ def build(
     telemetry: Telemetry,
     checks: Mapping[str, Check],
     reload: Reload,
+    *,
+    names: Sequence[str] = (),
 ) -> FastAPI:
-    """The application."""
+    """The application. Besides addresses and localhost it answers only to the host `names`."""
     app = FastAPI(
         title="aiprism",
         version=__version__,
@@ -56,8 +59,9 @@ def build(
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(StoreError, _misasked)
     app.add_exception_handler(Exception, _failed)
-    app.add_middleware(_SafeHeaders)
+    app.add_middleware(_Guard, names=frozenset({"localhost", *names}))
     return app
 
 
@@ -149,20 +153,33 @@ async def _http_error(request: Request, error: Exception) -> Response:
     return JSONResponse(error_body(code, message), error.status_code, dict(error.headers or {}))
 
 
+async def _misasked(request: Request, error: Exception) -> Response:
+    log.warning("web.store_refused", path=request.url.path, error=str(error))
+    return JSONResponse(error_body("bad_data", "the store cannot evaluate this with these values"), 400)
+
+
 async def _failed(request: Request, error: Exception) -> Response:
     log.error("web.failed", path=request.url.path, error=repr(error))
     return JSONResponse(error_body("internal", "aiprism failed to answer; its log says why"), 500)
 
 
-class _SafeHeaders:
-    """Adds the safe headers to every response that has not set its own; plain ASGI, so that streams stay streams."""
+class _Guard:
+    """Keeps other web pages out, and adds the safe headers; plain ASGI, so that streams stay streams.
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    A page of another origin could otherwise reach a server on loopback through the browser of whoever visits it: by
+    a name that resolves to 127.0.0.1 (so names nobody configured are refused), or by a form that posts across origins.
+    """
+
+    def __init__(self, app: ASGIApp, names: frozenset[str]) -> None:
+        self._app, self._names = app, names
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
+            return
+        fault = self._fault(scope["method"], Headers(scope=scope))
+        if fault:
+            await JSONResponse(error_body("forbidden", fault), 403)(scope, receive, send)
             return
 
         async def send_with_headers(message: Message) -> None:
@@ -173,3 +190,22 @@ class _SafeHeaders:
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
+
+    def _fault(self, method: str, headers: Headers) -> str:
+        host = headers.get("host", "")
+        if not self._is_known(host):
+            return f"the host name {host[:80]!r} is not ours; set server.external_url if people reach aiprism by it"
+        origin = headers.get("origin", "")
+        if method in ("GET", "HEAD", "OPTIONS") or not origin or origin.partition("//")[2] == host:
+            return ""
+        return f"a page of {origin[:80]!r} may not change anything here"
+
+    def _is_known(self, host: str) -> bool:
+        name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+        if not name or name in self._names:
+            return True
+        try:
+            ip_address(name.strip("[]"))
+        except ValueError:
+            return False
+        return True

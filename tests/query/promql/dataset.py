@@ -102,7 +102,8 @@ def _histogram(chance: random.Random, labels: dict[str, str]) -> list[tuple[Labe
             buckets[bound].append((ts, float(running)))
         total.append((ts, float(running)))
     named = [
-        (Labels({"__name__": "latency_seconds_bucket", "le": bound, **labels}), points) for bound, points in buckets.items()
+        (Labels({"__name__": "latency_seconds_bucket", "le": bound, **labels}), points)
+        for bound, points in buckets.items()
     ]
     return [*named, (Labels({"__name__": "latency_seconds_count", **labels}), total)]
 

@@ -12,15 +12,17 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from aiprism.model.labels import Labels
 from tests.query.promql.stocked import Points
 
+Json = dict[str, Any]
 HINT = "needs Prometheus to compare with: apt-get install prometheus"
 
 
@@ -51,23 +53,24 @@ class Peer:
             body = _snappy(b"".join(_field(1, _time_series(labels, points)) for labels, points in entries))
             self._call("/api/v1/write", body, {"Content-Encoding": "snappy", "Content-Type": "application/x-protobuf"})
 
-    def instant(self, query: str, at: float) -> dict:
+    def instant(self, query: str, at: float) -> Json:
         """The `data` of an instant query, or {"error": …}."""
         return self._ask("/api/v1/query", query=query, time=at)
 
-    def range(self, query: str, start: float, end: float, step: float) -> dict:
+    def range(self, query: str, start: float, end: float, step: float) -> Json:
         """The `data` of a range query, or {"error": …}."""
         return self._ask("/api/v1/query_range", query=query, start=start, end=end, step=step)
 
-    def _ask(self, path: str, **parameters: object) -> dict:
+    def _ask(self, path: str, **parameters: object) -> Json:
         answer = json.loads(self._call(path, urllib.parse.urlencode(parameters).encode()))
-        return answer["data"] if answer["status"] == "success" else {"error": answer["error"]}
+        found: Json = answer["data"] if answer["status"] == "success" else {"error": answer["error"]}
+        return found
 
     def _call(self, path: str, body: bytes, headers: dict[str, str] | None = None) -> bytes:
         request = urllib.request.Request(self.url + path, data=body, headers=headers or {})
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:
-                return answer.read()
+                return bytes(answer.read())
         except urllib.error.HTTPError as error:
             text = error.read()
             if path == "/api/v1/write":
@@ -101,7 +104,7 @@ def running(directory: Path) -> Iterator[Peer]:
         process.wait(30)
 
 
-def _wait_until_ready(url: str, process: subprocess.Popen, directory: Path) -> None:
+def _wait_until_ready(url: str, process: subprocess.Popen[bytes], directory: Path) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
         try:
@@ -140,8 +143,3 @@ def _snappy(body: bytes) -> bytes:
         piece = body[at : at + 65_536]
         parts.append(b"\xf4" + struct.pack("<H", len(piece) - 1) + piece)
     return b"".join(parts)
-
-
-def all_labels(series: Iterable[tuple[Labels, Points]]) -> list[Labels]:
-    """The label sets."""
-    return [labels for labels, _ in series]

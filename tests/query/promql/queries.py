@@ -8,10 +8,24 @@ from collections.abc import Callable
 GAUGES = ("temperature", "queue", "steady", "odd", "sparse", "up")
 COUNTERS = ("requests_total", "latency_seconds_count")
 DURATIONS = ("1m", "2m", "5m", "7m30s", "12m")
-OVER_TIME = (
-    *("sum", "avg", "min", "max", "count", "last", "present", "stddev", "stdvar"),
+OVER_TIME = (*("sum", "avg", "min", "max", "count", "last", "present", "stddev", "stdvar"),)
+MATHS = (
+    "abs",
+    "ceil",
+    "floor",
+    "exp",
+    "sqrt",
+    "ln",
+    "log2",
+    "log10",
+    "sgn",
+    "sin",
+    "cos",
+    "atan",
+    "deg",
+    "rad",
+    "round",
 )
-MATHS = ("abs", "ceil", "floor", "exp", "sqrt", "ln", "log2", "log10", "sgn", "sin", "cos", "atan", "deg", "rad", "round")
 DATES = ("minute", "hour", "day_of_week", "day_of_month", "day_of_year", "days_in_month", "month", "year")
 
 BY_HAND: dict[str, list[str]] = {
@@ -53,7 +67,11 @@ BY_HAND: dict[str, list[str]] = {
         for metric in ("temperature", "odd", "sparse", 'requests_total{job="api"}', "nope")
         for duration in ("1m", "6m")
     ]
-    + [f"quantile_over_time({q}, {metric}[5m])" for q in ("0", "0.25", "0.9", "1", "-1", "2", "NaN") for metric in ("temperature", "odd")]
+    + [
+        f"quantile_over_time({q}, {metric}[5m])"
+        for q in ("0", "0.25", "0.9", "1", "-1", "2", "NaN")
+        for metric in ("temperature", "odd")
+    ]
     + ["stddev_over_time(steady[5m])", "sum_over_time(queue[5m])", "avg_over_time((queue)[5m:1m])"],
     "predictions": [
         "predict_linear(temperature[5m], 600)",
@@ -83,8 +101,9 @@ BY_HAND: dict[str, list[str]] = {
         "changes(up[10m:20s])",
         "quantile_over_time(0.5, avg by (job) (temperature)[10m:1m])",
         "absent_over_time(nope[5m:1m])",
-        "stdvar_over_time(scalar(queue{job=\"api\",instance=\"a:1\"})[5m:20s])"
-        .replace("scalar(", "vector(scalar(").replace(")[", "))["),
+        'stdvar_over_time(scalar(queue{job="api",instance="a:1"})[5m:20s])'.replace(
+            "scalar(", "vector(scalar("
+        ).replace(")[", "))["),
     ],
     "aggregation": [
         f"{op}{grouping}({inner})"
@@ -174,7 +193,10 @@ BY_HAND: dict[str, list[str]] = {
         "sum by (__name__) ({__name__=~'up|queue'})",
     ],
     "functions": [
-        *(f"{function}(temperature)" for function in (*MATHS, "asin", "acos", "tan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh")),
+        *(
+            f"{function}(temperature)"
+            for function in (*MATHS, "asin", "acos", "tan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh")
+        ),
         *(f"{function}(odd)" for function in ("abs", "ceil", "sgn", "ln", "sqrt", "round")),
         *(f"{function}()" for function in DATES),
         *(f"{function}(vector(1709251199 + 86400 * 31 * {k}))" for function in DATES for k in (0, 3, 11)),
@@ -226,7 +248,10 @@ BY_HAND: dict[str, list[str]] = {
         "Inf",
     ],
     "histograms": [
-        *(f"histogram_quantile({q}, latency_seconds_bucket)" for q in ("0", "0.1", "0.5", "0.9", "0.999", "1", "-1", "2", "NaN")),
+        *(
+            f"histogram_quantile({q}, latency_seconds_bucket)"
+            for q in ("0", "0.1", "0.5", "0.9", "0.999", "1", "-1", "2", "NaN")
+        ),
         "histogram_quantile(0.9, rate(latency_seconds_bucket[5m]))",
         "histogram_quantile(0.5, sum by (le, job) (rate(latency_seconds_bucket[5m])))",
         "histogram_quantile(0.5, sum by (le) (rate(latency_seconds_bucket[5m])))",
@@ -254,7 +279,7 @@ def _vector(chance: random.Random, depth: int) -> str:
 
 
 def _selector(chance: random.Random, metric: str) -> str:
-    matchers = []
+    matchers: tuple[str, ...] = ()
     if metric not in ("odd", "sparse", "steady"):
         matchers = chance.choices(
             ((), ('job="api"',), ('job!="api"',), ('instance=~"[ab].*"',), ('job=~"a.*|web"', 'instance!~"a.*"')),

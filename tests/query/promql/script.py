@@ -17,9 +17,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,7 +36,10 @@ from tests.query.promql.stocked import Points, Stocked
 EPSILON = 1e-6  # hand-written expectations have few digits
 _SERIES = re.compile(r"(?P<name>[a-zA-Z_:][\w:]*)?\s*(?:\{(?P<labels>.*)\})?\s*(?P<values>.*)", re.DOTALL)
 _LABEL = re.compile(r"""\s*(?:(\w[\w.]*)|"((?:[^"\\]|\\.)*)")\s*(?:=\s*"((?:[^"\\]|\\.)*)")?\s*,?""")
-_RUN = re.compile(r"(?P<start>[-+]?(?:[\d.]+(?:e[-+]?\d+)?|inf|nan)|_|stale)(?:(?P<step>[-+][\d.]+(?:e[-+]?\d+)?))?x(?P<times>\d+)", re.I)
+_RUN = re.compile(
+    r"(?P<start>[-+]?(?:[\d.]+(?:e[-+]?\d+)?|inf|nan)|_|stale)(?:(?P<step>[-+][\d.]+(?:e[-+]?\d+)?))?x(?P<times>\d+)",
+    re.I,
+)
 
 
 @dataclass
@@ -65,8 +69,10 @@ def run(path: Path, stocked: Stocked) -> int:
             try:
                 _check(command, stocked)
             except (AssertionError, AiprismError) as error:
-                pytest.fail(f"{path.name}:{command.line}: {command.expr}\n{type(error).__name__}: {error}", pytrace=False)
-        elif command == "clear":
+                pytest.fail(
+                    f"{path.name}:{command.line}: {command.expr}\n{type(error).__name__}: {error}", pytrace=False
+                )
+        elif isinstance(command, str):
             stocked.clear()
         else:
             stocked.add(command)
@@ -204,11 +210,10 @@ def _check(wanted: Evaluation, stocked: Stocked) -> None:
 
 
 def _check_failure(wanted: Evaluation, engine: PromQL) -> None:
+    start, end = wanted.start_ms / 1000, wanted.end_ms / 1000
+    step = None if wanted.step_ms is None else wanted.step_ms / 1000
     with pytest.raises(AiprismError) as caught:
-        if wanted.step_ms is None:
-            engine.instant(wanted.expr, wanted.start_ms / 1000)
-        else:
-            engine.range(wanted.expr, wanted.start_ms / 1000, wanted.end_ms / 1000, wanted.step_ms / 1000)
+        engine.instant(wanted.expr, start) if step is None else engine.range(wanted.expr, start, end, step)
     assert wanted.message in str(caught.value)
     assert re.search(wanted.pattern, str(caught.value)), str(caught.value)
 
@@ -227,16 +232,25 @@ def _check_instant(wanted: Evaluation, engine: PromQL, how: str) -> None:
     if wanted.ordered:
         assert isinstance(got, Vector)
         assert [item.labels for item in got] == [labels for labels, _ in wanted.series], f"{how}: wrong order"
-    if kind_of(parse(wanted.expr)) in (Kind.VECTOR, Kind.SCALAR) and "start()" not in wanted.expr and "end()" not in wanted.expr:
+    if (
+        kind_of(parse(wanted.expr)) in (Kind.VECTOR, Kind.SCALAR)
+        and "start()" not in wanted.expr
+        and "end()" not in wanted.expr
+    ):
         around = engine.range(wanted.expr, at - 60, at + 60, 60)
-        here = {labels: {ts: v for ts, v in points.items() if ts == wanted.start_ms} for labels, points in _points(around).items()}
+        here = {
+            labels: {ts: v for ts, v in points.items() if ts == wanted.start_ms}
+            for labels, points in _points(around).items()
+        }
         _compare(expected, {labels: points for labels, points in here.items() if points}, f"{how}, as a range")
 
 
 def _instant_points(wanted: Evaluation) -> dict[Labels, dict[int, float]]:
     if wanted.scalar is not None:
         return {Labels(): {wanted.start_ms: wanted.scalar}}
-    return {labels: {wanted.start_ms: values[0]} for labels, values in wanted.series if values and values[0] is not None}
+    return {
+        labels: {wanted.start_ms: values[0]} for labels, values in wanted.series if values and values[0] is not None
+    }
 
 
 def _range_points(wanted: Evaluation) -> dict[Labels, dict[int, float]]:
@@ -264,12 +278,16 @@ def _ordinals(got: Matrix) -> dict[Labels, dict[int, float | None]]:
     return {each.labels: dict(enumerate(each.values.tolist())) for each in got}
 
 
-def _compare(expected: dict, got: dict, how: str) -> None:
+def _compare(expected: Mapping[Labels, Mapping[int, Any]], got: Mapping[Labels, Mapping[int, Any]], how: str) -> None:
     assert got.keys() == expected.keys(), f"{how}: series {sorted(got)} instead of {sorted(expected)}"
     for labels, points in expected.items():
-        assert got[labels].keys() == points.keys(), f"{how}: {labels} has values at {list(got[labels])}, not at {list(points)}"
+        assert got[labels].keys() == points.keys(), (
+            f"{how}: {labels} has values at {list(got[labels])}, not at {list(points)}"
+        )
         for ts, value in points.items():
-            assert same(value, got[labels][ts], EPSILON), f"{how}: {labels} at {ts}: {got[labels][ts]!r} instead of {value!r}"
+            assert same(value, got[labels][ts], EPSILON), (
+                f"{how}: {labels} at {ts}: {got[labels][ts]!r} instead of {value!r}"
+            )
 
 
 def same(a: float, b: float, epsilon: float) -> bool:

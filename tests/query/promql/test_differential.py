@@ -7,7 +7,8 @@ and the times are chosen so that none of it matters here, and each change has it
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
@@ -60,9 +61,11 @@ def test_queries_by_hand_have_prometheus_answers(part: str, both: tuple[Stocked,
 def _agree(queries: list[str], ours: Stocked, theirs: peer.Peer) -> None:
     differences = []
     for query in queries:
-        asked = [(f"at {at}", lambda at=at: ours.promql.instant(query, at), theirs.instant(query, at)) for at in AT]
+        asked: list[tuple[str, Callable[[], Value], peer.Json]] = [
+            (f"at {at}", partial(ours.promql.instant, query, at), theirs.instant(query, at)) for at in AT
+        ]
         if not _is_range_vector(query):
-            asked.append(("as a range", lambda: ours.promql.range(query, *RANGE), theirs.range(query, *RANGE)))
+            asked.append(("as a range", partial(ours.promql.range, query, *RANGE), theirs.range(query, *RANGE)))
         for how, ask, expected in asked:
             difference = _difference(ask, expected)
             if difference:
@@ -74,7 +77,7 @@ def _is_range_vector(query: str) -> bool:
     return query.endswith("]")
 
 
-def _difference(ask, expected: dict) -> str:
+def _difference(ask: Callable[[], Value], expected: peer.Json) -> str:
     try:
         got = _flat(ask())
     except AiprismError as error:
@@ -107,7 +110,7 @@ def _flat(got: Value) -> dict[Labels, dict[int, float | str]]:
             return {each.labels: dict(zip(each.ts_ms.tolist(), each.values.tolist(), strict=True)) for each in got}
 
 
-def _flat_json(data: dict) -> dict[Labels, dict[int, float | str]]:
+def _flat_json(data: peer.Json) -> dict[Labels, dict[int, float | str]]:
     kind, result = data["resultType"], data["result"]
     if kind == "string":
         return {Labels(): {round(result[0] * 1000): result[1]}}

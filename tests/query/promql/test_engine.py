@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from aiprism.errors import BadInput, LimitExceeded, TimedOut
 from aiprism.model.labels import Labels
 from aiprism.query.promql import Limits, Matrix, PromQL, QueryFailed, Scalar, String, Vector, VectorItem
 from aiprism.store.engine import Engine
-from aiprism.store.samples import SampleStore
+from aiprism.store.samples import GridValues, SampleStore
 from tests.query.promql.stocked import Stocked
 
 X = Labels({"__name__": "x", "a": "1"})
@@ -24,7 +25,7 @@ def stocked(engine: Engine) -> Stocked:
     return store
 
 
-def limited(stocked: Stocked, **limits: float) -> PromQL:
+def limited(stocked: Stocked, **limits: Any) -> PromQL:
     return PromQL(stocked.samples, Limits(**limits))
 
 
@@ -53,7 +54,9 @@ def test_a_number_as_a_vector_is_one_series_without_labels(stocked: Stocked):
 
 
 def test_an_error_of_the_text_tells_line_column_and_position(stocked: Stocked):
-    with pytest.raises(BadInput, match=r"2:3: parse error: unknown function with name 'rat'; did you mean 'rate'\?") as caught:
+    with pytest.raises(
+        BadInput, match=r"2:3: parse error: unknown function with name 'rat'; did you mean 'rate'\?"
+    ) as caught:
         stocked.promql.instant("1 +\n  rat(x[5m])", 0)
     assert caught.value.details == {"line": 2, "column": 3, "position": 6}
 
@@ -75,7 +78,7 @@ def test_wrong_times_of_a_range_are_refused(stocked: Stocked):
         ({"samples": 1000}, "max_over_time(x{a='1'}[30m:1s])", "more than 1000 values .limit max_samples."),
     ],
 )
-def test_a_query_over_a_limit_is_refused_naming_it(stocked: Stocked, limit: dict, query: str, message: str):
+def test_a_query_over_a_limit_is_refused_naming_it(stocked: Stocked, limit: dict[str, int], query: str, message: str):
     if "samples" in limit and limit["samples"] == 200:
         stocked.add([(X, [(1_500_000 + place * 1000, 0.0) for place in range(300)])])
     with pytest.raises(LimitExceeded, match=message):
@@ -90,7 +93,12 @@ def test_a_query_that_runs_too_long_is_stopped(stocked: Stocked):
 
 
 def test_a_monstrous_expression_is_refused_before_it_can_harm(stocked: Stocked):
-    for query in ("(" * 5000 + "1" + ")" * 5000, "1" + " + 1" * 5000, "-" * 5000 + "1", "abs(" * 5000 + "x" + ")" * 5000):
+    for query in (
+        "(" * 5000 + "1" + ")" * 5000,
+        "1" + " + 1" * 5000,
+        "-" * 5000 + "1",
+        "abs(" * 5000 + "x" + ")" * 5000,
+    ):
         with pytest.raises(BadInput, match="more than 200 operators and parentheses"):
             stocked.promql.instant(query, 0)
     with pytest.raises(BadInput, match="more than 20000 words"):
@@ -108,7 +116,12 @@ def test_a_failure_on_the_data_is_told_from_one_of_the_text(stocked: Stocked):
 def test_equal_selectors_are_read_once(stocked: Stocked, monkeypatch: pytest.MonkeyPatch):
     read = []
     grid = SampleStore.grid
-    monkeypatch.setattr(SampleStore, "grid", lambda self, *args, **kwargs: read.append(1) or grid(self, *args, **kwargs))
+
+    def counted(store: SampleStore, *args: Any, **kwargs: Any) -> GridValues:
+        read.append(args)
+        return grid(store, *args, **kwargs)
+
+    monkeypatch.setattr(SampleStore, "grid", counted)
     stocked.promql.range("rate(x[5m]) / (rate(x[5m]) + 1) > rate(x[5m]) or rate(x[4m])", 0, 600, 60)
     assert len(read) == 2
 
@@ -135,7 +148,9 @@ def test_one_engine_serves_many_threads(stocked: Stocked):
 
 
 def test_the_plan_shows_what_is_read_and_what_is_fixed(stocked: Stocked):
-    shown = stocked.promql.explain('sum by (a) (rate(x{b!="c"}[5m] offset 1m)) / on (a) (y @ end()) + 2 * 3', 0, 600, 60)
+    shown = stocked.promql.explain(
+        'sum by (a) (rate(x{b!="c"}[5m] offset 1m)) / on (a) (y @ end()) + 2 * 3', 0, 600, 60
+    )
     assert shown.splitlines() == [
         "Operate op=+ return_bool=False",
         "  Operate op=/ matching=one-to-one/on(a) return_bool=False",

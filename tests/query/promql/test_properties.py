@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from aiprism.errors import AiprismError
+from aiprism.model.labels import Labels
 from aiprism.query.promql import PromQL
 from aiprism.query.promql.parse import parse
 from aiprism.query.promql.plan import explained, plan
@@ -61,14 +62,18 @@ def test_a_range_query_is_its_instant_queries(stocked: Stocked):
             assert same(value, merged[key], 1e-9), f"{query}: {key}: {value} as a range, {merged[key]} at once"
 
 
-def _outcome(engine: PromQL, query: str, start: float, end: float, step: float) -> dict | None:
+def _outcome(
+    engine: PromQL, query: str, start: float, end: float, step: float
+) -> dict[tuple[Labels, int], float] | None:
     try:
         if start == end:
             return {(item.labels, round(start * 1000)): item.value for item in engine.vector(query, start)}
         found = engine.range(query, start, end, step)
     except AiprismError:
         return None
-    return {(each.labels, ts): v for each in found for ts, v in zip(each.ts_ms.tolist(), each.values.tolist(), strict=True)}
+    return {
+        (each.labels, ts): v for each in found for ts, v in zip(each.ts_ms.tolist(), each.values.tolist(), strict=True)
+    }
 
 
 @pytest.mark.parametrize("part", [*sorted(BY_HAND), "generated", "more"])

@@ -43,7 +43,9 @@ def test_a_pushed_selector_agrees_with_the_samples(selector: str, stocked: Stock
 
 @pytest.mark.parametrize("op", ["sum", "avg", "min", "max", "count", "group"])
 @pytest.mark.parametrize("function", ["rate", "increase", "count_over_time", "changes", "max_over_time", "delta"])
-def test_a_pushed_aggregation_agrees_with_ours(op: str, function: str, stocked: Stocked, monkeypatch: pytest.MonkeyPatch):
+def test_a_pushed_aggregation_agrees_with_ours(
+    op: str, function: str, stocked: Stocked, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(evaluate, "COMBINE_CELLS", 0)
     for selector in ("data", 'data{kind="counter"}', "nothing"):
         _agree(stocked, f"{op}({function}({selector}[3m]))", 60)
@@ -64,7 +66,9 @@ def _series(chance: random.Random) -> list[tuple[Labels, Points]]:
     """Several kinds of series, each a few times: sample times in whole seconds, so that many lie exactly on edges."""
     makers = {
         "counter": lambda value, place: value + chance.randrange(5),
-        "restarting": lambda value, place: value + chance.randrange(500) if chance.random() < 0.97 else chance.randrange(3),
+        "restarting": lambda value, place: (
+            value + chance.randrange(500) if chance.random() < 0.97 else chance.randrange(3)
+        ),
         "collapsing": lambda value, place: value * 30 + 1 if chance.random() < 0.8 else 1.0,
         "gauge": lambda value, place: chance.uniform(-50, 50),
         "constant": lambda value, place: 5.0,
@@ -72,10 +76,11 @@ def _series(chance: random.Random) -> list[tuple[Labels, Points]]:
         "holes": lambda value, place: chance.choice((math.nan, STALE_NAN, 1.0, 2.5)),
         "endless": lambda value, place: chance.choice((math.inf, -math.inf, 1.0, 2.0, 3.0, 4.0, 5.0)),
     }
-    series = []
+    series: list[tuple[Labels, Points]] = []
     for kind, make in makers.items():
         for number in range(3):
-            value, points = 1.0, []
+            value = 1.0
+            points: list[tuple[int, float]] = []
             ts = START * 1000 + chance.randrange(15) * 1000
             while ts < (START + 1800) * 1000:
                 value = float(make(value, len(points)))

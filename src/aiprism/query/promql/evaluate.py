@@ -118,7 +118,7 @@ class Evaluator:
             ends,
             self._window_ms(leaf),
             seconds=self._watch.left(),
-            argument=_pushed_argument(leaf),
+            argument=_constant_argument(leaf),
         )
         block = Block(LabelSets.of_selection(selection, found.rows), found.values, found.valid)
         if found.doubtful.any():
@@ -133,8 +133,9 @@ class Evaluator:
             return None
         if leaf.function == LATEST:
             return GridFunction.LATEST
-        # A fixed window seen from every step, or an argument that changes: only the kernels know those.
-        if leaf.args and (leaf.at_ms is not None or _constant_argument(leaf) is None):
+        # Where the window does not end at the step (ClickHouse predicts from its end), or the argument changes, only the
+        # kernels know.
+        if leaf.args and (leaf.at_ms is not None or leaf.offset_ms or _constant_argument(leaf) is None):
             return None
         return PUSHED.get(leaf.function)
 
@@ -238,7 +239,7 @@ class Evaluator:
             ends,
             self._window_ms(leaf),
             seconds=self._watch.left(),
-            argument=_pushed_argument(leaf),
+            argument=_constant_argument(leaf),
         )
         if found.doubtful.any() or np.isinf(found.values).any():
             return None  # an overflow inside, or an infinite sample: let the careful way decide
@@ -271,12 +272,6 @@ def _windows(raw: RawSamples, ends: Steps, window_ms: int, steps: Steps, *, fixe
 
 def _constant_argument(leaf: Leaf) -> float | None:
     return leaf.args[0].value if len(leaf.args) == 1 and isinstance(leaf.args[0], Constant) else None
-
-
-def _pushed_argument(leaf: Leaf) -> float | None:
-    """The argument as ClickHouse takes it: its predictions start from the end of the window, not from the step."""
-    argument = _constant_argument(leaf)
-    return None if argument is None else argument + leaf.offset_ms / 1000
 
 
 def _numbers(value: Operand) -> Floats:

@@ -130,6 +130,7 @@ class _Reader:
                 self._source.text(each.name), _MATCH_OPS[str(each.op).rpartition(".")[2]], self._source.text(each.value)
             )
             for each in node.matchers.matchers
+            if each.name != MARK
         ]
         if node.name:
             matchers.insert(0, Matcher(METRIC_NAME, MatchOp.EQUAL, self._source.text(node.name)))

@@ -330,25 +330,9 @@ class _Planner:
             matchers = selector.matchers
         if not any(matcher.name == METRIC_NAME for matcher in matchers):
             matchers = (Matcher(METRIC_NAME, MatchOp.EQUAL, INFO_METRIC), *matchers)
-        first = next(_selectors(expr.args[0]), None)
+        first = next(syntax.selectors(expr.args[0]), None)
         offset_ms, at_ms = (0, None) if first is None else (first.offset_ms, self._at_ms(first.at))
         return Info(self.node(expr.args[0]), Leaf(LATEST_TIME, matchers, None, offset_ms, at_ms, named=True), matchers)
-
-
-def _selectors(expr: Expr) -> Iterator[VectorSelector]:
-    match expr:
-        case VectorSelector():
-            yield expr
-        case MatrixSelector():
-            yield expr.vector
-        case syntax.Paren() | syntax.Negation() | Subquery() | syntax.Aggregation():
-            yield from _selectors(expr.expr)
-        case syntax.Binary():
-            yield from _selectors(expr.left)
-            yield from _selectors(expr.right)
-        case syntax.Call():
-            for arg in expr.args:
-                yield from _selectors(arg)
 
 
 def _bare(expr: Expr) -> Expr:

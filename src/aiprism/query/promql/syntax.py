@@ -7,7 +7,7 @@ Prometheus API gives for parse_query.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -193,6 +193,26 @@ def kind_of(expr: Expr) -> Kind:
             return Kind.SCALAR if kind_of(left) is kind_of(right) is Kind.SCALAR else Kind.VECTOR
         case _:
             return Kind.VECTOR
+
+
+def selectors(expr: Expr) -> Iterator[VectorSelector]:
+    """Every selector in `expr`, from left to right."""
+    match expr:
+        case VectorSelector():
+            yield expr
+        case MatrixSelector():
+            yield expr.vector
+        case Paren() | Negation() | Subquery():
+            yield from selectors(expr.expr)
+        case Aggregation():
+            for each in (expr.param, expr.expr):
+                yield from () if each is None else selectors(each)
+        case Binary():
+            yield from selectors(expr.left)
+            yield from selectors(expr.right)
+        case Call():
+            for arg in expr.args:
+                yield from selectors(arg)
 
 
 # -- as Prometheus' parse_query gives it ---------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """The words of a PromQL expression, each with its place, and the same expression as promql-parser can read it.
 
 promql-parser knows no positions, reads raw strings as escaped ones, checks regular expressions with another dialect than
-RE2 and cuts negative @ times. So texts and @ times go to it as numbered placeholders and come back by number.
+RE2 and cuts negative @ times. So texts and @ times go to it as numbered placeholders and come back by number. Each pair
+of braces gets one more matcher, so that it does not judge by placeholders whether a selector is empty.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ _ESCAPE = re.compile(
 _PLAIN = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\", "'": "'", '"': '"'}
 # No identifier can hold this character, and every text of the user's is replaced: it marks placeholders beyond doubt.
 MARK = "\u00b7"
+_OPENED = f'{{"{MARK}"="{MARK}",'
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ def rewritten(text: str, words: Sequence[Token]) -> Rewritten:
             times.append(_time_ms(text, word, negative=at_time == "-"))
             at_time = ""
         else:
-            out.append(word.written)
+            out.append(_OPENED if word.written == "{" else word.written)
             at_time = "@" if word.written == "@" else ""
     return Rewritten(tuple(out), tuple(texts), tuple(times))
 

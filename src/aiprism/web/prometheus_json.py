@@ -1,0 +1,115 @@
+"""Query results as the bytes of Prometheus' JSON, written array by array: a dashboard asks for tens of thousands of points.
+
+Numbers are texts in Prometheus' form (its shortest, "+Inf", "NaN"), times are seconds with up to three decimals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from aiprism.model.labels import Labels
+from aiprism.query.promql import Matrix, Scalar, Series, String, Value, Vector
+from aiprism.query.promql.numbers import number_text
+
+
+def result(value: Value) -> bytes:
+    """``{"resultType":…,"result":…}``."""
+    match value:
+        case Vector():
+            kind, body = (
+                b"vector",
+                _list(
+                    b'{"metric":%b,"value":[%b,"%b"]}' % (_labels(item.labels), _seconds(item.ts), _number(item.value))
+                    for item in value
+                ),
+            )
+        case Matrix():
+            times = _Times()
+            kind, body = b"matrix", _list(_series(series, times) for series in value)
+        case Scalar():
+            kind, body = b"scalar", b'[%b,"%b"]' % (_seconds(value.ts), _number(value.value))
+        case String():
+            kind, body = b"string", b"[%b,%b]" % (_seconds(value.ts), orjson.dumps(value.value))
+    return b'{"resultType":"%b","result":%b}' % (kind, body)
+
+
+def number(value: float) -> str:
+    """The text of one number: Go's shortest form, with an exponent below 1e-6 and from 1e21."""
+    size = abs(value)
+    if size and (size < 1e-6 or 1e21 <= size < np.inf):
+        return repr(value)
+    return number_text(value)
+
+
+def seconds(ts_ms: int) -> bytes:
+    """Milliseconds as seconds, with three decimals unless they are whole."""
+    sign, ts_ms = (b"-", -ts_ms) if ts_ms < 0 else (b"", ts_ms)
+    whole, rest = divmod(ts_ms, 1000)
+    return b"%b%d.%03d" % (sign, whole, rest) if rest else b"%b%d" % (sign, whole)
+
+
+def numbers(values: NDArray[np.float64]) -> list[bytes]:
+    """The texts of many numbers."""
+    if not len(values):
+        return []
+    if not np.isfinite(values).all():
+        return [number(value).encode() for value in values.tolist()]
+    listed = orjson.dumps(np.ascontiguousarray(values), option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
+    # orjson writes whole numbers as 5.0, which nothing else in a list of numbers looks like.
+    texts = (listed + b",").replace(b".0,", b",")[:-1].split(b",")
+    if b"e" in listed:
+        return [number(float(text)).encode() if b"e" in text else text for text in texts]
+    return texts
+
+
+class _Times:
+    """The beginnings of points at given times; series of one query mostly share them."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, bytes] = {}
+        self._array: NDArray[np.int64] | None = None
+        self._beginnings: list[bytes] = []
+
+    def beginnings(self, ts_ms: NDArray[np.int64]) -> list[bytes]:
+        if ts_ms is not self._array:
+            self._array, self._beginnings = ts_ms, [self._beginning(ts) for ts in ts_ms.tolist()]
+        return self._beginnings
+
+    def _beginning(self, ts_ms: int) -> bytes:
+        text = self._known.get(ts_ms)
+        if text is None:
+            text = self._known[ts_ms] = b'"],[%b,"' % seconds(ts_ms)
+        return text
+
+
+def _series(series: Series, times: _Times) -> bytes:
+    parts: list[bytes] = [b""] * (2 * len(series.ts_ms))
+    parts[0::2] = times.beginnings(series.ts_ms)
+    parts[1::2] = numbers(series.values)
+    points = b"".join(parts)[3:] + b'"]' if parts else b""  # the first point ends no other
+    return b'{"metric":%b,"values":[%b]}' % (_labels(series.labels), points)
+
+
+def _list(items: Iterable[bytes]) -> bytes:
+    return b"[%b]" % b",".join(items)
+
+
+def _labels(labels: Labels) -> bytes:
+    return orjson.dumps(labels.to_dict())
+
+
+def _number(value: float) -> bytes:
+    return number(value).encode()
+
+
+def _seconds(ts: float) -> bytes:
+    return seconds(round(ts * 1000))
+
+
+def label_sets(sets: Sequence[Labels]) -> bytes:
+    """A list of label sets."""
+    return orjson.dumps([labels.to_dict() for labels in sets])

@@ -1,0 +1,211 @@
+"""The series index selects what Prometheus' matchers select, follows ingest, and is fast enough to be asked first."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Mapping
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aiprism.errors import BadInput
+from aiprism.model.labels import Labels, Matcher, MatchOp, matches_all
+from aiprism.store.engine import Engine
+from aiprism.store.series import SEEN_SLACK_MS, SeriesIndex
+
+HOUR_MS = 3_600_000
+
+
+def indexed(*sets: Mapping[str, str], first_ms: int = 0) -> SeriesIndex:
+    index = SeriesIndex()
+    index.add([(Labels(each).fingerprint, Labels(each), first_ms) for each in sets])
+    return index
+
+
+def matcher(text: str) -> Matcher:
+    name, op, value = text.split(" ", 2) if text.count(" ") == 2 else (*text.split(" "), "")
+    return Matcher(name, MatchOp(op), value)
+
+
+def selected(index: SeriesIndex, *matchers: str, start_ms: int = 0, end_ms: int = 0) -> set[Labels]:
+    selection = index.select([matcher(each) for each in matchers], start_ms, end_ms)
+    labels = selection.labels()
+    assert [each.fingerprint for each in labels] == selection.fps.tolist()
+    assert len(selection) == len(labels)
+    return set(labels)
+
+
+SERIES = (
+    {"__name__": "up", "job": "api", "instance": "a:1"},
+    {"__name__": "up", "job": "web", "instance": "b:2"},
+    {"__name__": "up", "instance": "c:3"},
+    {"__name__": "down", "job": "api", "zone": "eu\nwest"},
+    {"job": "nameless"},
+)
+
+
+@pytest.mark.parametrize(
+    ("matchers", "found"),
+    [
+        (("__name__ = up",), {0, 1, 2}),
+        (("__name__ = up", "job = api"), {0}),
+        (("__name__ = up", "job != api"), {1, 2}),
+        (("__name__ = up", "job =~ a.*|x"), {0}),
+        (("__name__ = up", "job =~ api|web"), {0, 1}),
+        (("__name__ = up", "job !~ a.*"), {1, 2}),
+        (("__name__ = up", "job =~ ap"), set()),
+        (("__name__ = up", "job ="), {2}),
+        (("__name__ = up", "job !="), {0, 1}),
+        (("__name__ = up", "job =~ .*"), {0, 1, 2}),
+        (("__name__ = up", "job =~ .+"), {0, 1}),
+        (("__name__ = up", "job =~ |web"), {1, 2}),
+        (("__name__ = up", "nothing ="), {0, 1, 2}),
+        (("__name__ = up", "nothing !="), set()),
+        (("__name__ = up", "nothing !~ .+"), {0, 1, 2}),
+        (("job = api",), {0, 3}),
+        (("__name__ =~ up|down", "job = api"), {0, 3}),
+        (("__name__ != up", "job =~ .+"), {3, 4}),
+        (("__name__ !~ u.*", "job = api"), {3}),
+        (("__name__ = up", "__name__ =~ down"), set()),
+        (("__name__ =",), {4}),
+        (("zone =~ eu.west",), {3}),
+        (("__name__ = other",), set()),
+        (("job = api", "job =~ web"), set()),
+    ],
+)
+def test_matchers_select_as_in_prometheus(matchers: tuple[str, ...], found: set[int]):
+    assert selected(indexed(*SERIES), *matchers) == {Labels(SERIES[place]) for place in found}
+
+
+NAMES, VALUES = st.sampled_from(["a", "b", "c"]), st.sampled_from(["", "1", "2", "12", "x"])
+MATCHERS = st.builds(
+    Matcher,
+    st.sampled_from(["__name__", "a", "b", "c", "d"]),
+    st.sampled_from(list(MatchOp)),
+    st.sampled_from(["", "1", "2", "1.*", ".+", ".*", "1|2", "m.", "m1"]),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from(["m1", "m2", ""]), st.dictionaries(NAMES, VALUES))),
+    st.lists(MATCHERS, min_size=1, max_size=4),
+)
+def test_a_selection_is_what_the_matchers_accept_one_by_one(
+    given_series: list[tuple[str, dict[str, str]]], matchers: list[Matcher]
+):
+    sets = {Labels({"__name__": name, **labels}) for name, labels in given_series}
+    index = indexed(*sets)
+    selection = index.select(matchers, 0, 0)
+    assert sorted(selection.labels()) == sorted(labels for labels in sets if matches_all(matchers, labels))
+
+
+def test_a_bad_regular_expression_is_refused():
+    with pytest.raises(BadInput, match="regular expression"):
+        selected(indexed(*SERIES), "job =~ (")
+
+
+def test_series_outside_of_the_time_asked_for_are_left_out():
+    index = indexed(*SERIES[:2], first_ms=10 * HOUR_MS)
+    early = np.array([Labels(SERIES[0]).fingerprint], dtype=np.uint64)
+    index.touch(early, 20 * HOUR_MS)
+    within = 15 * HOUR_MS
+    assert selected(index, "__name__ = up", start_ms=within, end_ms=within) == {Labels(SERIES[0])}
+    assert len(selected(index, "__name__ = up", start_ms=within - 4 * HOUR_MS, end_ms=within)) == 2
+    assert selected(index, "__name__ = up", end_ms=10 * HOUR_MS - SEEN_SLACK_MS - 1) == set()
+    index.touch(early, 11 * HOUR_MS, 2 * HOUR_MS)
+    assert selected(index, "__name__ = up", end_ms=3 * HOUR_MS) == {Labels(SERIES[0])}
+
+
+def test_touching_unknown_series_does_nothing():
+    index = indexed(SERIES[0])
+    index.touch(np.array([1, 2, 3], dtype=np.uint64), HOUR_MS)
+    index.touch(np.arange(5000, dtype=np.uint64), HOUR_MS)
+    assert len(index) == 1
+
+
+def test_many_series_are_touched_at_once():
+    index = SeriesIndex()
+    sets = [Labels({"__name__": "m", "n": str(number)}) for number in range(3000)]
+    index.add([(labels.fingerprint, labels, 0) for labels in sets])
+    index.touch(np.array([labels.fingerprint for labels in sets[:2000]], dtype=np.uint64), 100 * HOUR_MS)
+    assert len(selected(index, "__name__ = m", start_ms=100 * HOUR_MS, end_ms=100 * HOUR_MS)) == 2000
+
+
+def test_a_series_added_twice_is_one():
+    index = indexed(SERIES[0], SERIES[0])
+    index.add([(Labels(SERIES[0]).fingerprint, Labels(SERIES[0]), 5)])
+    assert len(index) == 1
+    assert Labels(SERIES[0]).fingerprint in index
+    assert 1 not in index
+
+
+def test_label_names_and_values_are_those_of_the_series_selected():
+    index = indexed(*SERIES)
+    assert index.metric_names() == ["", "down", "up"]
+    assert index.label_names() == ["__name__", "instance", "job", "zone"]
+    assert index.label_names([matcher("__name__ = up")]) == ["__name__", "instance", "job"]
+    assert index.label_names([matcher("__name__ = up"), matcher("job =")]) == ["__name__", "instance"]
+    assert index.label_values("job") == ["api", "nameless", "web"]
+    assert index.label_values("job", [matcher("__name__ = up")]) == ["api", "web"]
+    assert index.label_values("__name__", [matcher("job = api")]) == ["down", "up"]
+    assert index.label_values("nothing") == []
+    assert index.label_values("job", start_ms=100 * HOUR_MS, end_ms=101 * HOUR_MS) == []
+
+
+def test_an_index_is_loaded_from_what_the_store_has(engine: Engine):
+    rows = [Labels(each) for each in SERIES]
+    table = pa.table(
+        {
+            "metric": [labels.name for labels in rows],
+            "fp": pa.array([labels.fingerprint for labels in rows], pa.uint64()),
+            "labels": pa.array([list(labels.items()) for labels in rows], pa.map_(pa.string(), pa.string())),
+            "first_ts": pa.array([HOUR_MS] * len(rows), pa.timestamp("ms", tz="UTC")),
+            "last_ts": pa.array([2 * HOUR_MS] * len(rows), pa.timestamp("ms", tz="UTC")),
+        }
+    )
+    engine.insert_arrow("series", table, token="one")
+    engine.insert_arrow(
+        "series",
+        table.set_column(4, "last_ts", pa.array([50 * HOUR_MS] * 5, pa.timestamp("ms", tz="UTC"))),
+        token="two",
+    )
+    index = SeriesIndex.load(engine)
+    assert len(index) == len(SERIES)
+    assert selected(index, "job = api", start_ms=50 * HOUR_MS, end_ms=50 * HOUR_MS) == {rows[0], rows[3]}
+    assert len(SeriesIndex.load(engine)) == len(SERIES)
+
+
+def test_an_empty_store_gives_an_empty_index(engine: Engine):
+    assert len(SeriesIndex.load(engine)) == 0
+
+
+def test_selecting_while_series_arrive_gives_whole_series():
+    index = SeriesIndex()
+    sets = [Labels({"__name__": f"m{number % 3}", "a": str(number), f"l{number % 7}": "x"}) for number in range(4000)]
+    done = threading.Event()
+
+    def arrive() -> None:
+        for at in range(0, len(sets), 100):
+            index.add([(labels.fingerprint, labels, 0) for labels in sets[at : at + 100]])
+        done.set()
+
+    thread = threading.Thread(target=arrive)
+    thread.start()
+    chance = random.Random(1)
+    while not done.is_set():
+        selected(index, f"__name__ = m{chance.randrange(3)}", "a =~ .*1.*")
+    thread.join()
+    assert len(selected(index, "a != ")) == 4000
+
+
+def test_a_regular_expression_over_many_values_knows_values_that_come_later():
+    index = indexed(*({"__name__": "m", "a": f"v{number}"} for number in range(100)))
+    assert len(selected(index, "a =~ v1.")) == 10
+    index.add([(Labels({"__name__": "m", "a": "v1x"}).fingerprint, Labels({"__name__": "m", "a": "v1x"}), 0)])
+    assert len(selected(index, "a =~ v1.")) == 11
+    assert len(selected(index, "a !~ v1.")) == 90
