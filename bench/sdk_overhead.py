@@ -4,7 +4,8 @@
 
 Each application is served by uvicorn in a process of its own and asked over one kept connection, in turns of 20 requests
 (bare, aiprism, busy, peer, bare, …), so that whatever else the machine does falls on all alike. Telemetry really goes to
-a sink process over OTLP/HTTP. `/trivial` answers at once; `/documents/42` works for a few milliseconds.
+a sink process over OTLP/HTTP. `/trivial` answers at once; `/documents/42` takes a few milliseconds, half of them
+computing and half waiting, as for a database or another service.
 
     bare           no telemetry
     aiprism        `aiprism.instrument(app=app)` and nothing else
@@ -19,6 +20,7 @@ of the 10th percentiles, which is what to read on a machine that is not quiet. T
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import http.client
 import http.server
@@ -61,7 +63,7 @@ class Row:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--requests", type=int, default=1500, help="requests per application and endpoint")
-    parser.add_argument("--work-ms", type=float, default=5.0, help="work of the realistic handler")
+    parser.add_argument("--work-ms", type=float, default=5.0, help="what the realistic handler takes")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--serve", choices=(*KINDS, "sink"), help=argparse.SUPPRESS)
     parser.add_argument("--sink", default="", help=argparse.SUPPRESS)
@@ -70,28 +72,25 @@ def main() -> None:
     if options.serve == "sink":
         serve_sink()
     elif options.serve:
-        serve(options.serve, options.sink, options.rounds)
+        serve(options.serve, options.sink, options.rounds, options.work_ms / 2000)
     else:
         measure(options.requests, options.work_ms, as_json=options.json)
 
 
 def measure(requests: int, work_ms: float, *, as_json: bool) -> None:
     """Ask fresh processes in each of `ROUNDS`, and print what came out of all of them."""
-    rounds = rounds_for(work_ms / 1000)
+    rounds = rounds_for(work_ms / 2000)
     measured: dict[tuple[str, str], list[float]] = {(kind, path): [] for path in ENDPOINTS for kind in KINDS}
     for _ in range(ROUNDS):
-        ask_fresh_processes(measured, max(1, requests // ROUNDS), rounds)
+        ask_fresh_processes(measured, max(1, requests // ROUNDS), f"--rounds={rounds}", f"--work-ms={work_ms}")
     report(measured, as_json=as_json)
 
 
-def ask_fresh_processes(measured: dict[tuple[str, str], list[float]], requests: int, rounds: int) -> None:
+def ask_fresh_processes(measured: dict[tuple[str, str], list[float]], requests: int, *work: str) -> None:
     """Start every application anew, and ask them in turn."""
     with contextlib.ExitStack() as stack:
         sink = stack.enter_context(process("sink"))
-        ports = {
-            kind: stack.enter_context(process(kind, f"--sink=http://127.0.0.1:{sink}", f"--rounds={rounds}"))
-            for kind in KINDS
-        }
+        ports = {kind: stack.enter_context(process(kind, f"--sink=http://127.0.0.1:{sink}", *work)) for kind in KINDS}
         connections = {kind: http.client.HTTPConnection("127.0.0.1", port) for kind, port in ports.items()}
         for path in ENDPOINTS:
             for turn in range(WARM_UP + max(1, requests // TURN)):
@@ -182,7 +181,7 @@ def _timed(rounds: int) -> float:
     return time.perf_counter() - started
 
 
-def serve(kind: str, sink: str, rounds: int) -> None:
+def serve(kind: str, sink: str, rounds: int, wait: float) -> None:
     """Serve the application as `kind` on a free port, which is printed."""
     import uvicorn
     from fastapi import FastAPI
@@ -203,8 +202,10 @@ def serve(kind: str, sink: str, rounds: int) -> None:
     @app.get("/documents/{document_id}")
     async def realistic(document_id: str) -> dict[str, int]:
         if kind != "busy":
+            await asyncio.sleep(wait)
             return {"words": read_document(rounds)}
         with aiprism.phase("content_extraction"):
+            await asyncio.sleep(wait)
             words = read_document(rounds)
         aiprism.metrics.documents_processed(document_type="txt", processing_status="completed", user_type="premium")
         aiprism.metrics.document_queue_size(0)

@@ -302,6 +302,18 @@ def test_after_a_restart_what_is_not_seen_at_first_is_over_only_at_the_third_eva
     assert ("a", "resolved") not in second.told[:-1]
 
 
+def test_after_a_restart_a_short_interval_does_not_make_an_alert_over_sooner_than_half_a_minute(
+    records: Records,
+) -> None:
+    rules = group("{alert: A, expr: up}", interval="5s")
+    first = World(records, rules)
+    play(first, setting(first, "up", a=1.0), 5)
+    second = World(records, rules, clock=first.clock)
+    play(second, *[5] * 5, lambda: second.told.append(("--", "")), 5, 5)
+    assert second.told[-2:] == [("--", ""), ("a", "resolved")]
+    assert ("a", "resolved") not in second.told[:-1]
+
+
 def test_what_was_not_told_before_the_kill_is_told_after_it(records: Records) -> None:
     rules = group("{alert: A, expr: up}", interval="30s")
     first = World(records, rules)

@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
-START_SECONDS = 60
+START_SECONDS = 180
 DEADLINE_SECONDS = 60
 
 

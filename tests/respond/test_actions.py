@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import httpx
 import pytest
 
 from aiprism.clock import SystemClock
@@ -419,3 +420,44 @@ def test_a_control_step_for_a_control_that_does_not_exist_fails(hub):
         assert (done.ok, done.message.partition(";")[0]) == (False, "ai has no circuit_breaker 'nope'")
 
     asyncio.run(live())
+
+
+def test_a_control_step_that_one_of_two_instances_refuses_is_taken_back_from_the_other(records):
+    hub = ControlHub(records, SystemClock())
+
+    async def live():
+        good, bad = Service(hub, "good"), Service(hub, "bad", answer="failed")
+        await good.poll()
+        await bad.poll()
+        given = order(service="ai", control="ai-model", action="open")
+        acting = asyncio.create_task(Control(hub).act(given))
+        while not acting.done():
+            await good.poll()
+            await bad.poll()
+            await asyncio.sleep(0.001)
+        done = await acting
+        await good.rounds()
+        assert (done.ok, done.message) == (False, "open ai-model in ai: refused: because")
+        assert good.applied in (["RUN_1_0"], [])
+        assert good.undone == good.applied
+        assert hub.command("RUN_1_0")["revoked_at"] is not None
+
+    asyncio.run(live())
+
+
+def test_a_command_that_says_very_much_is_kept_by_its_end():
+    talker = Command({"talk": f"{sys.executable} -c \"print('x' * 5_000_000); print('end')\""})
+    output = str(act(talker, order(name="talk")).data["output"])
+    assert (len(output), output[-5:]) == (2000, "x\nend")
+
+
+def test_a_webhook_step_that_is_answered_drop_by_drop_ends_with_its_time(monkeypatch):
+    async def drops():
+        while True:
+            yield b"x"
+            await asyncio.sleep(0.01)
+
+    real, transport = httpx.AsyncClient, httpx.MockTransport(lambda request: httpx.Response(200, content=drops()))
+    monkeypatch.setattr(httpx, "AsyncClient", lambda **options: real(transport=transport))
+    done = act(Webhook(), order(url="http://h/x", method="POST", timeout=0.2))
+    assert done == Done(False, "h did not answer within 0.2 s")

@@ -98,7 +98,7 @@ def test_a_slack_message_can_be_understood_from_its_text_alone():
 
 def test_a_slack_message_keeps_to_block_kits_limits():
     many = tuple(alert("A" * 300, f"s{number}", annotations={"summary": "x" * 900}) for number in range(40))
-    body = slack.build(said(incident=replace(INCIDENT, title="t" * 500, alerts=many)), slack_config())
+    body = slack.build(said(incident=replace(INCIDENT, alerts=many)), slack_config())
     blocks = body["attachments"][0]["blocks"]
     assert len(blocks[0]["text"]["text"]) == 150
     assert all(len(block["text"]["text"]) <= 3000 for block in blocks if block["type"] == "section" and "text" in block)
@@ -131,7 +131,7 @@ def test_a_pagerduty_trigger_has_what_the_events_api_requires():
     assert (payload["source"], payload["severity"]) == ("api-gateway", "critical")
     assert payload["timestamp"] == "2026-11-23T14:15:00.000+00:00"
     assert event["links"] == [{"href": f"{WEB}/incidents/{INCIDENT.id}", "text": INCIDENT.id}]
-    long = pagerduty.build(said(incident=replace(INCIDENT, title="t" * 2000)), pagerduty_config())
+    long = pagerduty.build(replace(said(), title="t" * 2000), pagerduty_config())
     assert len(long["payload"]["summary"]) == 1024
 
 
@@ -139,3 +139,12 @@ def test_a_letter_shows_no_secret_when_it_is_printed():
     letter = pagerduty_config(routing_key=Secret("TOPSECRET"), url=Secret("http://u:TOPSECRET@x")).letter(said(), "k")
     assert letter.body["routing_key"] == "TOPSECRET"
     assert "TOPSECRET" not in repr(replace(letter, body={}))
+
+
+def test_slack_reads_no_markup_in_titles_and_services_and_its_fields_are_short_enough():
+    message = replace(said(), title="<!channel> & co", services=("<!here>", "s" * 3000))
+    body = slack.build(message, slack_config())
+    assert body["text"] == "🚨 Incident: [P0] &lt;!channel&gt; &amp; co"
+    fields = [item["text"] for block in body["attachments"][0]["blocks"] for item in block.get("fields", [])]
+    assert any(text.startswith("*Services*\n&lt;!here&gt;, sss") for text in fields)
+    assert max(map(len, fields)) == 2000

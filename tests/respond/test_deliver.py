@@ -9,15 +9,17 @@ import json
 
 import httpx
 import pytest
+import sqlalchemy as sa
 import structlog
 
 from aiprism.clock import FakeClock, SystemClock
 from aiprism.respond import dossier, journal
 from aiprism.respond.channels.post import Answer, HttpOptions, Letter, Secret, Verdict, post
+from aiprism.respond.channels.webhook import Webhook
 from aiprism.respond.deliver import Delivery, Patience
 from aiprism.respond.incident import Acknowledged
 from aiprism.respond.pipeline import Policy, Respond
-from aiprism.store.records import Records
+from aiprism.store.records import Records, notifications
 from tests.respond.making import T0, alert, cleared, everyone, receiver, routing, until
 
 NO_CHANCE = lambda: 1.0  # noqa: E731
@@ -292,7 +294,10 @@ def test_no_secret_shows_up_in_logs_timeline_rows_or_answers_that_quote_it(recor
 
 def test_an_answer_that_repeats_our_address_or_key_is_quoted_without_it():
     def echo(request):
-        return httpx.Response(400, text=f"bad key {json.loads(request.content)['routing_key']} for {request.url}")
+        async def said():
+            yield f"bad key {json.loads(request.content)['routing_key']} for {request.url}".encode()
+
+        return httpx.Response(400, content=said())
 
     transport = httpx.MockTransport(echo)
     real = httpx.AsyncClient
@@ -348,3 +353,91 @@ def test_jitter_is_at_least_half_of_the_full_delay():
     patience = Patience(first=2.0, longest=60.0)
     assert [patience.delay(attempts, 1.0) for attempts in (1, 2, 3, 10, 1000)] == [2, 4, 8, 60, 60]
     assert patience.delay(3, 0.0) == 4.0
+
+
+def test_a_redirect_that_would_become_a_get_is_refused_and_one_that_stays_a_post_is_followed():
+    with receiver() as there:
+        letter = Letter(Secret(f"{there.url}/first"), {"n": 1}, "k", HttpOptions(username="u", password=Secret("p")))
+        there.answer = lambda got: (302, {"Location": "/second"})
+        assert asyncio.run(post(letter, T0)) == Answer(Verdict.REFUSED, "HTTP 302: ok")
+        there.answer = lambda got: (307, {"Location": "/second"}) if got.path == "/first" else (200, {})
+        assert asyncio.run(post(letter, T0)) == Answer(Verdict.DELIVERED)
+    assert [(got.path, got.body) for got in there.got] == [
+        ("/first", {"n": 1}),
+        ("/first", {"n": 1}),
+        ("/second", {"n": 1}),
+    ]
+    assert there.got[2].headers["authorization"] == there.got[1].headers["authorization"]
+
+
+def endless(request):
+    async def drops():
+        while True:
+            yield b"x" * 1000
+            await asyncio.sleep(0)
+
+    return httpx.Response(400, content=drops())
+
+
+async def never(request):
+    await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize(
+    ("other_side", "answer"),
+    [
+        (endless, Answer(Verdict.REFUSED, "HTTP 400: " + "x" * 200)),
+        (never, Answer(Verdict.AGAIN, "no whole answer within 0.2 s")),
+    ],
+)
+def test_a_receiver_that_answers_without_end_or_never_holds_nobody(monkeypatch, other_side, answer):
+    real, transport = httpx.AsyncClient, httpx.MockTransport(other_side)
+    monkeypatch.setattr(httpx, "AsyncClient", lambda **options: real(transport=transport))
+    if other_side is never:
+        monkeypatch.setattr("aiprism.respond.channels.post._TOTAL", 0.2)
+    letter = Letter(Secret("http://h/x"), {}, "k", HttpOptions())
+    assert asyncio.run(asyncio.wait_for(post(letter, T0), 20)) == answer
+
+
+def test_the_connection_checks_are_made_once():
+    assert HttpOptions().verify() is HttpOptions(proxy="http://p").verify()
+    insecure = HttpOptions(insecure_skip_verify=True)
+    assert insecure.verify() is insecure.verify() is not HttpOptions().verify()
+
+
+def test_a_letter_that_makes_us_stumble_is_put_off_and_given_up_and_its_lane_goes_on(records, clock, monkeypatch):
+    with receiver() as there:
+        respond = Respond(records, clock, Policy(routing=routing(
+            f"route: {{receiver: a}}\nreceivers: [{{name: a, webhook_configs: [{{url: '{there.url}'}}]}}]"
+        )))  # fmt: skip
+        respond.accept([alert("Poison", "one"), alert("Good", "two")])
+        real = Webhook.letter
+
+        def stumbling(self, message, key):
+            if message.alerts[0].name == "Poison":
+                raise ZeroDivisionError
+            return real(self, message, key)
+
+        monkeypatch.setattr(Webhook, "letter", stumbling)
+
+        async def live():
+            delivery = Delivery(respond, clock, patience=Patience(first=60, longest=60, limit=100), chance=NO_CHANCE)
+            await delivery.deliver_due()
+            first = rows(records)
+            for _ in range(3):
+                await clock.advance(61)
+                await delivery.deliver_due()
+            return first
+
+        first = asyncio.run(live())
+    assert first == {("Good", "sent", 1, ""), ("Poison", "pending", 1, "it could not be written: ZeroDivisionError")}
+    assert ("Poison", "failed") in {row[:2] for row in rows(records)}
+
+
+def rows(records):
+    with records.reading() as connection:
+        found = connection.execute(sa.select(notifications)).mappings().all()
+    return {
+        (row["payload"]["alerts"][0]["labels"]["alertname"], row["state"], row["attempts"], row["error"])
+        for row in found
+    }

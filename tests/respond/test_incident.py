@@ -126,7 +126,7 @@ def test_a_more_urgent_alert_raises_the_priority_and_shortens_the_target():
     assert (joined.priority, joined.target_at) == (Priority.P0, T0 + 3600)
     assert events(effects) == ["alert_joined", "escalated"]
     assert entries(effects)[0].data["similarity"] == {"score": 0.85}
-    assert notices(effects) == [Notice.ESCALATED]
+    assert notices(effects) == [Notice.OPENED, Notice.ESCALATED]
     assert effects[-1] == Remediate((slow, DOWN))
 
 
@@ -163,6 +163,14 @@ def test_the_first_acknowledgement_counts_and_a_second_changes_nothing():
     assert (incident.acknowledged_by, incident.acknowledged_at) == ("ann", T0 + 60)
     assert notices(effects) == [Notice.ACKNOWLEDGED]
     assert advance(incident, Acknowledged("bob"), T0 + 90, PERIODS) == (incident, ())
+
+
+def test_a_reopened_incident_is_to_be_acknowledged_again():
+    incident, _ = advance(at(Status.MONITORING), Acknowledged("ann"), T0 + 60, PERIODS)
+    reopened, _ = advance(incident, REFIRED, T0 + 90, PERIODS)
+    assert (reopened.acknowledged_at, reopened.acknowledged_by) == (None, "")
+    again_seen, effects = advance(reopened, Acknowledged("bob"), T0 + 120, PERIODS)
+    assert (again_seen.acknowledged_by, notices(effects)) == ("bob", [Notice.ACKNOWLEDGED])
 
 
 def test_closing_it_while_an_alert_fires_says_so():

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from aiprism.errors import Conflict, NotFound
 from aiprism.model.alerts import Priority
+from aiprism.respond import incident as incident_module
 from aiprism.respond import journal
 from aiprism.respond.incident import Acknowledged, Periods, ResolvedByHand, Status
 from aiprism.respond.pipeline import CONSEQUENCES, STAGES, Policy, Respond
@@ -182,7 +183,9 @@ def test_each_round_of_a_reopened_incident_is_told_again_and_gets_its_runbook_ag
     assert told == ["monitoring", "monitoring#2", "opened", "reopened", "reopened#2"]
     with records.reading() as connection:
         runs = store.runs_in(connection, ["planned"])
-    assert [run["id"].rpartition("_")[2] for run in runs] == ["0", "1", "2"]
+    assert [run["id"].split("restart_")[1] for run in runs] == [
+        f"{number}_{down.fingerprint}_{T0 * 1000 + number * 100_000:.0f}" for number in (0, 1, 2)
+    ]
 
 
 def test_an_alert_that_fires_anew_after_its_incident_was_resolved_opens_another(respond, records, clock):
@@ -211,9 +214,9 @@ def test_the_late_end_of_an_earlier_episode_does_not_clear_the_present_one(respo
 
 
 def test_two_incidents_of_one_second_have_different_ids(respond, records, monkeypatch):
-    monkeypatch.setattr(
-        "aiprism.model.alerts.Alert.fingerprint", property(lambda self: self.labels["service"] + "_0000")
-    )
+    # The last four hex digits, which name an incident, are the same.
+    number = property(lambda self: int.from_bytes(self["service"].encode()) << 16)
+    monkeypatch.setattr("aiprism.model.labels.Labels.fingerprint", number)
     respond.accept([alert(service="one"), alert(service="two")])
     assert len({incident.id for incident in incidents(records)}) == 2
 
@@ -284,3 +287,61 @@ def test_a_value_that_json_cannot_say_is_kept(respond, records):
     respond.accept([replace(alert(), value=float("nan")), replace(alert("HighLatency"), value=float("inf"))])
     values = [str(item.value) for item in incidents(records)[0].alerts]
     assert sorted(values) == ["inf", "nan"]
+
+
+TWO_RECEIVERS = """
+route: {receiver: a, routes: [{matchers: [team=late], receiver: b}]}
+receivers: [{name: a, webhook_configs: [{url: "http://a"}]}, {name: b, webhook_configs: [{url: "http://b"}]}]
+"""
+
+
+def test_a_receiver_an_alert_brings_to_an_open_incident_is_told_of_it_and_nobody_twice(records, clock):
+    respond = Respond(records, clock, Policy(routing=routing(TWO_RECEIVERS)))
+    respond.accept([alert("HighLatency", severity="high")])
+    respond.accept([alert("HighErrorRate", team="late")])
+    respond.accept([alert("HighErrorRate", team="late", instance="2")])
+    with records.reading() as connection:
+        rows = store.notification_rows(connection, [incidents(records)[0].id])
+    assert sorted((row["receiver"], row["event"]) for row in rows) == [
+        ("a", "escalated"), ("a", "opened"), ("b", "escalated"), ("b", "opened")
+    ]  # fmt: skip
+
+
+def test_each_instance_and_each_episode_of_an_alert_gets_its_own_repair(respond, records, clock):
+    one, two = alert("ServiceDown", instance="1"), alert("ServiceDown", instance="2")
+    respond.accept([one, two])
+    respond.accept([cleared(one, clock.now())])
+    respond.accept([again(one, T0 + 100)])  # the other instance kept the incident open
+    respond.accept([again(one, T0 + 100)])
+    with records.reading() as connection:
+        runs = store.runs_in(connection, ["planned"])
+    assert sorted(run["data"]["fingerprint"] for run in runs) == sorted([one.fingerprint] * 2 + [two.fingerprint])
+
+
+def test_acknowledgements_of_two_rounds_are_two_events(respond, records, clock):
+    respond.accept([alert()])
+    [incident] = incidents(records)
+    respond.happen(incident.id, Acknowledged("ann"))
+    respond.accept([cleared(alert(), clock.now())])
+    respond.accept([again(alert(), T0 + 100)])
+    assert respond.happen(incident.id, Acknowledged("bob")).acknowledged_by == "bob"
+    assert {event for _, event in letters(records, "acknowledged")} == {"acknowledged", "acknowledged#2"}
+
+
+def test_a_channel_that_does_not_want_good_news_is_no_reason_to_say_that_nobody_is_told(records, clock):
+    policy = Policy(routing=routing(
+        "route: {receiver: a}\nreceivers: [{name: a, webhook_configs: [{url: 'http://a', send_resolved: false}]}]"
+    ))  # fmt: skip
+    respond = Respond(records, clock, policy)
+    respond.accept([alert()])
+    respond.accept([cleared(alert(), T0 + 5)])
+    assert timeline(records) == ["incident_created", "alert_cleared", "monitoring"]
+
+
+def test_the_title_of_a_storm_is_made_when_it_is_kept_and_not_at_every_alert(respond, records, monkeypatch):
+    made = []
+    real = incident_module.title_of
+    monkeypatch.setattr(incident_module, "title_of", lambda alerts: made.append(1) or real(alerts))
+    respond.accept([alert("ServiceDown", instance=f"i{number}") for number in range(50)])
+    assert len(incidents(records)[0].alerts) == 50
+    assert len(made) <= 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import Counter
 from contextlib import contextmanager, suppress
 
@@ -14,6 +15,7 @@ from aiprism.respond.actions.act import Done
 from aiprism.respond.incident import Periods, Status
 from aiprism.respond.pipeline import Policy, Respond
 from aiprism.respond.remediate import Remediation
+from aiprism.store import incidents as store
 from tests.respond.making import T0, again, alert, cleared, runbooks
 
 DOWN = alert("ServiceDown", "document-processor")
@@ -198,25 +200,97 @@ def test_a_precondition_that_cannot_be_asked_is_tried_again_before_the_run_is_sk
     assert run_of(records)["state"] == "succeeded"
 
 
-def test_a_cooldown_and_an_hourly_limit_are_kept_across_incidents(records, clock):
-    counting = Counting()
-    books = written("guard: {cooldown: 10m, max_runs_per_hour: 2}")
-    respond, remediation = room(records, clock, books, actuator=counting)
-    outcomes = []
-
-    async def days():
-        for service, pause in (("a", 60), ("b", 900), ("c", 900), ("d", 900)):
-            respond.accept([alert("ServiceDown", service, at=clock.now())])
-            await live(clock, remediation)
-            await clock.advance(pause)
-
-    asyncio.run(days())
+def runs(records):
+    """Every run's state and outcome, oldest incident first."""
     with records.reading() as connection:
-        for incident in reversed(journal.listed(connection, "all", 10)):
-            [run] = dossier.dossier(connection, incident.id)["runs"]
-            outcomes.append(run["outcome"].partition(" ")[0] if run["state"] == "skipped" else run["state"])
-    assert outcomes == ["succeeded", "cooling", "succeeded", "it"]
-    assert counting.effects["start"] == 2
+        found = [dossier.dossier(connection, item.id)["runs"] for item in journal.listed(connection, "all", 10)]
+    return [(run["state"], run["outcome"]) for of_one in reversed(found) for run in of_one]
+
+
+def test_a_run_that_comes_too_soon_for_its_service_waits_and_has_its_turn(records, clock):
+    counting = Counting()
+    respond, remediation = room(records, clock, written("guard: {cooldown: 10m}"), actuator=counting)
+
+    async def lives():
+        respond.accept([DOWN])
+        await live(clock, remediation)
+        respond.accept([alert("ServiceDown", "document-processor", instance="2")])
+        respond.accept([alert("ServiceDown", "another")])
+        for _ in range(3):  # it is looked at each minute, and said once
+            await live(clock, remediation)
+            await clock.advance(61)
+        assert (counting.effects["start"], [state for state, _ in runs(records)].count("planned")) == (2, 1)
+        await clock.advance(600)
+        await live(clock, remediation)
+
+    asyncio.run(lives())
+    assert counting.effects["start"] == 3
+    with records.reading() as connection:
+        [first] = [item for item in journal.listed(connection, "all", 9) if item.services == ("document-processor",)]
+        [line] = store.event_rows(connection, [first.id], event="runbook_deferred")
+    assert line["text"].startswith("runbook restart waits: cooling down: it ran ")
+
+
+def test_an_hourly_limit_is_kept_across_incidents_and_a_run_that_waits_for_it_ends_with_its_alert(records, clock):
+    counting = Counting()
+    respond, remediation = room(records, clock, written("guard: {max_runs_per_hour: 2}"), actuator=counting)
+    down = [alert("ServiceDown", service) for service in ("a", "b", "c", "d")]
+
+    async def lives():
+        respond.accept(down[:2])
+        await live(clock, remediation)
+        respond.accept(down[2:])
+        await live(clock, remediation)
+        assert counting.effects["start"] == 2
+        respond.accept([cleared(down[3], clock.now())])
+        await clock.advance(61)
+        await live(clock, remediation)
+        assert [state for state, _ in runs(records)].count("skipped") == 1
+        await clock.advance(3600)
+        await live(clock, remediation)
+
+    asyncio.run(lives())
+    assert sorted(state for state, _ in runs(records)) == ["skipped", "succeeded", "succeeded", "succeeded"]
+    assert counting.effects["start"] == 3
+
+
+def test_a_precondition_nobody_could_answer_is_asked_again_later(records, clock):
+    away = [True]
+
+    def ask(query, at):
+        if query == "spare" and away[0]:
+            raise Unavailable("away")
+        return [({}, 1.0)]
+
+    respond, remediation = room(records, clock, written("guard: {precondition: spare}"), ask)
+
+    async def lives():
+        respond.accept([DOWN])
+        await live(clock, remediation)
+        assert run_of(records)["state"] == "planned"
+        away[0] = False
+        await clock.advance(61)
+        await live(clock, remediation)
+
+    asyncio.run(lives())
+    assert run_of(records)["state"] == "succeeded"
+    assert said(records, "runbook_deferred") == ["runbook restart waits: precondition cannot be asked: away"]
+
+
+def test_of_two_incidents_that_ask_at_the_same_moment_only_one_begins(records, clock):
+    counting, waiting = Counting(), threading.Barrier(2, timeout=20)
+
+    def ask(query, at):
+        if query == "spare":
+            waiting.wait()  # both have passed the first look at the limit
+        return [({}, 1.0)]
+
+    books = written("guard: {precondition: spare, max_runs_per_hour: 1}")
+    respond, remediation = room(records, clock, books, ask, actuator=counting)
+    respond.accept([alert("ServiceDown", "a"), alert("ServiceDown", "b")])
+    asyncio.run(live(clock, remediation))
+    assert counting.effects["start"] == 1
+    assert sorted(state for state, _ in runs(records)) == ["planned", "succeeded"]
 
 
 def test_a_dry_run_says_what_it_would_do_and_does_nothing(records, clock):
@@ -263,7 +337,7 @@ def test_a_runbook_does_not_act_when_its_alert_has_cleared_meanwhile(records, cl
     assert (run_of(records)["outcome"], counting.calls) == ("the incident is monitoring already", [])
 
 
-def test_there_is_one_run_per_incident_and_runbook_until_it_is_reopened(records, clock):
+def test_each_alert_and_each_episode_of_it_is_repaired_once(records, clock):
     counting = Counting()
     respond, remediation = room(records, clock, written(), actuator=counting)
 
@@ -271,14 +345,16 @@ def test_there_is_one_run_per_incident_and_runbook_until_it_is_reopened(records,
         respond.accept([DOWN])
         respond.accept([alert("ServiceDown", "document-processor", instance="2")])
         await live(clock, remediation)
-        assert counting.effects["start"] == 1
+        respond.accept([DOWN])
+        await live(clock, remediation)
+        assert counting.effects["start"] == 2
         for pod in (DOWN, alert("ServiceDown", "document-processor", instance="2")):
             respond.accept([cleared(pod, clock.now())])
         respond.accept([again(DOWN, clock.now())])
         await live(clock, remediation)
 
     asyncio.run(twice())
-    assert counting.effects["start"] == 2
+    assert counting.effects["start"] == 3
 
 
 def test_an_actuator_that_is_missing_fails_or_hangs_makes_the_step_fail(records, clock):

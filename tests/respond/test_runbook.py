@@ -165,3 +165,38 @@ def test_any_change_changes_the_digest():
     [before], [after] = runbooks(WHOLE), runbooks(WHOLE.replace("90s", "91s"))
     assert before.digest != after.digest
     assert runbooks(WHOLE)[0].digest == before.digest
+
+
+BEHIND = "a placeholder may stand behind the first / after the host only"
+
+
+@pytest.mark.parametrize(
+    ("part", "says"),
+    [
+        ("steps: [{webhook: {url: 'http://${labels.host}/x'}}]", BEHIND),
+        ("steps: [{webhook: {url: 'http://u:${labels.p}@h/x'}}]", BEHIND),
+        ("steps: [{webhook: {url: 'http://h/x', token_file: '${labels.service}'}}]", "may not hold a placeholder"),
+        ("steps: [{wait: 1s}]\nverify: {query: 'up > ${labels.limit}'}", "inside double quotes only"),
+        ("steps: [{wait: 1s}]\nverify: {query: \"up{job='${labels.job}'} > 1\"}", "inside double quotes only"),
+        ("steps: [{wait: 1s}]\nguard: {precondition: 'up{a=\"b\"} + ${labels.c}'}", "inside double quotes only"),
+    ],
+)
+def test_a_placeholder_stands_only_where_its_value_can_do_no_harm(part, says):
+    with pytest.raises(ConfigError, match=says):
+        runbooks(f"name: a\nmatch: [x=y]\n{part}")
+
+
+@pytest.mark.parametrize("service", [".", "..", "a/b", "../kill"])
+def test_a_label_value_cannot_name_another_process_or_leave_a_path(service):
+    who = Subject({"service": service}, {}, "INC_1", "Down", "ab")
+    [book] = runbooks(
+        "name: a\nmatch: [x=y]\nsteps:\n- process: {service: '${labels.service}', action: stop}\n"
+        "- webhook: {url: 'http://h/a/${labels.service}/b?q=${labels.service}'}"
+    )
+    with pytest.raises(BadInput, match="cannot be the name"):
+        filled_params(book.steps[0], who)
+    if "/" in service:
+        assert "%2F" in filled_params(book.steps[1], who)["url"]
+    else:
+        with pytest.raises(BadInput, match=r"would be \. or \.\."):
+            filled_params(book.steps[1], who)

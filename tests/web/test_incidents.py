@@ -96,7 +96,7 @@ def test_people_acknowledge_identify_comment_resolve_and_reopen(client, responde
     for word in ("acknowledge", "identify", "comment", "resolve", "reopen"):
         assert client.post(f"{address}/{word}", json={"actor": "ann", "text": f"I {word}"}).status_code == 200
     told = client.get(address).json()
-    assert (told["status"], told["acknowledged_by"], told["reopened"]) == ("investigating", "ann", 1)
+    assert (told["status"], told["acknowledged_by"], told["reopened"]) == ("investigating", None, 1)
     assert [(entry["event"], entry["text"]) for entry in told["timeline"] if entry["actor"] == "ann"] == [
         ("acknowledged", "I acknowledge"), ("identified", "I identify"), ("comment", "I comment"),
         ("resolved", "I resolve (while ServiceDown fires)"), ("reopened", "I reopen"),
@@ -151,3 +151,13 @@ def test_a_runbook_that_waits_is_approved_or_refused(client, responder, word, st
     asyncio.run(responder.remediation.carry_out_all())
     assert client.get(f"{BASE}/{told['id']}").json()["runs"][0]["state"] == state
     assert client.post(address, json={"actor": "ann"}).status_code == 409
+
+
+@pytest.mark.parametrize("word", ["approve", "refuse"])
+def test_a_run_of_another_incident_is_not_found_and_stays_as_it_is(client, responder, word):
+    responder.accept([DOWN, alert("ServiceDown", "other", at=T0 - 5)])
+    asyncio.run(responder.remediation.carry_out_all())
+    one, other = (client.get(f"{BASE}/{item['id']}").json() for item in client.get(BASE).json()["incidents"])
+    answer = client.post(f"{BASE}/{one['id']}/runs/{other['runs'][0]['id']}/{word}", json={"actor": "ann"})
+    assert answer.status_code == 404
+    assert client.get(f"{BASE}/{other['id']}").json()["runs"][0]["state"] == "waiting_approval"

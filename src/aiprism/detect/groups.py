@@ -45,6 +45,8 @@ T = TypeVar("T")
 RETRY_SECONDS = 5.0
 # After a restart the first evaluations may come before the first new samples do, so what they do not see is not over.
 SETTLING_EVALUATIONS = 2
+# However short the interval, exporters that met a dead platform wait before they try again.
+SETTLING_SECONDS = 30.0
 # Deciding about a series takes up to 0.1 ms; from so many on it is done beside the event loop.
 LARGE_VECTOR = 200
 
@@ -190,14 +192,15 @@ class RuleGroups:
 class _RuleState:
     """A rule, the alerts and series it has now, and how its last evaluation went."""
 
-    __slots__ = ("alerts", "group_key", "rule", "series", "settling", "source", "status")
+    __slots__ = ("alerts", "group_key", "rule", "series", "settled_at", "settling", "source", "status")
 
     def __init__(self, rule: Rule, group_key: str) -> None:
         self.rule, self.group_key = rule, group_key
         self.source = source_of(group_key, rule.name)
         self.alerts: Mapping[str, KeptAlert] = {}
         self.series: frozenset[Labels] = frozenset()
-        self.settling = 0  # successful evaluations until an alert that was taken up can be over
+        # An alert that was taken up can be over after so many successful evaluations, and not before this time.
+        self.settling, self.settled_at = 0, 0.0
         self.status = RuleStatus(rule)
 
 
@@ -222,7 +225,9 @@ class _Running:
         """Begin with the alerts the last run kept, by rule key."""
         for state in self.rules:
             state.alerts = {kept.alert.fingerprint: kept for kept in alerts[state.rule.key]}
-            state.settling = SETTLING_EVALUATIONS if state.alerts else 0
+            if state.alerts:
+                state.settling = SETTLING_EVALUATIONS
+                state.settled_at = self.handoffs.clock.now() + SETTLING_SECONDS
             state.series = frozenset(sample.labels for sample in alert_samples(state.alerts.values(), Setting(now=0.0)))
         self.saved = self._kept()
         if self.saved:
@@ -235,7 +240,8 @@ class _Running:
             before = mine.pop(state.rule.key, None)
             if before is None:
                 continue
-            state.alerts, state.series, state.settling = before.alerts, before.series, before.settling
+            state.alerts, state.series = before.alerts, before.series
+            state.settling, state.settled_at = before.settling, before.settled_at
             state.status = replace(before.status, rule=state.rule)
         heir.seen_at = self.seen_at
         heir.saved = {key: kept for key, kept in self.saved.items() if key[0] not in mine}
@@ -340,7 +346,7 @@ class _Running:
             limit=self.group.limit,
             source=state.source,
             around=self.handoffs.around,
-            settling=state.settling > 0,
+            settling=state.settling > 0 or at < state.settled_at,
         )
         if not isinstance(value, Vector) or len(value.items) < LARGE_VECTOR:
             return evaluate(state.rule, value, state.alerts, setting)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from aiprism.model.labels import Labels
@@ -51,15 +51,16 @@ class Alert:
     fired_at: float | None = None
     resolved_at: float | None = None
     source: str = ""  # where it comes from: "rules.yml/group/alertname", or the sender's generatorURL
+    # Sixteen hex digits that name this label set; the same alert keeps it from firing to resolved. Kept rather than
+    # asked for anew: a storm looks every alert up many times.
+    fingerprint: str = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "fingerprint", f"{self.labels.fingerprint:016x}")
 
     @property
     def name(self) -> str:
         return self.labels.get("alertname", "")
-
-    @property
-    def fingerprint(self) -> str:
-        """Sixteen hex digits that name this label set; the same alert keeps it from firing to resolved."""
-        return f"{self.labels.fingerprint:016x}"
 
     @property
     def priority(self) -> Priority:

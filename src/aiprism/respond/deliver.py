@@ -136,13 +136,25 @@ class Delivery:
             return store.due_notifications(connection, address, self._clock.now(), _AT_ONCE)
 
     async def _deliver(self, row: store.NotificationRow) -> None:
+        # A letter that makes us stumble, in whatever way, is put off and given up like one that is not taken: it must
+        # not keep its lane from sending the others.
+        try:
+            answer = await self._sent(row)
+        except Exception as error:
+            log.exception("notification.letter_failed", notification=row["id"])
+            answer = Answer(Verdict.AGAIN, f"it could not be written: {type(error).__name__}")
+        try:
+            await asyncio.to_thread(self._mark, row, answer)
+        except Exception:
+            log.exception("notification.note_failed", notification=row["id"])
+            await asyncio.to_thread(functools.partial(self._mark, row, answer, noting=False))
+
+    async def _sent(self, row: store.NotificationRow) -> Answer:
         integrations = self._respond.policy.routing.integrations(row["receiver"])
         chosen = integrations[row["integration"]] if row["integration"] < len(integrations) else None
         if chosen is None or chosen.channel != row["channel"]:
-            answer = Answer(Verdict.REFUSED, f"alertmanager.yml no longer has this {row['channel']} integration")
-        else:
-            answer = await self._tried(lambda: chosen.letter(message.from_payload(row["payload"]), row["id"]))
-        await asyncio.to_thread(self._mark, row, answer)
+            return Answer(Verdict.REFUSED, f"alertmanager.yml no longer has this {row['channel']} integration")
+        return await self._tried(lambda: chosen.letter(message.from_payload(row["payload"]), row["id"]))
 
     async def _tried(self, write: Callable[[], Letter]) -> Answer:
         try:
@@ -151,7 +163,7 @@ class Delivery:
             return Answer(Verdict.AGAIN, f"a file with its secret cannot be read: {error.strerror}")
         return await self._send(letter, self._clock.now())
 
-    def _mark(self, row: store.NotificationRow, answer: Answer) -> None:
+    def _mark(self, row: store.NotificationRow, answer: Answer, *, noting: bool = True) -> None:
         now, attempts = self._clock.now(), row["attempts"] + 1
         given_up = answer.verdict is Verdict.AGAIN and now - row["created_at"] >= self._patience.limit
         if answer.verdict is Verdict.DELIVERED:
@@ -166,7 +178,7 @@ class Delivery:
                 address = store.Address(row["receiver"], row["channel"], row["integration"])
                 store.defer_notifications(desk.connection, address, now + self._wait(1, answer))
             for noted in _noted(row, answer, attempts, failed=changes.get("state") == "failed"):
-                if row["incident_id"] is not None:
+                if noting and row["incident_id"] is not None:
                     desk.happen(row["incident_id"], noted)
         self._count(row, answer, failed=changes.get("state") == "failed")
 

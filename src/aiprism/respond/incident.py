@@ -7,7 +7,7 @@ belongs to which incident is decided in `correlate`, storing in `journal`, telli
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import Enum
@@ -78,11 +78,13 @@ class Periods:
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """One incident. Times are Unix seconds; `alerts` stand in the order they joined, each with its latest state."""
+    """One incident. Times are Unix seconds; `alerts` stand in the order they joined, each with its latest state.
+
+    `places` says where in `alerts` each fingerprint stands, so that the thousandth alert of a storm is found as quickly
+    as the first; title and description are made when someone reads them, not at every alert.
+    """
 
     id: str
-    title: str
-    description: str
     priority: Priority
     status: Status
     created_at: float
@@ -96,6 +98,22 @@ class Incident:
     acknowledged_by: str = ""
     reopened: int = 0
     reopened_at: float | None = None
+    places: Mapping[str, int] = field(default_factory=dict, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if len(self.places) != len(self.alerts):
+            places = {alert.fingerprint: place for place, alert in enumerate(self.alerts)}
+            object.__setattr__(self, "places", places)
+
+    @property
+    def title(self) -> str:
+        """One line over its alerts."""
+        return title_of(self.alerts)
+
+    @property
+    def description(self) -> str:
+        """What the rules say about its alerts."""
+        return description_of(self.alerts)
 
     @property
     def open(self) -> bool:
@@ -120,7 +138,8 @@ class Incident:
 
     def alert(self, fingerprint: str) -> Alert | None:
         """Its alert of that fingerprint, if it holds one."""
-        return next((alert for alert in self.alerts if alert.fingerprint == fingerprint), None)
+        place = self.places.get(fingerprint)
+        return None if place is None else self.alerts[place]
 
 
 # -- what comes in ---------------------------------------------------------------------------------------------------
@@ -254,8 +273,6 @@ def opened(alert: Alert, now: float, periods: Periods, *, id: str = "") -> Step:
     """The incident that a firing `alert` opens."""
     incident = Incident(
         id=id or incident_id(now, alert),
-        title=title_of([alert]),
-        description=description_of([alert]),
         priority=alert.priority,
         status=Status.INVESTIGATING,
         created_at=now,
@@ -297,17 +314,19 @@ def _fired(incident: Incident, event: AlertFired, now: float, periods: Periods) 
     text = f"{alert.name} {'joined' if known is None else 'fires again'}"
     entry = Entry(now, word, MACHINE, text, {**_alert_data(alert), **event.evidence})
     held = _with_alert(incident, alert)
-    grown, effects = _escalated(held, incident.priority, now, periods)
+    grown, effects = _escalated(held, alert.priority, now, periods)
     if not grown.open or grown.status is Status.MONITORING:
         reopened, more = _reopened(grown, MACHINE, f"{text} during {grown.status.value}", now, periods)
         return reopened, (entry, *effects, *more)
     # A higher tier may call for runbooks that the alerts before did not.
     considered = grown.firing if grown.priority is not incident.priority else (alert,)
-    return grown, (entry, *effects, Remediate(considered))
+    # A new alert may bring receivers of its own. The outbox keeps from telling anyone twice that it is open.
+    welcome = (Tell(Notice.OPENED, text),) if known is None else ()
+    return grown, (entry, *welcome, *effects, Remediate(considered))
 
 
-def _escalated(incident: Incident, before: Priority, now: float, periods: Periods) -> Step:
-    highest = min((alert.priority for alert in incident.alerts), key=lambda priority: priority.urgency)
+def _escalated(incident: Incident, highest: Priority, now: float, periods: Periods) -> Step:
+    before = incident.priority
     if highest.urgency >= before.urgency:
         return incident, ()
     targets = [at for at in (incident.target_at, _target(incident.created_at, highest, periods)) if at is not None]
@@ -332,11 +351,15 @@ def _cleared(incident: Incident, event: AlertCleared, now: float, periods: Perio
 
 def _settled(incident: Incident, now: float) -> Step:
     """Into monitoring when nothing fires any more."""
-    if incident.firing or (incident.status, Move.CLEAR) not in MOVES:
+    if _fires(incident) or (incident.status, Move.CLEAR) not in MOVES:
         return incident, ()
     text = "All underlying alerts have been resolved"
     after = replace(incident, status=_moved(incident, Move.CLEAR), monitoring_since=now)
     return after, (Entry(now, "monitoring", MACHINE, text), Tell(Notice.MONITORING, text))
+
+
+def _fires(incident: Incident) -> bool:
+    return any(alert.state is AlertState.FIRING for alert in incident.alerts)
 
 
 def _ticked(incident: Incident, _event: Tick, now: float, periods: Periods) -> Step:
@@ -362,6 +385,8 @@ def _reopened(incident: Incident, actor: str, text: str, now: float, periods: Pe
         identified_at=None,
         monitoring_since=None,
         resolved_at=None,
+        acknowledged_at=None,  # whoever saw the last round need not have seen this one
+        acknowledged_by="",
         target_at=_target(now, incident.priority, periods),
     )
     return after, (Entry(now, "reopened", actor, text), Tell(Notice.REOPENED, text), Remediate(after.firing))
@@ -457,11 +482,11 @@ def same_episode(known: Alert, alert: Alert) -> bool:
 
 
 def _with_alert(incident: Incident, alert: Alert) -> Incident:
-    if incident.alert(alert.fingerprint) is None:
-        alerts: Sequence[Alert] = (*incident.alerts, alert)
-    else:
-        alerts = [alert if old.fingerprint == alert.fingerprint else old for old in incident.alerts]
-    return replace(incident, alerts=tuple(alerts), title=title_of(alerts), description=description_of(alerts))
+    place = incident.places.get(alert.fingerprint)
+    if place is None:
+        places = {**incident.places, alert.fingerprint: len(incident.alerts)}
+        return replace(incident, alerts=(*incident.alerts, alert), places=places)
+    return replace(incident, alerts=(*incident.alerts[:place], alert, *incident.alerts[place + 1 :]))
 
 
 def _alert_data(alert: Alert) -> dict[str, object]:

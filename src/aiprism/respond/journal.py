@@ -91,8 +91,6 @@ def _read(connection: Connection, rows: Sequence[store.IncidentRow]) -> list[Inc
 def _incident(row: store.IncidentRow, alerts: Iterable[Alert], reopened: Sequence[float]) -> Incident:
     return Incident(
         id=row["id"],
-        title=row["title"],
-        description=row["description"],
         priority=Priority(row["priority"]),
         status=Status(row["status"]),
         created_at=row["created_at"],

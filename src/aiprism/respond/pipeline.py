@@ -280,7 +280,8 @@ def _free_id(alert: Alert, changes: Mapping[str, Change], batch: Batch, desk: De
 
 
 def remediate(batch: Batch, desk: Desk) -> Batch:
-    """Call for every runbook that answers an alert, once for each incident and each time it was reopened."""
+    """Call for every runbook that answers an alert, once for each of its episodes and each time the incident was
+    reopened."""
     runs: dict[str, store.RunRow] = {}
     for change in batch.changes.values():
         for alert in change.remediate:
@@ -292,8 +293,10 @@ def remediate(batch: Batch, desk: Desk) -> Batch:
 
 
 def _planned(runbook: Runbook, order: int, incident: Incident, alert: Alert) -> store.RunRow:
+    # Of each alert, because another instance wants its own repair, and of each episode, because a repair may not last.
+    episode = f"{incident.reopened}_{alert.fingerprint}_{alert.active_at * 1000:.0f}"
     return {
-        "id": f"RUN_{incident.id.removeprefix('INC_')}_{runbook.name}_{incident.reopened}",
+        "id": f"RUN_{incident.id.removeprefix('INC_')}_{runbook.name}_{episode}",
         "incident_id": incident.id,
         "runbook": runbook.name,
         "state": PLANNED,
@@ -316,37 +319,50 @@ def address(batch: Batch, desk: Desk) -> Batch:
     letters: list[store.NotificationRow] = []
     changes = dict(batch.changes)
     for key, change in batch.changes.items():
-        tells = _said_once(change.tells)
-        written = [letter for tell in tells for letter in _about_incident(change.incident, tell, batch.now, desk)]
-        if tells and not written:
+        tells = _said_once(change)
+        if tells and not _reachable(change.incident, desk):
             text = f"nobody is told that it is {tells[-1].notice.value}: no receiver of its routes has a channel for it"
             entry = Entry(batch.now, "nobody_told", MACHINE, text)
             changes[key] = replace(change, entries=(*change.entries, entry))
-        letters += written
+        letters += [letter for tell in tells for letter in _about_incident(change.incident, tell, batch.now, desk)]
     lone = [letter for alert in batch.lone for letter in _about_alert(alert, batch.now, desk)]
     return replace(batch, changes=changes, letters=(*letters, *lone))
 
 
-def _said_once(tells: Sequence[Tell]) -> list[Tell]:
-    """What is still worth saying when one batch did several things: an incident just opened need not escalate."""
-    latest = {tell.notice: tell for tell in tells}
-    if Notice.OPENED in latest or Notice.REOPENED in latest:
-        latest.pop(Notice.ESCALATED, None)
-    return list(latest.values())
+def _said_once(change: Change) -> list[Tell]:
+    """What is still worth saying when one batch did several things: an incident just opened need not escalate. One that
+    was open before does, although an alert that joined it may have it told as opened to new receivers."""
+    said: dict[Notice, Tell] = {}
+    for tell in change.tells:
+        if tell.notice is Notice.OPENED:
+            said.setdefault(tell.notice, tell)  # the first alert is what opened it; the others joined
+        else:
+            said[tell.notice] = tell
+    if any(entry.event in ("incident_created", "reopened") for entry in change.entries):
+        said.pop(Notice.ESCALATED, None)
+    return list(said.values())
+
+
+def _reachable(incident: Incident, desk: Desk) -> bool:
+    """Whether any of its receivers has a channel we speak, whatever that channel wants to hear."""
+    return any(desk.policy.routing.integrations(receiver) for receiver in _receivers(incident, desk))
+
+
+def _receivers(incident: Incident, desk: Desk) -> Sequence[str]:
+    return desk.policy.routing.receivers_of(alert.labels for alert in incident.alerts)
 
 
 def _about_incident(incident: Incident, tell: Tell, now: float, desk: Desk) -> list[store.NotificationRow]:
     said = message.of_incident(incident, tell.notice.value, tell.text, now, desk.policy.external_url)
-    receivers = desk.policy.routing.receivers_of(alert.labels for alert in incident.alerts)
-    return _letters(said, receivers, incident.id, _occasion(tell.notice, incident), desk)
+    return _letters(said, _receivers(incident, desk), incident.id, _occasion(tell.notice, incident), desk)
 
 
 def _occasion(notice: Notice, incident: Incident) -> str:
     """The event as the outbox tells occasions apart: what happens again after a reopening is a new event."""
     if notice is Notice.ESCALATED and incident.priority is not Priority.P0:
         return f"{notice.value}#{incident.priority.value}"
-    rounds = {Notice.MONITORING: incident.reopened + 1, Notice.RESOLVED: incident.reopened + 1}
-    number = rounds.get(notice, incident.reopened if notice is Notice.REOPENED else 1)
+    counted = notice in (Notice.ACKNOWLEDGED, Notice.MONITORING, Notice.RESOLVED)
+    number = incident.reopened + 1 if counted else incident.reopened if notice is Notice.REOPENED else 1
     return f"{notice.value}#{number}" if number > 1 else notice.value
 
 

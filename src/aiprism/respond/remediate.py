@@ -6,6 +6,9 @@ killed platform goes on where it was: a step that had begun is given again with 
 else it counts as unknown and the run is rolled back. Runs of one incident happen one after the other, in the order of
 the runbook files.
 
+A guard that will hold again (a cooldown, an hourly limit, a precondition nobody could answer) leaves a run planned, to be
+looked at again while its alert fires.
+
     planned ─┬─▶ running ─▶ verifying ─▶ succeeded
              ├─▶ waiting_approval ─▶ planned           running, verifying ─▶ rolling_back ─▶ rolled_back
              └─▶ skipped, dry_run, failed                                               └──▶ failed
@@ -20,6 +23,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import structlog
+from sqlalchemy import Connection
 
 from aiprism.clock import Clock
 from aiprism.errors import AiprismError, BadInput, Conflict, NotFound
@@ -30,6 +34,7 @@ from aiprism.respond.bell import Bell
 from aiprism.respond.incident import Identified, Noted, Status
 from aiprism.respond.pipeline import PLANNED, Desk, Respond
 from aiprism.respond.runbook import Runbook, Step, Subject, filled_params, filled_query
+from aiprism.respond.subject import service_of
 from aiprism.store import incidents as store
 
 log = structlog.get_logger()
@@ -44,6 +49,7 @@ _ROLLBACK_BASE = 1000  # positions of rollback steps, far behind those of any ru
 _IDLE = 30.0
 _GRACE = 5.0  # seconds an actuator has beyond a step's timeout to give its own account of it
 _TRIES, _PAUSE = 3, 5.0  # for a precondition whose query fails
+_LOOK_AGAIN = 60.0  # seconds a run that may not begin yet rests at most, so that it ends soon after its alert did
 _SHOWN = 5
 
 
@@ -68,6 +74,14 @@ class Run:
         return f"runbook:{self.runbook.name}"
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a run must not begin; `until` is when that may have changed (Unix seconds), None when it never will."""
+
+    reason: str
+    until: float | None = None
+
+
 class Remediation:
     """Carries out what is planned, as long as `run` runs."""
 
@@ -81,8 +95,7 @@ class Remediation:
         """Carry out runs until cancelled; what was begun before a restart is taken up first."""
         try:
             while True:
-                await self._begin_waiting()
-                await self._bell.wait(self._clock, _IDLE)
+                await self._bell.wait(self._clock, await self._begin_waiting())
         finally:
             tasks = list(self._busy.values())
             for task in tasks:
@@ -90,7 +103,7 @@ class Remediation:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def carry_out_all(self) -> None:
-        """Carry out everything that is planned or under way, and return when that is done."""
+        """Carry out everything that may begin or is under way, and return when that is done."""
         await self._begin_waiting()
         await asyncio.gather(*self._busy.values())
 
@@ -105,33 +118,39 @@ class Remediation:
 
     # -- which runs ----------------------------------------------------------------------------------------------
 
-    async def _begin_waiting(self) -> None:
+    async def _begin_waiting(self) -> float:
+        """Begin with what may begin; in how many seconds to look again."""
         # The one broad catch of this loop: a database that is away comes back.
         try:
-            runs = await asyncio.to_thread(self._active)
+            runs, resting = await asyncio.to_thread(self._look)
         except Exception:
             log.exception("runbook.loop_failed")
-            return
+            return _IDLE
         for incident_id in dict.fromkeys(row["incident_id"] or "" for row in runs):
             if incident_id not in self._busy:
                 task = asyncio.create_task(self._answer(incident_id))
                 self._busy[incident_id] = task
                 task.add_done_callback(functools.partial(self._answered, incident_id))
+        return max(0.0, min(_IDLE, min(resting, default=_IDLE + self._clock.now()) - self._clock.now()))
 
     def _answered(self, incident_id: str, _task: asyncio.Task[None]) -> None:
         del self._busy[incident_id]
         self._bell.ring()
 
-    def _active(self, incident_id: str | None = None) -> list[store.RunRow]:
+    def _look(self, incident_id: str | None = None) -> tuple[list[store.RunRow], list[float]]:
+        """The runs to carry out now, in order, and when each of the others may begin."""
+        now = self._clock.now()
         with self._respond.reading() as connection:
             rows = store.runs_in(connection, _ACTIVE)
         mine = [row for row in rows if incident_id is None or row["incident_id"] == incident_id]
+        ready = [row for row in mine if _not_before(row) <= now]
         # What has begun is finished before anything new begins; then as the files have it.
-        return sorted(mine, key=lambda row: (row["state"] == PLANNED, row["data"].get("order", 0), row["id"]))
+        ready.sort(key=lambda row: (row["state"] == PLANNED, row["data"].get("order", 0), row["id"]))
+        return ready, [_not_before(row) for row in mine if _not_before(row) > now]
 
     async def _answer(self, incident_id: str) -> None:
         try:
-            while runs := await asyncio.to_thread(self._active, incident_id):
+            while runs := (await asyncio.to_thread(self._look, incident_id))[0]:
                 await self.drive(runs[0])
         except Exception:  # as in _begin_waiting: the run stays as it is and is taken up again after a pause
             log.exception("runbook.run_failed", incident=incident_id)
@@ -193,9 +212,9 @@ class Remediation:
         except BadInput as error:
             await asyncio.to_thread(self._end, run, FAILED, "runbook_failed", str(error))
             return None
-        reason = await asyncio.to_thread(self._refusal, run) or await self._unmet(run)
-        if reason:
-            await asyncio.to_thread(self._end, run, SKIPPED, "runbook_skipped", reason)
+        refusal = await asyncio.to_thread(self._refusal, run) or await self._unmet(run)
+        if refusal:
+            await asyncio.to_thread(self._put_off, run, refusal)
             return None
         if run.runbook.guard.approval and not run.row["data"].get("approved_by"):
             await asyncio.to_thread(self._wait_for_approval, run)
@@ -205,39 +224,40 @@ class Remediation:
             return None
         return await asyncio.to_thread(self._start, run, await self._measured(run))
 
-    def _refusal(self, run: Run) -> str:
-        """Why the run must not begin, as far as the control database knows; empty when it may."""
-        guard, now = run.runbook.guard, self._clock.now()
+    def _refusal(self, run: Run) -> Refusal | None:
         with self._respond.reading() as connection:
-            incident = journal.read(connection, run.incident_id)
-            since = now - max(guard.cooldown, 3600.0)
-            starts = [row["started_at"] or 0.0 for row in store.runs_started_since(connection, run.runbook.name, since)]
-        alert = incident.alert(run.subject.fingerprint)
-        if incident.status in (Status.MONITORING, Status.RESOLVED):
-            return f"the incident is {incident.status.value} already"
-        if alert is None or alert.state is not AlertState.FIRING:
-            return f"{run.subject.alertname} fires no more"
-        if starts and now - max(starts) < guard.cooldown:
-            return f"cooling down: it ran {now - max(starts):.0f} s ago, and rests {guard.cooldown:g} s"
-        in_hour = sum(1 for start in starts if start >= now - 3600.0)
-        if guard.max_runs_per_hour and in_hour >= guard.max_runs_per_hour:
-            return f"it ran {in_hour} times in the last hour, and may {guard.max_runs_per_hour} times"
-        return ""
+            return _refused(connection, run, self._clock.now())
 
-    async def _unmet(self, run: Run) -> str:
-        """Why the precondition does not hold; empty when it does, or there is none."""
+    async def _unmet(self, run: Run) -> Refusal | None:
+        """Why the precondition does not hold; None when it does, or there is none."""
         query = run.runbook.guard.precondition
         if not query:
-            return ""
+            return None
         failure = ""
         for attempt in range(_TRIES):
             if attempt:
                 await self._clock.sleep(_PAUSE)
             try:
-                return "" if await self._asked(run, query) else f"precondition does not hold: {_filled(run, query)}"
+                met = await self._asked(run, query)
+                return None if met else Refusal(f"precondition does not hold: {_filled(run, query)}")
             except AiprismError as error:
                 failure = str(error)
-        return f"precondition cannot be asked: {failure}"
+        return Refusal(f"precondition cannot be asked: {failure}", self._clock.now() + _LOOK_AGAIN)
+
+    def _put_off(self, run: Run, refusal: Refusal) -> None:
+        with self._respond.desk() as desk:
+            self._refuse_or_rest(desk, run, refusal)
+
+    def _refuse_or_rest(self, desk: Desk, run: Run, refusal: Refusal) -> None:
+        """End a run that will never be allowed; let one that may be later rest, and say so the first time."""
+        if refusal.until is None:
+            self._close(desk, run.row, SKIPPED, "runbook_skipped", refusal.reason)
+            return
+        again = min(max(refusal.until, desk.now + 1.0), desk.now + _LOOK_AGAIN)
+        store.mark_run(desk.connection, run.id, data={**run.row["data"], "not_before": again})
+        if "not_before" not in run.row["data"]:
+            text = f"runbook {run.runbook.name} waits: {refusal.reason}"
+            desk.happen(run.incident_id, Noted("runbook_deferred", run.actor, text, {"run": run.id}))
 
     def _wait_for_approval(self, run: Run) -> None:
         with self._respond.desk() as desk:
@@ -259,8 +279,13 @@ class Remediation:
 
     # -- steps ---------------------------------------------------------------------------------------------------
 
-    def _start(self, run: Run, before: list[float]) -> Run:
+    def _start(self, run: Run, before: list[float]) -> Run | None:
         with self._respond.desk() as desk:
+            # Asked once more, now that nobody else can begin: a run of another incident may have, since the first time.
+            refusal = _refused(desk.connection, run, desk.now)
+            if refusal:
+                self._refuse_or_rest(desk, run, refusal)
+                return None
             data = {**run.row["data"], "before": journal.storable(before)}
             store.mark_run(desk.connection, run.id, state=RUNNING, started_at=desk.now, data=data)
             text = f"runbook {run.runbook.name} started{_measured_text(before)}"
@@ -434,6 +459,31 @@ class Remediation:
 
     async def _asked(self, run: Run, query: str) -> Sequence[tuple[Mapping[str, str], float]]:
         return await asyncio.to_thread(self._ask, _filled(run, query), self._clock.now())
+
+
+def _not_before(row: store.RunRow) -> float:
+    return float(row["data"].get("not_before", 0.0)) if row["state"] == PLANNED else 0.0
+
+
+def _refused(connection: Connection, run: Run, now: float) -> Refusal | None:
+    """Why the run must not begin, as far as the control database knows; None when it may."""
+    guard, incident = run.runbook.guard, journal.read(connection, run.incident_id)
+    alert = incident.alert(run.subject.fingerprint)
+    if incident.status in (Status.MONITORING, Status.RESOLVED):
+        return Refusal(f"the incident is {incident.status.value} already")
+    if alert is None or alert.state is not AlertState.FIRING:
+        return Refusal(f"{run.subject.alertname} fires no more")
+    started = store.runs_started_since(connection, run.runbook.name, now - max(guard.cooldown, 3600.0))
+    service = service_of(run.subject.labels)
+    here = [row["started_at"] or 0.0 for row in started if service_of(row["data"]["labels"]) == service]
+    if here and now - max(here) < guard.cooldown:
+        reason = f"cooling down: it ran {now - max(here):.0f} s ago, and rests {guard.cooldown:g} s"
+        return Refusal(reason, max(here) + guard.cooldown)
+    in_hour = sorted(start for row in started if (start := row["started_at"] or 0.0) > now - 3600.0)
+    if guard.max_runs_per_hour and len(in_hour) >= guard.max_runs_per_hour:
+        reason = f"it ran {len(in_hour)} times in the last hour, and may {guard.max_runs_per_hour} times"
+        return Refusal(reason, in_hour[-guard.max_runs_per_hour] + 3600.0)
+    return None
 
 
 def _with(run: Run, **changes: object) -> Run:

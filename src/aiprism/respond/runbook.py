@@ -147,7 +147,17 @@ def filled_params(step: Step, subject: Subject) -> dict[str, object]:
     params = {name: filled(value, subject) for name, value in step.params.items()}
     if "url" in params:
         params["url"] = filled(step.params["url"], subject, lambda text: quoted(text, safe=""))
+        _refuse_dots(str(params["url"]))
+    if step.kind == "process":
+        process.refuse_path(str(params["service"]))
     return params
+
+
+def _refuse_dots(url: str) -> None:
+    """BadInput when a part of the path is . or .., which no quoting takes the meaning from (RFC 3986, 5.2.4)."""
+    path = re.split(r"[?#]", url, maxsplit=1)[0]
+    if {".", ".."} & set(path.split("/")):
+        raise BadInput(f"{url}: a part of the path would be . or ..")
 
 
 def _unknown_placeholders(value: object) -> list[str]:
@@ -290,11 +300,23 @@ def _query(node: Node) -> str:
     unknown = _unknown_placeholders(text)
     if unknown:
         raise node.error(f"unknown placeholder ${{{unknown[0]}}}; {_KNOWN}")
+    bare = _unquoted_placeholders(text)
+    if bare:
+        raise node.error(f'{bare[0]}: in PromQL a placeholder stands inside double quotes only, as in job="{bare[0]}"')
     try:
         _parsed(text)
     except ValueError as error:
         raise node.error(f"not PromQL: {error}") from None
     return text
+
+
+_LEXEMES = re.compile(r""""(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`[^`]*`|\#[^\n]*|[^"'`\#]+|.""", re.DOTALL)
+
+
+def _unquoted_placeholders(query: str) -> list[str]:
+    """Placeholders outside of double-quoted strings: there a label's value would be read as PromQL."""
+    outside = [text for text in _LEXEMES.findall(query) if not (len(text) > 1 and text.startswith('"'))]
+    return [found[0] for text in outside for found in _PLACEHOLDER.finditer(text) if found[1] is not None]
 
 
 def _compared(query: str) -> str:

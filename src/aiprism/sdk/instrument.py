@@ -222,7 +222,7 @@ class Instrumentation:
         export = self._settings.exports[TRACES]
         if export.kind != "none":
             exporter, wire = _exporter(export, OTLPSpanExporter, ConsoleSpanExporter)
-            processor = _Spans(self._put_into_outbox(TRACES, exporter, wire))
+            processor = _Spans(self._put_into_outbox(TRACES, exporter, wire, metrics.settle))
             self._tracers.add_span_processor(processor)
             present = otel_trace.get_tracer_provider()
             if isinstance(present, TracerProvider):
@@ -309,6 +309,7 @@ class Instrumentation:
         if self._ended.is_set():
             return
         _process.lock = threading.Lock()
+        metrics.forget_observed()
         given = self._settings.resource.get("service.instance.id")
         renamed = Resource({"service.instance.id": str(uuid.uuid4()) if given is None else f"{given}-{os.getpid()}"})
         self.resource = self.resource.merge(renamed)

@@ -30,6 +30,7 @@ Ints = NDArray[np.int64]
 # A list of fingerprints in the statement costs about 3 µs each; reading a metric's other series costs more beyond these.
 _LIST_AT_MOST = 64
 _LIST_SHARE = 8
+_TIMEOUT_EXCEEDED = 159  # ClickHouse's number for a statement that ran longer than max_execution_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +240,7 @@ class SampleStore:
         try:
             return self.engine.arrow(bounded, parameters)
         except Unavailable as error:
-            if "TIMEOUT_EXCEEDED" in str(error):
+            if getattr(error.__cause__, "code", None) == _TIMEOUT_EXCEEDED:
                 raise TimedOut(
                     f"reading samples took longer than the {seconds:.1f} s left to the query (limit timeout)"
                 ) from error

@@ -154,8 +154,8 @@ class Writing:
         span = _first_and_last(fps, ts_ms)
         self._register(series, span, token)
         unique, codes = np.unique(fps, return_inverse=True)
-        names = pa.array([series[int(fp)].name for fp in unique], pa.string())
-        metrics = pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), names)
+        names = pa.array([series[int(fp)].name for fp in unique], pa.string()).dictionary_encode()
+        metrics = names.take(pa.array(codes))
         self._engine.insert_arrow(
             "samples",
             pa.table(

@@ -9,9 +9,11 @@ from typing import Any, Literal
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
+from aiprism.errors import NotFound
 from aiprism.respond import dossier, journal
 from aiprism.respond.incident import Acknowledged, Event, Identified, Noted, ReopenedByHand, ResolvedByHand
 from aiprism.respond.responder import Responder
+from aiprism.store import incidents as store
 
 
 class Said(BaseModel):
@@ -83,6 +85,7 @@ def router(responder: Responder) -> APIRouter:
     async def decided(
         incident_id: str, run_id: str, decider: Decider, decide: Callable[[str, str], None]
     ) -> dict[str, Any]:
+        await asyncio.to_thread(_check_run, responder, incident_id, run_id)
         await asyncio.to_thread(decide, run_id, decider.actor)
         return await one(incident_id)
 
@@ -92,6 +95,14 @@ def router(responder: Responder) -> APIRouter:
 def _listed(responder: Responder, status: str, limit: int) -> list[dict[str, Any]]:
     with responder.records.reading() as connection:
         return [dossier.summary(incident) for incident in journal.listed(connection, status, limit)]
+
+
+def _check_run(responder: Responder, incident_id: str, run_id: str) -> None:
+    """NotFound unless the run is one of this incident: a run is of one incident for ever, so this cannot change."""
+    with responder.records.reading() as connection:
+        run = store.run_row(connection, run_id)
+    if run is None or run["incident_id"] != incident_id:
+        raise NotFound(f"incident {incident_id!r} has no runbook run {run_id!r}")
 
 
 def _one(responder: Responder, incident_id: str) -> dict[str, Any]:

@@ -148,9 +148,7 @@ def test_one_engine_serves_many_threads(stocked: Stocked):
 
 
 def test_the_plan_shows_what_is_read_and_what_is_fixed(stocked: Stocked):
-    shown = stocked.promql.explain(
-        'sum by (a) (rate(x{b!="c"}[5m] offset 1m)) / on (a) (y @ end()) + 2 * 3', 0, 600, 60
-    )
+    shown = stocked.promql.explain('sum by (a) (rate(x{b!="c"}[5m] offset 1m)) / on (a) (y @ end()) + 2 * 3', 0, 600)
     assert shown.splitlines() == [
         "Operate op=+ return_bool=False",
         "  Operate op=/ matching=one-to-one/on(a) return_bool=False",

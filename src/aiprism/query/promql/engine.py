@@ -65,8 +65,8 @@ class PromQL:
         assert isinstance(value, np.ndarray)
         return Matrix((Series(Labels(), steps.times_ms(), value),))
 
-    def explain(self, text: str, start: float, end: float, step: float) -> str:
-        """The plan of a query, one node a line."""
+    def explain(self, text: str, start: float, end: float) -> str:
+        """The plan of a query over that time, one node a line."""
         expr = parse(text)
         return "\n".join(explained(plan(expr, round(start * 1000), round(end * 1000))))
 

@@ -107,6 +107,8 @@ class Evaluator:
         return known
 
     def _read(self, leaf: Leaf, steps: Steps) -> Block:
+        if leaf.at_ms is not None and not leaf.args and steps.count > 1:
+            return _repeated_block(self._leaf(leaf, Steps(steps.start_ms, steps.step_ms, 1)), steps.count)
         ends = _ends(leaf, steps)
         selection = self._selection(leaf, ends)
         function = self._pushed(leaf)
@@ -125,7 +127,7 @@ class Evaluator:
             sure = block.take(~found.doubtful)
             rest = self._from_raw(leaf, steps, selection.only(found.rows[found.doubtful]))
             block = stacked([sure, rest])
-        return _named(leaf, _repeated_block(block, steps.count) if leaf.at_ms is not None else block)
+        return _named(leaf, block)
 
     def _pushed(self, leaf: Leaf) -> GridFunction | None:
         """What ClickHouse is to compute, None when it cannot."""

@@ -16,7 +16,7 @@ import numpy as np
 from aiprism.errors import BadInput
 from aiprism.model.labels import compiled
 from aiprism.query.promql.blocks import Block, stacked
-from aiprism.query.promql.histogram import BUCKET_LABEL, histogram_fraction, histogram_quantile
+from aiprism.query.promql.histogram import histogram_fraction, histogram_quantile
 from aiprism.query.promql.kernels import KERNELS
 from aiprism.query.promql.labelsets import LabelSets
 from aiprism.query.promql.numbers import number_text
@@ -337,16 +337,3 @@ PUSHED: Mapping[str, GridFunction] = {
 }
 
 FUNCTIONS: frozenset[str] = frozenset({*EVALUATED, *KERNELS, *PLANNED, *RENAMED})
-
-__all__ = [
-    "BUCKET_LABEL",
-    "EVALUATED",
-    "FUNCTIONS",
-    "KEEP_NAME",
-    "PLANNED",
-    "PUSHED",
-    "RENAMED",
-    "UNSTEADY",
-    "Moment",
-    "Operand",
-]

@@ -332,7 +332,11 @@ class _Planner:
             matchers = (Matcher(METRIC_NAME, MatchOp.EQUAL, INFO_METRIC), *matchers)
         first = next(syntax.selectors(expr.args[0]), None)
         offset_ms, at_ms = (0, None) if first is None else (first.offset_ms, self._at_ms(first.at))
-        return Info(self.node(expr.args[0]), Leaf(LATEST_TIME, matchers, None, offset_ms, at_ms, named=True), matchers)
+        return Info(
+            self.fixed(self.node(expr.args[0])),
+            Leaf(LATEST_TIME, matchers, None, offset_ms, at_ms, named=True),
+            matchers,
+        )
 
 
 def _bare(expr: Expr) -> Expr:

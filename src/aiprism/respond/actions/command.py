@@ -51,6 +51,14 @@ def _argv(name: str, line: str) -> list[str]:
     return argv
 
 
+async def _end_of(stream: asyncio.StreamReader | None) -> bytes:
+    """The last bytes of what a program says, however much it says."""
+    end = b""
+    while stream is not None and (chunk := await stream.read(65_536)):
+        end = (end + chunk)[-4 * _KEPT :]  # a character has four bytes at most
+    return end
+
+
 async def _run(argv: list[str], order: Order) -> Done:
     try:
         process = await asyncio.create_subprocess_exec(
@@ -65,7 +73,8 @@ async def _run(argv: list[str], order: Order) -> Done:
     except OSError as error:
         return Done(False, f"{order.text('name')} cannot be started: {error.strerror}")
     try:
-        output, _ = await process.communicate()
+        output = await _end_of(process.stdout)
+        await process.wait()
     except asyncio.CancelledError:
         # The step's time is over. Its whole process group goes, or a child would keep working behind our back.
         with contextlib.suppress(ProcessLookupError):

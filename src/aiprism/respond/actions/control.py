@@ -286,8 +286,8 @@ class Control:
         except BadInput as error:
             return Done(False, str(error))
         command = await self._hub.settled(command["id"], order.timeout)
-        if command["state"] == "pending":
-            # Nobody may follow it later, when the step has long counted as failed and was rolled back.
+        if command["state"] != "applied":
+            # The step counts as failed: nobody may follow it later, and whoever did (one of three) takes it back.
             await asyncio.to_thread(self._hub.revoke, command["id"])
         return _outcome(wanted, command)
 
@@ -312,7 +312,7 @@ def _outcome(wanted: Wanted, command: Mapping[str, Any]) -> Done:
     what = f"{wanted.action} {wanted.control} in {wanted.service}"
     if command["state"] == "applied":
         return Done(True, f"{what}: applied by {len(said)} instance(s)", data)
-    if command["state"] == "failed":
+    if any(ack["status"] == "failed" for ack in said):  # also when it was revoked because of that
         reasons = "; ".join(ack["message"] for ack in said if ack["status"] == "failed")
         return Done(False, f"{what}: refused: {reasons}", data)
     return Done(False, f"{what}: {command['state']}; no live instance acknowledged it in time", data)

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import httpx
 
+from aiprism.errors import BadInput
 from aiprism.respond.actions.act import Done, Order
 from aiprism.yamlfile import Node
 
@@ -30,6 +31,12 @@ def read(node: Node) -> Mapping[str, object]:
     if action == "deploy":
         params["version"] = node["version"].text()
     return params
+
+
+def refuse_path(service: str) -> None:
+    """BadInput for a service whose name would be another path at the supervisor."""
+    if not service or "/" in service or service in (".", ".."):
+        raise BadInput(f"{service!r} cannot be the name of a process service")
 
 
 class Process:

@@ -6,6 +6,8 @@ and their steps are shown to people.
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,10 +15,12 @@ from urllib.parse import urlsplit
 import httpx
 
 from aiprism.respond.actions.act import Done, Order
+from aiprism.respond.beginning import PLAIN, beginning
 from aiprism.yamlfile import Node
 
 _METHODS = ("POST", "PUT", "PATCH", "DELETE", "GET")
 _KEPT = 500
+_AUTHORITY_AND_AFTER = re.compile(r"(?<![:/])[/?#]")  # the first of these that does not belong to "://"
 
 
 def read(node: Node) -> Mapping[str, object]:
@@ -25,6 +29,11 @@ def read(node: Node) -> Mapping[str, object]:
     url = node["url"].text()
     if urlsplit(url).scheme not in ("http", "https"):
         raise node["url"].error("expected an http(s) URL")
+    # What an alert says may choose a path at most, never whom we talk to or which file we read.
+    if "${" in _AUTHORITY_AND_AFTER.split(url, maxsplit=1)[0]:
+        raise node["url"].error("a placeholder may stand behind the first / after the host only")
+    if "${" in node["token_file"].text(""):
+        raise node["token_file"].error("a file's name may not hold a placeholder")
     return {
         "url": url,
         "method": node["method"].one_of(*_METHODS, default="POST"),
@@ -40,15 +49,21 @@ class Webhook:
     async def act(self, order: Order) -> Done:
         host = urlsplit(order.text("url")).hostname or "the receiver"
         try:
-            async with httpx.AsyncClient(timeout=order.timeout, trust_env=False) as client:
-                response = await client.request(
+            # httpx counts its timeout anew with every byte; the step has this much altogether.
+            async with (
+                asyncio.timeout(order.timeout),
+                httpx.AsyncClient(timeout=order.timeout, trust_env=False) as client,
+                client.stream(
                     order.text("method"), order.text("url"), json=order.params.get("body"), headers=_headers(order)
-                )
+                ) as response,
+            ):
+                said = (await beginning(response)).strip()[:_KEPT]
+        except TimeoutError:
+            return Done(False, f"{host} did not answer within {order.timeout:g} s")
         except OSError as error:
             return Done(False, f"the token file cannot be read: {error.strerror}")
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             return Done(False, f"{host} cannot be reached: {type(error).__name__}")
-        said = response.text.strip()[:_KEPT]
         data = {"status": response.status_code, "answer": said}
         return Done(response.is_success, f"{host} answered HTTP {response.status_code}", data)
 
@@ -59,4 +74,4 @@ def _headers(order: Order) -> dict[str, str]:
     if order.text("token_file"):
         token = Path(order.text("token_file")).read_text(encoding="utf-8").strip()
         headers["Authorization"] = f"Bearer {token}"
-    return {**headers, "Idempotency-Key": order.key}
+    return {**headers, **PLAIN, "Idempotency-Key": order.key}

@@ -7,7 +7,9 @@ are `Secret`s; nothing that leaves this module as text contains one.
 
 from __future__ import annotations
 
+import asyncio
 import email.utils
+import functools
 import logging
 import re
 import ssl
@@ -19,10 +21,13 @@ from typing import Any, Protocol
 
 import httpx
 
+from aiprism.respond.beginning import PLAIN, beginning
 from aiprism.respond.message import Message
 from aiprism.yamlfile import Node
 
-_TIMEOUT = 10.0
+_TIMEOUT = 10.0  # for each wait: to connect, to send, for the next piece of the answer
+_TOTAL = 30.0
+_HOPS = 5
 _SHOWN = 200
 # 408 and 425 ask for a repeat in so many words; 5xx and 429 by convention. Every other 4xx will be refused again.
 _WORTH_ANOTHER_TRY = frozenset({408, 425, 429})
@@ -98,15 +103,29 @@ class HttpOptions:
     def auth(self) -> httpx.BasicAuth | None:
         return httpx.BasicAuth(self.username, self.password.reveal()) if self.username else None
 
-    def verify(self) -> ssl.SSLContext | bool:
+    def verify(self) -> ssl.SSLContext:
+        """What connections are checked with, made once; OSError when a file of it cannot be read."""
         if not (self.ca_file or self.cert_file or self.insecure_skip_verify):
-            return True
-        context = ssl.create_default_context(cafile=self.ca_file or None)
-        if self.insecure_skip_verify:
-            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        if self.cert_file:
-            context.load_cert_chain(self.cert_file, self.key_file or None)
-        return context
+            return _usual_context()
+        files = (self.ca_file, self.cert_file, self.key_file)
+        changed = tuple(Path(name).stat().st_mtime_ns if name else 0 for name in files)
+        return _own_context(*files, self.insecure_skip_verify, changed)
+
+
+@functools.cache
+def _usual_context() -> ssl.SSLContext:
+    return httpx.create_ssl_context(trust_env=False)
+
+
+@functools.lru_cache(maxsize=64)
+def _own_context(ca: str, cert: str, key: str, insecure: bool, _changed: tuple[int, ...]) -> ssl.SSLContext:
+    """`_changed` are the times of the files, so that a rotated certificate is found."""
+    context = ssl.create_default_context(cafile=ca or None)
+    if insecure:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    if cert:
+        context.load_cert_chain(cert, key or None)
+    return context
 
 
 def http_options(node: Node) -> HttpOptions:
@@ -200,18 +219,12 @@ class Answer:
 
 
 async def post(letter: Letter, now: float) -> Answer:
-    """Send `letter` once."""
+    """Send `letter` once; the whole of it takes 30 seconds at most."""
     try:
-        headers = {**letter.http.headers(), "Idempotency-Key": letter.key}
-        async with httpx.AsyncClient(
-            timeout=_TIMEOUT,
-            auth=letter.http.auth(),
-            verify=letter.http.verify(),
-            proxy=letter.http.proxy or None,
-            follow_redirects=letter.http.follow_redirects,
-            trust_env=False,
-        ) as client:
-            response = await client.post(letter.url.reveal(), json=letter.body, headers=headers)
+        async with asyncio.timeout(_TOTAL):
+            return await _posted(letter, now)
+    except TimeoutError:  # before OSError, which it is one of
+        return Answer(Verdict.AGAIN, f"no whole answer within {_TOTAL:g} s")
     except OSError as error:  # a secret's or certificate's file
         return Answer(Verdict.AGAIN, f"a file it needs cannot be read: {error.strerror}")
     except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError, UnicodeError):
@@ -219,13 +232,32 @@ async def post(letter: Letter, now: float) -> Answer:
     except httpx.HTTPError as error:
         # Only the kind of failure: httpx puts addresses into some of its messages.
         return Answer(Verdict.AGAIN, f"cannot be reached: {_words(type(error).__name__)}")
-    return _answer(letter, response, now)
 
 
-def _answer(letter: Letter, response: httpx.Response, now: float) -> Answer:
+async def _posted(letter: Letter, now: float) -> Answer:
+    headers = {**letter.http.headers(), **PLAIN, "Idempotency-Key": letter.key}
+    async with httpx.AsyncClient(
+        timeout=_TIMEOUT, verify=letter.http.verify(), proxy=letter.http.proxy or None, trust_env=False
+    ) as client:
+        request = client.build_request("POST", letter.url.reveal(), json=letter.body, headers=headers)
+        response = await client.send(request, auth=letter.http.auth(), stream=True)
+        # httpx would follow a 301, 302 or 303 with a GET, which tells nobody anything and is answered 200.
+        for _ in range(_HOPS if letter.http.follow_redirects else 0):
+            if response.status_code not in (307, 308) or response.next_request is None:
+                break
+            following = response.next_request  # without our Authorization where it leads to another host
+            await response.aclose()
+            response = await client.send(following, auth=None, stream=True)
+        try:
+            return _answer(letter, response, await beginning(response), now)
+        finally:
+            await response.aclose()
+
+
+def _answer(letter: Letter, response: httpx.Response, text: str, now: float) -> Answer:
     if response.is_success:
         return Answer(Verdict.DELIVERED)
-    said = _redacted(letter, response.text.strip())[:_SHOWN]
+    said = _redacted(letter, text.strip())[:_SHOWN]
     reason = f"HTTP {response.status_code}{': ' + said if said else ''}"
     if response.status_code >= 500 or response.status_code in _WORTH_ANOTHER_TRY:
         return Answer(Verdict.AGAIN, reason, _retry_after(response, now))

@@ -18,8 +18,8 @@ from aiprism.respond.message import Message
 from aiprism.respond.subject import service_of
 from aiprism.yamlfile import Node
 
-# Limits of Block Kit: a header holds 150 characters, a section 3000.
-_HEADER, _SECTION, _ALERTS = 150, 3000, 10
+# Limits of Block Kit: a header holds 150 characters, a section 3000, a field of one 2000.
+_HEADER, _SECTION, _FIELD, _ALERTS = 150, 3000, 2000, 10
 _FIELDS = (
     "send_resolved", "http_config", "api_url", "api_url_file", "channel", "username", "color", "title", "title_link",
     "pretext", "text", "fields", "short_fields", "footer", "fallback", "callback_id", "icon_emoji", "icon_url",
@@ -91,7 +91,7 @@ def build(message: Message, slack: Slack) -> Mapping[str, Any]:
     title = slack.title or message.title
     headline = f"{icon} {word}: [{message.priority.value}] {title}"
     body: dict[str, Any] = {
-        "text": _cut(headline, _SECTION),
+        "text": _cut(_escaped(headline), _SECTION),
         "attachments": [
             {
                 "color": _CALM if message.over else _COLORS[message.priority],
@@ -113,7 +113,7 @@ def _blocks(message: Message, headline: str, slack: Slack) -> list[dict[str, Any
     facts = {
         "Status": message.status,
         "Priority": message.priority.value,
-        "Services": ", ".join(message.services) or "not named",
+        "Services": _escaped(", ".join(message.services)) or "not named",
         "Since": datetime.fromtimestamp(message.created_at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
     }
     if message.resolved_at is not None:
@@ -123,7 +123,7 @@ def _blocks(message: Message, headline: str, slack: Slack) -> list[dict[str, Any
     blocks = [
         {"type": "header", "text": {"type": "plain_text", "text": _cut(headline, _HEADER), "emoji": True}},
         _section(_escaped(slack.text or message.text)),
-        {"type": "section", "fields": [_markdown(f"*{name}*\n{value}") for name, value in facts.items()]},
+        {"type": "section", "fields": [_markdown(_cut(f"*{name}*\n{value}", _FIELD)) for name, value in facts.items()]},
         _section("\n".join(_lines(message))),
     ]
     tail = f"<{message.url}|{message.subject_id}>" if message.url else message.subject_id
@@ -143,7 +143,7 @@ def _line(alert: Alert) -> str:
     runbook = alert.annotations.get("runbook_url", "")
     line = f"{mark} *{_escaped(alert.name)}*{f' ({_escaped(service)})' if service else ''}"
     line += f": {_escaped(told)}" if told else ""
-    return line + (f" <{runbook}|runbook>" if runbook else "")
+    return line + (f" <{_escaped(runbook)}|runbook>" if runbook else "")
 
 
 def _section(text: str) -> dict[str, Any]:
