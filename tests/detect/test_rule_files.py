@@ -159,7 +159,7 @@ BAD = [
     (one("{alert: A, expr: rate(x)}"),
      in_rule("expr", "1:7: parse error: expected type range vector in call to function 'rate', got instant vector")),
     (one("{alert: A, expr: '1 > 2'}"),
-     in_rule("expr", "1:5: parse error: comparisons between scalars must use BOOL modifier")),
+     in_rule("expr", "1:3: parse error: comparisons between scalars must use BOOL modifier")),
     (one("{alert: A, expr: up, labels: {a-b: c}}"),
      in_rule("labels.a-b", "'a-b' is no label name: letters, digits and _, not beginning with a digit")),
     (one("{alert: A, expr: up, labels: {__name__: c}}"),

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+import aiprism_lab
 from aiprism.model.alerts import Priority
+from aiprism.respond import runbook
 from aiprism.respond.actions.act import Done
 from aiprism.respond.actions.control import ACTIONS
 from aiprism.respond.incident import MOVES, Periods
@@ -97,3 +99,12 @@ def test_every_event_a_timeline_can_have_is_on_the_page():
     written = set(re.findall(r'(?:Entry\(\s*[\w.]+, |Noted\(\s*)"(\w+)"', source))
     written |= set(re.findall(r'"(runbook_(?!url)\w+)"', source)) | {"alert_joined", "alert_refired"}
     assert [event for event in sorted(written) if f"`{event}`" not in page] == []
+
+
+def test_a_command_a_shipped_runbook_gives_ends_by_itself():
+    """`close` without an end holds a breaker closed whatever its service sees, for ever."""
+    folder = Path(aiprism_lab.__file__).parent / "demo" / "runbooks"
+    steps = [step for book in runbook.load(sorted(folder.glob("*.yml"))) for step in (*book.steps, *book.rollback)]
+    overriding = [step for step in steps if step.kind == "control" and step.params["action"] in ("open", "close")]
+    assert overriding
+    assert all(step.params["ttl_seconds"] for step in overriding)

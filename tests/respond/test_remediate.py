@@ -254,6 +254,25 @@ def test_an_hourly_limit_is_kept_across_incidents_and_a_run_that_waits_for_it_en
     assert counting.effects["start"] == 3
 
 
+def test_a_run_that_waited_while_its_alert_cleared_and_fired_anew_leaves_it_to_the_new_one(records, clock):
+    counting = Counting()
+    respond, remediation = room(records, clock, written("guard: {cooldown: 10m}"), actuator=counting)
+
+    async def lives():
+        respond.accept([DOWN])
+        await live(clock, remediation)
+        for _ in range(2):  # twice in less than a minute: the second time nobody looked in between
+            respond.accept([cleared(again(DOWN, clock.now()), clock.now())])
+            await clock.advance(1)
+            respond.accept([again(DOWN, clock.now())])
+        await clock.advance(700)
+        await live(clock, remediation)
+
+    asyncio.run(lives())
+    assert counting.effects["start"] == 2
+    assert ("skipped", "ServiceDown fires anew, and called for another run") in runs(records)
+
+
 def test_a_precondition_nobody_could_answer_is_asked_again_later(records, clock):
     away = [True]
 

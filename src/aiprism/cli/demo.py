@@ -34,6 +34,8 @@ LOOP_SECONDS = 200.0
 _LOOK_SECONDS = 1.0
 _USUAL_ADDRESS = "127.0.0.1:9090"
 _PAGING = ("critical", "high")
+# The rules read metrics; that spans arrive says nothing about them.
+_METRICS = "count(rate(ai_prism_http_requests_total[15s]))"
 # A receiver may still be writing down what the platform has already been told was accepted.
 _AFTER_RESOLVED_SECONDS = 15.0
 
@@ -67,6 +69,7 @@ def _warm_up(stage: Stage, watch: Watch, view: View) -> None:
         busy = {row["service"] for row in picture.services if row["rate"] > 0} & expected
         steerable = {each["service"] for each in stage.platform.get("/aiprism/v1/control/services")["services"]}
         waiting = sorted(expected - busy) or sorted({"model-server", "ai-analysis-service"} - steerable)
+        waiting += [] if stage.platform.get("/api/v1/query", query=_METRICS)["data"]["result"] else ["metrics"]
         # What informs only (a slow start is still in the five-minute windows) holds nobody up.
         paging = [each["labels"] for each in picture.alerts if each["labels"].get("severity") in _PAGING]
         doubts = [*waiting, *(f"{labels['alertname']} to clear" for labels in paging)]

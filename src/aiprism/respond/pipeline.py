@@ -292,9 +292,14 @@ def remediate(batch: Batch, desk: Desk) -> Batch:
     return replace(batch, runs=tuple(runs.values()))
 
 
+def episode_of(incident: Incident, alert: Alert) -> str:
+    """What a runbook runs once for: an alert, because another instance wants its own repair, from one onset, because a
+    repair may not last, in one round of its incident."""
+    return f"{incident.reopened}_{alert.fingerprint}_{alert.active_at * 1000:.0f}"
+
+
 def _planned(runbook: Runbook, order: int, incident: Incident, alert: Alert) -> store.RunRow:
-    # Of each alert, because another instance wants its own repair, and of each episode, because a repair may not last.
-    episode = f"{incident.reopened}_{alert.fingerprint}_{alert.active_at * 1000:.0f}"
+    episode = episode_of(incident, alert)
     return {
         "id": f"RUN_{incident.id.removeprefix('INC_')}_{runbook.name}_{episode}",
         "incident_id": incident.id,
@@ -306,6 +311,7 @@ def _planned(runbook: Runbook, order: int, incident: Incident, alert: Alert) -> 
         "data": {
             "digest": runbook.digest,
             "order": order,
+            "episode": episode,
             "fingerprint": alert.fingerprint,
             "alertname": alert.name,
             "labels": alert.labels.to_dict(),

@@ -32,7 +32,7 @@ from aiprism.respond import journal
 from aiprism.respond.actions.act import Actuator, Done, Order
 from aiprism.respond.bell import Bell
 from aiprism.respond.incident import Identified, Noted, Status
-from aiprism.respond.pipeline import PLANNED, Desk, Respond
+from aiprism.respond.pipeline import PLANNED, Desk, Respond, episode_of
 from aiprism.respond.runbook import Runbook, Step, Subject, filled_params, filled_query
 from aiprism.respond.subject import service_of
 from aiprism.store import incidents as store
@@ -473,6 +473,8 @@ def _refused(connection: Connection, run: Run, now: float) -> Refusal | None:
         return Refusal(f"the incident is {incident.status.value} already")
     if alert is None or alert.state is not AlertState.FIRING:
         return Refusal(f"{run.subject.alertname} fires no more")
+    if run.row["data"].get("episode", episode_of(incident, alert)) != episode_of(incident, alert):
+        return Refusal(f"{run.subject.alertname} fires anew, and called for another run")
     started = store.runs_started_since(connection, run.runbook.name, now - max(guard.cooldown, 3600.0))
     service = service_of(run.subject.labels)
     here = [row["started_at"] or 0.0 for row in started if service_of(row["data"]["labels"]) == service]
