@@ -54,7 +54,8 @@ def test_the_loop_closes(tmp_path: Path, scenario: str, alert: str, runbook: str
     main = report["incidents"][0]
     assert alert in {each["name"] for each in main["alerts"]}
     [run] = [run for run in main["runs"] if run["runbook"] == runbook and run["state"] == "succeeded"]
-    assert [(each["kind"], each["state"]) for each in run["steps"]] == [(step, "done")]
+    assert run["steps"][0]["kind"] == step
+    assert {each["state"] for each in run["steps"]} == {"done"}
     assert {each["channel"] for each in report["received"] if each["event"] == "opened"} == CHANNELS
     assert {each["channel"] for each in report["received"] if each["event"] == "resolved"} == CHANNELS
     assert f"{scenario}: the loop closed" in done.stdout

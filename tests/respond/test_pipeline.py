@@ -14,6 +14,7 @@ from aiprism.respond import incident as incident_module
 from aiprism.respond import journal
 from aiprism.respond.incident import Acknowledged, Periods, ResolvedByHand, Status
 from aiprism.respond.pipeline import CONSEQUENCES, STAGES, Policy, Respond
+from aiprism.respond.subject import title_of
 from aiprism.store import incidents as store
 from aiprism.store.records import Records, notifications
 from aiprism.telemetry import Telemetry
@@ -339,9 +340,13 @@ def test_a_channel_that_does_not_want_good_news_is_no_reason_to_say_that_nobody_
 
 
 def test_the_title_of_a_storm_is_made_when_it_is_kept_and_not_at_every_alert(respond, records, monkeypatch):
-    made = []
-    real = incident_module.title_of
-    monkeypatch.setattr(incident_module, "title_of", lambda alerts: made.append(1) or real(alerts))
+    made: list[int] = []
+
+    def counted(alerts):
+        made.append(len(alerts))
+        return title_of(alerts)
+
+    monkeypatch.setattr(incident_module, "title_of", counted)
     respond.accept([alert("ServiceDown", instance=f"i{number}") for number in range(50)])
     assert len(incidents(records)[0].alerts) == 50
     assert len(made) <= 3

@@ -196,7 +196,7 @@ def test_a_label_value_cannot_name_another_process_or_leave_a_path(service):
     with pytest.raises(BadInput, match="cannot be the name"):
         filled_params(book.steps[0], who)
     if "/" in service:
-        assert "%2F" in filled_params(book.steps[1], who)["url"]
+        assert "%2F" in str(filled_params(book.steps[1], who)["url"])
     else:
         with pytest.raises(BadInput, match=r"would be \. or \.\."):
             filled_params(book.steps[1], who)

@@ -175,7 +175,7 @@ class Platform:
                     self._otlp(gzip.decompress(body) if self.headers["Content-Encoding"] == "gzip" else body)
 
             def _otlp(self, body: bytes) -> None:
-                platform.answering.wait(60)
+                platform.answering.wait(600)
                 if platform.status == 200:
                     platform.bodies[self.path].append(MESSAGES[self.path].FromString(body))
                 rejected = ExportTracePartialSuccess(rejected_spans=platform.rejected, error_message="too old")

@@ -218,18 +218,17 @@ def test_items_turned_down_in_a_partial_success_are_counted(platform, instrument
 
 
 @pytest.mark.parametrize("way", ["refuses", "hangs"])
-def test_an_absent_platform_costs_the_request_path_nothing_and_shutdown_is_bounded(platform, instrumented, way):
+def test_an_absent_platform_neither_holds_up_requests_nor_the_end(platform, instrumented, monkeypatch, way):
+    # Whoever waited for the network here would wait for minutes.
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "600")
     platform.answering.clear()
     instrumentation = instrumented(endpoint=nobody_listens() if way == "refuses" else platform.url)
     started = time.monotonic()
     for _ in range(2000):
         with aiprism.tracing.api_request(method="GET", url="/"):
             aiprism.metrics.document_queue_size(1)
-    # Two thousand requests; had one of them waited for the network, they would take longer than its timeout of 5 s.
-    assert time.monotonic() - started < 5
-    before = time.monotonic()
     instrumentation.shutdown(1.0)
-    assert time.monotonic() - before < 5
+    assert time.monotonic() - started < 60
     assert instrumentation.dropped()["traces"] == 2000
 
 

@@ -110,6 +110,26 @@ def test_an_observation_inside_a_span_keeps_its_trace_as_exemplar(platform, inst
     assert [exemplar.trace_id for exemplar in point.exemplars] == [trace_id.to_bytes(16, "big")]
 
 
+def test_values_observed_faster_than_they_are_settled_are_all_there(platform, instrumented, monkeypatch):
+    monkeypatch.setattr(metrics, "MOST_OBSERVED", 3)
+    instrumentation = instrumented()
+    for _ in range(10):
+        metrics.user_satisfaction_score(0.8, feedback_type="rating")
+    assert instrumentation.flush(20)
+    (point,) = platform.metric("ai_prism_user_satisfaction_score").histogram.data_points
+    assert (point.count, round(point.sum, 6)) == (10, 8.0)
+
+
+def test_a_counter_does_not_go_down(platform, instrumented):
+    instrumentation = instrumented()
+    metrics.ai_model_cost(2.0, model_name="sonnet", organization="acme")
+    metrics.ai_model_cost(-1.0, model_name="sonnet", organization="acme")
+    metrics.ai_model_cost(float("nan"), model_name="sonnet", organization="acme")
+    assert instrumentation.flush(20)
+    (point,) = platform.metric("ai_prism_ai_model_cost_usd_total").sum.data_points
+    assert point.as_double == 2.0
+
+
 def test_the_exposition_is_prometheus_text_with_the_plans_names(instrumented):
     instrumented()
     record_one_of_each()

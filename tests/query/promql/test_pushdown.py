@@ -29,9 +29,9 @@ def stocked(engine: Engine) -> Stocked:
 @pytest.mark.parametrize("window", ["25s", "1m", "7m"])
 def test_a_pushed_function_agrees_with_its_kernel(function: str, window: str, stocked: Stocked):
     argument = ", 300" if function == "predict_linear" else ""
-    for modifier in ("", " offset 90s", " offset -90s"):
+    for modifier in ("", " offset 90s", " offset -90s") if window == "1m" else ("",):
         query = f"{function}(data[{window}]{modifier}{argument})"
-        for step in (7, 60, 333.25):
+        for step in (7, 333.25):
             _agree(stocked, query, step)
 
 
