@@ -252,6 +252,7 @@ def serve_sink() -> None:
             pass
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Sink)
+    server.handle_error = lambda *_: None  # type: ignore[method-assign]  # the applications are stopped while they send
     print(server.server_port, flush=True)
     server.serve_forever()
 

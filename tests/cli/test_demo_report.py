@@ -128,18 +128,32 @@ def test_the_plain_view_tells_everything_once() -> None:
     ]
 
 
-@pytest.mark.parametrize("height", [18, 40])
-def test_the_live_view_keeps_to_its_height(height: int) -> None:
-    row = {"service": "api", "rate": 1.0, "error_share": 0.2, "p50_ms": 1.0, "p95_ms": 2.0, "last_seen": OPENED}
-    entries = [{"id": at, "at": OPENED + at, "event": "comment", "actor": "", "text": f"line {at}"} for at in range(50)]
-    picture = Picture(OPENED + 60, [row] * 3, {"api": (1.0, 2.0)}, [], [incident(timeline=entries)])
-    out = Console(file=io.StringIO(), width=120)
-    out.print(drawn(picture, height))
+@pytest.mark.parametrize(("width", "height"), [(80, 18), (120, 18), (160, 40)])
+def test_the_live_view_keeps_to_the_terminals_size(width: int, height: int) -> None:
+    row = {
+        "service": "notification-service",
+        "rate": 1.0,
+        "error_share": 0.2,
+        "p50_ms": 1.0,
+        "p95_ms": 2.0,
+        "last_seen": OPENED,
+    }
+    entries = [
+        {"id": at, "at": OPENED + at, "event": "comment", "actor": "", "text": f"line {at} {'x' * 200}"}
+        for at in range(50)
+    ]
+    courses = {"notification-service": tuple(float(at) for at in range(40))}
+    picture = Picture(OPENED + 60, [row] * 3, courses, [], [incident(timeline=entries, title="y" * 300)])
+    out = Console(file=io.StringIO(), width=width)
+    out.print(drawn(picture, width, height))
     file = out.file
     assert isinstance(file, io.StringIO)
     lines = file.getvalue().splitlines()
     assert len(lines) <= height
     assert "line 49" in lines[-1]
+    assert lines[-1].startswith("14:15:49")
+    assert "1 ms" in lines[2]
+    assert "2 ms" in lines[2]
 
 
 def test_ports_that_are_chosen_together_differ() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import socket
 import threading
 
 import pytest
@@ -172,3 +174,33 @@ def test_without_a_token_there_is_no_channel(platform, instrumented):
 def test_an_untrusted_endpoint_is_said_and_not_raised(instrumented, caplog):
     assert instrumented(control_endpoint="http://10.0.0.7:9090", control_token=TOKEN)._channel is None
     assert "would carry the token in clear text" in caplog.text
+
+
+def test_an_answer_that_begins_early_is_waited_for_to_its_end(controls, monkeypatch):
+    """Over TLS the socket is readable long before the answer: session tickets come first."""
+    monkeypatch.setattr("aiprism.sdk.channel._GRACE_SECONDS", 0.2)
+    breaker = controls.circuit_breaker("ai-model")
+    answer = json.dumps({"commands": [{"id": "c1", "action": "open", "ttl_seconds": None, **BREAKER}], "revoked": []})
+    finish = threading.Event()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve():
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(65_536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\n")
+                finish.wait(0.6)  # longer than the grace
+                connection.sendall(f"Content-Length: {len(answer)}\r\n\r\n{answer}".encode())
+                connection.recv(65_536)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        channel = ControlChannel(controls, f"http://127.0.0.1:{server.getsockname()[1]}", TOKEN, HERE)
+        channel.start()
+        try:
+            eventually(lambda: breaker.is_open, "the command of the slow answer")
+        finally:
+            channel.stop(5)
+            finish.set()
+            thread.join(5)

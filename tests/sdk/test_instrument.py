@@ -108,7 +108,7 @@ def test_a_variable_that_makes_no_sense_is_said_and_not_raised(platform):
         """
         import logging, aiprism
         logging.basicConfig()
-        with aiprism.instrument("x", logs_to_stdout=False) as running:
+        with aiprism.instrument("x", logs_to_stdout=False, log_level="verbose") as running:
             pass
         """,
         OTEL_EXPORTER_OTLP_ENDPOINT=platform.url,
@@ -116,6 +116,7 @@ def test_a_variable_that_makes_no_sense_is_said_and_not_raised(platform):
         OTEL_TRACES_EXPORTER="zipkin",
     )
     assert result.returncode == 0
+    assert "Unknown level: 'verbose'" in result.stderr
     assert "OTEL_BSP_MAX_QUEUE_SIZE='many' is not a number of at least 1; using 8192" in result.stderr
     assert "OTEL_TRACES_EXPORTER='zipkin' is not one of otlp, console, none; using otlp" in result.stderr
 

@@ -162,7 +162,10 @@ def _directory(wanted: Path | None) -> Iterator[Path]:
     try:
         yield made
     except AiprismError:
-        print(f"aiprism demo: data and logs are left in {made}", file=sys.stderr)
+        if any(made.iterdir()):
+            print(f"aiprism demo: data and logs are left in {made}", file=sys.stderr)
+        else:
+            made.rmdir()
         raise
     except KeyboardInterrupt:
         shutil.rmtree(made, ignore_errors=True)

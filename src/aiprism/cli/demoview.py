@@ -26,6 +26,7 @@ from aiprism.cli.remote import Remote
 COURSE = 40
 _BAR_WIDTH = 32
 _LEAST_TIMELINE = 4
+_TABLE_WIDTH = 66  # of the services' table without the courses
 _SERVICES_WINDOW = 15
 
 
@@ -166,7 +167,7 @@ class LiveView:
     def _shown(self) -> Iterator[RenderableType]:
         if self._picture.services:
             above = len(self._steps) + 1 if any(done < of for done, of, _ in self._steps.values()) else 0
-            yield drawn(self._picture, self._console.height - 6 - above)
+            yield drawn(self._picture, self._console.width, self._console.height - 6 - above)
 
 
 def progress(steps: Mapping[str, tuple[int, int, str]]) -> Table:
@@ -178,33 +179,35 @@ def progress(steps: Mapping[str, tuple[int, int, str]]) -> Table:
     return rows
 
 
-def drawn(picture: Picture, height: int) -> RenderableType:
-    """The picture in at most `height` lines; the timeline gives way first."""
-    parts: list[RenderableType] = [services(picture), Text(""), *alerts(picture), Text("")]
+def drawn(picture: Picture, width: int, height: int) -> RenderableType:
+    """The picture in at most `height` lines; the timeline gives way first, and no line is folded."""
+    course = max(0, min(COURSE, width - _TABLE_WIDTH))
+    parts: list[RenderableType] = [services(picture, course), Text(""), *map(_cut, alerts(picture)), Text("")]
     used = len(picture.services) + 2 + 1 + max(1, len(picture.alerts)) + 1
     incident = picture.incident
     if incident is None:
         return Group(*parts, Text("no incident", style="dim"))
-    head = list(dossier.head(incident, picture.at))[:2]
-    room = max(_LEAST_TIMELINE, height - used - len(head) - 1)
+    head = [_cut(line) for line in dossier.head(incident, picture.at)][:2]
     others = len(picture.incidents) - 1
     more = [Text(f"and {others} more", style="dim")] if others else []
-    return Group(*parts, *head, *more, dossier.timeline(incident, last=room - len(more)))
+    room = max(_LEAST_TIMELINE, height - used - len(head) - len(more))
+    return Group(*parts, *head, *more, dossier.timeline(incident, last=room, fold=False))
 
 
-def services(picture: Picture) -> Table:
+def services(picture: Picture, course: int) -> Table:
     """Every service with rate, errors, latency, and how its latency went lately."""
     numbers = ("requests/s", "errors", "p50", "p95")
-    rows = printing.table("service", *numbers, "p95 lately", right=numbers)
+    rows = printing.table("service", *numbers, "p95 lately"[:course], right=numbers)
     for row in picture.services:
-        share = row["error_share"]
+        share, name = row["error_share"], row["service"]
+        lately = printing.sparkline(picture.courses.get(name, ())[-course:], course) if course else ""
         rows.add_row(
-            Text(row["service"], style="bold"),
+            Text(name, style="bold"),
             printing.figures(row["rate"]),
             Text(printing.share(share), style="bold red" if share >= 0.05 else ""),
             printing.duration(row["p50_ms"] / 1000),
             printing.duration(row["p95_ms"] / 1000),
-            Text(printing.sparkline(picture.courses.get(row["service"], ()), COURSE), style="cyan"),
+            Text(lately, style="cyan"),
         )
     return rows
 
@@ -220,6 +223,11 @@ def alerts(picture: Picture) -> Iterator[Text]:
             (alert["labels"].get("alertname", ""), "bold"),
             f"  {alert['annotations'].get('summary', '')}",
         )
+
+
+def _cut(line: Text) -> Text:
+    line.no_wrap, line.overflow = True, "ellipsis"
+    return line
 
 
 def plain_out(as_json: bool) -> TextIO:

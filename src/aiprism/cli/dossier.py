@@ -75,9 +75,9 @@ def alerts(incident: Mapping[str, Any]) -> Table:
     return rows
 
 
-def timeline(incident: Mapping[str, Any], last: int = 0) -> Table:
-    """What happened, oldest first; only the `last` entries when that many are asked for."""
-    rows = _bare()
+def timeline(incident: Mapping[str, Any], last: int = 0, *, fold: bool = True) -> Table:
+    """What happened, oldest first; only the `last` entries when that many are asked for, one line each unless `fold`."""
+    rows = _bare(fold)
     for entry in incident["timeline"][-last:] if last else incident["timeline"]:
         rows.add_row(
             Text(printing.clock(entry["at"]), style="dim"),
@@ -88,11 +88,12 @@ def timeline(incident: Mapping[str, Any], last: int = 0) -> Table:
     return rows
 
 
-def _bare() -> Table:
-    rows = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
+def _bare(fold: bool = True) -> Table:
+    # Expanded, the last column gives way when the room is short, and not those before it.
+    rows = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1), expand=not fold)
     for justify in ("left", "right", "left"):
         rows.add_column(justify=justify, no_wrap=True)
-    rows.add_column(overflow="fold")
+    rows.add_column(overflow="fold" if fold else "ellipsis", no_wrap=not fold, ratio=None if fold else 1)
     return rows
 
 

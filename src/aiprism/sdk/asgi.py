@@ -12,12 +12,13 @@ import logging
 import random
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
+from functools import cache
 from typing import Any
 
 from opentelemetry import baggage, trace
-from opentelemetry.context import attach, detach
-from opentelemetry.propagate import extract
+from opentelemetry.context import Context, attach, detach, get_current
+from opentelemetry.propagate import extract, get_global_textmap
 from opentelemetry.trace import Span, SpanKind, StatusCode
 
 from aiprism.sdk import metrics
@@ -36,7 +37,7 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"})
 _PARAMETER = re.compile(r"\{[^{}]*\}")
-_HEADER_VALUE = re.compile(r"[\x21-\x7e][\x20-\x7e]{0,127}")
+_HEADER_VALUE = re.compile(rb"[\x21-\x7e][\x20-\x7e]{0,127}")
 _MOST_VALUES = 200
 # The status written for a request whose client went away before there was one (nginx's convention).
 _CLIENT_GONE = 499
@@ -64,7 +65,7 @@ class ServerTelemetry:
             await self._serve(served, present, receive, send)
             return
         # By hand what `start_as_current_span` does: one context to enter instead of three saves 20 µs a request.
-        context = extract(served.headers)
+        context = served.context()
         span = tracer().start_span(served.method, context, SpanKind.SERVER, served.asked())
         token = attach(trace.set_span_in_context(span, context))
         try:
@@ -83,7 +84,7 @@ class ServerTelemetry:
                 served.answered(message)
             await send(message)
 
-        served.request = ServedRequest(span, _identity(served.headers))
+        served.request = ServedRequest(span, served.identity())
         with Serving(served.request):
             try:
                 await self.app(served.scope, receive, answer)
@@ -115,7 +116,8 @@ class _Served:
     def __init__(self, scope: Scope) -> None:
         self.scope, self._root = scope, scope.get("root_path", "")
         self._started = time.perf_counter()
-        self.headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        # ASGI has the names in lower case; what is not asked for is never decoded.
+        self._headers: dict[bytes, bytes] = dict(scope["headers"])
         self.method = scope["method"] if scope["method"] in _METHODS else "_OTHER"
         self.path = str(scope["path"])
         self.request = ServedRequest(trace.INVALID_SPAN)
@@ -128,14 +130,40 @@ class _Served:
         """How long it has taken."""
         return time.perf_counter() - self._started
 
+    def context(self) -> Context:
+        """The context of the caller's trace and baggage; the present one when the caller has none."""
+        carrier = {
+            field: self._headers[name].decode("latin-1") for name, field in _carried_fields() if name in self._headers
+        }
+        return extract(carrier) if carrier else get_current()
+
     def asked(self) -> dict[str, str]:
         """What is known of it from the start."""
-        scope = self.scope
-        server = scope.get("server") or ("", None)
-        host = self.headers.get("host") or (f"{server[0]}:{server[1]}" if server[1] else server[0])
+        host = self._headers.get(b"host", b"").decode("latin-1")
+        if not host:
+            name, port = self.scope.get("server") or ("", None)
+            host = f"{name}:{port}" if port else name
         # No query: it may hold what must not be stored.
-        url = f"{scope.get('scheme', 'http')}://{host}{self.path}"
-        return {"http.method": scope["method"], "http.url": url}
+        return {
+            "http.method": self.scope["method"],
+            "http.url": f"{self.scope.get('scheme', 'http')}://{host}{self.path}",
+        }
+
+    def identity(self) -> Identity:
+        """Whom it is for, as far as the caller says."""
+        organization = self._clean(b"x-organization-id")
+        if not organization and b"baggage" in self._headers:
+            organization = str(baggage.get_baggage("user.organization") or "")[:128]
+        return Identity(
+            request_id=self._clean(b"x-request-id") or f"req_{random.getrandbits(128):032x}",
+            user_id=self._clean(b"x-user-id"),
+            organization_id=organization,
+            user_tier=self._clean(b"x-user-tier"),
+        )
+
+    def _clean(self, name: bytes) -> str:
+        value = self._headers.get(name)
+        return value.decode("latin-1") if value and _HEADER_VALUE.fullmatch(value) else ""
 
     def answered(self, message: Message) -> None:
         """The answer begins: all that the span shall say is known, and its end may be near."""
@@ -185,18 +213,10 @@ class _Served:
             span.set_status(StatusCode.ERROR)
 
 
-def _identity(headers: Mapping[str, str]) -> Identity:
-    organization = _clean(headers.get("x-organization-id")) or baggage.get_baggage("user.organization")
-    return Identity(
-        request_id=_clean(headers.get("x-request-id")) or f"req_{random.getrandbits(128):032x}",
-        user_id=_clean(headers.get("x-user-id")),
-        organization_id=str(organization or "")[:128],
-        user_tier=_clean(headers.get("x-user-tier")),
-    )
-
-
-def _clean(value: str | None) -> str:
-    return value if value and _HEADER_VALUE.fullmatch(value) else ""
+@cache
+def _carried_fields() -> tuple[tuple[bytes, str], ...]:
+    """The headers that OTEL_PROPAGATORS read."""
+    return tuple((field.lower().encode("latin-1"), field) for field in sorted(get_global_textmap().fields))
 
 
 class _Bounded:

@@ -178,8 +178,11 @@ class ControlChannel:
         try:
             headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
             connection.request("POST", self._address.path, body=body, headers=headers)
+            until = time.monotonic() + self._wait_seconds + _GRACE_SECONDS
             self._await_answer(connection.sock)
-            connection.sock.settimeout(_GRACE_SECONDS)
+            # Over TLS a socket is readable as soon as the server sends session tickets, long before the answer: what is
+            # left of the whole wait is for reading. News of ours then waits for the next poll.
+            connection.sock.settimeout(max(_GRACE_SECONDS, until - time.monotonic()))
             response = connection.getresponse()
             content = response.read(_LARGEST_ANSWER + 1)
         finally:

@@ -262,7 +262,10 @@ class Instrumentation:
         before, level = root.level, self._settings.log_level
         root.addHandler(handler)
         if level is not None and before in (logging.NOTSET, logging.WARNING):
-            root.setLevel(level)
+            try:
+                root.setLevel(level)
+            except (ValueError, TypeError) as error:
+                log.error("log_level: %s; the level stays as it is", error)
 
         def undo() -> None:
             root.removeHandler(handler)
