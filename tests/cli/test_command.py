@@ -98,3 +98,11 @@ def test_a_reader_that_has_seen_enough_gets_no_traceback() -> None:
 @pytest.mark.parametrize("module", ["printing"])
 def test_the_examples_in_the_docstrings_hold(module: str) -> None:
     assert doctest.testmod(importlib.import_module(f"aiprism.cli.{module}")).failed == 0
+
+
+def test_a_bare_installation_is_told_what_to_install(aiprism: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "rich.text", None)
+    for module in [name for name in sys.modules if name.startswith("aiprism.cli.")]:
+        monkeypatch.delitem(sys.modules, module)
+    status, _, err = aiprism("services", "--server", "http://127.0.0.1:1")
+    assert (status, err.endswith("run: pip install 'aiprism[server]'\n")) == (1, True)

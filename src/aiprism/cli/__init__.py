@@ -185,8 +185,8 @@ def _version() -> str:
 
 
 def _missing(error: ModuleNotFoundError) -> int:
+    """A bare `aiprism` is the SDK; the commands need what the platform needs."""
     if (error.name or "").partition(".")[0] in ("aiprism", "aiprism_lab"):
         raise error
-    extra = "demo" if (error.name or "") in ("psutil", "docx", "pypdf", "fpdf", "redis") else "server"
-    print(f"aiprism: {error.name} is not installed; run: pip install 'aiprism[{extra}]'", file=sys.stderr)
+    print(f"aiprism: {error.name} is not installed; run: pip install 'aiprism[server]'", file=sys.stderr)
     return 1
