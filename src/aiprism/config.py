@@ -72,6 +72,9 @@ class IngestConfig:
     queue_bytes: int = setting(128 * MIB, "more than this waiting per signal is refused with 503")
     body_bytes: int = setting(32 * MIB, "largest request body as sent")
     inflated_bytes: int = setting(128 * MIB, "largest request body after decompression")
+    max_series: int = setting(
+        2_000_000, "most metric series of a tenant; requests that bring more are refused with 429"
+    )
 
 
 @dataclass(frozen=True, slots=True)

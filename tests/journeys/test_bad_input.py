@@ -199,3 +199,31 @@ def test_a_store_that_is_away_is_503_not_ready_and_comes_back_by_itself(clickhou
     assert len(server.get(f"/aiprism/v1/traces/{found.hex()}")["spans"]) == 1
     assert httpx.get(f"{server.url}/-/ready").status_code == 200
     server.stop()
+
+
+def test_a_limit_is_429_and_names_itself_and_the_tenant(tmp_path: Path) -> None:
+    config = tmp_path / "aiprism.yml"
+    config.write_text("ingest: {max_series: 3}", encoding="utf-8")
+    server = Server(tmp_path / "data", config).start()
+
+    def send(*labels: str) -> httpx.Response:
+        points = [
+            {
+                "asInt": "1",
+                "timeUnixNano": str(time.time_ns()),
+                "attributes": [{"key": "k", "value": {"stringValue": each}}],
+            }
+            for each in labels
+        ]
+        metrics = [{"name": "m", "gauge": {"dataPoints": points}}]
+        body = {"resourceMetrics": [{"scopeMetrics": [{"metrics": metrics}]}]}
+        return httpx.post(f"{server.url}/v1/metrics", json=body, timeout=60)
+
+    assert send("a", "b").status_code == 200
+    refused = send("a", "c", "d")
+    assert refused.status_code == 429
+    assert "ingest.max_series" in refused.json()["message"]
+    assert "'default'" in refused.json()["message"]
+    assert send("a", "b").status_code == 200  # what it has already goes on
+    assert len(server.instant("m")) == 2
+    server.stop()

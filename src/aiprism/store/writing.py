@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from aiprism.config import IngestConfig
+from aiprism.errors import TooMany
 from aiprism.model.labels import Labels
 from aiprism.model.samples import Sample
 from aiprism.store.engine import Engine
@@ -88,7 +89,7 @@ class Writing:
         telemetry: Telemetry,
         fault: Callable[[], str | None] = lambda: None,
     ) -> None:
-        self._engine, self._index = engine, index
+        self._engine, self._index, self._max_series = engine, index, config.max_series
         self._registered = _Registered()
         self._traces = GroupCommit("store.spans", self._write_spans, config, telemetry, fault=fault)
         self._logs = GroupCommit("store.logs", self._write_logs, config, telemetry, fault=fault)
@@ -112,8 +113,9 @@ class Writing:
         await self._logs.put(body, len(body), count)
 
     async def samples(self, batch: SampleBatch) -> None:
-        """Return once `batch` is stored."""
+        """Return once `batch` is stored; TooMany when its new series are more than the tenant may have."""
         if len(batch):
+            self._check_series(batch)
             await self._samples.put(batch, batch.size, len(batch))
 
     async def append(self, samples: Sequence[Sample]) -> None:
@@ -127,6 +129,15 @@ class Writing:
                 series={int(fp): sample.labels for fp, sample in zip(fps, samples, strict=True)},
             )
         )
+
+    def _check_series(self, batch: SampleBatch) -> None:
+        fresh = sum(fp not in self._index for fp in batch.series)
+        if fresh and len(self._index) + fresh > self._max_series:
+            tenant = self._engine.database.removeprefix("aiprism_")
+            raise TooMany(
+                f"tenant {tenant!r} has {len(self._index)} metric series and this request brings {fresh} more, "
+                f"over the limit of {self._max_series} (ingest.max_series); drop a label with many values"
+            )
 
     # -- the three INSERTs ---------------------------------------------------------------------------------------
 
