@@ -32,6 +32,8 @@ from aiprism.model.alerts import Alert
 from aiprism.query.promql import Limits, PromQL, Vector
 from aiprism.receive import otlp_grpc
 from aiprism.receive.doors import OtlpDoors
+from aiprism.receive.inflight import InFlight
+from aiprism.receive.limits import Admission
 from aiprism.respond import route, runbook
 from aiprism.respond.actions.act import Actuator
 from aiprism.respond.actions.command import Command
@@ -116,7 +118,8 @@ async def running(load: Load, clock: Clock | None = None) -> AsyncIterator[route
         stack.callback(records.close)
         index = await engine.run(SeriesIndex.load, engine)
         disk = _disk_check(config)
-        writing = Writing(engine, index, config.ingest, telemetry, fault=disk)
+        admission = Admission(config.store.tenant, config.limits, clock, telemetry)
+        writing = Writing(engine, index, config.ingest, telemetry, fault=disk, admission=admission)
 
         # query
         promql = PromQL(SampleStore(engine, index), _limits(config))
@@ -170,6 +173,7 @@ async def running(load: Load, clock: Clock | None = None) -> AsyncIterator[route
                 log.info("aiprism.reloaded", needs_restart=_kept_until_restart(config, fresh))
 
         # web
+        in_flight = InFlight(config.ingest.in_flight_bytes, telemetry)
         doors = OtlpDoors(writing, telemetry)
         application = routes.build(
             [
@@ -184,10 +188,12 @@ async def running(load: Load, clock: Clock | None = None) -> AsyncIterator[route
             checks={"store": _store_check(engine, disk), "control": _control_check(records)},
             reload=reload,
             names=_host_names(config),
+            bodies=config.ingest,
+            in_flight=in_flight,
         )
         grpc_server = None
         if config.server.otlp_grpc:
-            grpc_server, port = otlp_grpc.bound(config.server.otlp_grpc, doors, config.ingest)
+            grpc_server, port = otlp_grpc.bound(config.server.otlp_grpc, doors, config.ingest, in_flight)
 
         # From here on things run; they stop in reverse.
         writing.start()
@@ -239,7 +245,7 @@ def _kept_until_restart(running: Config, fresh: Config) -> list[str]:
         validation=fresh.respond.validation,
     )
     rules_anew = replace(running.rules, files=fresh.rules.files, interval=fresh.rules.interval)
-    names = ("server", "store", "control", "ingest", "query")
+    names = ("server", "store", "control", "ingest", "limits", "query")
     changed = [name for name in names if getattr(running, name) != getattr(fresh, name)]
     return changed + ["respond"] * (read_anew != fresh.respond) + ["rules"] * (rules_anew != fresh.rules)
 

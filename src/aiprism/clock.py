@@ -17,7 +17,11 @@ class Clock(Protocol):
     """What time it is, and how to wait."""
 
     def now(self) -> float:
-        """Unix seconds."""
+        """Unix seconds; an administrator or NTP may set them back or forth."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that only go forward, to measure how long something takes; their zero means nothing."""
         ...
 
     async def sleep(self, seconds: float) -> None:
@@ -30,6 +34,9 @@ class SystemClock:
 
     def now(self) -> float:
         return time.time()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -46,11 +53,19 @@ class FakeClock:
 
     def __init__(self, start: float = 1_700_000_000.0) -> None:
         self._now = start
+        self._set_by = 0.0  # how far the wall clock was set, all in all
         self._order = itertools.count()
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
 
     def now(self) -> float:
+        return self._now + self._set_by
+
+    def monotonic(self) -> float:
         return self._now
+
+    def jump(self, seconds: float) -> None:
+        """Set the wall clock by `seconds`, back or forth; no time passes."""
+        self._set_by += seconds
 
     async def sleep(self, seconds: float) -> None:
         if seconds <= 0:

@@ -72,9 +72,27 @@ class IngestConfig:
     queue_bytes: int = setting(128 * MIB, "more than this waiting per signal is refused with 503")
     body_bytes: int = setting(32 * MIB, "largest request body as sent")
     inflated_bytes: int = setting(128 * MIB, "largest request body after decompression")
+    body_timeout: float = setting(60.0, "longest time a request body may take to arrive", kind="seconds")
+    in_flight_bytes: int = setting(
+        512 * MIB, "most memory the bodies of all requests under way may hold; more is refused with 503"
+    )
     max_series: int = setting(
         2_000_000, "most metric series of a tenant; requests that bring more are refused with 429"
     )
+
+
+@dataclass(frozen=True, slots=True)
+class LimitsConfig:
+    """What a tenant may send. 0 switches a limit off."""
+
+    spans_per_second: int = setting(1_000_000, "most spans a second, on average over `limits.burst`")
+    log_records_per_second: int = setting(1_000_000, "most log records a second")
+    samples_per_second: int = setting(5_000_000, "most metric samples a second")
+    bytes_per_second: int = setting(1024 * MIB, "most bytes of decompressed bodies a second, all signals together")
+    burst: float = setting(
+        10.0, "how long a tenant that was quiet may send at once what it may send in this time", kind="seconds"
+    )
+    new_series_per_minute: int = setting(1_000_000, "most new metric series a minute")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +142,7 @@ class Config:
     store: StoreConfig = field(default_factory=StoreConfig)
     control: ControlConfig = field(default_factory=ControlConfig)
     ingest: IngestConfig = field(default_factory=IngestConfig)
+    limits: LimitsConfig = field(default_factory=LimitsConfig)
     query: QueryConfig = field(default_factory=QueryConfig)
     rules: RulesConfig = field(default_factory=RulesConfig)
     respond: RespondConfig = field(default_factory=RespondConfig)
@@ -158,6 +177,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "store": StoreConfig,
     "control": ControlConfig,
     "ingest": IngestConfig,
+    "limits": LimitsConfig,
     "query": QueryConfig,
     "rules": RulesConfig,
     "respond": RespondConfig,

@@ -4,6 +4,7 @@ AiprismError
 ├── ConfigError        a file we read is wrong; carries file, line and key
 ├── Refused            a request we will not serve; becomes a 4xx/5xx at the edge
 │   ├── BadInput         400  malformed body, query or parameter
+│   ├── TooSlow          408  a body that did not arrive in time
 │   ├── TooLarge         413  body over a size limit, before or after decompression
 │   ├── Unsupported      415  content type or encoding we do not speak
 │   ├── LimitExceeded    422  a query needs more than its limit allows
@@ -42,6 +43,7 @@ class Refused(AiprismError):
 
     status = 400
     code = "refused"
+    retry_after: float | None = None  # seconds after which the same request may be served; None: it will not be
 
     def __init__(self, message: str, *, details: Mapping[str, object] | None = None) -> None:
         super().__init__(message)
@@ -52,6 +54,12 @@ class BadInput(Refused):
     """Malformed body, query or parameter."""
 
     status, code = 400, "bad_data"
+
+
+class TooSlow(Refused):
+    """A body that did not arrive in time."""
+
+    status, code = 408, "too_slow"
 
 
 class TooLarge(Refused):
@@ -76,6 +84,12 @@ class TooMany(Refused):
     """A tenant over its rate or series limit; the message names limit and tenant."""
 
     status, code = 429, "too_many"
+
+    def __init__(
+        self, message: str, *, retry_after: float | None = None, details: Mapping[str, object] | None = None
+    ) -> None:
+        super().__init__(message, details=details)
+        self.retry_after = retry_after
 
 
 class NotFound(Refused):

@@ -6,6 +6,8 @@ the pipeline without a count: what goes on is `passed`, what does not is `droppe
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
 from prometheus_client import generate_latest as _generate_latest
 
@@ -41,6 +43,10 @@ class Telemetry:
     def waiting(self, stage: str, size: int) -> None:
         """`size` bytes wait before `stage`."""
         self._waiting.labels(stage).set(size)
+
+    def waiting_now(self, stage: str, size: Callable[[], int]) -> None:
+        """`size()` bytes wait before `stage`, asked when somebody looks."""
+        self._waiting.labels(stage).set_function(size)
 
     def took(self, stage: str, seconds: float) -> None:
         """One run of `stage` took `seconds`."""

@@ -5,6 +5,7 @@ In: bytes as sent, with their Content-Encoding. Out: plain bytes. A zip bomb end
 
 from __future__ import annotations
 
+import io
 import sys
 import zlib
 from collections.abc import Callable, Iterator
@@ -21,10 +22,11 @@ _SLICE = 64 * 1024  # of the input at a time, so that what is left over is never
 _MAX_MEMBERS = 1000
 
 
-def inflated(body: bytes, encoding: str, limit: int) -> bytes:
+def inflated(body: bytes, encoding: str, limit: int, grow: Callable[[int], None] = lambda size: None) -> bytes:
     """`body` without its Content-Encoding (identity, gzip, deflate, zstd), at most `limit` bytes.
 
-    Raises Unsupported for another encoding, BadInput for damaged data, TooLarge over the limit.
+    `grow` is told of each part before it is kept, and may raise to end it there. Raises Unsupported for another encoding,
+    BadInput for damaged data, TooLarge over the limit.
     """
     name = encoding.strip().lower()
     if name in ("", "identity"):
@@ -32,7 +34,7 @@ def inflated(body: bytes, encoding: str, limit: int) -> bytes:
     expand = _EXPANDERS.get(name)
     if expand is None:
         raise Unsupported(f"Content-Encoding {encoding!r} is not supported; use gzip, zstd, deflate or identity")
-    parts, size = [], 0
+    whole, size = io.BytesIO(), 0  # gives its buffer away as bytes, where joining parts would hold everything twice
     try:
         for part in expand(body):
             size += len(part)
@@ -40,10 +42,11 @@ def inflated(body: bytes, encoding: str, limit: int) -> bytes:
                 raise TooLarge(
                     f"the body inflates to more than {limit} bytes (ingest.inflated_bytes); send smaller batches"
                 )
-            parts.append(part)
+            grow(len(part))
+            whole.write(part)
     except (zlib.error, zstd.ZstdError, EOFError) as error:
         raise BadInput(f"the body is not valid {name}: {error}") from None
-    return b"".join(parts)
+    return whole.getvalue()
 
 
 def _within(body: bytes, limit: int) -> bytes:

@@ -174,7 +174,7 @@ class GroupCommit(Generic[Item]):
     async def _store(self, batch: list[_Waiting[Item]]) -> None:
         token, items = uuid.uuid4().hex, [waiting.item for waiting in batch]
         for pause in (*(() if self._closing else RETRY_PAUSES), None):
-            started = self._clock.now()
+            started = self._clock.monotonic()
             try:
                 await self._write(items, token)
             except Unavailable as error:
@@ -183,7 +183,7 @@ class GroupCommit(Generic[Item]):
                 log.warning("store.retry", stage=self._stage, error=str(error))
                 await self._clock.sleep(pause)
             else:
-                self._last_insert = self._clock.now() - started
+                self._last_insert = self._clock.monotonic() - started
                 self._telemetry.took(self._stage, self._last_insert)
                 return
 

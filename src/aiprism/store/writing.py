@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -78,6 +79,30 @@ class _Registered:
     metadata: set[MetricMetadata] = field(default_factory=set)
 
 
+class Admission(Protocol):
+    """Who says what a tenant may send: each method returns, or raises TooMany naming the limit."""
+
+    def spans(self, items: int, size: int) -> None: ...
+
+    def logs(self, items: int, size: int) -> None: ...
+
+    def samples(self, items: int, size: int) -> None: ...
+
+    def new_series(self, items: int) -> None: ...
+
+
+class _Anything:
+    """Admission without limits, for whoever writes without a tenant behind it."""
+
+    def spans(self, items: int, size: int) -> None:
+        return None
+
+    logs = samples = spans
+
+    def new_series(self, items: int) -> None:
+        return None
+
+
 class Writing:
     """The three group commits. `start()` before the first call, `stop()` drains."""
 
@@ -88,8 +113,10 @@ class Writing:
         config: IngestConfig,
         telemetry: Telemetry,
         fault: Callable[[], str | None] = lambda: None,
+        admission: Admission | None = None,
     ) -> None:
         self._engine, self._index, self._max_series = engine, index, config.max_series
+        self._admission = admission or _Anything()
         self._registered = _Registered()
         self._traces = GroupCommit("store.spans", self._write_spans, config, telemetry, fault=fault)
         self._logs = GroupCommit("store.logs", self._write_logs, config, telemetry, fault=fault)
@@ -106,15 +133,18 @@ class Writing:
 
     async def spans(self, body: bytes, count: int) -> None:
         """Return once the spans of an ExportTraceServiceRequest body are stored."""
+        self._admission.spans(count, len(body))
         await self._traces.put(body, len(body), count)
 
     async def logs(self, body: bytes, count: int) -> None:
         """Return once the records of an ExportLogsServiceRequest body are stored."""
+        self._admission.logs(count, len(body))
         await self._logs.put(body, len(body), count)
 
     async def samples(self, batch: SampleBatch) -> None:
         """Return once `batch` is stored; TooMany when its new series are more than the tenant may have."""
         if len(batch):
+            self._admission.samples(len(batch), batch.size)
             self._check_series(batch)
             await self._samples.put(batch, batch.size, len(batch))
 
@@ -132,12 +162,15 @@ class Writing:
 
     def _check_series(self, batch: SampleBatch) -> None:
         fresh = sum(fp not in self._index for fp in batch.series)
-        if fresh and len(self._index) + fresh > self._max_series:
+        if not fresh:
+            return
+        if len(self._index) + fresh > self._max_series:
             tenant = self._engine.database.removeprefix("aiprism_")
             raise TooMany(
                 f"tenant {tenant!r} has {len(self._index)} metric series and this request brings {fresh} more, "
                 f"over the limit of {self._max_series} (ingest.max_series); drop a label with many values"
             )
+        self._admission.new_series(fresh)
 
     # -- the three INSERTs ---------------------------------------------------------------------------------------
 

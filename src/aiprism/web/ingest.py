@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 
 from fastapi import APIRouter, Request
@@ -11,15 +10,14 @@ from google.protobuf.json_format import MessageToJson
 from google.rpc.status_pb2 import Status
 
 from aiprism.config import IngestConfig
-from aiprism.errors import Refused, TooLarge, Unavailable, Unsupported
-from aiprism.receive.admission import inflated
+from aiprism.errors import Refused, Unsupported
 from aiprism.receive.doors import OtlpDoors, Signal
 from aiprism.receive.otlp_grpc import response
+from aiprism.web.bodies import body_of, retry_headers
 
 _PROTOBUF, _JSON = "application/x-protobuf", "application/json"
-_LARGE = 64 * 1024  # compressed bytes from which on inflating moves to a thread
 # google.rpc codes for the Status message that OTLP/HTTP wants in the body of a refusal
-_RPC_CODES = {400: 3, 413: 8, 415: 3, 429: 8, 503: 14}
+_RPC_CODES = {400: 3, 408: 4, 413: 8, 415: 3, 429: 8, 503: 14}
 
 
 def router(doors: OtlpDoors, config: IngestConfig) -> APIRouter:
@@ -34,23 +32,6 @@ def router(doors: OtlpDoors, config: IngestConfig) -> APIRouter:
             response_class=Response,
         )
     return routes
-
-
-async def body_of(request: Request, config: IngestConfig) -> bytes:
-    """The request's body, decompressed; TooLarge as soon as it passes a limit."""
-    declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > config.body_bytes:
-        raise _too_large(config)
-    parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > config.body_bytes:
-            raise _too_large(config)
-        parts.append(part)
-    body, encoding = b"".join(parts), request.headers.get("content-encoding", "")
-    if len(body) > _LARGE:
-        return await asyncio.to_thread(inflated, body, encoding, config.inflated_bytes)
-    return inflated(body, encoding, config.inflated_bytes)
 
 
 def _export(doors: OtlpDoors, config: IngestConfig, signal: Signal) -> Callable[[Request], Awaitable[Response]]:
@@ -73,13 +54,7 @@ def _export(doors: OtlpDoors, config: IngestConfig, signal: Signal) -> Callable[
 
 def _refusal(refused: Refused, kind: str) -> Response:
     status = Status(code=_RPC_CODES.get(refused.status, 3), message=str(refused))
-    headers = {}
-    if isinstance(refused, Unavailable):
-        headers["Retry-After"] = str(max(1, round(refused.retry_after)))
+    headers = retry_headers(refused)
     if kind == _PROTOBUF:
         return Response(status.SerializeToString(), refused.status, headers, media_type=_PROTOBUF)
     return Response(MessageToJson(status, indent=None), refused.status, headers, media_type=_JSON)
-
-
-def _too_large(config: IngestConfig) -> TooLarge:
-    return TooLarge(f"the body is larger than {config.body_bytes} bytes (ingest.body_bytes); send smaller batches")

@@ -6,7 +6,6 @@ runs in the store's bounded thread pool, so the event loop stays free and the nu
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from aiprism.query.promql.parse import parse
 from aiprism.query.promql.syntax import VectorSelector, as_json, selectors
 from aiprism.store.engine import Engine
 from aiprism.web import prometheus_json
+from aiprism.web.bodies import retry_headers
 
 log = structlog.get_logger()
 
@@ -270,8 +270,8 @@ def _refusal(error: AiprismError) -> Response:
     status, kind = _status_of(error)
     body = {"status": "error", "errorType": kind, "error": str(error)}
     response = _json(status, orjson.dumps(body))
-    if isinstance(error, Unavailable):
-        response.headers["Retry-After"] = str(math.ceil(error.retry_after))
+    if isinstance(error, Refused):
+        response.headers.update(retry_headers(error))
     if status == 500:
         log.error("prometheus.failed", error=str(error))
     return response

@@ -20,8 +20,11 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from aiprism import __version__
-from aiprism.errors import Refused, StoreError, Unavailable
+from aiprism.config import IngestConfig
+from aiprism.errors import Refused, StoreError
+from aiprism.receive.inflight import InFlight
 from aiprism.telemetry import Telemetry
+from aiprism.web.bodies import BoundedBodies, retry_headers
 
 log = structlog.get_logger()
 
@@ -45,8 +48,14 @@ def build(
     reload: Reload,
     *,
     names: Sequence[str] = (),
+    bodies: IngestConfig | None = None,
+    in_flight: InFlight | None = None,
 ) -> FastAPI:
-    """The application. Besides addresses and localhost it answers only to the host `names`."""
+    """The application. Besides addresses and localhost it answers only to the host `names`.
+
+    Request bodies are bounded by `bodies`, all of those under way by `in_flight`.
+    """
+    bodies = bodies or IngestConfig()
     app = FastAPI(
         title="aiprism",
         version=__version__,
@@ -61,6 +70,7 @@ def build(
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(StoreError, _misasked)
     app.add_exception_handler(Exception, _failed)
+    app.add_middleware(BoundedBodies, config=bodies, in_flight=in_flight or InFlight(bodies.in_flight_bytes, telemetry))
     app.add_middleware(_Guard, names=frozenset({"localhost", *names}))
     return app
 
@@ -136,8 +146,7 @@ def _pages() -> APIRouter:
 
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refused)
-    headers = {"Retry-After": str(max(1, round(error.retry_after)))} if isinstance(error, Unavailable) else {}
-    return JSONResponse(error_body(error.code, str(error), error.details), error.status, headers)
+    return JSONResponse(error_body(error.code, str(error), error.details), error.status, retry_headers(error))
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
