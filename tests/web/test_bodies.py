@@ -222,7 +222,8 @@ def test_a_rate_is_429_on_both_transports_with_the_time_to_come_again(engine: En
 
 
 def retry_seconds(error: grpc.aio.AioRpcError) -> float:
-    packed = dict(error.trailing_metadata() or ())["grpc-status-details-bin"]  # type: ignore[arg-type]
+    trailers: Any = error.trailing_metadata()
+    packed = trailers["grpc-status-details-bin"]
     info = RetryInfo()
     assert isinstance(packed, bytes)
     Status.FromString(packed).details[0].Unpack(info)
