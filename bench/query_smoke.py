@@ -21,7 +21,7 @@ from aiprism.query.promql import Matrix, PromQL
 from aiprism.store.engine import Engine
 from aiprism.store.samples import SampleStore
 from aiprism.store.schema import migrate
-from aiprism.store.series import SeriesIndex
+from aiprism.store.series import Seen, SeriesIndex
 from aiprism.web import prometheus_json
 
 START, STEP, SAMPLES = 1_700_000_000, 15, 480
@@ -49,9 +49,9 @@ def _fill(engine: Engine, index: SeriesIndex, metric: str, count: int) -> None:
     times = (START + np.arange(SAMPLES) * STEP) * 1000
     for first in range(0, count, 1000):
         sets = [_labels(metric, number) for number in range(first, min(count, first + 1000))]
-        index.add([(labels.fingerprint, labels, int(times[0])) for labels in sets])
-        fps = np.array([labels.fingerprint for labels in sets], dtype=np.uint64)
-        index.touch(fps, int(times[-1]))
+        positions = index.admit(sets, START)
+        fps = index.fps(positions)
+        index.see(Seen(positions, np.full(len(sets), times[0]), np.full(len(sets), times[-1])), START)
         values = np.cumsum(chance.integers(0, 20, (len(sets), SAMPLES)), axis=1).astype(np.float64)
         stamps = (times[None, :] + chance.integers(0, 1000, (len(sets), 1))).reshape(-1)
         rows = pa.table(

@@ -77,7 +77,10 @@ class IngestConfig:
         512 * MIB, "most memory the bodies of all requests under way may hold; more is refused with 503"
     )
     max_series: int = setting(
-        2_000_000, "most metric series of a tenant; requests that bring more are refused with 429"
+        2_000_000, "most active metric series of a tenant; requests that bring more are refused with 429"
+    )
+    active_window: float = setting(
+        3600.0, "a series is active this long after something of it last came in", kind="seconds"
     )
 
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
+import numpy as np
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
+from aiprism.errors import TooMany
+from aiprism.model.labels import Labels
 from aiprism.model.samples import is_stale
-from aiprism.receive.otlp_metrics import MetricDecoder, bucket_edge, label_pairs, prometheus_name
+from aiprism.receive.otlp_metrics import MetricDecoder, Rejected, bucket_edge, label_pairs, prometheus_name
+from aiprism.store.batches import SampleBatch
+from aiprism.store.series import Ints, SeriesIndex
 
 MS = 1_000_000
 AT = 1_790_000_000_000 * MS
@@ -32,12 +38,28 @@ def metric(made: ExportMetricsServiceRequest, name: str, unit: str = ""):
     return made.resource_metrics[0].scope_metrics[0].metrics.add(name=name, unit=unit)
 
 
+class Decoding:
+    """A decoder that admits into an index of its own."""
+
+    def __init__(self) -> None:
+        self.index = SeriesIndex()
+        self.decoder = MetricDecoder(lambda sets: self.index.admit(sets, 0.0))
+
+    def decode(self, made: ExportMetricsServiceRequest) -> tuple[SampleBatch, int, Rejected]:
+        return self.decoder.decode(made)
+
+    def labels(self, batch: SampleBatch) -> list[Labels]:
+        """The label set of each sample."""
+        return [Labels(pairs) for pairs in self.index.labels(batch.positions)]
+
+
 def decoded(made: ExportMetricsServiceRequest) -> dict[str, float]:
-    batch, _, _ = MetricDecoder().decode(made)
+    decoding = Decoding()
+    batch, _, _ = decoding.decode(made)
     return {
-        repr(batch.series[int(fp)].without("job", "instance")): value
-        for fp, value in zip(batch.fps, batch.values, strict=True)
-        if batch.series[int(fp)].name != "target_info"
+        repr(labels.without("job", "instance")): value
+        for labels, value in zip(decoding.labels(batch), batch.values, strict=True)
+        if labels.name != "target_info"
     }
 
 
@@ -78,9 +100,10 @@ def test_bucket_bounds_are_written_without_exponents(bound: float, text: str) ->
 def test_resource_identity_becomes_job_and_instance_and_the_rest_target_info() -> None:
     made = request()
     metric(made, "up").gauge.data_points.add(time_unix_nano=AT, as_int=1)
-    batch, points, _ = MetricDecoder().decode(made)
+    decoding = Decoding()
+    batch, points, _ = decoding.decode(made)
     assert points == 1
-    assert sorted(repr(labels) for labels in batch.series.values()) == [
+    assert sorted(repr(labels) for labels in decoding.labels(batch)) == [
         'Labels(__name__="target_info", host_name="h", instance="i1", job="prism/api")',
         'Labels(__name__="up", instance="i1", job="prism/api")',
     ]
@@ -114,7 +137,7 @@ def test_a_summary_becomes_quantiles_count_and_sum() -> None:
 def test_no_recorded_value_becomes_the_staleness_marker() -> None:
     made = request()
     metric(made, "gone").gauge.data_points.add(time_unix_nano=AT, flags=1)
-    batch, _, _ = MetricDecoder().decode(made)
+    batch, _, _ = Decoding().decode(made)
     assert is_stale(float(batch.values[0]))
 
 
@@ -124,7 +147,7 @@ def test_delta_temporality_and_exponential_histograms_are_refused_in_words() -> 
     delta.aggregation_temporality, delta.is_monotonic = 1, True
     delta.data_points.add(time_unix_nano=AT, as_int=1)
     metric(made, "e").exponential_histogram.data_points.add(time_unix_nano=AT)
-    _, points, rejected = MetricDecoder().decode(made)
+    _, points, rejected = Decoding().decode(made)
     assert (points, rejected.points) == (0, 2)
     assert "cumulative" in rejected.reason
 
@@ -135,16 +158,37 @@ def test_exemplars_point_from_their_bucket_to_a_trace() -> None:
     data.aggregation_temporality = 2
     point = data.data_points.add(time_unix_nano=AT, count=2, sum=1, bucket_counts=[1, 1], explicit_bounds=[1])
     point.exemplars.add(time_unix_nano=AT, as_double=3.0, trace_id=b"\1" * 16, span_id=b"\2" * 8)
-    batch, _, _ = MetricDecoder().decode(made)
+    decoding = Decoding()
+    batch, _, _ = decoding.decode(made)
     [exemplar] = batch.exemplars
-    assert batch.series[exemplar.fp]["le"] == "+Inf"
+    [labels] = decoding.index.labels(np.array([exemplar.position]))
+    assert dict(labels)["le"] == "+Inf"
     assert exemplar.trace_id == b"\1" * 16
 
 
-def test_a_repeated_series_is_built_once() -> None:
-    decoder, made = MetricDecoder(), request()
+def test_a_repeated_series_is_admitted_once() -> None:
+    decoding, made = Decoding(), request()
+    points = metric(made, "up").gauge.data_points
+    for at in range(2):
+        points.add(time_unix_nano=AT + at * MS, as_int=1)
+    first, _, _ = decoding.decode(made)
+    second, _, _ = decoding.decode(made)
+    assert first.positions.tolist() == second.positions.tolist()
+    assert len(decoding.index) == 2
+
+
+def test_series_that_were_not_admitted_are_asked_for_again() -> None:
+    index, full = SeriesIndex(), True
+
+    def admit(sets: Sequence[Labels]) -> Ints:
+        if full:
+            raise TooMany("enough")
+        return index.admit(sets, 0.0)
+
+    decoder, made = MetricDecoder(admit), request()
     metric(made, "up").gauge.data_points.add(time_unix_nano=AT, as_int=1)
-    first, _, _ = decoder.decode(made)
-    second, _, _ = decoder.decode(made)
-    fp = int(first.fps[0])
-    assert first.series[fp] is second.series[fp]
+    with pytest.raises(TooMany):
+        decoder.decode(made)
+    full = False
+    batch, _, _ = decoder.decode(made)
+    assert len(index) == len(batch) == 2

@@ -15,21 +15,21 @@ from aiprism.model.labels import Labels, Matcher, MatchOp
 from aiprism.model.samples import STALE_NAN, is_stale
 from aiprism.store.engine import Engine
 from aiprism.store.samples import Combine, GridFunction, Metadata, SampleStore, Steps
-from aiprism.store.series import Selection, SeriesIndex
+from aiprism.store.series import Seen, Selection, SeriesIndex
 
 
 def stored(engine: Engine, *series: tuple[dict[str, str], list[tuple[int, float]]]) -> SampleStore:
     index = SeriesIndex()
     for labels, points in series:
         full = Labels({"__name__": "m", **labels})
-        index.add([(full.fingerprint, full, points[0][0])])
-        index.touch(np.array([full.fingerprint], dtype=np.uint64), points[-1][0])
+        times = np.array([ts for ts, _ in points])
+        index.see(Seen.of(np.repeat(index.admit([full], 0.0), len(points)), times), 0.0)
         rows = len(points)
         table = pa.table(
             {
                 "metric": [full.name] * rows,
                 "fp": pa.array([full.fingerprint] * rows, pa.uint64()),
-                "ts": pa.array([ts for ts, _ in points], pa.timestamp("ms", tz="UTC")),
+                "ts": pa.array(times, pa.timestamp("ms", tz="UTC")),
                 "value": np.array([value for _, value in points]),
             }
         )

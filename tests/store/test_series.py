@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -12,18 +12,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aiprism.errors import BadInput
+from aiprism.errors import BadInput, TooMany
 from aiprism.model.labels import Labels, Matcher, MatchOp, matches_all
+from aiprism.store.columns import FingerprintTable
 from aiprism.store.engine import Engine
-from aiprism.store.series import SEEN_SLACK_MS, SeriesIndex
+from aiprism.store.series import SEEN_SLACK_MS, Seen, SeriesIndex
 
 HOUR_MS = 3_600_000
 
 
 def indexed(*sets: Mapping[str, str], first_ms: int = 0) -> SeriesIndex:
     index = SeriesIndex()
-    index.add([(Labels(each).fingerprint, Labels(each), first_ms) for each in sets])
+    see(index, [Labels(each) for each in sets], first_ms)
     return index
+
+
+def see(index: SeriesIndex, sets: Sequence[Labels], *times_ms: int) -> None:
+    """Tell `index` of samples of each series at each of those times."""
+    positions = index.admit(sets, 0.0)
+    index.see(Seen.of(np.repeat(positions, len(times_ms)), np.tile(times_ms, len(positions))), 0.0)
 
 
 def matcher(text: str) -> Matcher:
@@ -111,37 +118,97 @@ def test_a_bad_regular_expression_is_refused():
 
 def test_series_outside_of_the_time_asked_for_are_left_out():
     index = indexed(*SERIES[:2], first_ms=10 * HOUR_MS)
-    early = np.array([Labels(SERIES[0]).fingerprint], dtype=np.uint64)
-    index.touch(early, 20 * HOUR_MS)
+    see(index, [Labels(SERIES[0])], 20 * HOUR_MS)
     within = 15 * HOUR_MS
     assert selected(index, "__name__ = up", start_ms=within, end_ms=within) == {Labels(SERIES[0])}
     assert len(selected(index, "__name__ = up", start_ms=within - 4 * HOUR_MS, end_ms=within)) == 2
     assert selected(index, "__name__ = up", end_ms=10 * HOUR_MS - SEEN_SLACK_MS - 1) == set()
-    index.touch(early, 11 * HOUR_MS, 2 * HOUR_MS)
+    see(index, [Labels(SERIES[0])], 2 * HOUR_MS, 11 * HOUR_MS)
     assert selected(index, "__name__ = up", end_ms=3 * HOUR_MS) == {Labels(SERIES[0])}
 
 
-def test_touching_unknown_series_does_nothing():
-    index = indexed(SERIES[0])
-    index.touch(np.array([1, 2, 3], dtype=np.uint64), HOUR_MS)
-    index.touch(np.arange(5000, dtype=np.uint64), HOUR_MS)
-    assert len(index) == 1
-
-
-def test_many_series_are_touched_at_once():
+def test_many_series_are_seen_at_once():
     index = SeriesIndex()
     sets = [Labels({"__name__": "m", "n": str(number)}) for number in range(3000)]
-    index.add([(labels.fingerprint, labels, 0) for labels in sets])
-    index.touch(np.array([labels.fingerprint for labels in sets[:2000]], dtype=np.uint64), 100 * HOUR_MS)
+    see(index, sets, 0)
+    see(index, sets[:2000], 100 * HOUR_MS)
     assert len(selected(index, "__name__ = m", start_ms=100 * HOUR_MS, end_ms=100 * HOUR_MS)) == 2000
 
 
-def test_a_series_added_twice_is_one():
-    index = indexed(SERIES[0], SERIES[0])
-    index.add([(Labels(SERIES[0]).fingerprint, Labels(SERIES[0]), 5)])
-    assert len(index) == 1
-    assert Labels(SERIES[0]).fingerprint in index
-    assert 1 not in index
+def test_a_series_admitted_twice_is_one_and_keeps_its_position():
+    index = SeriesIndex()
+    first, again = Labels(SERIES[0]), Labels(SERIES[1])
+    assert index.admit([first, again, first], 0.0).tolist() == [0, 1, 0]
+    assert index.admit([again], 0.0).tolist() == [1]
+    assert index.find(np.array([again.fingerprint, 1], dtype=np.uint64)).tolist() == [1, -1]
+    assert len(index) == 2
+
+
+def test_a_series_is_selected_only_once_a_sample_of_it_is_stored():
+    index = SeriesIndex()
+    index.admit([Labels(SERIES[0])], 0.0)
+    assert selected(index, "__name__ = up") == set()
+    assert (index.metric_names(), index.label_names()) == ([], [])
+    see(index, [Labels(SERIES[0])], 0)
+    assert selected(index, "__name__ = up") == {Labels(SERIES[0])}
+
+
+def test_when_new_series_are_not_allowed_none_is_admitted():
+    index = indexed(SERIES[0])
+    asked: list[int] = []
+
+    def allow(fresh: int) -> None:
+        asked.append(fresh)
+        raise TooMany("enough")
+
+    sets = [Labels(each) for each in (SERIES[0], SERIES[1], SERIES[2], SERIES[1])]
+    with pytest.raises(TooMany):
+        index.admit(sets, 0.0, allow)
+    assert (asked, len(index)) == ([2], 1)
+    index.admit(sets[:1], 0.0, allow)
+    assert asked == [2]
+
+
+def test_a_series_is_active_while_something_of_it_comes_in():
+    index = SeriesIndex()
+    positions = index.admit([Labels(each) for each in SERIES], 1000.0)
+    index.see(Seen.of(positions[:2], np.array([5, 5])), 2000.0)
+    assert [index.active(since) for since in (0.0, 1000.0, 1001.0, 2000.0, 2001.0)] == [5, 5, 2, 2, 0]
+
+
+def test_series_by_position_have_their_fingerprints_names_and_labels():
+    index = SeriesIndex()
+    positions = index.admit([Labels(each) for each in SERIES], 0.0)[::-1]
+    wanted = [Labels(each) for each in reversed(SERIES)]
+    assert index.labels(positions) == [labels.pairs for labels in wanted]
+    assert index.fps(positions).tolist() == [labels.fingerprint for labels in wanted]
+    assert index.metrics(positions).to_pylist() == [labels.name for labels in wanted]
+
+
+def test_a_row_is_due_for_a_new_series_for_older_samples_and_after_an_hour():
+    index = SeriesIndex()
+    positions = index.admit([Labels(each) for each in SERIES[:2]], 0.0)
+
+    def due(at_ms: int) -> list[int]:
+        return [int(at) for at in index.due(Seen.of(positions, np.full(2, at_ms))).positions]
+
+    assert due(10 * HOUR_MS) == [0, 1]
+    index.registered(Seen.of(positions, np.full(2, 10 * HOUR_MS)))
+    assert due(10 * HOUR_MS) == []
+    assert due(10 * HOUR_MS - 1) == [0, 1]
+    assert due(11 * HOUR_MS) == [0, 1]
+
+
+@given(st.lists(st.sets(st.integers(0, 2**64 - 1)), max_size=6))
+def test_the_table_of_fingerprints_is_a_dictionary(batches: list[set[int]]):
+    table, known = FingerprintTable(), dict[int, int]()
+    for batch in batches:
+        fresh = [fp for fp in batch if fp not in known]
+        positions = range(len(known), len(known) + len(fresh))
+        table.put(np.array(fresh, dtype=np.uint64), np.array(positions, dtype=np.int64))
+        known.update(zip(fresh, positions, strict=True))
+    asked = [*known, *range(50)]
+    assert table.find(np.array(asked, dtype=np.uint64)).tolist() == [known.get(fp, -1) for fp in asked]
 
 
 def test_label_names_and_values_are_those_of_the_series_selected():
@@ -191,7 +258,7 @@ def test_selecting_while_series_arrive_gives_whole_series():
 
     def arrive() -> None:
         for at in range(0, len(sets), 100):
-            index.add([(labels.fingerprint, labels, 0) for labels in sets[at : at + 100]])
+            see(index, sets[at : at + 100], 0)
         done.set()
 
     thread = threading.Thread(target=arrive)
@@ -206,6 +273,6 @@ def test_selecting_while_series_arrive_gives_whole_series():
 def test_a_regular_expression_over_many_values_knows_values_that_come_later():
     index = indexed(*({"__name__": "m", "a": f"v{number}"} for number in range(100)))
     assert len(selected(index, "a =~ v1.")) == 10
-    index.add([(Labels({"__name__": "m", "a": "v1x"}).fingerprint, Labels({"__name__": "m", "a": "v1x"}), 0)])
+    see(index, [Labels({"__name__": "m", "a": "v1x"})], 0)
     assert len(selected(index, "a =~ v1.")) == 11
     assert len(selected(index, "a !~ v1.")) == 90

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
+import numpy as np
+import pytest
+
+from aiprism.clock import FakeClock
 from aiprism.config import IngestConfig
+from aiprism.errors import LimitExceeded, TooMany, Unavailable
+from aiprism.model.histograms import CUSTOM_BUCKETS, STALE_HISTOGRAM, Buckets, NativeHistogram, ResetHint
 from aiprism.model.labels import Labels, Matcher, MatchOp
 from aiprism.model.samples import Sample
+from aiprism.store.batches import HistogramSample, MetricMetadata, SampleBatch
 from aiprism.store.engine import Engine
+from aiprism.store.metricwriting import MetricWriter
+from aiprism.store.samples import SampleStore
 from aiprism.store.series import SeriesIndex
 from aiprism.store.writing import Writing
 from aiprism.telemetry import Telemetry
@@ -62,3 +73,97 @@ def test_a_neighbour_with_a_clock_ahead_does_not_hide_a_series_after_a_restart(e
     index = SeriesIndex.load(engine)
     assert selected(index, "m", AT + 43 * HOUR, AT + 44 * HOUR) == 1
     assert selected(index, "m", AT + 200 * DAY, AT + 201 * DAY) == 0
+
+
+HISTOGRAM = NativeHistogram(
+    schema=3,
+    count=21.0,
+    sum=12.5,
+    zero_threshold=0.001,
+    zero_count=2.0,
+    positive=Buckets((-2, 3), (2, 1), (4.0, 5.0, 6.0)),
+    negative=Buckets((0,), (1,), (4.0,)),
+    reset_hint=ResetHint.NO,
+)
+CUSTOM = NativeHistogram(CUSTOM_BUCKETS, 3.0, 1.0, positive=Buckets((0,), (2,), (1.0, 2.0)), custom_values=(0.5, 1.0))
+
+
+def stored(engine: Engine, batches: Callable[[Writing], Sequence[SampleBatch]]) -> SampleStore:
+    """What a store reads after `batches` were written one after the other."""
+
+    async def run() -> SampleStore:
+        index = SeriesIndex.load(engine)
+        writing = Writing(engine, index, IngestConfig(linger=0.01), Telemetry())
+        writing.start()
+        try:
+            for batch in batches(writing):
+                await writing.samples(batch)
+        finally:
+            await writing.stop()
+        return SampleStore(engine, index)
+
+    return asyncio.run(run())
+
+
+def test_native_histograms_are_read_back_as_they_were_written_the_last_of_one_time_alone(engine: Engine) -> None:
+    def batches(writing: Writing) -> list[SampleBatch]:
+        one, two = writing.admit([Labels({"__name__": "h", "a": "1"}), Labels({"__name__": "h", "a": "2"})]).tolist()
+        wrong = replace(HISTOGRAM, count=1.0)
+        return [
+            SampleBatch(histograms=[HistogramSample(one, AT, wrong), HistogramSample(two, AT, CUSTOM)]),
+            SampleBatch(
+                histograms=[HistogramSample(one, AT, HISTOGRAM), HistogramSample(one, AT + 1, STALE_HISTOGRAM)]
+            ),
+        ]
+
+    store = stored(engine, batches)
+    selection = store.select([Matcher("__name__", MatchOp.EQUAL, "h")], AT, AT)
+    found = store.histograms(selection, AT - 1, AT + 1, limit=10, seconds=60)
+    labels = selection.labels()
+    edges = itertools.pairwise(found.offsets.tolist())
+    by_series = {
+        labels[row]["a"]: list(zip(found.ts_ms[lo:hi].tolist(), found.histograms[lo:hi], strict=True))
+        for row, (lo, hi) in zip(found.rows.tolist(), edges, strict=True)
+    }
+    [first, (_, last)] = by_series["1"]
+    assert (first, by_series["2"]) == ((AT, HISTOGRAM), [(AT, CUSTOM)])
+    assert last.is_stale
+    assert len(store.histograms(selection, AT, AT + 1, limit=10, seconds=60).histograms) == 1
+    with pytest.raises(LimitExceeded, match="histograms"):
+        store.histograms(selection, AT - 1, AT + 1, limit=2, seconds=60)
+    assert len(SeriesIndex.load(engine)) == 2
+
+
+def test_a_batch_of_metadata_alone_is_stored(engine: Engine) -> None:
+    store = stored(engine, lambda _: [SampleBatch(metadata=[MetricMetadata("m", "counter", "Words.", "")])])
+    assert [each.help for each in store.metadata("m")] == ["Words."]
+
+
+def test_a_tenant_over_its_active_series_is_told_limit_and_name_and_gets_room_when_series_end(engine: Engine) -> None:
+    clock = FakeClock(AT / 1000)
+    index = SeriesIndex()
+    writing = Writing(engine, index, IngestConfig(max_series=2, active_window=60), Telemetry(), clock=clock)
+    sets = [Labels({"__name__": "m", "a": str(at)}) for at in range(4)]
+    writing.admit(sets[:2])
+    with pytest.raises(
+        TooMany, match=rf"'{engine.database}' has 2 active .* brings 2 more, .*limit of 2 \(ingest.max_s"
+    ):
+        writing.admit(sets)
+    assert writing.admit(sets[:2]).tolist() == [0, 1]
+    asyncio.run(clock.advance(61))
+    assert writing.admit(sets[2:]).tolist() == [2, 3]
+
+
+def test_a_series_whose_row_could_not_be_written_is_written_with_the_next_batch(engine: Engine) -> None:
+    index = SeriesIndex()
+    writer = MetricWriter(engine, index)
+    positions = index.admit([Labels({"__name__": "m"})], 0.0)
+    batch = SampleBatch(positions, np.array([AT]), np.array([1.0]))
+    engine.command("RENAME TABLE series TO away")
+    with pytest.raises(Unavailable):
+        writer.insert([batch], "one", 0.0)
+    engine.command("RENAME TABLE away TO series")
+    assert engine.query("SELECT count() FROM samples") == [(0,)]
+    writer.insert([batch], "two", 0.0)
+    assert engine.query("SELECT metric, count() FROM series GROUP BY metric") == [("m", 1)]
+    assert engine.query("SELECT count() FROM samples") == [(1,)]

@@ -46,7 +46,7 @@ class OtlpDoors:
 
     def __init__(self, writing: Writing, telemetry: Telemetry) -> None:
         self._writing, self._telemetry = writing, telemetry
-        self._metrics = MetricDecoder()
+        self._metrics = MetricDecoder(writing.admit)
         self._decode_metrics = asyncio.Lock()
         self._receivers: dict[Signal, Callable[[bytes, bool], Awaitable[Receipt]]] = {
             Signal.TRACES: self._traces,

@@ -1,6 +1,7 @@
 """OTLP metrics, translated to Prometheus series as the OpenTelemetry compatibility specification says.
 
-In: ExportMetricsServiceRequest. Out: a `SampleBatch` and what was rejected. Names and units become Prometheus names,
+In: ExportMetricsServiceRequest. Out: a `SampleBatch` and what was rejected; series not met before are admitted together at
+the end of a request. Names and units become Prometheus names,
 `service.namespace/service.name` becomes `job`, `service.instance.id` becomes `instance`, the other resource attributes
 become `target_info`; the instrumentation scope is not promoted to labels (Prometheus' default). Series repeat in every
 request, so the label set of a point is looked up by its raw attribute bytes and built only the first time.
@@ -10,17 +11,18 @@ Specification: OpenTelemetry, "Prometheus and OpenMetrics Compatibility", sectio
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from aiprism.model.labels import METRIC_NAME, Labels
 from aiprism.model.samples import STALE_NAN
 from aiprism.receive.otlp import text_value
-from aiprism.store.writing import Exemplar, MetricMetadata, SampleBatch
+from aiprism.store.batches import Exemplar, MetricMetadata, SampleBatch
 
 _NO_RECORDED_VALUE = 1  # DataPointFlags.DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK
 _CUMULATIVE = 2  # AggregationTemporality.AGGREGATION_TEMPORALITY_CUMULATIVE
@@ -39,16 +41,8 @@ _NOT_IN_LABEL = re.compile(r"[^a-zA-Z0-9_]")
 _NOT_IN_NAME = re.compile(r"[^a-zA-Z0-9_:]")
 _RESOURCE_IDENTITY = ("service.name", "service.namespace", "service.instance.id")
 
-# A cache of label sets needs a bound: past this many it starts anew (a label set costs about a kilobyte).
+# The memory of series needs a bound: past this many it starts anew (a key costs a few hundred bytes).
 _CACHE_LIMIT = 500_000
-
-
-@dataclass(frozen=True, slots=True)
-class Series:
-    """A label set with the metric name, and the fingerprint it is stored under."""
-
-    fp: int
-    labels: Labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,51 +53,79 @@ class Rejected:
     reason: str = ""
 
 
+# Gives the positions of series in the index, all of them or none (`Writing.admit`).
+Admit = Callable[[Sequence[Labels]], NDArray[np.int64]]
+
+_Key = tuple[object, ...]
+
+
+@dataclass(slots=True)
+class _Fresh:
+    """Series of a request that were not met before: until admitted, the nth of them is known as position -1 - n."""
+
+    keys: dict[_Key, int] = field(default_factory=dict)
+    sets: list[Labels] = field(default_factory=list)
+
+    def add(self, key: _Key, labels: Labels) -> int:
+        self.keys[key] = at = -1 - len(self.sets)
+        self.sets.append(labels)
+        return at
+
+
 @dataclass(slots=True)
 class _Columns:
     """A batch under construction."""
 
-    fps: list[int] = field(default_factory=list)
+    positions: list[int] = field(default_factory=list)
     ts_ms: list[int] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
-    series: dict[int, Labels] = field(default_factory=dict)
+    fresh: _Fresh = field(default_factory=_Fresh)
     exemplars: list[Exemplar] = field(default_factory=list)
     metadata: set[MetricMetadata] = field(default_factory=set)
     points: int = 0
     rejected: int = 0
     reason: str = ""
 
-    def add(self, series: Series, ts_ms: int, value: float) -> None:
-        self.fps.append(series.fp)
+    def add(self, position: int, ts_ms: int, value: float) -> None:
+        self.positions.append(position)
         self.ts_ms.append(ts_ms)
         self.values.append(value)
-        self.series[series.fp] = series.labels
 
     def reject(self, points: int, reason: str) -> None:
         self.rejected += points
         self.reason = self.reason or reason
 
-    def batch(self) -> SampleBatch:
+    def batch(self, admitted: NDArray[np.int64]) -> SampleBatch:
+        """The batch, now that the fresh series have the positions `admitted`."""
+        positions = np.array(self.positions, np.int64)
+        fresh = positions < 0
+        positions[fresh] = admitted[-1 - positions[fresh]]
         return SampleBatch(
-            fps=np.array(self.fps, np.uint64),
+            positions=positions,
             ts_ms=np.array(self.ts_ms, np.int64),
             values=np.array(self.values, np.float64),
-            series=self.series,
-            exemplars=tuple(self.exemplars),
+            exemplars=tuple(
+                each if each.position >= 0 else replace(each, position=int(admitted[-1 - each.position]))
+                for each in self.exemplars
+            ),
             metadata=tuple(self.metadata),
         )
 
 
 class MetricDecoder:
-    """Turns requests into batches; remembers the label sets it has built. Not thread-safe: one per event loop."""
+    """Turns requests into batches; remembers the positions of series it has met. Not thread-safe: one per event loop."""
 
-    def __init__(self) -> None:
-        self._series: dict[tuple[object, ...], Series] = {}
+    def __init__(self, admit: Admit) -> None:
+        self._admit = admit
+        self._known: dict[_Key, int] = {}
 
     def decode(self, request: ExportMetricsServiceRequest) -> tuple[SampleBatch, int, Rejected]:
-        """The batch, how many data points it holds, and how many were rejected with the first reason."""
-        if len(self._series) > _CACHE_LIMIT:
-            self._series.clear()
+        """The batch, how many data points it holds, and how many were rejected with the first reason.
+
+        Raises what `admit` raises (TooMany); then nothing of the request is remembered.
+        """
+        if len(self._known) > _CACHE_LIMIT:
+            self._known.clear()
         columns = _Columns()
         for resource in request.resource_metrics:
             target = _Target.of({pair.key: text_value(pair.value) for pair in resource.resource.attributes})
@@ -112,8 +134,12 @@ class MetricDecoder:
                 for metric in scoped.metrics:
                     newest_ms = max(newest_ms, self._metric(columns, target, metric))
             if newest_ms and target.info:
-                columns.add(self._lookup(target, "target_info", b"", (), target.info), newest_ms, 1.0)
-        return columns.batch(), columns.points, Rejected(columns.rejected, columns.reason)
+                info = self._lookup(columns, target, "target_info", b"", (), target.info)
+                columns.add(info, newest_ms, 1.0)
+        admitted = self._admit(columns.fresh.sets)
+        for key, at in columns.fresh.keys.items():
+            self._known[key] = int(admitted[-1 - at])
+        return columns.batch(admitted), columns.points, Rejected(columns.rejected, columns.reason)
 
     # -- one metric ----------------------------------------------------------------------------------------------
 
@@ -157,7 +183,7 @@ class MetricDecoder:
         return newest
 
     def _number(self, columns: _Columns, target: _Target, name: str, point: Any) -> None:
-        series = self._of(target, name, point)
+        series = self._of(columns, target, name, point)
         value = float(point.as_int) if point.HasField("as_int") else point.as_double
         columns.add(series, point.time_unix_nano // 1_000_000, _or_stale(point, value))
         self._exemplars(columns, point, lambda _: series)
@@ -168,15 +194,15 @@ class MetricDecoder:
         for at, count in enumerate(point.bucket_counts):
             total += count
             edge = bucket_edge(bounds[at]) if at < len(bounds) else "+Inf"
-            series = self._of(target, f"{name}_bucket", point, (("le", edge),))
+            series = self._of(columns, target, f"{name}_bucket", point, (("le", edge),))
             columns.add(series, ts_ms, _or_stale(point, float(total)))
             buckets.append(series)
         if not point.bucket_counts:  # a histogram without buckets still has the one that holds everything
-            buckets.append(self._of(target, f"{name}_bucket", point, (("le", "+Inf"),)))
+            buckets.append(self._of(columns, target, f"{name}_bucket", point, (("le", "+Inf"),)))
             columns.add(buckets[0], ts_ms, _or_stale(point, float(point.count)))
-        columns.add(self._of(target, f"{name}_count", point), ts_ms, _or_stale(point, float(point.count)))
+        columns.add(self._of(columns, target, f"{name}_count", point), ts_ms, _or_stale(point, float(point.count)))
         if point.HasField("sum"):
-            columns.add(self._of(target, f"{name}_sum", point), ts_ms, _or_stale(point, point.sum))
+            columns.add(self._of(columns, target, f"{name}_sum", point), ts_ms, _or_stale(point, point.sum))
         self._exemplars(
             columns, point, lambda value: buckets[int(np.searchsorted(bounds, value))] if bounds else buckets[0]
         )
@@ -184,10 +210,10 @@ class MetricDecoder:
     def _summary(self, columns: _Columns, target: _Target, name: str, point: Any) -> None:
         ts_ms = point.time_unix_nano // 1_000_000
         for each in point.quantile_values:
-            series = self._of(target, name, point, (("quantile", bucket_edge(each.quantile)),))
+            series = self._of(columns, target, name, point, (("quantile", bucket_edge(each.quantile)),))
             columns.add(series, ts_ms, _or_stale(point, each.value))
-        columns.add(self._of(target, f"{name}_count", point), ts_ms, _or_stale(point, float(point.count)))
-        columns.add(self._of(target, f"{name}_sum", point), ts_ms, _or_stale(point, point.sum))
+        columns.add(self._of(columns, target, f"{name}_count", point), ts_ms, _or_stale(point, float(point.count)))
+        columns.add(self._of(columns, target, f"{name}_sum", point), ts_ms, _or_stale(point, point.sum))
 
     def _exemplars(self, columns: _Columns, point: Any, series_of: Any) -> None:
         for each in point.exemplars:
@@ -196,29 +222,34 @@ class MetricDecoder:
             labels = {pair.key: text_value(pair.value) for pair in each.filtered_attributes}
             ts_ms = each.time_unix_nano // 1_000_000
             ids = (each.trace_id[:16], each.span_id[:8])
-            columns.exemplars.append(Exemplar(series.fp, series.labels.name, ts_ms, value, *ids, labels))
+            columns.exemplars.append(Exemplar(series, ts_ms, value, *ids, labels))
 
     # -- label sets ----------------------------------------------------------------------------------------------
 
-    def _of(self, target: _Target, name: str, point: Any, extra: tuple[tuple[str, str], ...] = ()) -> Series:
+    def _of(
+        self, columns: _Columns, target: _Target, name: str, point: Any, extra: tuple[tuple[str, str], ...] = ()
+    ) -> int:
         raw = b"".join(pair.SerializeToString() for pair in point.attributes)
-        return self._lookup(target, name, raw, extra, point.attributes)
+        return self._lookup(columns, target, name, raw, extra, point.attributes)
 
     def _lookup(
         self,
+        columns: _Columns,
         target: _Target,
         name: str,
         raw: bytes,
         extra: tuple[tuple[str, str], ...],
         attributes: Any,
-    ) -> Series:
+    ) -> int:
         key = (target.key, name, raw, extra)
-        series = self._series.get(key)
-        if series is None:
-            pairs = attributes if isinstance(attributes, tuple) else [(p.key, text_value(p.value)) for p in attributes]
-            labels = Labels({**label_pairs(pairs), **target.identity, **dict(extra), METRIC_NAME: name})
-            series = self._series[key] = Series(labels.fingerprint, labels)
-        return series
+        known = self._known.get(key)
+        if known is None:
+            known = columns.fresh.keys.get(key)
+        if known is not None:
+            return known
+        pairs = attributes if isinstance(attributes, tuple) else [(p.key, text_value(p.value)) for p in attributes]
+        labels = Labels({**label_pairs(pairs), **target.identity, **dict(extra), METRIC_NAME: name})
+        return columns.fresh.add(key, labels)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from aiprism.errors import LimitExceeded, TimedOut, Unavailable
+from aiprism.model.histograms import Buckets, NativeHistogram, ResetHint
 from aiprism.model.labels import Labels, Matcher
 from aiprism.model.samples import STALE_NAN_BITS
 from aiprism.store.engine import Engine
@@ -30,6 +31,10 @@ Ints = NDArray[np.int64]
 # A list of fingerprints in the statement costs about 3 µs each; reading a metric's other series costs more beyond these.
 _LIST_AT_MOST = 64
 _LIST_SHARE = 8
+_HISTOGRAM = (
+    "schema", "count", "sum", "zero_threshold", "zero_count", "positive_offsets", "positive_lengths", "positive_counts",
+    "negative_offsets", "negative_lengths", "negative_counts", "custom_values", "reset_hint",
+)  # fmt: skip
 _TIMEOUT_EXCEEDED = 159  # ClickHouse's number for a statement that ran longer than max_execution_time
 
 
@@ -94,6 +99,16 @@ class RawSamples:
     offsets: Ints
     ts_ms: Ints
     values: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class RawHistograms:
+    """Native histograms of some series of a selection, laid out as `RawSamples`."""
+
+    rows: Ints
+    offsets: Ints
+    ts_ms: Ints
+    histograms: Sequence[NativeHistogram]
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +223,31 @@ class SampleStore:
         doubtful = _doubtful(function, table, values, valid)
         kept = valid.any(axis=1)
         return GridValues(np.zeros(int(kept.sum()), dtype=np.int64), values[kept], valid[kept], doubtful[kept])
+
+    def histograms(
+        self, selection: Selection, after_ms: int, until_ms: int, *, limit: int, seconds: float
+    ) -> RawHistograms:
+        """The native histograms in (after, until], staleness markers too. Raises LimitExceeded when more than `limit`."""
+        nothing = np.empty(0, dtype=np.int64)
+        if not len(selection) or after_ms >= until_ms:
+            return RawHistograms(nothing, np.zeros(1, dtype=np.int64), nothing, ())
+        where, parameters = _where(selection, after_ms, until_ms, stale=True, always_list=True)
+        table = self._arrow(
+            f"SELECT fp, toUnixTimestamp64Milli(ts) AS t, {', '.join(_HISTOGRAM)} FROM histograms FINAL WHERE {where} "
+            f"ORDER BY metric, fp, ts LIMIT {int(limit) + 1}",
+            parameters,
+            seconds,
+        )
+        if table.num_rows > limit:
+            raise LimitExceeded(
+                f"the query reads more than {limit} histograms (limit max_samples); narrow it in time or labels"
+            )
+        if not table.num_rows:
+            return RawHistograms(nothing, np.zeros(1, dtype=np.int64), nothing, ())
+        fps = _column(table, "fp")
+        starts = np.flatnonzero(np.concatenate([[True], fps[1:] != fps[:-1]]))
+        offsets = np.append(starts, len(fps)).astype(np.int64)
+        return RawHistograms(_rows_of(selection, fps[starts]), offsets, _column(table, "t"), _histograms(table))
 
     def metadata(self, metric: str = "") -> list[Metadata]:
         """What is known of `metric`, or of every metric, newest word first."""
@@ -338,6 +378,20 @@ def _grouped(selection: Selection, fps: NDArray[np.uint64], ts_ms: Ints, values:
         keep = np.repeat(wanted, sizes)
         ts_ms, values, rows, sizes = ts_ms[keep], values[keep], rows[wanted], sizes[wanted]
     return RawSamples(rows, np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64), ts_ms, values)
+
+
+def _histograms(table: pa.Table) -> list[NativeHistogram]:
+    # Sums through numpy, which keeps the bits of the staleness marker.
+    columns = [
+        _column(table, name).tolist() if name == "sum" else table.column(name).to_pylist() for name in _HISTOGRAM
+    ]
+    made = []
+    for schema, count, total, threshold, zeros, *sides, custom, hint in zip(*columns, strict=True):
+        positive, negative = (Buckets(*(tuple(column) for column in sides[at : at + 3])) for at in (0, 3))
+        made.append(
+            NativeHistogram(schema, count, total, threshold, zeros, positive, negative, tuple(custom), ResetHint(hint))
+        )
+    return made
 
 
 def _column(table: pa.Table, name: str) -> NDArray[Any]:

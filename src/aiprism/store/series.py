@@ -1,30 +1,63 @@
 """The series index: which series exist and which of them a set of matchers selects, in memory.
 
-In: (fingerprint, labels, first seen) of every new series, and when series were seen again. Out: selections, that is
-fingerprints with their labels as integer codes, and the names and values of labels. Labels are kept in columns, one
-table a metric, each value coded by a dictionary its label shares over all metrics: a matcher is a truth table over a
-dictionary, a selection is that table looked up by a column of codes. The samples themselves are left to samples.py.
+In: the label sets of series, which get a position each (0, 1, 2 … for the life of the index), and when series were
+seen. Out: selections, that is fingerprints with their labels as integer codes, and the names and values of labels.
+Labels are kept in columns, one table a metric, each value coded by a dictionary its label shares over all metrics: a
+matcher is a truth table over a dictionary, a selection is that table looked up by a column of codes. The samples
+themselves are left to samples.py.
 """
 
 from __future__ import annotations
 
+import itertools
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from aiprism.model.labels import METRIC_NAME, Labels, Matcher, MatchOp, compiled
+from aiprism.model.labels import METRIC_NAME, Labels, Matcher, MatchOp
+from aiprism.store.columns import Dictionary, FingerprintTable, Growing
 from aiprism.store.engine import Engine
 
-# `series` rows are written anew about once an hour, and samples may arrive late: a selection errs on the side of more.
-SEEN_SLACK_MS = 2 * 3_600_000
-_TRUTH_TABLES = 256  # regular expressions remembered per label
-_REGEX_SYNTAX = frozenset(r"\.+*?()[]{}^$")
+Ints = NDArray[np.int64]
+
+# While a series lives its row in `series` is written anew this often, so that a restart knows when it was last seen.
+REGISTER_EVERY_MS = 3_600_000
+# Samples may arrive late, too: a selection errs on the side of more.
+SEEN_SLACK_MS = 2 * REGISTER_EVERY_MS
+
+_EARLIEST, _LATEST = np.iinfo(np.int64).min, np.iinfo(np.int64).max
+_NEVER = _EARLIEST  # last seen, of a series whose first sample is not stored yet
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Distinct series, by position, and the earliest and latest time of the samples that came in of each."""
+
+    positions: Ints
+    first_ms: Ints
+    last_ms: Ints
+
+    @classmethod
+    def of(cls, positions: Ints, ts_ms: Ints) -> Seen:
+        """What samples, given as the position of their series and their time, show."""
+        distinct, at = np.unique(positions, return_inverse=True)
+        first = np.full(len(distinct), _LATEST)
+        last = np.full(len(distinct), _EARLIEST)
+        np.minimum.at(first, at, ts_ms)
+        np.maximum.at(last, at, ts_ms)
+        return cls(distinct, first, last)
+
+    def only(self, mask: NDArray[np.bool_]) -> Seen:
+        """The series where `mask` is true."""
+        return Seen(self.positions[mask], self.first_ms[mask], self.last_ms[mask])
+
+    def __len__(self) -> int:
+        return len(self.positions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +100,20 @@ class SeriesIndex:
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self._dictionaries: dict[str, _Dictionary] = {}
+        self._dictionaries: dict[str, Dictionary] = {}
         self._metrics: dict[str, _Metric] = {}
-        self._metric_names = _Dictionary()
-        self._positions: dict[int, int] = {}
-        self._fps = _Growing(np.uint64)
-        self._first_ms = _Growing(np.int64)
-        self._last_ms = _Growing(np.int64)
-        self._sorted: tuple[NDArray[np.uint64], NDArray[np.int64]] | None = None
+        self._metric_names = Dictionary()
+        self._table = FingerprintTable()
+        # What follows is by position.
+        self._fps = Growing(np.uint64)
+        self._metric_codes = Growing(np.int32)
+        self._rows = Growing(np.int32)  # where in its metric's columns
+        self._first_ms = Growing(np.int64)
+        self._last_ms = Growing(np.int64)
+        self._arrived_s = Growing(np.uint32)  # when, by our clock, something of it last came in
+        # The times its row in `series` was last written with; _LATEST and _EARLIEST while it has none.
+        self._row_first_ms = Growing(np.int64)
+        self._row_last_ms = Growing(np.int64)
 
     @classmethod
     def load(cls, engine: Engine) -> SeriesIndex:
@@ -85,34 +124,109 @@ class SeriesIndex:
             "toUnixTimestamp64Milli(t) AS last_ms FROM "
             "(SELECT fp, anyLast(labels) AS l, min(first_ts) AS f, max(last_ts) AS t FROM series GROUP BY metric, fp)"
         )
+        if not rows.num_rows:
+            return index
         names, texts = (_lists(rows.column(column)) for column in ("names", "texts"))
-        fps, first, last = (rows.column(column).to_pylist() for column in ("fp", "first_ms", "last_ms"))
-        for fp, keys, values, first_ms, last_ms in zip(fps, names, texts, first, last, strict=True):
-            index._append(fp, zip(keys, values, strict=True), first_ms, last_ms)
+        fps, first, last = (rows.column(column).to_numpy() for column in ("fp", "first_ms", "last_ms"))
+        index._append(fps, (zip(keys, values, strict=True) for keys, values in zip(names, texts, strict=True)), 0.0)
+        seen = Seen(np.arange(len(fps)), first, last)
+        index.registered(seen)
+        index.see(seen, 0.0)
+        index._arrived_s.view()[:] = np.clip(last // 1000, 0, np.iinfo(np.uint32).max)
         return index
 
     # -- what ingest tells ---------------------------------------------------------------------------------------
 
-    def add(self, entries: Iterable[tuple[int, Labels, int]]) -> None:
-        """Make series known: (fingerprint, labels with the metric name, first seen in Unix ms). Known ones are passed over."""
-        with self._lock:
-            for fp, labels, first_ms in entries:
-                if fp not in self._positions:
-                    self._append(fp, labels.pairs, first_ms, first_ms)
+    def admit(self, sets: Sequence[Labels], now: float, allow: Callable[[int], None] | None = None) -> Ints:
+        """The positions of the series `sets` (label sets with the metric name), those not known yet made known.
 
-    def touch(self, fps: NDArray[np.uint64], last_ms: int, first_ms: int | None = None) -> None:
-        """Samples of the series `fps` came in, of times `first_ms` (default `last_ms`) to `last_ms`; unknown ones are ignored."""
+        When there are such, `allow` is called first with their number; if it raises, nothing is admitted. No query sees
+        a series before `see` told of it.
+        """
+        fps = np.fromiter((labels.fingerprint for labels in sets), np.uint64, len(sets))
         with self._lock:
-            positions = self._positions_of(fps)
-            last, first = self._last_ms.view(), self._first_ms.view()
-            last[positions] = np.maximum(last[positions], last_ms)
-            first[positions] = np.minimum(first[positions], last_ms if first_ms is None else first_ms)
+            positions = self._table.find(fps)
+            unknown = np.flatnonzero(positions < 0)
+            if len(unknown):
+                _, firsts = np.unique(fps[unknown], return_index=True)
+                fresh = unknown[np.sort(firsts)]
+                if allow:
+                    allow(len(fresh))
+                self._append(fps[fresh], (sets[at].pairs for at in fresh.tolist()), now)
+                positions = self._table.find(fps)
+        return positions
 
-    def __contains__(self, fp: object) -> bool:
-        return fp in self._positions
+    def find(self, fps: NDArray[np.uint64]) -> Ints:
+        """The positions of the series with those fingerprints, -1 where there is none."""
+        with self._lock:
+            return self._table.find(fps)
+
+    def see(self, seen: Seen, now: float) -> None:
+        """Samples of those series are stored now."""
+        with self._lock:
+            at, last, first = seen.positions, self._last_ms.view(), self._first_ms.view()
+            last[at] = np.maximum(last[at], seen.last_ms)
+            first[at] = np.minimum(first[at], seen.first_ms)
+            self._arrived_s.view()[at] = int(now)
+
+    def due(self, seen: Seen) -> Seen:
+        """Of `seen` what must be written to `series` before the samples are: new series, those with samples older than
+        their row says, and those whose row is an hour old."""
+        with self._lock:
+            row_first, row_last = self._row_first_ms.view()[seen.positions], self._row_last_ms.view()[seen.positions]
+        # Each series has its own minute of the hour: they must not all be due in one INSERT.
+        phase = (seen.positions * 7919) % REGISTER_EVERY_MS
+        hours_on = (seen.last_ms + phase) // REGISTER_EVERY_MS > (np.maximum(row_last, 0) + phase) // REGISTER_EVERY_MS
+        return seen.only((row_last == _EARLIEST) | (seen.first_ms < row_first) | hours_on)
+
+    def registered(self, seen: Seen) -> None:
+        """The rows of those series in `series` are written, with those times."""
+        with self._lock:
+            at, first, last = seen.positions, self._row_first_ms.view(), self._row_last_ms.view()
+            first[at] = np.minimum(first[at], seen.first_ms)
+            last[at] = np.maximum(last[at], seen.last_ms)
+
+    # -- what is known of series by position ---------------------------------------------------------------------
+
+    def fps(self, positions: Ints) -> NDArray[np.uint64]:
+        """Their fingerprints."""
+        found: NDArray[np.uint64] = self._fps.view()[positions]
+        return found
+
+    def metrics(self, positions: Ints) -> pa.DictionaryArray:
+        """Their metric names, coded by a dictionary of just these."""
+        with self._lock:
+            codes = self._metric_codes.view()[positions]
+            used = np.zeros(len(self._metric_names.values), dtype=bool)
+            used[codes] = True
+            place = np.cumsum(used, dtype=np.int32) - 1
+            names = [self._metric_names.values[code] for code in np.flatnonzero(used).tolist()]
+        return pa.DictionaryArray.from_arrays(pa.array(place[codes]), pa.array(names, pa.string()))
+
+    def labels(self, positions: Ints) -> list[tuple[tuple[str, str], ...]]:
+        """Their label sets as sorted (name, value) pairs."""
+        found: list[tuple[tuple[str, str], ...]] = [()] * len(positions)
+        with self._lock:
+            for metric, at in self._by_metric(positions):
+                rows = self._rows.view()[positions[at]]
+                names = sorted([*metric.columns, METRIC_NAME])
+                texts = [
+                    [metric.name] * len(at)
+                    if name == METRIC_NAME
+                    else list(map(self._dictionaries[name].values.__getitem__, metric.codes(name)[rows].tolist()))
+                    for name in names
+                ]
+                for place, row in zip(at.tolist(), zip(*texts, strict=True), strict=True):
+                    found[place] = tuple(pair for pair in zip(names, row, strict=True) if pair[1])
+        return found
+
+    def active(self, since: float) -> int:
+        """How many series have been admitted or seen since that time (Unix seconds)."""
+        with self._lock:
+            return int(np.count_nonzero(self._arrived_s.view() >= max(0, int(since))))
 
     def __len__(self) -> int:
-        return len(self._positions)
+        return len(self._fps)
 
     # -- what queries ask ----------------------------------------------------------------------------------------
 
@@ -122,15 +236,14 @@ class SeriesIndex:
         with self._lock:
             parts = []
             for metric in self._candidates(named):
-                rows = self._rows(metric, others, start_ms, end_ms)
+                rows = self._accepted(metric, others, start_ms, end_ms)
                 if len(rows):
                     parts.append((metric, rows))
             return self._selection(parts)
 
     def metric_names(self) -> list[str]:
         """The names of all metrics, sorted."""
-        with self._lock:
-            return sorted(self._metrics)
+        return self.label_values(METRIC_NAME)
 
     def label_names(
         self, matchers: Iterable[Matcher] = (), start_ms: int | None = None, end_ms: int | None = None
@@ -140,7 +253,7 @@ class SeriesIndex:
         found: set[str] = set()
         with self._lock:
             for metric in self._candidates(named):
-                rows = self._rows(metric, others, start_ms, end_ms)
+                rows = self._accepted(metric, others, start_ms, end_ms)
                 if len(rows):
                     found.add(METRIC_NAME)
                     found.update(name for name in metric.columns if metric.codes(name)[rows].any())
@@ -157,7 +270,7 @@ class SeriesIndex:
             for metric in self._candidates(named):
                 if name != METRIC_NAME and name not in metric.columns:
                     continue
-                rows = self._rows(metric, others, start_ms, end_ms)
+                rows = self._accepted(metric, others, start_ms, end_ms)
                 if name == METRIC_NAME and len(rows):
                     found.add(metric.name)
                 elif name != METRIC_NAME:
@@ -166,24 +279,41 @@ class SeriesIndex:
 
     # -- inside --------------------------------------------------------------------------------------------------
 
-    def _append(self, fp: int, pairs: Iterable[tuple[str, str]], first_ms: int, last_ms: int) -> None:
-        labels = dict(pairs)
+    def _append(self, fps: NDArray[np.uint64], sets: Iterable[Iterable[tuple[str, str]]], now: float) -> None:
+        """Add series of distinct, unknown fingerprints at the end."""
+        start, size = len(self._fps), len(fps)
+        for pairs in sets:
+            self._append_labels(dict(pairs))
+        self._fps.extend(fps)
+        self._first_ms.extend(np.full(size, _LATEST))
+        self._last_ms.extend(np.full(size, _NEVER))
+        self._row_first_ms.extend(np.full(size, _LATEST))
+        self._row_last_ms.extend(np.full(size, _EARLIEST))
+        self._arrived_s.extend(np.full(size, int(now), dtype=np.uint32))
+        self._table.put(fps, np.arange(start, start + size))
+
+    def _append_labels(self, labels: dict[str, str]) -> None:
         name = labels.pop(METRIC_NAME, "")
         metric = self._metrics.get(name)
         if metric is None:
             metric = self._metrics[name] = _Metric(name, self._metric_names.code(name))
-        position = len(self._fps)
-        self._fps.append(fp)
-        self._first_ms.append(first_ms)
-        self._last_ms.append(last_ms)
-        self._positions[fp] = position
         row = len(metric.positions)
-        metric.positions.append(position)
+        metric.positions.append(len(self._metric_codes))
+        self._metric_codes.append(metric.code)
+        self._rows.append(row)
         for label, value in labels.items():
             dictionary = self._dictionaries.get(label)
             if dictionary is None:
-                dictionary = self._dictionaries[label] = _Dictionary()
+                dictionary = self._dictionaries[label] = Dictionary()
             metric.put(label, row, dictionary.code(value))
+
+    def _by_metric(self, positions: Ints) -> Iterator[tuple[_Metric, Ints]]:
+        """Each metric of those series with where in `positions` its series are."""
+        codes = self._metric_codes.view()[positions]
+        order = np.argsort(codes, kind="stable")
+        edges = np.flatnonzero(np.diff(codes[order], prepend=-1, append=-1))
+        for start, end in itertools.pairwise(edges.tolist()):
+            yield self._metrics[self._metric_names.values[codes[order[start]]]], order[start:end]
 
     def _candidates(self, named: Sequence[Matcher]) -> list[_Metric]:
         for matcher in named:
@@ -197,7 +327,7 @@ class SeriesIndex:
             truth = truth & self._metric_names.truth(matcher)
         return [metric for metric in self._metrics.values() if truth[metric.code]]
 
-    def _rows(
+    def _accepted(
         self, metric: _Metric, matchers: Sequence[Matcher], start_ms: int | None, end_ms: int | None
     ) -> NDArray[np.int64]:
         mask = np.ones(len(metric.positions), dtype=bool)
@@ -208,8 +338,10 @@ class SeriesIndex:
                 continue
             mask &= self._dictionaries[matcher.name].accepts(matcher, metric.codes(matcher.name))
         positions = metric.positions.view()
+        last_ms = self._last_ms.view()[positions]
+        mask &= last_ms != _NEVER
         if start_ms is not None:
-            mask &= self._last_ms.view()[positions] >= start_ms - SEEN_SLACK_MS
+            mask &= last_ms >= start_ms - SEEN_SLACK_MS
         if end_ms is not None:
             mask &= self._first_ms.view()[positions] <= end_ms + SEEN_SLACK_MS
         return np.flatnonzero(mask)
@@ -232,48 +364,6 @@ class SeriesIndex:
             of=sum(len(metric.positions) for metric, _ in parts),
         )
 
-    def _positions_of(self, fps: NDArray[np.uint64]) -> NDArray[np.int64]:
-        if len(fps) < 1000:  # below this the dictionary is faster than keeping the sorted copy fresh
-            found = (self._positions.get(fp) for fp in fps.tolist())
-            return np.array([position for position in found if position is not None], dtype=np.int64)
-        if self._sorted is None or len(self._sorted[0]) != len(self._fps):
-            order = np.argsort(self._fps.view(), kind="stable")
-            self._sorted = (self._fps.view()[order], order)
-        ordered, order = self._sorted
-        slots = np.minimum(np.searchsorted(ordered, fps), max(0, len(ordered) - 1))
-        return order[slots[ordered[slots] == fps]] if len(ordered) else np.empty(0, dtype=np.int64)
-
-
-class _Growing:
-    """An array that grows at its end in amortised constant time. A view stays valid, and stays as long as it was."""
-
-    __slots__ = ("_array", "_size")
-
-    def __init__(self, dtype: type[np.generic]) -> None:
-        self._array: NDArray[Any] = np.zeros(16, dtype=dtype)
-        self._size = 0
-
-    def append(self, value: int) -> None:
-        self.put(self._size, value)
-
-    def put(self, at: int, value: int) -> None:
-        """Set place `at`; places never set are zero."""
-        self.reach(at + 1)
-        self._array[at] = value
-
-    def reach(self, size: int) -> None:
-        if size > len(self._array):
-            bigger = np.zeros(max(size, 2 * len(self._array)), dtype=self._array.dtype)
-            bigger[: len(self._array)] = self._array
-            self._array = bigger
-        self._size = max(self._size, size)
-
-    def view(self) -> NDArray[Any]:
-        return self._array[: self._size]
-
-    def __len__(self) -> int:
-        return self._size
-
 
 class _Metric:
     """The series of one metric: where each stands in the index, and its labels as columns of codes."""
@@ -282,78 +372,19 @@ class _Metric:
 
     def __init__(self, name: str, code: int) -> None:
         self.name, self.code = name, code
-        self.positions = _Growing(np.int64)
-        self.columns: dict[str, _Growing] = {}
+        self.positions = Growing(np.int64)
+        self.columns: dict[str, Growing] = {}
 
     def put(self, label: str, row: int, code: int) -> None:
         column = self.columns.get(label)
         if column is None:
-            column = self.columns[label] = _Growing(np.int32)
+            column = self.columns[label] = Growing(np.int32)
         column.put(row, code)
 
     def codes(self, label: str) -> NDArray[np.int32]:
         column = self.columns[label]
         column.reach(len(self.positions))
         return column.view()
-
-
-class _Dictionary:
-    """The values of one label, coded 0, 1, 2 … in order of appearance; code 0 is the empty string."""
-
-    __slots__ = ("_codes", "_truths", "values")
-
-    def __init__(self) -> None:
-        self.values: list[str] = [""]
-        self._codes: dict[str, int] = {"": 0}
-        self._truths: dict[tuple[bool, str], NDArray[np.bool_]] = {}
-
-    def code(self, value: str) -> int:
-        code = self._codes.get(value)
-        if code is None:
-            code = self._codes[value] = len(self.values)
-            self.values.append(value)
-        return code
-
-    def accepts(self, matcher: Matcher, codes: NDArray[np.int32]) -> NDArray[np.bool_]:
-        """Which of `codes` stand for values the matcher accepts."""
-        if matcher.op is MatchOp.EQUAL:
-            return np.equal(codes, self._codes.get(matcher.value, -1))
-        if matcher.op is MatchOp.NOT_EQUAL:
-            return np.not_equal(codes, self._codes.get(matcher.value, -1))
-        return self.truth(matcher)[codes]
-
-    def truth(self, matcher: Matcher) -> NDArray[np.bool_]:
-        """For every code whether the matcher accepts its value. Regular expressions are evaluated once per value ever."""
-        if matcher.op in (MatchOp.EQUAL, MatchOp.NOT_EQUAL):
-            return self.accepts(matcher, np.arange(len(self.values), dtype=np.int32))
-        found = self._regex_truth(matcher.value)
-        return found if matcher.op is MatchOp.REGEX else ~found
-
-    def _regex_truth(self, pattern: str) -> NDArray[np.bool_]:
-        key = (True, pattern)
-        known = self._truths.pop(key, None)
-        seen = 0 if known is None else len(known)
-        if known is None or seen < len(self.values):
-            fresh = _full_matches(pattern, self.values[seen:])
-            known = fresh if known is None else np.concatenate([known, fresh])
-        self._truths[key] = known  # put back last: the first in the dictionary is the one longest unused
-        while len(self._truths) > _TRUTH_TABLES:
-            del self._truths[next(iter(self._truths))]
-        return known
-
-
-def _full_matches(pattern: str, values: Sequence[str]) -> NDArray[np.bool_]:
-    """For each value whether `pattern` (RE2, anchored at both ends) matches it; BadInput when it is no regex."""
-    program = compiled(pattern)
-    if not _REGEX_SYNTAX.intersection(pattern):
-        # What dashboards send for a multi-select: a|b|c, no syntax but the alternation.
-        wanted = set(pattern.split("|"))
-        return np.fromiter((value in wanted for value in values), dtype=bool, count=len(values))
-    if len(values) < 64:
-        return np.fromiter((program.fullmatch(value) is not None for value in values), dtype=bool, count=len(values))
-    # Arrow runs the same RE2 over all values in one call, about ten times faster than one call a value.
-    matched = pc.match_substring_regex(pa.array(values, type=pa.string()), rf"\A(?s:{pattern})\z")
-    return np.asarray(matched.to_numpy(zero_copy_only=False), dtype=bool)
 
 
 def _split(matchers: Iterable[Matcher]) -> tuple[list[Matcher], list[Matcher]]:

@@ -13,7 +13,7 @@ from aiprism.model.labels import Labels
 from aiprism.query.promql import Limits, PromQL
 from aiprism.store.engine import Engine
 from aiprism.store.samples import SampleStore
-from aiprism.store.series import SeriesIndex
+from aiprism.store.series import Seen, SeriesIndex
 
 Points = Sequence[tuple[int, float]]  # (Unix ms, value)
 
@@ -41,8 +41,8 @@ class Stocked:
             if not points:
                 continue
             fp = labels.fingerprint
-            self.index.add([(fp, labels, points[0][0])])
-            self.index.touch(np.array([fp], dtype=np.uint64), points[-1][0], points[0][0])
+            positions = np.repeat(self.index.admit([labels], 0.0), len(points))
+            self.index.see(Seen.of(positions, np.array([ts for ts, _ in points])), 0.0)
             metrics += [labels.name] * len(points)
             fps += [fp] * len(points)
             times += [ts for ts, _ in points]

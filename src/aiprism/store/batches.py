@@ -1,0 +1,72 @@
+"""What the metric doors hand to the store: samples, histograms, exemplars and metadata, each series named by its position.
+
+Positions are those of the series index (`Writing.admit` gives them). A batch is built by one decoder, never changed, and
+stored as a whole or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aiprism.model.histograms import NativeHistogram
+
+
+@dataclass(frozen=True, slots=True)
+class HistogramSample:
+    """One native histogram of one series."""
+
+    position: int
+    ts_ms: int
+    histogram: NativeHistogram
+
+
+@dataclass(frozen=True, slots=True)
+class Exemplar:
+    """A sample that points to a trace. Ids are raw bytes (16 and 8), empty when unknown."""
+
+    position: int
+    ts_ms: int
+    value: float
+    trace_id: bytes
+    span_id: bytes
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class MetricMetadata:
+    """Type (``counter``, ``gauge``, ``histogram``, ``summary``, ``unknown``), help and unit of one metric family."""
+
+    metric: str
+    type: str
+    help: str
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class SampleBatch:
+    """Samples in columns of equal length, and what came with them. Of samples of one series and time the last one counts."""
+
+    positions: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    ts_ms: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    values: NDArray[np.float64] = field(default_factory=lambda: np.empty(0, dtype=np.float64))
+    histograms: Sequence[HistogramSample] = ()
+    exemplars: Sequence[Exemplar] = ()
+    metadata: Sequence[MetricMetadata] = ()
+
+    def __len__(self) -> int:
+        """How many samples and histograms."""
+        return len(self.positions) + len(self.histograms)
+
+    @property
+    def is_empty(self) -> bool:
+        """True when there is nothing to store, not even metadata."""
+        return not (len(self) or self.exemplars or self.metadata)
+
+    @property
+    def size(self) -> int:
+        """Bytes it occupies while it waits, about."""
+        return 24 * len(self.positions) + 600 * len(self.histograms) + 300 * len(self.exemplars) + 64

@@ -1,0 +1,132 @@
+"""Batches of samples made rows: of `series` first, then of `samples`, `histograms`, `exemplars` and `metric_metadata`.
+
+In: `SampleBatch` values of one group commit. Out: one Arrow insert a table, and a series index that has seen them. A
+sample whose labels are unknown after a crash would be lost, labels without samples are not: so series are written first,
+and the index takes them for written only once they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from aiprism.model.histograms import Buckets, NativeHistogram
+from aiprism.store.batches import Exemplar, HistogramSample, MetricMetadata, SampleBatch
+from aiprism.store.engine import Engine
+from aiprism.store.series import Seen, SeriesIndex
+
+_MILLISECONDS = pa.timestamp("ms")
+_MAP = pa.map_(pa.string(), pa.string())
+
+
+class MetricWriter:
+    """Stores batches. `insert` blocks; one thread at a time."""
+
+    def __init__(self, engine: Engine, index: SeriesIndex) -> None:
+        self._engine, self._index = engine, index
+        self._metadata: set[MetricMetadata] = set()
+
+    def insert(self, batches: Sequence[SampleBatch], token: str, now: float) -> None:
+        """Return once `batches` are stored; the same token a second time stores nothing twice."""
+        positions = np.concatenate([batch.positions for batch in batches])
+        ts_ms = np.concatenate([batch.ts_ms for batch in batches])
+        histograms = [each for batch in batches for each in batch.histograms]
+        exemplars = [each for batch in batches for each in batch.exemplars]
+        seen = Seen.of(*_with_others(positions, ts_ms, histograms, exemplars))
+        due = self._index.due(seen)
+        if len(due):
+            self._insert("series", self._series_rows(due), token)
+            self._index.registered(due)
+        if len(positions):
+            values = np.concatenate([batch.values for batch in batches])
+            columns = {"ts": pa.array(ts_ms, _MILLISECONDS), "value": values}
+            self._insert("samples", self._of_series(positions, columns), token)
+        if histograms:
+            self._insert("histograms", self._histogram_rows(histograms), token)
+        if exemplars:
+            self._insert("exemplars", self._exemplar_rows(exemplars), token)
+        self._insert_metadata({row for batch in batches for row in batch.metadata}, token)
+        self._index.see(seen, now)
+
+    def _insert(self, table: str, rows: pa.Table, token: str) -> None:
+        self._engine.insert_arrow(table, rows, token=token)
+
+    def _of_series(self, positions: NDArray[np.int64], columns: dict[str, object]) -> pa.Table:
+        """`columns` with those that name the series in front."""
+        return pa.table({"metric": self._index.metrics(positions), "fp": self._index.fps(positions), **columns})
+
+    def _series_rows(self, due: Seen) -> pa.Table:
+        return self._of_series(
+            due.positions,
+            {
+                "labels": pa.array(self._index.labels(due.positions), _MAP),
+                "first_ts": pa.array(due.first_ms, _MILLISECONDS),
+                "last_ts": pa.array(due.last_ms, _MILLISECONDS),
+            },
+        )
+
+    def _histogram_rows(self, histograms: Sequence[HistogramSample]) -> pa.Table:
+        made = [each.histogram for each in histograms]
+        return self._of_series(
+            np.fromiter((each.position for each in histograms), np.int64, len(histograms)),
+            {
+                "ts": pa.array([each.ts_ms for each in histograms], _MILLISECONDS),
+                "schema": pa.array([each.schema for each in made], pa.int8()),
+                "count": pa.array([each.count for each in made], pa.float64()),
+                "sum": _floats(made, "sum"),
+                "zero_threshold": _floats(made, "zero_threshold"),
+                "zero_count": _floats(made, "zero_count"),
+                **_bucket_columns("positive", [each.positive for each in made]),
+                **_bucket_columns("negative", [each.negative for each in made]),
+                "custom_values": pa.array([each.custom_values for each in made], pa.list_(pa.float64())),
+                "reset_hint": pa.array([int(each.reset_hint) for each in made], pa.int8()),
+            },
+        )
+
+    def _exemplar_rows(self, exemplars: Sequence[Exemplar]) -> pa.Table:
+        return self._of_series(
+            np.fromiter((each.position for each in exemplars), np.int64, len(exemplars)),
+            {
+                "ts": pa.array([each.ts_ms for each in exemplars], _MILLISECONDS),
+                "value": pa.array([each.value for each in exemplars], pa.float64()),
+                "trace_id": pa.array([each.trace_id.ljust(16, b"\0") for each in exemplars], pa.binary(16)),
+                "span_id": pa.array([each.span_id.ljust(8, b"\0") for each in exemplars], pa.binary(8)),
+                "labels": pa.array([list(each.labels.items()) for each in exemplars], _MAP),
+            },
+        )
+
+    def _insert_metadata(self, rows: set[MetricMetadata], token: str) -> None:
+        fresh = rows - self._metadata
+        if not fresh:
+            return
+        columns = ("metric", "type", "help", "unit")
+        table = pa.table({name: [getattr(row, name) for row in fresh] for name in columns})
+        self._insert("metric_metadata", table, token)
+        self._metadata |= fresh
+
+
+def _with_others(
+    positions: NDArray[np.int64], ts_ms: NDArray[np.int64], *others: Sequence[HistogramSample] | Sequence[Exemplar]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Positions and times of the samples and of what is stored beside them."""
+    more = [(each.position, each.ts_ms) for rows in others for each in rows]
+    if not more:
+        return positions, ts_ms
+    at, times = np.array(more, dtype=np.int64).T
+    return np.concatenate([positions, at]), np.concatenate([ts_ms, times])
+
+
+def _floats(histograms: Sequence[NativeHistogram], name: str) -> NDArray[np.float64]:
+    # Through numpy, which keeps the bits of a NaN: the staleness marker is one.
+    return np.array([getattr(each, name) for each in histograms], dtype=np.float64)
+
+
+def _bucket_columns(side: str, buckets: Sequence[Buckets]) -> dict[str, pa.Array]:
+    return {
+        f"{side}_offsets": pa.array([each.offsets for each in buckets], pa.list_(pa.int32())),
+        f"{side}_lengths": pa.array([each.lengths for each in buckets], pa.list_(pa.uint32())),
+        f"{side}_counts": pa.array([each.counts for each in buckets], pa.list_(pa.float64())),
+    }
