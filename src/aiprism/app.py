@@ -44,15 +44,17 @@ from aiprism.respond.actions.webhook import Webhook
 from aiprism.respond.incident import Periods
 from aiprism.respond.pipeline import Policy
 from aiprism.respond.responder import Responder
+from aiprism.store import usage
 from aiprism.store.alertstates import AlertStates
 from aiprism.store.engine import Engine
+from aiprism.store.housekeeping import Housekeeping
 from aiprism.store.records import Records
 from aiprism.store.samples import SampleStore
 from aiprism.store.schema import migrate
 from aiprism.store.series import SeriesIndex
 from aiprism.store.writing import Writing
 from aiprism.telemetry import Telemetry
-from aiprism.web import control, explore, incidents, ingest, prometheus, routes, rules
+from aiprism.web import control, explore, incidents, ingest, prometheus, routes, rules, storage
 from aiprism.web.listening import HttpServer, address_of, listen
 
 log = structlog.get_logger()
@@ -120,6 +122,7 @@ async def running(load: Load, clock: Clock | None = None) -> AsyncIterator[route
         disk = _disk_check(config)
         admission = Admission(config.store.tenant, config.limits, clock, telemetry)
         writing = Writing(engine, index, config.ingest, telemetry, fault=disk, admission=admission)
+        housekeeping = Housekeeping(engine, config.retention, clock, telemetry, free_bytes=_free_bytes(config, engine))
 
         # query
         promql = PromQL(SampleStore(engine, index), _limits(config))
@@ -169,6 +172,7 @@ async def running(load: Load, clock: Clock | None = None) -> AsyncIterator[route
                     log.error("aiprism.reload_refused", error=str(error))
                     raise BadInput(str(error)) from error
                 responder.reload(fresh_policy)
+                housekeeping.reload(fresh.retention)
                 await rule_groups.reload(fresh_groups)
                 log.info("aiprism.reloaded", needs_restart=_kept_until_restart(config, fresh))
 
@@ -183,10 +187,12 @@ async def running(load: Load, clock: Clock | None = None) -> AsyncIterator[route
                 explore.router(engine, clock),
                 incidents.router(responder),
                 control.router(hub, token),
+                storage.router(engine, housekeeping),
             ],
             telemetry,
             checks={"store": _store_check(engine, disk), "control": _control_check(records)},
             reload=reload,
+            notes={"store": housekeeping.note},
             names=_host_names(config),
             bodies=config.ingest,
             in_flight=in_flight,
@@ -198,6 +204,8 @@ async def running(load: Load, clock: Clock | None = None) -> AsyncIterator[route
         # From here on things run; they stop in reverse.
         writing.start()
         stack.push_async_callback(writing.stop)
+        await housekeeping.start()
+        stack.push_async_callback(housekeeping.stop)
         await responder.start()
         stack.push_async_callback(responder.stop)
         await rule_groups.start()
@@ -287,6 +295,13 @@ def _disk_check(config: Config) -> Callable[[], str | None]:
         return f"only {free} bytes are free on the disk of {config.data.name} (store.min_free_bytes)"
 
     return check
+
+
+def _free_bytes(config: Config, engine: Engine) -> Callable[[], int]:
+    """Free space where the telemetry lies: on this machine's disk, or on the server's."""
+    if engine.embedded:
+        return lambda: shutil.disk_usage(config.data).free
+    return lambda: usage.free_bytes(engine)
 
 
 def _store_check(engine: Engine, disk: Callable[[], str | None]) -> routes.Check:

@@ -84,6 +84,25 @@ class IngestConfig:
     )
 
 
+_DAY = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionConfig:
+    """How long what is kept, and what becomes of it then. A period of 0 keeps for ever."""
+
+    metrics: float = setting(395 * _DAY, "samples as they were sent", kind="seconds")
+    metrics_5m: float = setting(1825 * _DAY, "their downsampling to 5 minutes", kind="seconds")
+    metrics_1h: float = setting(1825 * _DAY, "their downsampling to 1 hour", kind="seconds")
+    downsample: bool = setting(True, "downsample metrics, and answer queries from it where that is as good")
+    logs: float = setting(90 * _DAY, "log records, searchable", kind="seconds")
+    traces: float = setting(7 * _DAY, "all traces", kind="seconds")
+    traces_sampled: float = setting(30 * _DAY, "the sample of traces that is left after that", kind="seconds")
+    rollups: float = setting(395 * _DAY, "counts per minute: services, edges, log patterns", kind="seconds")
+    min_free_bytes: int = setting(256 * MIB, "with less free disk than this the oldest data leaves")
+    interval: float = setting(300.0, "how often housekeeping looks for something to do", kind="seconds")
+
+
 @dataclass(frozen=True, slots=True)
 class LimitsConfig:
     """What a tenant may send. 0 switches a limit off."""
@@ -146,6 +165,7 @@ class Config:
     control: ControlConfig = field(default_factory=ControlConfig)
     ingest: IngestConfig = field(default_factory=IngestConfig)
     limits: LimitsConfig = field(default_factory=LimitsConfig)
+    retention: RetentionConfig = field(default_factory=RetentionConfig)
     query: QueryConfig = field(default_factory=QueryConfig)
     rules: RulesConfig = field(default_factory=RulesConfig)
     respond: RespondConfig = field(default_factory=RespondConfig)
@@ -181,6 +201,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "control": ControlConfig,
     "ingest": IngestConfig,
     "limits": LimitsConfig,
+    "retention": RetentionConfig,
     "query": QueryConfig,
     "rules": RulesConfig,
     "respond": RespondConfig,
@@ -243,6 +264,8 @@ def _from_node(node: yamlfile.Node, how: str, kind: Any) -> Any:
         return node.mapping()
     if kind is int:
         return node.integer()
+    if kind is float:
+        return node.number()
     if kind is bool:
         return node.flag()
     if kind == tuple[str, ...]:
@@ -258,6 +281,8 @@ def _from_text(text: str, how: str, kind: Any, variable: str) -> Any:
             return dict(pair.split("=", 1) for pair in text.split(",") if pair)
         if kind is int:
             return int(text)
+        if kind is float:
+            return float(text)
         if kind is bool:
             return {"true": True, "false": False}[text]
         if kind == tuple[str, ...]:

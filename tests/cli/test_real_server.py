@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -118,6 +119,18 @@ def test_the_metric_is_asked_for_at_once_and_over_time(aiprism: Run, url: str) -
     over_time = aiprism("query", "queue_length", "--start", "5m", "--step", "1s", "--server", url)
     assert over_time[0] == 0
     assert over_time[1].split()[-4:] == ["7.5", "7.5", "7.5", "7.5"]
+
+
+def test_what_is_stored_is_listed_with_size_and_period(aiprism: Run, url: str) -> None:
+    status, out, err = aiprism("storage", "--partitions", "--server", url)
+    assert (status, err) == (0, "")
+    rows = {line.split()[0]: line.split() for line in out.splitlines() if line.strip()}
+    assert rows["samples"][-1] == "1"  # of the list of partitions, which stands last
+    [samples] = [line for line in out.splitlines() if line.startswith("samples ") and "395d" in line]
+    assert samples.split()[-4:] == ["395d", "1", "in", "1"]
+    assert "aiprism_default" in out
+    tables = json.loads(aiprism("storage", "-o", "json", "--server", url)[1])["tables"]
+    assert {row["table"]: row["retention_seconds"] for row in tables}["spans"] == 30 * 86_400
 
 
 def test_a_slip_in_a_query_is_pointed_at(aiprism: Run, url: str) -> None:

@@ -118,6 +118,9 @@ def _asking(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     trace = _client(commands, "trace", "explore:trace", "one trace as a waterfall, with its logs")
     trace.add_argument("trace_id", metavar="ID")
 
+    storage = _client(commands, "storage", "storage:storage", "what is stored, its size and how long it stays")
+    storage.add_argument("--partitions", action="store_true", help="every partition, too")
+
 
 def _responding(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     alerts = _client(commands, "alerts", "incidents:alerts", "alerts that are pending or firing")

@@ -30,6 +30,8 @@ log = structlog.get_logger()
 
 # Each readiness check says None when well, or what is wrong.
 Check = Callable[[], Awaitable[str | None]]
+# Something an operator should know that keeps nobody from working; None when there is nothing.
+Note = Callable[[], str | None]
 # Reads the configuration anew, or raises BadInput and keeps the old one.
 Reload = Callable[[], Awaitable[None]]
 
@@ -50,6 +52,7 @@ def build(
     names: Sequence[str] = (),
     bodies: IngestConfig | None = None,
     in_flight: InFlight | None = None,
+    notes: Mapping[str, Note] | None = None,
 ) -> FastAPI:
     """The application. Besides addresses and localhost it answers only to the host `names`.
 
@@ -63,7 +66,7 @@ def build(
         docs_url=None,  # its page would load scripts from another origin; /docs is ours
         redoc_url=None,
     )
-    for each in (*routers, _life(telemetry, checks, reload), _pages()):
+    for each in (*routers, _life(telemetry, checks, reload, notes or {}), _pages()):
         app.include_router(each)
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -80,7 +83,7 @@ def error_body(code: str, message: str, details: Mapping[str, object] | None = N
     return {"error": {"code": code, "message": message, "details": dict(details or {})}}
 
 
-def _life(telemetry: Telemetry, checks: Mapping[str, Check], reload: Reload) -> APIRouter:
+def _life(telemetry: Telemetry, checks: Mapping[str, Check], reload: Reload, notes: Mapping[str, Note]) -> APIRouter:
     routes = APIRouter(tags=["life"])
 
     @routes.get("/-/healthy", response_class=PlainTextResponse)
@@ -93,7 +96,11 @@ def _life(telemetry: Telemetry, checks: Mapping[str, Check], reload: Reload) -> 
         wrong = {name: reason for name, reason in states.items() if reason}
         status, headers = (503, {"Retry-After": "5"}) if wrong else (200, {})
         if "application/json" in request.headers.get("accept", ""):
-            body = {"ready": not wrong, "checks": {name: reason or "ok" for name, reason in states.items()}}
+            body = {
+                "ready": not wrong,
+                "checks": {name: reason or "ok" for name, reason in states.items()},
+                **_said(notes),
+            }
             return JSONResponse(body, status, headers)
         text = "\n".join(f"{name}: {reason}" for name, reason in wrong.items()) if wrong else "aiprism is ready."
         return PlainTextResponse(f"{text}\n", status, headers)
@@ -114,10 +121,16 @@ def _life(telemetry: Telemetry, checks: Mapping[str, Check], reload: Reload) -> 
             "version": __version__,
             "ready": not any(states.values()),
             "checks": {name: reason or "ok" for name, reason in states.items()},
+            **_said(notes),
             "flow": telemetry.flow(),
         }
 
     return routes
+
+
+def _said(notes: Mapping[str, Note]) -> dict[str, dict[str, str]]:
+    said = {name: text for name, note in notes.items() if (text := note())}
+    return {"notes": said} if said else {}
 
 
 def _pages() -> APIRouter:

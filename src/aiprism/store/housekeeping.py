@@ -1,0 +1,159 @@
+"""What is done to stored data while time goes by: one loop over a literal list of duties.
+
+In: the `retention` section, a clock, the free disk space. Out: tables that keep what they should and no more. Every duty
+does its work in small slices, remembers in the store how far it has come, and may be ended anywhere, by kill -9 too: the
+next run goes on from there. What is due is decided by the modules of the duties; only one process of several that share
+a store may run this (`run_once`, or `start` and `stop` with leadership).
+
+    relieve_disk ▸ downsample ▸ expire
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+
+import structlog
+
+from aiprism.clock import Clock
+from aiprism.config import RetentionConfig
+from aiprism.errors import AiprismError
+from aiprism.store import retention, usage
+from aiprism.store.engine import Engine
+from aiprism.telemetry import Telemetry
+
+log = structlog.get_logger()
+
+# A disk can fill within the interval of the other duties; asking for its free space costs nothing.
+DISK_EVERY = 10.0
+
+Slices = Iterator[None]  # a duty: it may be ended wherever it yields
+
+
+class Housekeeping:
+    """The duties of one tenant's database."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        config: RetentionConfig,
+        clock: Clock,
+        telemetry: Telemetry,
+        *,
+        free_bytes: Callable[[], int],
+    ) -> None:
+        self._engine, self._clock, self._telemetry = engine, clock, telemetry
+        self.config, self.free_bytes = config, free_bytes
+        self._marks = usage.Marks(engine)
+        self._stopping = threading.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._helpless = False  # said once that nothing is left to drop
+        self._relieved: dict[str, int] = {}  # table → partitions dropped for room since the start
+
+    async def start(self) -> None:
+        """Begin; what is due is done at once."""
+        self._stopping.clear()
+        self._task = asyncio.create_task(self._loop(), name="housekeeping")
+
+    async def stop(self) -> None:
+        """Return once the slice under way is done."""
+        self._stopping.set()
+        if self._task:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    def reload(self, config: RetentionConfig) -> None:
+        """Other periods from the next run on."""
+        self.config = config
+
+    def note(self) -> str | None:
+        """What an operator should know: that data left before its time, and why."""
+        if not self._relieved:
+            return None
+        what = ", ".join(f"{count} partition(s) of {table}" for table, count in sorted(self._relieved.items()))
+        return f"the disk was full: the oldest data left before its time ({what}; retention.min_free_bytes)"
+
+    def run_once(self) -> None:
+        """Do all that is due. A duty that fails is logged and counted, and does not keep the others from theirs."""
+        for duty in (self._relieve_disk, self._apply_ttls, self._expire):
+            self._run(duty)
+
+    # -- inside --------------------------------------------------------------------------------------------------
+
+    async def _loop(self) -> None:
+        due = 0.0
+        while True:
+            # One thread does a whole run: if it was handed back between slices, queries could hold it up for long.
+            if self._clock.now() >= due:
+                due = self._clock.now() + self.config.interval
+                await self._in_thread(self.run_once)
+            else:
+                await self._in_thread(lambda: self._run(self._relieve_disk))
+            await self._clock.sleep(min(DISK_EVERY, self.config.interval))
+
+    async def _in_thread(self, work: Callable[[], None]) -> None:
+        running = asyncio.ensure_future(self._engine.run(work))
+        try:
+            await asyncio.shield(running)
+        except asyncio.CancelledError:
+            await running  # the slice under way ends by itself: `_stopping` is set
+            raise
+
+    def _run(self, duty: Callable[[], Slices]) -> None:
+        name = duty.__name__.strip("_")
+        started = self._clock.now()
+        try:
+            for _ in duty():
+                if self._stopping.is_set():
+                    return
+        except AiprismError as error:
+            self._telemetry.dropped("store.housekeeping", name)
+            log.warning("housekeeping.failed", duty=name, error=str(error))
+        except Exception:  # the rim: one duty's fault must not end the others
+            self._telemetry.dropped("store.housekeeping", name)
+            log.exception("housekeeping.failed", duty=name)
+        else:
+            self._telemetry.passed("store.housekeeping")
+        self._telemetry.took(f"store.housekeeping.{name}", self._clock.now() - started)
+
+    def _relieve_disk(self) -> Slices:
+        missing = self.config.min_free_bytes - self.free_bytes()
+        if missing <= 0:
+            self._helpless = False
+            return
+        kept = retention.rules(self.config)
+        chosen = retention.relief(usage.partitions(self._engine), kept, self._clock.now(), missing)
+        if not chosen and not self._helpless:
+            self._helpless = True
+            log.error("housekeeping.disk_full", missing_bytes=missing, why="nothing older than today is left to drop")
+        for each in chosen:
+            self._drop(each, "disk_full")
+            self._relieved[each.table] = self._relieved.get(each.table, 0) + 1
+            yield
+
+    def _apply_ttls(self) -> Slices:
+        retention.apply_ttls(self._engine, self.config)
+        yield
+
+    def _expire(self) -> Slices:
+        found = usage.partitions(self._engine)
+        for each in retention.expired(found, retention.rules(self.config), self._clock.now()):
+            self._drop(each, "expired")
+            yield
+
+    def _drop(self, partition: usage.Partition, reason: str) -> None:
+        retention.drop(self._engine, partition)
+        self._telemetry.dropped(f"store.{partition.table}", reason, partition.rows)
+        say = log.warning if reason == "disk_full" else log.info
+        say(
+            "housekeeping.dropped",
+            table=partition.table,
+            partition=partition.id,
+            rows=partition.rows,
+            bytes=partition.bytes,
+            reason=reason,
+        )

@@ -1,0 +1,102 @@
+"""What is stored: rows, bytes and times of every table and partition, and how far housekeeping has come.
+
+In: an engine. Out: frozen facts. Decisions about them are left to retention.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from aiprism.store.engine import Engine
+
+_PARTITIONS = """
+SELECT table, partition_id, toUnixTimestamp(min(min_time)) AS oldest, toUnixTimestamp(max(max_time)) AS newest,
+    sum(rows), sum(bytes_on_disk), sum(data_uncompressed_bytes), count()
+FROM system.parts
+WHERE database = {database:String} AND active
+GROUP BY table, partition_id
+ORDER BY table, oldest, partition_id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """One partition of a table. `oldest` and `newest` are Unix seconds, 0 where the table is not partitioned by time."""
+
+    table: str
+    id: str
+    oldest: int
+    newest: int
+    rows: int
+    bytes: int
+    uncompressed: int
+    parts: int
+
+
+@dataclass(frozen=True, slots=True)
+class TableUsage:
+    """All partitions of a table together; times are None where they are not known."""
+
+    table: str
+    rows: int
+    bytes: int
+    uncompressed: int
+    oldest: int | None
+    newest: int | None
+    partitions: int
+    parts: int
+
+
+def partitions(engine: Engine) -> Sequence[Partition]:
+    """Every partition that holds rows, by table and time."""
+    return [Partition(*row) for row in engine.query(_PARTITIONS, {"database": engine.database})]
+
+
+def free_bytes(engine: Engine) -> int:
+    """Free space of the fullest disk of the server."""
+    return int(engine.query("SELECT min(unreserved_space) FROM system.disks")[0][0])
+
+
+def by_table(found: Sequence[Partition]) -> Sequence[TableUsage]:
+    """The partitions summed up by table, in order of the tables' names."""
+    names = sorted({each.table for each in found})
+    return [_table(name, [each for each in found if each.table == name]) for name in names]
+
+
+def _table(name: str, parts: Sequence[Partition]) -> TableUsage:
+    timed = [each for each in parts if each.newest]
+    return TableUsage(
+        table=name,
+        rows=sum(each.rows for each in parts),
+        bytes=sum(each.bytes for each in parts),
+        uncompressed=sum(each.uncompressed for each in parts),
+        oldest=min((each.oldest for each in timed), default=None),
+        newest=max((each.newest for each in timed), default=None),
+        partitions=len(parts),
+        parts=sum(each.parts for each in parts),
+    )
+
+
+class Marks:
+    """What housekeeping remembers between runs: one whole number a name, kept beside the data it speaks of."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def all(self) -> Mapping[str, int]:
+        """Every mark."""
+        return {
+            name: int(value)
+            for name, value in self._engine.query("SELECT name, argMax(value, at) FROM housekeeping GROUP BY name")
+        }
+
+    def get(self, name: str) -> int | None:
+        """The mark `name`, None when it was never set."""
+        return self.all().get(name)
+
+    def set(self, name: str, value: int) -> None:
+        """Remember `value` from now on."""
+        self._engine.command(
+            "INSERT INTO housekeeping (name, value) SELECT {name:String}, {value:Int64}", {"name": name, "value": value}
+        )

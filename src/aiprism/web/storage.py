@@ -1,0 +1,39 @@
+"""What is stored, over our own API: tables, their retention, and how far housekeeping has come."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from fastapi import APIRouter
+
+from aiprism.store import retention, usage
+from aiprism.store.engine import Engine
+from aiprism.store.housekeeping import Housekeeping
+
+
+def router(engine: Engine, housekeeping: Housekeeping) -> APIRouter:
+    """GET storage below /aiprism/v1."""
+    routes = APIRouter(prefix="/aiprism/v1", tags=["storage"])
+
+    @routes.get("/storage", summary="Rows, bytes, compression, times and retention of every table")
+    async def storage(partitions: bool = False) -> dict[str, Any]:
+        def read() -> dict[str, Any]:
+            found, kept = usage.partitions(engine), retention.rules(housekeeping.config)
+            tables = [
+                {**asdict(each), "retention_seconds": kept[each.table].seconds if each.table in kept else None}
+                for each in usage.by_table(found)
+            ]
+            answer: dict[str, Any] = {
+                "database": engine.database,
+                "free_bytes": housekeeping.free_bytes(),
+                "tables": tables,
+                "housekeeping": dict(usage.Marks(engine).all()),
+            }
+            if partitions:
+                answer["partitions"] = [asdict(each) for each in found]
+            return answer
+
+        return await engine.run(read)
+
+    return routes
