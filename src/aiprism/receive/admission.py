@@ -10,6 +10,8 @@ import sys
 import zlib
 from collections.abc import Callable, Iterator
 
+import pyarrow as pa
+
 from aiprism.errors import BadInput, TooLarge, Unsupported
 
 if sys.version_info >= (3, 14):
@@ -20,10 +22,11 @@ else:
 _STEP = 1024 * 1024
 _SLICE = 64 * 1024  # of the input at a time, so that what is left over is never copied as a whole
 _MAX_MEMBERS = 1000
+_SNAPPY_GAIN = 64  # an element of two bytes or more yields 64 at most
 
 
 def inflated(body: bytes, encoding: str, limit: int, grow: Callable[[int], None] = lambda size: None) -> bytes:
-    """`body` without its Content-Encoding (identity, gzip, deflate, zstd), at most `limit` bytes.
+    """`body` without its Content-Encoding (identity, gzip, deflate, zstd, snappy blocks), at most `limit` bytes.
 
     `grow` is told of each part before it is kept, and may raise to end it there. Raises Unsupported for another encoding,
     BadInput for damaged data, TooLarge over the limit.
@@ -31,9 +34,13 @@ def inflated(body: bytes, encoding: str, limit: int, grow: Callable[[int], None]
     name = encoding.strip().lower()
     if name in ("", "identity"):
         return _within(body, limit)
+    if name == "snappy":
+        return _unsnapped(body, limit, grow)
     expand = _EXPANDERS.get(name)
     if expand is None:
-        raise Unsupported(f"Content-Encoding {encoding!r} is not supported; use gzip, zstd, deflate or identity")
+        raise Unsupported(
+            f"Content-Encoding {encoding!r} is not supported; use gzip, zstd, deflate, snappy or identity"
+        )
     whole, size = io.BytesIO(), 0  # gives its buffer away as bytes, where joining parts would hold everything twice
     try:
         for part in expand(body):
@@ -47,6 +54,26 @@ def inflated(body: bytes, encoding: str, limit: int, grow: Callable[[int], None]
     except (zlib.error, zstd.ZstdError, EOFError) as error:
         raise BadInput(f"the body is not valid {name}: {error}") from None
     return whole.getvalue()
+
+
+def _unsnapped(body: bytes, limit: int, grow: Callable[[int], None]) -> bytes:
+    size, at = 0, 0
+    while True:  # what the body says it holds: a varint of at most 32 bits before the blocks, believed only so far
+        if at >= len(body) or at > 4:
+            raise BadInput("the body is not valid snappy: it does not begin with a length")
+        size |= (body[at] & 0x7F) << 7 * at
+        at += 1
+        if body[at - 1] < 0x80:
+            break
+    if size > limit:
+        raise TooLarge(f"the body inflates to more than {limit} bytes (ingest.inflated_bytes); send smaller batches")
+    if size > _SNAPPY_GAIN * len(body):
+        raise BadInput("the body is not valid snappy: it claims more than it can hold")
+    grow(size)
+    try:
+        return bytes(pa.Codec("snappy").decompress(body, size, asbytes=True)) if size else b""
+    except (OSError, pa.ArrowInvalid) as error:
+        raise BadInput(f"the body is not valid snappy: {error}") from None
 
 
 def _within(body: bytes, limit: int) -> bytes:

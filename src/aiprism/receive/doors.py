@@ -1,4 +1,4 @@
-"""What every OTLP door does with a request, HTTP or gRPC: decode, store, tell how much was taken.
+"""What every door does with a request, of OTLP or another protocol: decode, store, tell how much was taken.
 
 In: a body and its signal. Out: `Receipt` once it is stored; Refused when it is not. Transport (status codes, headers,
 compression) is left to web/ingest.py and receive/otlp_grpc.py.
@@ -19,6 +19,7 @@ from aiprism.store.writing import Writing
 from aiprism.telemetry import Telemetry
 
 T = TypeVar("T")
+A = TypeVar("A", bound=otlp.Accepted)
 
 # Past this size decoding moves to a thread, so that one large body does not hold up every other request.
 _LARGE = 256 * 1024
@@ -66,6 +67,25 @@ class OtlpDoors:
         if receipt.rejected:
             self._telemetry.dropped(stage, "rejected_item", receipt.rejected)
         return receipt
+
+    async def take(self, signal: Signal, door: str, body: bytes, decode: Callable[[bytes], A]) -> A:
+        """What `decode` made of `body`, once its spans or log records are stored: the way in of every other protocol.
+
+        Refused as for `receive`, or as `decode` raises it.
+        """
+        stage = f"receive.{door}"
+        write = self._writing.spans if signal is Signal.TRACES else self._writing.logs
+        try:
+            accepted = await asyncio.to_thread(decode, body) if len(body) > _LARGE else decode(body)
+            if accepted.items:
+                await write(accepted.body, accepted.items)
+        except Refused as refused:
+            self._telemetry.dropped(stage, refused.code)
+            raise
+        self._telemetry.passed(stage, accepted.items)
+        if accepted.rejected:
+            self._telemetry.dropped(stage, "rejected_item", accepted.rejected)
+        return accepted
 
     async def _traces(self, body: bytes, is_json: bool) -> Receipt:
         accepted = await _decoded(otlp.traces, body, is_json)

@@ -24,9 +24,12 @@ _LARGE = 64 * 1024  # compressed bytes from which on inflating moves to a thread
 _LEASE = "aiprism.lease"  # where the scope of a request keeps its share of the memory
 
 
-async def body_of(request: Request, config: IngestConfig) -> bytes:
-    """The request's body, decompressed; TooLarge, TooSlow or Unavailable as soon as it passes a limit."""
-    body, encoding = await _as_sent(request), request.headers.get("content-encoding", "")
+async def body_of(request: Request, config: IngestConfig, *, assumed: str = "") -> bytes:
+    """The request's body, decompressed; TooLarge, TooSlow or Unavailable as soon as it passes a limit.
+
+    `assumed` is the encoding of a body that names none.
+    """
+    body, encoding = await _as_sent(request), request.headers.get("content-encoding", "") or assumed
     if encoding.strip().lower() in ("", "identity"):
         return inflated(body, encoding, config.inflated_bytes)
     lease: Lease = request.scope.get(_LEASE) or unbounded()
