@@ -178,7 +178,7 @@ async def running(load: Load, clock: Clock | None = None) -> AsyncIterator[route
 
         # web
         in_flight = InFlight(config.ingest.in_flight_bytes, telemetry)
-        doors = OtlpDoors(writing, telemetry)
+        doors = OtlpDoors(writing, telemetry, admission.bounds)
         application = routes.build(
             [
                 ingest.router(doors, config.ingest),
