@@ -59,6 +59,9 @@ from aiprism.web.listening import HttpServer, address_of, listen
 
 log = structlog.get_logger()
 
+# After a restart a level that is sent as deltas goes on from its last stored value, if that is no older than this (seconds).
+LEVELS_KEPT = 86_400.0
+
 Load = Callable[[], Config]
 
 
@@ -125,13 +128,17 @@ async def running(load: Load, clock: Clock | None = None) -> AsyncIterator[route
         housekeeping = Housekeeping(engine, config.retention, clock, telemetry, free_bytes=_free_bytes(config, engine))
 
         # query
-        promql = PromQL(SampleStore(engine, index), _limits(config))
+        samples = SampleStore(engine, index)
+        promql = PromQL(samples, _limits(config))
 
         async def query(text: str, at: float) -> Vector:
             return await engine.run(promql.vector, text, at)
 
         def ask(text: str, at: float) -> Sequence[tuple[Mapping[str, str], float]]:
             return [(item.labels, item.value) for item in promql.vector(text, at).items]
+
+        async def levels(series: Sequence[tuple[str, int]]) -> Mapping[int, float]:
+            return await engine.run(samples.last_values, series, round((clock.now() - LEVELS_KEPT) * 1000))
 
         # respond
         hub = ControlHub(records, clock)
@@ -178,7 +185,7 @@ async def running(load: Load, clock: Clock | None = None) -> AsyncIterator[route
 
         # web
         in_flight = InFlight(config.ingest.in_flight_bytes, telemetry)
-        doors = OtlpDoors(writing, telemetry, admission.bounds)
+        doors = OtlpDoors(writing, telemetry, config.otlp, levels, clock)
         application = routes.build(
             [
                 ingest.router(doors, config.ingest),
@@ -254,7 +261,7 @@ def _kept_until_restart(running: Config, fresh: Config) -> list[str]:
         validation=fresh.respond.validation,
     )
     rules_anew = replace(running.rules, files=fresh.rules.files, interval=fresh.rules.interval)
-    names = ("server", "store", "control", "ingest", "limits", "query")
+    names = ("server", "store", "control", "ingest", "limits", "otlp", "query")
     changed = [name for name in names if getattr(running, name) != getattr(fresh, name)]
     return changed + ["respond"] * (read_anew != fresh.respond) + ["rules"] * (rules_anew != fresh.rules)
 

@@ -18,12 +18,11 @@ from aiprism.errors import BadInput, ConfigError
 from aiprism.model.timerange import duration_seconds
 
 MIB = 1024 * 1024
-DAY = 86_400.0
 
 
-def setting(default: Any, help_: str, *, kind: str = "") -> Any:
+def setting(default: Any, help_: str, *, kind: str = "", choices: tuple[str, ...] = ()) -> Any:
     """A dataclass field that is a setting; `kind` tells durations, sizes and secrets from plain numbers and texts."""
-    return field(default=default, metadata={"help": help_, "kind": kind})
+    return field(default=default, metadata={"help": help_, "kind": kind, "choices": choices})
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,22 +115,51 @@ class LimitsConfig:
         10.0, "how long a tenant that was quiet may send at once what it may send in this time", kind="seconds"
     )
     new_series_per_minute: int = setting(1_000_000, "most new metric series a minute")
-    spans_past: float = setting(400 * DAY, "oldest start of a span that is taken", kind="seconds")
-    spans_future: float = setting(3600.0, "how far ahead of our clock a span may start", kind="seconds")
-    logs_past: float = setting(400 * DAY, "oldest log record that is taken", kind="seconds")
-    logs_future: float = setting(3600.0, "how far ahead of our clock a log record may be", kind="seconds")
-    samples_past: float = setting(400 * DAY, "oldest metric sample that is taken", kind="seconds")
-    samples_future: float = setting(3600.0, "how far ahead of our clock a metric sample may be", kind="seconds")
-    attributes: int = setting(1024, "most attributes of a span, event, link, log record, resource or scope")
-    value_bytes: int = setting(MIB, "longest attribute value and log body")
-    events_per_span: int = setting(4096, "most events of a span")
-    links_per_span: int = setting(4096, "most links of a span")
-    expanded_bytes: int = setting(
-        256 * MIB, "most bytes a request may become when each item repeats its resource and scope"
+
+
+@dataclass(frozen=True, slots=True)
+class OtlpConfig:
+    """How OpenTelemetry metrics become Prometheus series; the first seven are those of Prometheus' own `otlp` section."""
+
+    translation_strategy: str = setting(
+        "UnderscoreEscapingWithSuffixes",
+        "what becomes of names: this, UnderscoreEscapingWithoutSuffixes, NoUTF8EscapingWithSuffixes or NoTranslation",
+        choices=(
+            "UnderscoreEscapingWithSuffixes",
+            "UnderscoreEscapingWithoutSuffixes",
+            "NoUTF8EscapingWithSuffixes",
+            "NoTranslation",
+        ),
     )
-    labels_per_series: int = setting(128, "most labels of a metric series")
-    label_name_bytes: int = setting(1024, "longest label name")
-    label_value_bytes: int = setting(16 * 1024, "longest label value")
+    promote_resource_attributes: tuple[str, ...] = setting((), "resource attributes that become labels of every series")
+    promote_all_resource_attributes: bool = setting(
+        False, "all resource attributes become labels but those of `ignore_resource_attributes`"
+    )
+    ignore_resource_attributes: tuple[str, ...] = setting((), "the exceptions of `promote_all_resource_attributes`")
+    keep_identifying_resource_attributes: bool = setting(
+        False, "`target_info` keeps service.name, service.namespace and service.instance.id"
+    )
+    promote_scope_metadata: bool = setting(
+        False, "the instrumentation scope becomes labels: otel_scope_name, _version, _schema_url, _<attribute>"
+    )
+    convert_histograms_to_nhcb: bool = setting(
+        False,
+        "histograms of explicit bounds are stored as native histograms with custom buckets, not as `_bucket` series",
+    )
+    deltas: str = setting(
+        "accumulate",
+        "what becomes of delta temporality: accumulate (made cumulative) or refuse (partial success)",
+        choices=("accumulate", "refuse"),
+    )
+    delta_streams: int = setting(
+        200_000, "most streams of deltas that are added up at a time; further ones are refused"
+    )
+    delta_idle: float = setting(3600.0, "a stream of deltas not heard of for this long begins anew", kind="seconds")
+    start_zeros: float = setting(
+        900.0,
+        "a counter or histogram that began at most this long before a point gets a zero at its start time; 0 turns it off",
+        kind="seconds",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +211,7 @@ class Config:
     ingest: IngestConfig = field(default_factory=IngestConfig)
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     retention: RetentionConfig = field(default_factory=RetentionConfig)
+    otlp: OtlpConfig = field(default_factory=OtlpConfig)
     query: QueryConfig = field(default_factory=QueryConfig)
     rules: RulesConfig = field(default_factory=RulesConfig)
     respond: RespondConfig = field(default_factory=RespondConfig)
@@ -219,6 +248,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "ingest": IngestConfig,
     "limits": LimitsConfig,
     "retention": RetentionConfig,
+    "otlp": OtlpConfig,
     "query": QueryConfig,
     "rules": RulesConfig,
     "respond": RespondConfig,
@@ -267,8 +297,13 @@ def _section(kind: type[Any], node: yamlfile.Node, name: str, environ: Mapping[s
         variable = _variable(name, item.name)
         given = node[item.name]
         how = item.metadata["kind"] or getattr(types[item.name], "__name__", "")
+        choices = item.metadata.get("choices", ())
         if variable in environ:
             values[item.name] = _from_text(environ[variable], how, types[item.name], variable)
+            if choices and values[item.name] not in choices:
+                raise ConfigError(f"{variable}: expected one of {', '.join(choices)}, not {values[item.name]!r}")
+        elif given and choices:
+            values[item.name] = given.one_of(*choices)
         elif given:
             values[item.name] = _from_node(given, how, types[item.name])
     return kind(**values)

@@ -4,191 +4,484 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
+from aiprism.config import OtlpConfig
 from aiprism.errors import TooMany
+from aiprism.model.histograms import CUSTOM_BUCKETS, Buckets, NativeHistogram
 from aiprism.model.labels import Labels
 from aiprism.model.samples import is_stale
-from aiprism.receive.otlp_metrics import MetricDecoder, Rejected, bucket_edge, label_pairs, prometheus_name
-from aiprism.store.batches import SampleBatch
+from aiprism.receive.otlp_metrics import Decoded, MetricDecoder
+from aiprism.store.batches import MetricMetadata
 from aiprism.store.series import Ints, SeriesIndex
 
-MS = 1_000_000
-AT = 1_790_000_000_000 * MS
+MS, S = 1_000_000, 1_000_000_000
+AT = 1_790_000_000 * S
+DELTA, CUMULATIVE = 1, 2
 
 
-def request() -> ExportMetricsServiceRequest:
+def request(**attributes: str) -> ExportMetricsServiceRequest:
     made = ExportMetricsServiceRequest()
     resource = made.resource_metrics.add()
-    for key, value in {
-        "service.name": "api",
-        "service.namespace": "prism",
-        "service.instance.id": "i1",
-        "host.name": "h",
-    }.items():
+    identity = {"service.name": "api", "service.namespace": "prism", "service.instance.id": "i1"}
+    for key, value in {**identity, **attributes}.items():
         resource.resource.attributes.add(key=key).value.string_value = value
     resource.scope_metrics.add()
     return made
 
 
-def metric(made: ExportMetricsServiceRequest, name: str, unit: str = ""):
+def metric(made: ExportMetricsServiceRequest, name: str, unit: str = "") -> Any:
     return made.resource_metrics[0].scope_metrics[0].metrics.add(name=name, unit=unit)
+
+
+def attribute(point: Any, key: str, value: str) -> None:
+    point.attributes.add(key=key).value.string_value = value
 
 
 class Decoding:
     """A decoder that admits into an index of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, **settings: Any) -> None:
         self.index = SeriesIndex()
-        self.decoder = MetricDecoder(lambda sets: self.index.admit(sets, 0.0))
+        self.decoder = MetricDecoder(lambda sets: self.index.admit(sets, 0.0), OtlpConfig(**settings))
 
-    def decode(self, made: ExportMetricsServiceRequest) -> tuple[SampleBatch, int, Rejected]:
-        return self.decoder.decode(made)
+    def decode(self, made: ExportMetricsServiceRequest, now: float = 0.0) -> Decoded:
+        copy = ExportMetricsServiceRequest()
+        copy.CopyFrom(made)  # the decoder takes it apart
+        return self.decoder.decode(copy, now)
 
-    def labels(self, batch: SampleBatch) -> list[Labels]:
-        """The label set of each sample."""
-        return [Labels(pairs) for pairs in self.index.labels(batch.positions)]
+    def name(self, position: int) -> str:
+        """A series without what every series carries."""
+        [pairs] = self.index.labels(np.array([position]))
+        labels = Labels(pairs).without("job", "instance", "__name__")
+        inner = ",".join(f"{name}={value}" for name, value in labels.pairs)
+        return f"{Labels(pairs).name}{{{inner}}}"
 
+    def samples(self, made: ExportMetricsServiceRequest) -> list[tuple[str, float, Any]]:
+        """(series, seconds after AT, value) of everything but target_info; staleness markers are the text 'stale'."""
+        batch = self.decode(made).batch
+        rows = zip(batch.positions.tolist(), batch.ts_ms.tolist(), batch.values.tolist(), strict=True)
+        named = [(self.name(at), (ts_ms - AT // MS) / 1000, value) for at, ts_ms, value in rows]
+        return [
+            (name, ts, "stale" if is_stale(value) else value)
+            for name, ts, value in named
+            if not name.startswith("target_info")
+        ]
 
-def decoded(made: ExportMetricsServiceRequest) -> dict[str, float]:
-    decoding = Decoding()
-    batch, _, _ = decoding.decode(made)
-    return {
-        repr(labels.without("job", "instance")): value
-        for labels, value in zip(decoding.labels(batch), batch.values, strict=True)
-        if labels.name != "target_info"
-    }
-
-
-@pytest.mark.parametrize(
-    ("name", "unit", "counter", "gauge", "becomes"),
-    [
-        ("http.server.request.duration", "s", False, False, "http_server_request_duration_seconds"),
-        ("http.server.request.duration_seconds", "s", False, False, "http_server_request_duration_seconds"),
-        ("process.memory", "By", False, True, "process_memory_bytes"),
-        ("requests", "{request}", True, False, "requests_total"),
-        ("requests_total", "1", True, False, "requests_total"),
-        ("cpu.utilization", "1", False, True, "cpu_utilization_ratio"),
-        ("net.io", "By/s", False, True, "net_io_bytes_per_second"),
-        ("2xx", "", True, False, "_2xx_total"),
-        ("job:latency:p99", "", False, True, "job:latency:p99"),
-        ("ai_prism_documents_processed_total", "", True, False, "ai_prism_documents_processed_total"),
-    ],
-)
-def test_names_and_units_become_prometheus_names(
-    name: str, unit: str, counter: bool, gauge: bool, becomes: str
-) -> None:
-    assert prometheus_name(name, unit, is_counter=counter, is_gauge=gauge) == becomes
+    def values(self, made: ExportMetricsServiceRequest) -> dict[str, float]:
+        return {name: value for name, _, value in self.samples(made)}
 
 
-def test_colliding_attribute_keys_are_joined() -> None:
-    assert label_pairs([("a.b", "2"), ("a_b", "1"), ("1st", "x"), ("_in", "y")]) == {
-        "a_b": "2;1",
-        "key_1st": "x",
-        "key_in": "y",
-    }
+def a_sum(made: ExportMetricsServiceRequest, *, temporality: int, monotonic: bool = True, name: str = "jobs") -> Any:
+    data = metric(made, name).sum
+    data.aggregation_temporality, data.is_monotonic = temporality, monotonic
+    return data.data_points
 
 
-@pytest.mark.parametrize(("bound", "text"), [(1.0, "1"), (0.005, "0.005"), (1e21, "1" + "0" * 21), (math.inf, "+Inf")])
-def test_bucket_bounds_are_written_without_exponents(bound: float, text: str) -> None:
-    assert bucket_edge(bound) == text
+def one_sum(start: float, end: float, value: float, *, temporality: int = DELTA, monotonic: bool = True) -> Any:
+    """A request with one sum over (start, end] in seconds after AT."""
+    made = request()
+    a_sum(made, temporality=temporality, monotonic=monotonic).add(
+        start_time_unix_nano=AT + round(start * S), time_unix_nano=AT + round(end * S), as_double=value
+    )
+    return made
+
+
+# -- resources and scopes ------------------------------------------------------------------------------------------------
 
 
 def test_resource_identity_becomes_job_and_instance_and_the_rest_target_info() -> None:
-    made = request()
+    made = request(**{"host.name": "h"})
     metric(made, "up").gauge.data_points.add(time_unix_nano=AT, as_int=1)
     decoding = Decoding()
-    batch, points, _ = decoding.decode(made)
-    assert points == 1
-    assert sorted(repr(labels) for labels in decoding.labels(batch)) == [
+    decoded = decoding.decode(made)
+    assert decoded.points == 1
+    assert sorted(repr(Labels(pairs)) for pairs in decoding.index.labels(decoded.batch.positions)) == [
         'Labels(__name__="target_info", host_name="h", instance="i1", job="prism/api")',
         'Labels(__name__="up", instance="i1", job="prism/api")',
     ]
 
 
+def test_target_info_covers_the_times_of_a_request_and_no_more() -> None:
+    made = request(**{"host.name": "h"})
+    points = metric(made, "up").gauge.data_points
+    for seconds in (0, 1, 200, 900):
+        points.add(time_unix_nano=AT + seconds * S, as_int=1)
+    decoding = Decoding()
+    batch = decoding.decode(made).batch
+    info = [decoding.name(at) == "target_info{host_name=h}" for at in batch.positions.tolist()]
+    assert ((batch.ts_ms[info] - AT // MS) // 1000).tolist() == [1, 200, 900]
+
+
+def test_resource_attributes_become_labels_when_asked_to() -> None:
+    made = request(**{"host.name": "h", "cloud.region": "eu"})
+    metric(made, "up").gauge.data_points.add(time_unix_nano=AT, as_int=1)
+    assert Decoding(promote_resource_attributes=("cloud.region",)).values(made) == {"up{cloud_region=eu}": 1}
+    everything = Decoding(promote_all_resource_attributes=True, ignore_resource_attributes=("host.name",))
+    assert everything.values(made) == {
+        "up{cloud_region=eu,service_instance_id=i1,service_name=api,service_namespace=prism}": 1
+    }
+
+
+def test_the_scope_becomes_labels_when_asked_to() -> None:
+    made = request()
+    metric(made, "up").gauge.data_points.add(time_unix_nano=AT, as_int=1)
+    scoped = made.resource_metrics[0].scope_metrics[0]
+    scoped.scope.name, scoped.scope.version, scoped.schema_url = "lib", "1.2", "https://schema"
+    scoped.scope.attributes.add(key="team").value.string_value = "a"
+    assert Decoding().values(made) == {"up{}": 1}
+    assert Decoding(promote_scope_metadata=True).values(made) == {
+        "up{otel_scope_name=lib,otel_scope_schema_url=https://schema,otel_scope_team=a,otel_scope_version=1.2}": 1
+    }
+
+
+def test_names_are_kept_as_sent_when_asked_to() -> None:
+    made = request()
+    point = metric(made, "http.größe", "By").gauge.data_points.add(time_unix_nano=AT, as_int=1)
+    attribute(point, "http.route", "/x")
+    assert Decoding(translation_strategy="NoTranslation").values(made) == {"http.größe{http.route=/x}": 1}
+    assert Decoding(translation_strategy="NoUTF8EscapingWithSuffixes").values(made) == {
+        "http.größe_bytes{http.route=/x}": 1
+    }
+
+
+def test_metadata_says_type_help_and_unit() -> None:
+    made = request()
+    gauge = metric(made, "size", "By")
+    gauge.description = "How large."
+    gauge.gauge.data_points.add(time_unix_nano=AT, as_int=1)
+    a_sum(made, temporality=CUMULATIVE).add(time_unix_nano=AT, as_int=1)
+    a_sum(made, temporality=CUMULATIVE, monotonic=False, name="queue").add(time_unix_nano=AT, as_int=1)
+    exponential = metric(made, "took", "s").exponential_histogram
+    exponential.aggregation_temporality = CUMULATIVE
+    exponential.data_points.add(time_unix_nano=AT)
+    scraped = metric(made, "state")
+    scraped.metadata.add(key="prometheus.type").value.string_value = "stateset"
+    scraped.gauge.data_points.add(time_unix_nano=AT, as_int=1)
+    assert set(Decoding().decode(made).batch.metadata) == {
+        MetricMetadata("size_bytes", "gauge", "How large.", "bytes"),
+        MetricMetadata("jobs_total", "counter", "", ""),
+        MetricMetadata("queue", "gauge", "", ""),
+        MetricMetadata("took_seconds", "histogram", "", "seconds"),
+        MetricMetadata("state", "stateset", "", ""),
+    }
+
+
+# -- cumulative points ---------------------------------------------------------------------------------------------------
+
+
 def test_a_histogram_becomes_cumulative_buckets_count_and_sum() -> None:
     made = request()
     data = metric(made, "latency", "s").histogram
-    data.aggregation_temporality = 2
+    data.aggregation_temporality = CUMULATIVE
     data.data_points.add(time_unix_nano=AT, count=6, sum=12.5, bucket_counts=[1, 2, 3], explicit_bounds=[1, 5])
-    assert decoded(made) == {
-        'Labels(__name__="latency_seconds_bucket", le="1")': 1,
-        'Labels(__name__="latency_seconds_bucket", le="5")': 3,
-        'Labels(__name__="latency_seconds_bucket", le="+Inf")': 6,
-        'Labels(__name__="latency_seconds_count")': 6,
-        'Labels(__name__="latency_seconds_sum")': 12.5,
+    assert Decoding().values(made) == {
+        "latency_seconds_bucket{le=1}": 1,
+        "latency_seconds_bucket{le=5}": 3,
+        "latency_seconds_bucket{le=+Inf}": 6,
+        "latency_seconds_count{}": 6,
+        "latency_seconds_sum{}": 12.5,
     }
+
+
+@pytest.mark.parametrize(
+    ("fields", "values"),
+    [
+        ({"count": 2, "sum": 3.0}, {"h_bucket{le=+Inf}": 2, "h_count{}": 2, "h_sum{}": 3}),
+        (
+            {"count": 2, "bucket_counts": [2, 0], "explicit_bounds": [math.inf]},
+            {"h_bucket{le=+Inf}": 2, "h_count{}": 2},
+        ),
+    ],
+)
+def test_a_histogram_always_has_the_bucket_that_holds_everything(
+    fields: dict[str, Any], values: dict[str, float]
+) -> None:
+    made = request()
+    data = metric(made, "h").histogram
+    data.aggregation_temporality = CUMULATIVE
+    data.data_points.add(time_unix_nano=AT, **fields)
+    assert Decoding().values(made) == values
+
+
+def test_explicit_bounds_are_custom_buckets_when_asked_to() -> None:
+    made = request()
+    data = metric(made, "latency").histogram
+    data.aggregation_temporality = CUMULATIVE
+    data.data_points.add(time_unix_nano=AT, count=6, sum=12.5, bucket_counts=[1, 2, 3], explicit_bounds=[1, 5])
+    decoding = Decoding(convert_histograms_to_nhcb=True)
+    [made_native] = decoding.decode(made).batch.histograms
+    assert decoding.name(made_native.position) == "latency{}"
+    assert made_native.histogram == NativeHistogram(
+        CUSTOM_BUCKETS, 6, 12.5, positive=Buckets((0,), (3,), (1, 2, 3)), custom_values=(1, 5)
+    )
+
+
+def test_an_exponential_histogram_becomes_a_native_one() -> None:
+    made = request()
+    data = metric(made, "latency", "s").exponential_histogram
+    data.aggregation_temporality = CUMULATIVE
+    point = data.data_points.add(time_unix_nano=AT, count=3, sum=1.5, scale=2, zero_count=1, zero_threshold=0.1)
+    point.positive.offset, point.positive.bucket_counts[:] = 4, [2]
+    decoding = Decoding()
+    [sample] = decoding.decode(made).batch.histograms
+    assert (decoding.name(sample.position), sample.ts_ms) == ("latency_seconds{}", AT // MS)
+    assert sample.histogram == NativeHistogram(2, 3, 1.5, 0.1, 1, positive=Buckets((5,), (1,), (2,)))
 
 
 def test_a_summary_becomes_quantiles_count_and_sum() -> None:
     made = request()
     point = metric(made, "rpc").summary.data_points.add(time_unix_nano=AT, count=2, sum=3)
     point.quantile_values.add(quantile=0.5, value=1.5)
-    assert decoded(made) == {
-        'Labels(__name__="rpc", quantile="0.5")': 1.5,
-        'Labels(__name__="rpc_count")': 2,
-        'Labels(__name__="rpc_sum")': 3,
-    }
+    assert Decoding().values(made) == {"rpc{quantile=0.5}": 1.5, "rpc_count{}": 2, "rpc_sum{}": 3}
 
 
-def test_no_recorded_value_becomes_the_staleness_marker() -> None:
+@pytest.mark.parametrize("kind", ["gauge", "sum", "histogram", "exponential_histogram", "summary"])
+def test_no_recorded_value_becomes_the_staleness_marker(kind: str) -> None:
     made = request()
-    metric(made, "gone").gauge.data_points.add(time_unix_nano=AT, flags=1)
-    batch, _, _ = Decoding().decode(made)
-    assert is_stale(float(batch.values[0]))
+    data = getattr(metric(made, "gone"), kind)
+    if kind not in ("gauge", "summary"):
+        data.aggregation_temporality = CUMULATIVE
+    data.data_points.add(time_unix_nano=AT, flags=1)
+    batch = Decoding().decode(made).batch
+    assert len(batch)
+    assert all(is_stale(value) for value in batch.values.tolist())
+    assert all(each.histogram.is_stale for each in batch.histograms)
 
 
-def test_delta_temporality_and_exponential_histograms_are_refused_in_words() -> None:
+def test_all_buckets_of_a_histogram_end_with_it() -> None:
     made = request()
-    delta = metric(made, "d").sum
-    delta.aggregation_temporality, delta.is_monotonic = 1, True
-    delta.data_points.add(time_unix_nano=AT, as_int=1)
-    metric(made, "e").exponential_histogram.data_points.add(time_unix_nano=AT)
-    _, points, rejected = Decoding().decode(made)
-    assert (points, rejected.points) == (0, 2)
-    assert "cumulative" in rejected.reason
+    data = metric(made, "h").histogram
+    data.aggregation_temporality = CUMULATIVE
+    data.data_points.add(time_unix_nano=AT, flags=1, explicit_bounds=[1])
+    names = ["h_bucket{le=1}", "h_bucket{le=+Inf}", "h_count{}", "h_sum{}"]
+    assert Decoding().samples(made) == [(name, 0, "stale") for name in names]
+
+
+def test_an_attribute_called_like_a_label_of_ours_is_kept_beside_it() -> None:
+    made = request()
+    point = metric(made, "up").gauge.data_points.add(time_unix_nano=AT, as_int=1)
+    attribute(point, "job", "cron")
+    assert Decoding().values(made) == {"up{exported_job=cron}": 1}
 
 
 def test_exemplars_point_from_their_bucket_to_a_trace() -> None:
     made = request()
     data = metric(made, "latency").histogram
-    data.aggregation_temporality = 2
+    data.aggregation_temporality = CUMULATIVE
     point = data.data_points.add(time_unix_nano=AT, count=2, sum=1, bucket_counts=[1, 1], explicit_bounds=[1])
-    point.exemplars.add(time_unix_nano=AT, as_double=3.0, trace_id=b"\1" * 16, span_id=b"\2" * 8)
+    for value in (3.0, 1.0, 0.5):
+        point.exemplars.add(time_unix_nano=AT, as_double=value, trace_id=b"\1" * 16, span_id=b"\2" * 8)
+    counter = a_sum(made, temporality=CUMULATIVE).add(time_unix_nano=AT, as_int=1)
+    counter.exemplars.add(time_unix_nano=AT, as_int=4)
     decoding = Decoding()
-    batch, _, _ = decoding.decode(made)
-    [exemplar] = batch.exemplars
-    [labels] = decoding.index.labels(np.array([exemplar.position]))
-    assert dict(labels)["le"] == "+Inf"
-    assert exemplar.trace_id == b"\1" * 16
+    exemplars = decoding.decode(made).batch.exemplars
+    assert [(decoding.name(each.position), each.value) for each in exemplars] == [
+        ("latency_bucket{le=+Inf}", 3.0),
+        ("latency_bucket{le=1}", 1.0),
+        ("latency_bucket{le=1}", 0.5),
+        ("jobs_total{}", 4.0),
+    ]
+    assert exemplars[0].trace_id == b"\1" * 16
+
+
+# -- start times ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_counter_that_has_just_begun_gets_a_zero_after_its_start_once() -> None:
+    decoding = Decoding()
+    first = decoding.samples(one_sum(-10, 0, 5, temporality=CUMULATIVE))
+    later = decoding.samples(one_sum(-10, 60, 8, temporality=CUMULATIVE))
+    restarted = decoding.samples(one_sum(70, 120, 9, temporality=CUMULATIVE))
+    assert first == [("jobs_total{}", -9.999, 0), ("jobs_total{}", 0, 5)]
+    assert later == [("jobs_total{}", 60, 8)]
+    assert restarted == [("jobs_total{}", 70.001, 0), ("jobs_total{}", 120, 9)]
+
+
+@pytest.mark.parametrize(
+    ("settings", "start", "monotonic"),
+    [({}, -901, True), ({}, -0.001, True), ({}, -10, False), ({"start_zeros": 0.0}, -10, True)],
+    ids=["long ago", "no room for it", "no counter", "turned off"],
+)
+def test_no_zero_where_none_belongs(settings: dict[str, float], start: float, monotonic: bool) -> None:
+    made = one_sum(start, 0, 5, temporality=CUMULATIVE, monotonic=monotonic)
+    assert [value for _, _, value in Decoding(**settings).samples(made)] == [5]
+
+
+def test_a_zero_that_was_not_stored_is_given_again() -> None:
+    decoding, made = Decoding(), one_sum(-10, 0, 5, temporality=CUMULATIVE)
+    decoding.decoder.undo(decoding.decode(made))
+    assert len(decoding.samples(made)) == 2
+
+
+# -- deltas --------------------------------------------------------------------------------------------------------------
+
+
+def test_deltas_of_a_counter_are_added_up_from_a_zero() -> None:
+    decoding = Decoding()
+    assert decoding.samples(one_sum(0, 10, 5)) == [("jobs_total{}", 0.001, 0), ("jobs_total{}", 10, 5)]
+    assert decoding.samples(one_sum(10, 20, 2)) == [("jobs_total{}", 20, 7)]
+
+
+def test_deltas_out_of_order_are_rejected_and_counted() -> None:
+    decoding = Decoding()
+    decoding.decode(one_sum(10, 20, 5))
+    late = decoding.decode(one_sum(0, 10, 7))
+    assert (late.points, late.rejected, len(late.batch)) == (0, 1, 0)
+    assert late.reason.startswith("metric 'jobs': delta point at or before the last one")
+    assert decoding.samples(one_sum(20, 30, 1))[-1][2] == 6
+
+
+def test_deltas_whose_samples_were_not_stored_count_once_when_sent_again() -> None:
+    decoding = Decoding()
+    decoding.decode(one_sum(0, 10, 5))
+    decoding.decoder.undo(decoding.decode(one_sum(10, 20, 2)))
+    assert decoding.samples(one_sum(10, 20, 2)) == [("jobs_total{}", 20, 7)]
+    assert decoding.samples(one_sum(10, 20, 2)) == [("jobs_total{}", 20, 7)]
+
+
+def test_a_level_sent_as_deltas_goes_on_from_what_is_stored() -> None:
+    decoding, made = Decoding(), one_sum(0, 10, -2, monotonic=False)
+    [(metric_name, fp)] = decoding.decode(made).levels
+    assert metric_name == "jobs"
+    decoding.decoder.seed({fp: 7.0})
+    assert decoding.samples(made) == [("jobs{}", 10, 5)]
+    assert decoding.samples(one_sum(10, 20, 1, monotonic=False)) == [("jobs{}", 20, 6)]
+
+
+def test_deltas_of_histograms_are_added_up_bucket_by_bucket() -> None:
+    def made(start: int, counts: Sequence[int], bounds: Sequence[float]) -> ExportMetricsServiceRequest:
+        whole = request()
+        data = metric(whole, "h").histogram
+        data.aggregation_temporality = DELTA
+        data.data_points.add(
+            start_time_unix_nano=AT + start * S, time_unix_nano=AT + (start + 10) * S, count=sum(counts), sum=1.0,
+            bucket_counts=counts, explicit_bounds=bounds,
+        )  # fmt: skip
+        return whole
+
+    decoding = Decoding()
+    assert decoding.samples(made(0, [1, 2], [5]))[:4] == [
+        ("h_bucket{le=5}", 0.001, 0),
+        ("h_bucket{le=+Inf}", 0.001, 0),
+        ("h_count{}", 0.001, 0),
+        ("h_sum{}", 0.001, 0),
+    ]
+    assert decoding.values(made(10, [4, 0], [5])) == {
+        "h_bucket{le=5}": 5,
+        "h_bucket{le=+Inf}": 7,
+        "h_count{}": 7,
+        "h_sum{}": 2,
+    }
+    rebucketed = decoding.samples(made(20, [1, 0, 0], [5, 9]))
+    assert ("h_bucket{le=5}", 20.001, 0) in rebucketed
+    assert ("h_bucket{le=5}", 30, 1) in rebucketed
+
+
+def test_deltas_of_exponential_histograms_are_added_up_at_the_coarser_scale() -> None:
+    def made(start: int, scale: int, offset: int) -> ExportMetricsServiceRequest:
+        whole = request()
+        data = metric(whole, "h").exponential_histogram
+        data.aggregation_temporality = DELTA
+        point = data.data_points.add(
+            start_time_unix_nano=AT + start * S, time_unix_nano=AT + (start + 10) * S, count=2, sum=1.0, scale=scale
+        )
+        point.positive.offset, point.positive.bucket_counts[:] = offset, [1, 1]
+        return whole
+
+    decoding = Decoding()
+    zero, first = decoding.decode(made(0, 3, 8)).batch.histograms
+    assert (zero.ts_ms - AT // MS, zero.histogram) == (1, NativeHistogram(3, 0, 0))
+    assert first.histogram == NativeHistogram(3, 2, 1, positive=Buckets((9,), (2,), (1, 1)))
+    [second] = decoding.decode(made(10, 2, 4)).batch.histograms
+    assert second.histogram == NativeHistogram(2, 4, 2, positive=Buckets((5,), (2,), (3, 1)))
+
+
+def test_deltas_are_refused_when_asked_to() -> None:
+    decoded = Decoding(deltas="refuse").decode(one_sum(0, 10, 5))
+    assert (decoded.points, decoded.rejected, len(decoded.batch)) == (0, 1, 0)
+    assert "cumulative" in decoded.reason
+
+
+# -- what is rejected ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "reason"),
+    [
+        ("gauge", {"as_int": 1}, "time_unix_nano"),
+        ("gauge", {"as_int": 1, "time_unix_nano": 2**63}, "time_unix_nano"),
+        ("gauge", {"time_unix_nano": AT}, "without a value"),
+        ("histogram", {"time_unix_nano": AT, "bucket_counts": [1], "explicit_bounds": [1]}, "explicit_bounds"),
+        ("histogram", {"time_unix_nano": AT, "bucket_counts": [0] * 3, "explicit_bounds": [2, 1]}, "ascend"),
+        ("histogram", {"time_unix_nano": AT, "bucket_counts": [0] * 2, "explicit_bounds": [math.nan]}, "ascend"),
+        ("histogram", {"time_unix_nano": AT, "bucket_counts": [1, 1], "explicit_bounds": [1], "count": 3}, "hold 2"),
+        ("exponential_histogram", {"time_unix_nano": AT, "scale": -5}, "no native form"),
+    ],
+)
+def test_points_that_cannot_be_true_are_rejected_one_by_one(kind: str, fields: dict[str, Any], reason: str) -> None:
+    made = request()
+    metric(made, "good").gauge.data_points.add(time_unix_nano=AT, as_int=1)
+    data = getattr(metric(made, "bad"), kind)
+    if kind != "gauge":
+        data.aggregation_temporality = CUMULATIVE
+    data.data_points.add(**fields)
+    decoded = Decoding().decode(made)
+    assert (decoded.points, decoded.rejected) == (1, 1)
+    assert decoded.reason.startswith("metric 'bad': ")
+    assert reason in decoded.reason
+
+
+def test_every_reason_is_told_with_its_number_of_points() -> None:
+    made = request()
+    metric(made, "").gauge.data_points.add(time_unix_nano=AT, as_int=1)
+    metric(made, "!").gauge.data_points.add(time_unix_nano=AT, as_int=1)
+    points = metric(made, "late").gauge.data_points
+    points.add(as_int=1)
+    points.add(as_int=1)
+    a_sum(made, temporality=0).add(time_unix_nano=AT, as_int=1)
+    metric(made, "empty")
+    decoded = Decoding().decode(made)
+    assert (decoded.points, decoded.rejected) == (0, 6)
+    assert decoded.reason == (
+        "metric '': has no name (1); "
+        "metric '!': no character of its name can stand in a Prometheus name (1); "
+        "metric 'late': data point whose time_unix_nano is missing or lies after the year 2262 (2); "
+        "metric 'jobs': its aggregation_temporality is neither delta nor cumulative (1); "
+        "metric 'empty': holds no kind of data points known here (1)"
+    )
+
+
+# -- series --------------------------------------------------------------------------------------------------------------
 
 
 def test_a_repeated_series_is_admitted_once() -> None:
     decoding, made = Decoding(), request()
     points = metric(made, "up").gauge.data_points
     for at in range(2):
-        points.add(time_unix_nano=AT + at * MS, as_int=1)
-    first, _, _ = decoding.decode(made)
-    second, _, _ = decoding.decode(made)
-    assert first.positions.tolist() == second.positions.tolist()
-    assert len(decoding.index) == 2
+        attribute(points.add(time_unix_nano=AT + at * MS, as_int=1), "a", "b")
+    first, second = decoding.decode(made).batch, decoding.decode(made).batch
+    assert first.positions.tolist() == second.positions.tolist() == [0, 0]
+    assert len(decoding.index) == 1
 
 
 def test_series_that_were_not_admitted_are_asked_for_again() -> None:
-    index, full = SeriesIndex(), True
+    decoding, full = Decoding(), True
 
     def admit(sets: Sequence[Labels]) -> Ints:
         if full:
             raise TooMany("enough")
-        return index.admit(sets, 0.0)
+        return decoding.index.admit(sets, 0.0)
 
-    decoder, made = MetricDecoder(admit), request()
-    metric(made, "up").gauge.data_points.add(time_unix_nano=AT, as_int=1)
+    decoding.decoder = MetricDecoder(admit)
+    made = request(**{"host.name": "h"})
+    a_sum(made, temporality=DELTA).add(start_time_unix_nano=AT - 10 * S, time_unix_nano=AT, as_int=1)
     with pytest.raises(TooMany):
-        decoder.decode(made)
+        decoding.decode(made)
     full = False
-    batch, _, _ = decoder.decode(made)
-    assert len(index) == len(batch) == 2
+    assert decoding.samples(made) == [("jobs_total{}", -9.999, 0), ("jobs_total{}", 0, 1)]
+    assert len(decoding.index) == 2

@@ -7,8 +7,9 @@ import gzip
 import json
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from typing import Any
 
 import httpx
 import pytest
@@ -26,6 +27,7 @@ from aiprism.clock import SystemClock
 from aiprism.config import IngestConfig
 from aiprism.receive.doors import OtlpDoors
 from aiprism.store.engine import Engine
+from aiprism.store.samples import SampleStore
 from aiprism.store.series import SeriesIndex
 from aiprism.store.writing import Writing
 from aiprism.telemetry import Telemetry
@@ -40,9 +42,16 @@ def with_edge(engine: Engine, story: Callable[[httpx.AsyncClient], Awaitable[Non
     async def run() -> None:
         config, telemetry = IngestConfig(linger=0.01), Telemetry()
         index = SeriesIndex.load(engine)
-        writing = Writing(engine, index, config, telemetry)
+        writing, store = Writing(engine, index, config, telemetry), SampleStore(engine, index)
+
+        async def levels(series: Sequence[tuple[str, int]]) -> Mapping[int, float]:
+            return await engine.run(store.last_values, series, 0)
+
         app = routes.build(
-            [ingest.router(OtlpDoors(writing, telemetry), config), explore.router(engine, SystemClock())],
+            [
+                ingest.router(OtlpDoors(writing, telemetry, levels=levels), config),
+                explore.router(engine, SystemClock()),
+            ],
             telemetry,
             checks={},
             reload=_nothing,
@@ -159,8 +168,7 @@ def test_metrics_become_samples_series_exemplars_and_metadata(engine: Engine) ->
         )
         point = counter.data_points.add(time_unix_nano=time.time_ns(), as_int=7)
         point.exemplars.add(time_unix_nano=time.time_ns(), as_int=1, trace_id=b"\1" * 16, span_id=b"\2" * 8)
-        refused = metrics.add(name="delta").sum
-        refused.aggregation_temporality = AggregationTemporality.AGGREGATION_TEMPORALITY_DELTA
+        refused = metrics.add(name="neither").sum
         refused.data_points.add(time_unix_nano=time.time_ns(), as_int=7)
         answer = await client.post("/v1/metrics", content=request.SerializeToString(), headers=PROTOBUF)
         partial = ExportMetricsServiceResponse.FromString(answer.content).partial_success
@@ -171,6 +179,60 @@ def test_metrics_become_samples_series_exemplars_and_metadata(engine: Engine) ->
     assert engine.query("SELECT metric, labels FROM series") == [("jobs_total", {"__name__": "jobs_total"})]
     assert engine.query("SELECT metric, value, hex(trace_id) FROM exemplars") == [("jobs_total", 1.0, "01" * 16)]
     assert engine.query("SELECT metric, type, help FROM metric_metadata") == [("jobs_total", "counter", "Jobs done.")]
+
+
+def test_deltas_are_added_up_and_exponential_histograms_stored_natively(engine: Engine) -> None:
+    async def story(client: httpx.AsyncClient) -> None:
+        now, second = time.time_ns(), 1_000_000_000
+        for at in range(2):
+            request = ExportMetricsServiceRequest()
+            metrics = request.resource_metrics.add().scope_metrics.add().metrics
+            counter, level = metrics.add(name="jobs").sum, metrics.add(name="queue").sum
+            counter.is_monotonic = True
+            sizes = metrics.add(name="size", unit="By").exponential_histogram
+            points: list[tuple[Any, dict[str, int]]] = [
+                (counter, {"as_int": 3}),
+                (level, {"as_int": 4}),
+                (sizes, {"count": 2, "scale": 1}),
+            ]
+            for data, value in points:
+                data.aggregation_temporality = AggregationTemporality.AGGREGATION_TEMPORALITY_DELTA
+                start, end = now + (at - 2) * second, now + (at - 1) * second
+                data.data_points.add(start_time_unix_nano=start, time_unix_nano=end, **value)
+            sizes.data_points[0].positive.bucket_counts[:] = [2]
+            answer = await client.post("/v1/metrics", content=request.SerializeToString(), headers=PROTOBUF)
+            assert (answer.status_code, answer.content) == (200, b"")
+
+    with_edge(engine, story)
+    assert engine.query("SELECT metric, value FROM samples ORDER BY metric, ts") == [
+        ("jobs_total", 0.0),
+        ("jobs_total", 3.0),
+        ("jobs_total", 6.0),
+        ("queue", 4.0),
+        ("queue", 8.0),
+    ]
+    assert engine.query("SELECT metric, schema, count, positive_counts FROM histograms ORDER BY ts") == [
+        ("size_bytes", 1, 0.0, []),
+        ("size_bytes", 1, 2.0, [2.0]),
+        ("size_bytes", 1, 4.0, [4.0]),
+    ]
+
+
+def test_a_level_sent_as_deltas_survives_a_restart(engine: Engine) -> None:
+    def sending(start: int, end: int) -> Callable[[httpx.AsyncClient], Awaitable[None]]:
+        async def story(client: httpx.AsyncClient) -> None:
+            request = ExportMetricsServiceRequest()
+            level = request.resource_metrics.add().scope_metrics.add().metrics.add(name="queue").sum
+            level.aggregation_temporality = AggregationTemporality.AGGREGATION_TEMPORALITY_DELTA
+            level.data_points.add(start_time_unix_nano=start, time_unix_nano=end, as_int=5)
+            await client.post("/v1/metrics", content=request.SerializeToString(), headers=PROTOBUF)
+
+        return story
+
+    now, second = time.time_ns(), 1_000_000_000
+    with_edge(engine, sending(now - 2 * second, now - second))
+    with_edge(engine, sending(now - second, now))  # a new decoder, which remembers nothing
+    assert engine.query("SELECT value FROM samples ORDER BY ts") == [(5.0,), (10.0,)]
 
 
 def test_a_json_sender_is_answered_in_json(engine: Engine) -> None:

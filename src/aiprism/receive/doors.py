@@ -7,21 +7,24 @@ compression) is left to web/ingest.py and receive/otlp_grpc.py.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import Enum
-from functools import partial
 from typing import TypeVar
 
+from aiprism.clock import Clock, SystemClock
+from aiprism.config import OtlpConfig
 from aiprism.errors import Refused
 from aiprism.receive import otlp
-from aiprism.receive.items import ANYTHING, Bounds
-from aiprism.receive.otlp_metrics import MetricDecoder
+from aiprism.receive.otlp_metrics import Decoded, MetricDecoder
 from aiprism.store.writing import Writing
 from aiprism.telemetry import Telemetry
 
 T = TypeVar("T")
 A = TypeVar("A", bound=otlp.Accepted)
+
+# The last stored values of series given as (metric, fingerprint), by fingerprint.
+Levels = Callable[[Sequence[tuple[str, int]]], Awaitable[Mapping[int, float]]]
 
 # Past this size decoding moves to a thread, so that one large body does not hold up every other request.
 _LARGE = 256 * 1024
@@ -35,10 +38,6 @@ class Signal(Enum):
     LOGS = "logs"
 
 
-# What the items of each signal are called in the settings of their limits.
-_NAMES = {Signal.TRACES: "spans", Signal.LOGS: "logs", Signal.METRICS: "samples"}
-
-
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """What a stored request held: `items` stored, `rejected` left out because of `reason`."""
@@ -46,17 +45,22 @@ class Receipt:
     items: int
     rejected: int = 0
     reason: str = ""
-    causes: Mapping[str, int] = field(default_factory=dict)  # rejected items by the code of their fault
 
 
 class OtlpDoors:
-    """`receive(signal, body)` for all transports. `bounds(signal)` says what single items may be like just now."""
+    """`receive(signal, body)` for all transports. `levels` tells from where deltas of levels that go up and down go on."""
 
     def __init__(
-        self, writing: Writing, telemetry: Telemetry, bounds: Callable[[str], Bounds] = lambda signal: ANYTHING
+        self,
+        writing: Writing,
+        telemetry: Telemetry,
+        config: OtlpConfig | None = None,
+        levels: Levels | None = None,
+        clock: Clock | None = None,
     ) -> None:
-        self._writing, self._telemetry, self._bounds = writing, telemetry, bounds
-        self._metrics = MetricDecoder(writing.admit)
+        self._writing, self._telemetry = writing, telemetry
+        self._levels, self._clock = levels or _no_levels, clock or SystemClock()
+        self._metrics = MetricDecoder(writing.admit, config)
         self._decode_metrics = asyncio.Lock()
         self._receivers: dict[Signal, Callable[[bytes, bool], Awaitable[Receipt]]] = {
             Signal.TRACES: self._traces,
@@ -73,7 +77,8 @@ class OtlpDoors:
             self._telemetry.dropped(stage, refused.code)
             raise
         self._telemetry.passed(stage, receipt.items)
-        self._count_rejected(stage, receipt)
+        if receipt.rejected:
+            self._telemetry.dropped(stage, "rejected_item", receipt.rejected)
         return receipt
 
     async def take(self, signal: Signal, door: str, body: bytes, decode: Callable[[bytes], A]) -> A:
@@ -84,58 +89,52 @@ class OtlpDoors:
         stage = f"receive.{door}"
         write = self._writing.spans if signal is Signal.TRACES else self._writing.logs
         try:
-            decode_bounded = partial(_bounded, decode, signal, self._bounds(_NAMES[signal]))
-            accepted = await asyncio.to_thread(decode_bounded, body) if len(body) > _LARGE else decode_bounded(body)
+            accepted = await asyncio.to_thread(decode, body) if len(body) > _LARGE else decode(body)
             if accepted.items:
                 await write(accepted.body, accepted.items)
         except Refused as refused:
             self._telemetry.dropped(stage, refused.code)
             raise
         self._telemetry.passed(stage, accepted.items)
-        self._count_rejected(stage, accepted)
+        if accepted.rejected:
+            self._telemetry.dropped(stage, "rejected_item", accepted.rejected)
         return accepted
 
-    def _count_rejected(self, stage: str, receipt: Receipt | otlp.Accepted) -> None:
-        for code, items in receipt.causes.items():
-            self._telemetry.dropped(stage, code, items)
-        if unnamed := receipt.rejected - sum(receipt.causes.values()):
-            self._telemetry.dropped(stage, "rejected_item", unnamed)
-
     async def _traces(self, body: bytes, is_json: bool) -> Receipt:
-        accepted = await _decoded(partial(otlp.traces, within=self._bounds(_NAMES[Signal.TRACES])), body, is_json)
+        accepted = await _decoded(otlp.traces, body, is_json)
         if accepted.items:
             await self._writing.spans(accepted.body, accepted.items)
-        return Receipt(accepted.items, accepted.rejected, accepted.reason, accepted.causes)
+        return Receipt(accepted.items, accepted.rejected, accepted.reason)
 
     async def _logs(self, body: bytes, is_json: bool) -> Receipt:
-        accepted = await _decoded(partial(otlp.logs, within=self._bounds(_NAMES[Signal.LOGS])), body, is_json)
+        accepted = await _decoded(otlp.logs, body, is_json)
         if accepted.items:
             await self._writing.logs(accepted.body, accepted.items)
-        return Receipt(accepted.items, accepted.rejected, accepted.reason, accepted.causes)
+        return Receipt(accepted.items, accepted.rejected, accepted.reason)
 
     async def _metric_points(self, body: bytes, is_json: bool) -> Receipt:
-        request = await _decoded(otlp.metrics_request, body, is_json)
-        async with self._decode_metrics:  # the decoder's memory of label sets belongs to one thread at a time
-            decode = self._metrics.decode
-            batch, points, rejected = (
-                await asyncio.to_thread(decode, request) if len(body) > _LARGE else decode(request)
-            )
-        await self._writing.samples(batch)
-        return Receipt(points, rejected.points, rejected.reason)
+        async with self._decode_metrics:  # what the decoder remembers belongs to one request at a time
+            decoded = await self._metrics_of(body, is_json)
+            if decoded.levels:
+                known = await self._levels(decoded.levels)
+                self._metrics.seed({fp: known.get(fp, 0.0) for _, fp in decoded.levels})
+                decoded = await self._metrics_of(body, is_json)
+        try:
+            await self._writing.samples(decoded.batch)
+        except Refused:
+            self._metrics.undo(decoded)
+            raise
+        return Receipt(decoded.points, decoded.rejected, decoded.reason)
+
+    async def _metrics_of(self, body: bytes, is_json: bool) -> Decoded:
+        def decode() -> Decoded:
+            return self._metrics.decode(otlp.metrics_request(body, is_json=is_json), self._clock.now())
+
+        return await asyncio.to_thread(decode) if len(body) > _LARGE else decode()
 
 
-def _bounded(decode: Callable[[bytes], A], signal: Signal, within: Bounds, body: bytes) -> A:
-    """What `decode` makes of `body`, without what is not `within` bounds."""
-    accepted = decode(body)
-    kept = (otlp.traces if signal is Signal.TRACES else otlp.logs)(accepted.body, within=within)
-    return replace(
-        accepted,
-        body=kept.body,
-        items=kept.items,
-        rejected=accepted.rejected + kept.rejected,
-        reason=accepted.reason or kept.reason,
-        causes=kept.causes,
-    )
+async def _no_levels(_: Sequence[tuple[str, int]]) -> Mapping[int, float]:
+    return {}
 
 
 async def _decoded(decode: Callable[..., T], body: bytes, is_json: bool) -> T:

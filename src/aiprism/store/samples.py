@@ -249,6 +249,20 @@ class SampleStore:
         offsets = np.append(starts, len(fps)).astype(np.int64)
         return RawHistograms(_rows_of(selection, fps[starts]), offsets, _column(table, "t"), _histograms(table))
 
+    def last_values(self, series: Sequence[tuple[str, int]], since_ms: int) -> dict[int, float]:
+        """The newest value since then, staleness markers aside, of each series given as (metric, fingerprint)."""
+        rows = self.engine.query(
+            "SELECT fp, argMax(value, ts) FROM samples WHERE metric IN {metrics:Array(String)} "
+            "AND fp IN {fps:Array(UInt64)} AND ts > fromUnixTimestamp64Milli({since:Int64}, 'UTC') "
+            f"AND reinterpretAsUInt64(value) != {STALE_NAN_BITS} GROUP BY fp",
+            {
+                "metrics": sorted({metric for metric, _ in series}),
+                "fps": f"[{','.join(str(fp) for _, fp in series)}]",
+                "since": since_ms,
+            },
+        )
+        return {row[0]: row[1] for row in rows}
+
     def metadata(self, metric: str = "") -> list[Metadata]:
         """What is known of `metric`, or of every metric, newest word first."""
         rows = self.engine.query(

@@ -1,0 +1,104 @@
+"""A batch of samples under construction, as the OTLP decoder fills it, and the points that were left out of it."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aiprism.model.histograms import NativeHistogram
+from aiprism.receive.otlp_series import Stream
+from aiprism.store.batches import Exemplar, HistogramSample, MetricMetadata, SampleBatch
+
+Row = TypeVar("Row", HistogramSample, Exemplar)
+
+_MOST_REASONS = 5
+
+
+@dataclass(slots=True)
+class Rejections:
+    """How many data points of a request stayed behind, and why."""
+
+    reasons: dict[str, int] = field(default_factory=dict)
+
+    def add(self, points: int, reason: str) -> None:
+        """`points` more were left out because of `reason`."""
+        self.reasons[reason] = self.reasons.get(reason, 0) + points
+
+    @property
+    def points(self) -> int:
+        """How many there are."""
+        return sum(self.reasons.values())
+
+    @property
+    def reason(self) -> str:
+        """The reasons, at most five, each with its number of points when there are several."""
+        if len(self.reasons) == 1:
+            return next(iter(self.reasons))
+        told = [f"{reason} ({points})" for reason, points in self.reasons.items()]
+        more = len(told) - _MOST_REASONS
+        return "; ".join(told[:_MOST_REASONS]) + (f"; and {more} more reasons" if more > 0 else "")
+
+
+@dataclass(slots=True)
+class Columns:
+    """Samples in columns, their series by position or, while they are new, by stand-in; and what to undo."""
+
+    positions: array[int] = field(default_factory=lambda: array("q"))
+    ts_ms: array[int] = field(default_factory=lambda: array("q"))
+    values: array[float] = field(default_factory=lambda: array("d"))
+    histograms: list[HistogramSample] = field(default_factory=list)
+    exemplars: list[Exemplar] = field(default_factory=list)
+    metadata: set[MetricMetadata] = field(default_factory=set)
+    undo: list[Callable[[], None]] = field(
+        default_factory=list
+    )  # what the decoder remembers and must forget, oldest first
+    levels: list[tuple[str, int]] = field(default_factory=list)  # (metric, fingerprint) whose last value must be known
+    rejected: Rejections = field(default_factory=Rejections)
+    points: int = 0
+
+    def add(self, positions: Sequence[int], ts_ms: int, values: Sequence[float]) -> None:
+        """One sample of each series at one time."""
+        self.positions.extend(positions)
+        self.values.extend(values)
+        self.ts_ms.extend([ts_ms] * len(positions))
+
+    def add_histogram(self, stream: Stream, ts_ms: int, histogram: NativeHistogram) -> None:
+        """One native histogram."""
+        self.histograms.append(HistogramSample(stream.positions[0], ts_ms, histogram))
+
+    def reject(self, metric: str, reason: str, points: int = 1) -> None:
+        """Points of `metric` are left out."""
+        self.rejected.add(points, f"metric {metric!r}: {reason}")
+
+    def mark(self) -> tuple[int, int]:
+        """A place in the columns, for `times`."""
+        return len(self.ts_ms), len(self.histograms)
+
+    def times(self, since: tuple[int, int]) -> NDArray[np.int64]:
+        """The times of what was added since `mark`, ascending, each once."""
+        samples = np.array(self.ts_ms[since[0] :], np.int64)
+        histograms = np.array([each.ts_ms for each in self.histograms[since[1] :]], np.int64)
+        return np.unique(np.concatenate([samples, histograms]))
+
+    def batch(self, settled: NDArray[np.int64]) -> SampleBatch:
+        """All of it, with the positions of new series put in the place of their stand-ins."""
+        positions = np.array(self.positions, np.int64)
+        if len(settled):
+            positions = np.where(positions < 0, settled[-np.minimum(positions, -1) - 1], positions)
+        return SampleBatch(
+            positions=positions,
+            ts_ms=np.array(self.ts_ms, np.int64),
+            values=np.array(self.values, np.float64),
+            histograms=[_settled(each, settled) for each in self.histograms],
+            exemplars=[_settled(each, settled) for each in self.exemplars],
+            metadata=tuple(self.metadata),
+        )
+
+
+def _settled(row: Row, settled: NDArray[np.int64]) -> Row:
+    return row if row.position >= 0 else replace(row, position=int(settled[-row.position - 1]))
