@@ -54,7 +54,7 @@ from aiprism.store.schema import migrate
 from aiprism.store.series import SeriesIndex
 from aiprism.store.writing import Writing
 from aiprism.telemetry import Telemetry
-from aiprism.web import agents, control, explore, incidents, ingest, prometheus, routes, rules, storage
+from aiprism.web import agents, control, elastic, explore, incidents, ingest, prometheus, routes, rules, storage
 from aiprism.web.listening import HttpServer, address_of, listen
 
 log = structlog.get_logger()
@@ -196,12 +196,15 @@ async def running(load: Load, clock: Clock | None = None) -> AsyncIterator[route
                 incidents.router(responder),
                 control.router(hub, token),
                 storage.router(engine, housekeeping),
+                # Last of all: its one-part paths (HEAD /<index>) must not stand before anybody's.
+                elastic.router(doors, config.ingest, clock),
             ],
             telemetry,
             checks={"store": _store_check(engine, disk), "control": _control_check(records)},
             reload=reload,
             notes={"store": housekeeping.note},
             names=_host_names(config),
+            at_root=elastic.root,
             bodies=config.ingest,
             in_flight=in_flight,
         )

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -69,3 +74,91 @@ def test_python_logging_loki(shared: Server, version: str) -> None:
     assert (first["level"], first["body"]) == ("ERROR", "card 4711 declined")
     assert {"env": "test", "region": "eu", "logger": "shop"}.items() <= first["resource"].items()
     assert (second["level"], second["body"]) == ("WARN", "slow")
+
+
+def test_the_elasticsearch_client(shared: Server) -> None:
+    printed = run_client(
+        """
+        import sys, datetime
+        from elasticsearch import Elasticsearch, helpers
+        client = Elasticsearch(sys.argv[1])
+        assert client.ping() and client.info()["version"]["number"]
+        at = datetime.datetime.now(datetime.timezone.utc)
+        documents = [{"_op_type": "create", "_index": "logs-es_py-test", "@timestamp": at - datetime.timedelta(milliseconds=n),
+                      "message": f"line {n}", "log": {"level": "warn"}, "n": n} for n in range(1000)]
+        print(helpers.bulk(client, documents, refresh=True))
+        stored, errors = helpers.bulk(
+            client, [{"_op_type": "delete", "_index": "logs-es_py-test", "_id": "1"}], raise_on_error=False)
+        print(stored, errors[0]["delete"]["status"])
+        print(client.index(index="logs-es_py-test", document={"message": "single"})["result"])
+        """,
+        shared.url,
+    )
+    assert printed.splitlines() == ["(1000, [])", "0 400", "created"]
+    found = shared.get("/aiprism/v1/logs", service="es_py", limit=2000)["logs"]
+    assert len(found) == 1001
+    assert {each["level"] for each in found if each["body"] != "single"} == {"WARN"}
+    assert found[0]["resource"]["service.name"] == "es_py"
+
+
+@contextmanager
+def rsyslogd(tmp_path: Path, modules: str, rules: str, *packages: str) -> Iterator[None]:
+    """rsyslogd with a configuration of its own, listening on a Unix socket at tmp_path/log."""
+    program = shutil.which("rsyslogd") or "/usr/sbin/rsyslogd"
+    missing = [] if Path(program).exists() else ["rsyslog"]
+    library = Path("/usr/lib/x86_64-linux-gnu/rsyslog")
+    plugins = {"rsyslog-elasticsearch": "omelasticsearch.so", "rsyslog-gnutls": "lmnsd_gtls.so"}
+    missing += [each for each in packages if not any(library.parent.parent.glob(f"*/rsyslog/{plugins[each]}"))]
+    if missing:
+        why = f"rsyslogd or a module of it is not installed: apt-get install -y {' '.join(missing)}"
+        if os.environ.get("CI"):
+            pytest.fail(why)
+        pytest.skip(why)
+    config = tmp_path / "rsyslog.conf"
+    config.write_text(
+        f"""
+        global(workDirectory="{tmp_path}" localHostname="box-1")
+        module(load="imuxsock" sysSock.use="off")
+        {modules}
+        input(type="imuxsock" Socket="{tmp_path}/log" CreatePath="on" useSpecialParser="off")
+        {rules}
+        """,
+        encoding="utf-8",
+    )
+    command = [program, "-n", "-f", str(config), "-i", str(tmp_path / "pid")]
+    with (tmp_path / "rsyslogd.out").open("wb") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
+        try:
+            eventually(lambda: (tmp_path / "log").exists(), what="rsyslogd's socket")
+            yield
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+
+
+def write_log(tmp_path: Path, *arguments: str) -> None:
+    """One message by util-linux' logger into the socket of `rsyslogd`."""
+    subprocess.run(["logger", "--socket", str(tmp_path / "log"), *arguments], check=True, timeout=30)
+
+
+@pytest.mark.parametrize("bulk", ["on", "off"])
+def test_rsyslog_by_its_elasticsearch_output(shared: Server, tmp_path: Path, bulk: str) -> None:
+    at = urlsplit(shared.url)
+    output = f"""
+        template(name="document" type="list" option.jsonf="on") {{
+            property(outname="@timestamp" name="timereported" dateFormat="rfc3339" format="jsonf")
+            property(outname="message" name="msg" format="jsonf")
+            property(outname="host.name" name="hostname" format="jsonf")
+            property(outname="log.level" name="syslogseverity-text" format="jsonf")
+            property(outname="service.name" name="programname" format="jsonf")
+        }}
+        action(type="omelasticsearch" server="{at.hostname}" serverport="{at.port}" searchIndex="logs-syslog-test"
+               searchType="" bulkmode="{bulk}" template="document" action.resumeRetryCount="-1" action.resumeInterval="1"
+               errorFile="{tmp_path}/errors")
+    """
+    service = f"rsyslog-es-{bulk}"
+    with rsyslogd(tmp_path, 'module(load="omelasticsearch")', output, "rsyslog-elasticsearch"):
+        write_log(tmp_path, "-t", service, "-p", "user.err", "disk failed")
+        [line] = lines(shared, service, 1)
+    assert (line["level"], line["body"].strip(), line["resource"]["host.name"]) == ("ERROR", "disk failed", "box-1")
+    assert not (tmp_path / "errors").exists() or (tmp_path / "errors").read_text() == ""

@@ -130,6 +130,7 @@ def test_lines_of_one_sender_share_a_resource() -> None:
     assert [len(each.scope_logs[0].log_records) for each in request.resource_logs] == [2, 1]
     record = request.resource_logs[0].scope_logs[0].log_records[0]
     assert (record.time_unix_nano, record.observed_time_unix_nano, record.severity_number) == (NOW, NOW, 9)
+    assert [each.time_unix_nano - NOW for each in request.resource_logs[0].scope_logs[0].log_records] == [0, 2]
     assert [(pair.key, pair.value.WhichOneof("value")) for pair in record.attributes] == [
         ("n", "string_value"),
         ("ok", "bool_value"),

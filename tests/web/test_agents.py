@@ -20,7 +20,7 @@ from aiprism.store.engine import Engine
 from aiprism.store.series import SeriesIndex
 from aiprism.store.writing import Writing
 from aiprism.telemetry import Telemetry
-from aiprism.web import agents, explore, routes
+from aiprism.web import agents, elastic, explore, routes
 from tests.receive.test_loki_push import in_protobuf
 
 TRACE = "463ac35c9f6413ad48485a3953bb6124"
@@ -36,10 +36,15 @@ def with_doors(engine: Engine, story: Story, *, fault: str | None = None) -> Tel
         writing = Writing(engine, SeriesIndex.load(engine), settings, telemetry, fault=lambda: fault)
         doors, clock = OtlpDoors(writing, telemetry), SystemClock()
         app = routes.build(
-            [agents.router(doors, settings, clock), explore.router(engine, clock)],
+            [
+                agents.router(doors, settings, clock),
+                explore.router(engine, clock),
+                elastic.router(doors, settings, clock),
+            ],
             telemetry,
             checks={},
             reload=_nothing,
+            at_root=elastic.root,
         )
         writing.start()
         async with AsyncExitStack() as stack:

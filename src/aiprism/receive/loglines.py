@@ -67,7 +67,8 @@ class LogLines:
         scope = self._scopes.get(resource) or self._new_scope(resource)
         severity = line.severity if line.severity.number else detected(line.severity, line.body)
         record = scope.log_records.add(
-            time_unix_nano=line.time_ns or self._now_ns,
+            # A nanosecond apart, so that lines nobody timed stay in the order they came in.
+            time_unix_nano=line.time_ns or self._now_ns + self.count,
             observed_time_unix_nano=self._now_ns,
             severity_number=severity.number,
             severity_text=severity.text,

@@ -34,6 +34,8 @@ Check = Callable[[], Awaitable[str | None]]
 Note = Callable[[], str | None]
 # Reads the configuration anew, or raises BadInput and keeps the old one.
 Reload = Callable[[], Awaitable[None]]
+# What `/` answers to those who do not want the page; None to those who do.
+AtRoot = Callable[[Request], Response | None]
 
 _SAFE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -50,6 +52,7 @@ def build(
     reload: Reload,
     *,
     names: Sequence[str] = (),
+    at_root: AtRoot = lambda request: None,
     bodies: IngestConfig | None = None,
     in_flight: InFlight | None = None,
     notes: Mapping[str, Note] | None = None,
@@ -66,7 +69,7 @@ def build(
         docs_url=None,  # its page would load scripts from another origin; /docs is ours
         redoc_url=None,
     )
-    for each in (*routers, _life(telemetry, checks, reload, notes or {}), _pages()):
+    for each in (*routers, _life(telemetry, checks, reload, notes or {}), _pages(at_root)):
         app.include_router(each)
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -133,15 +136,15 @@ def _said(notes: Mapping[str, Note]) -> dict[str, dict[str, str]]:
     return {"notes": said} if said else {}
 
 
-def _pages() -> APIRouter:
+def _pages(at_root: AtRoot) -> APIRouter:
     """The page at / and its script and style, as files of this package: nothing is loaded from elsewhere."""
     routes = APIRouter(include_in_schema=False)
     static = files("aiprism.web") / "static"
     kinds = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
 
-    @routes.get("/", response_class=HTMLResponse)
-    async def index() -> str:
-        return (static / "index.html").read_text(encoding="utf-8")
+    @routes.api_route("/", methods=["GET", "HEAD"], response_class=Response)
+    async def index(request: Request) -> Response:
+        return at_root(request) or HTMLResponse((static / "index.html").read_text(encoding="utf-8"))
 
     @routes.get("/docs", response_class=HTMLResponse)
     async def docs() -> str:
