@@ -185,7 +185,7 @@ async def running(load: Load, clock: Clock | None = None) -> AsyncIterator[route
 
         # web
         in_flight = InFlight(config.ingest.in_flight_bytes, telemetry)
-        doors = OtlpDoors(writing, telemetry, config.otlp, levels, clock)
+        doors = OtlpDoors(writing, telemetry, config.otlp, levels, clock, bounds=admission.bounds)
         application = routes.build(
             [
                 ingest.router(doors, config.ingest),

@@ -18,6 +18,7 @@ from aiprism.errors import BadInput, ConfigError
 from aiprism.model.timerange import duration_seconds
 
 MIB = 1024 * 1024
+DAY = 86_400.0
 
 
 def setting(default: Any, help_: str, *, kind: str = "", choices: tuple[str, ...] = ()) -> Any:
@@ -115,6 +116,22 @@ class LimitsConfig:
         10.0, "how long a tenant that was quiet may send at once what it may send in this time", kind="seconds"
     )
     new_series_per_minute: int = setting(1_000_000, "most new metric series a minute")
+    spans_past: float = setting(400 * DAY, "oldest start of a span that is taken", kind="seconds")
+    spans_future: float = setting(3600.0, "how far ahead of our clock a span may start", kind="seconds")
+    logs_past: float = setting(400 * DAY, "oldest log record that is taken", kind="seconds")
+    logs_future: float = setting(3600.0, "how far ahead of our clock a log record may be", kind="seconds")
+    samples_past: float = setting(400 * DAY, "oldest metric sample that is taken", kind="seconds")
+    samples_future: float = setting(3600.0, "how far ahead of our clock a metric sample may be", kind="seconds")
+    attributes: int = setting(1024, "most attributes of a span, event, link, log record, resource or scope")
+    value_bytes: int = setting(MIB, "longest attribute value and log body")
+    events_per_span: int = setting(4096, "most events of a span")
+    links_per_span: int = setting(4096, "most links of a span")
+    expanded_bytes: int = setting(
+        256 * MIB, "most bytes a request may become when each item repeats its resource and scope"
+    )
+    labels_per_series: int = setting(128, "most labels of a metric series")
+    label_name_bytes: int = setting(1024, "longest label name")
+    label_value_bytes: int = setting(16 * 1024, "longest label value")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,9 @@ import httpx
 import pytest
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest, ExportLogsServiceResponse
 
-from aiprism.clock import FakeClock
+from aiprism.clock import FakeClock, SystemClock
 from aiprism.config import IngestConfig, LimitsConfig
 from aiprism.receive import otlp_grpc
 from aiprism.receive.doors import OtlpDoors
@@ -27,7 +27,7 @@ from aiprism.store.engine import Engine
 from aiprism.store.series import SeriesIndex
 from aiprism.store.writing import Writing
 from aiprism.telemetry import Telemetry
-from aiprism.web import ingest, routes
+from aiprism.web import agents, ingest, routes
 
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
 EXPORT = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
@@ -59,11 +59,18 @@ def with_edge(
 ) -> None:
     async def run() -> None:
         config, telemetry = IngestConfig(**{"linger": 0.01, **settings}), Telemetry()
-        admission = Admission("acme", limits or LimitsConfig(), FakeClock(), telemetry)
+        admission = Admission("acme", limits or LimitsConfig(), FakeClock(time.time()), telemetry)
         in_flight = InFlight(config.in_flight_bytes, telemetry)
         writing = Writing(engine, SeriesIndex.load(engine), config, telemetry, admission=admission)
-        doors = OtlpDoors(writing, telemetry)
-        app = routes.build([ingest.router(doors, config)], telemetry, {}, _nothing, bodies=config, in_flight=in_flight)
+        doors = OtlpDoors(writing, telemetry, bounds=admission.bounds)
+        app = routes.build(
+            [ingest.router(doors, config), agents.router(doors, config, SystemClock())],
+            telemetry,
+            {},
+            _nothing,
+            bodies=config,
+            in_flight=in_flight,
+        )
         server, port = otlp_grpc.bound("127.0.0.1:0", doors, config, in_flight)
         writing.start()
         await server.start()
@@ -219,6 +226,37 @@ def test_a_rate_is_429_on_both_transports_with_the_time_to_come_again(engine: En
 
     with_edge(engine, story, LimitsConfig(log_records_per_second=1))
     assert stored(engine) == 10
+
+
+def test_items_out_of_bounds_are_left_out_and_counted_by_reason(engine: Engine) -> None:
+    async def story(edge: Edge) -> None:
+        request = ExportLogsServiceRequest.FromString(records(3))
+        first, second, _ = request.resource_logs[0].scope_logs[0].log_records
+        first.time_unix_nano += 7200 * 10**9
+        second.time_unix_nano -= 500 * 86_400 * 10**9
+        answer = await edge.post(request.SerializeToString())
+        partial = ExportLogsServiceResponse.FromString(answer.content).partial_success
+        assert (answer.status_code, partial.rejected_log_records) == (200, 2)
+        assert "limits.logs_future" in partial.error_message
+        exposition = (await edge.client.get("/metrics")).text
+        for reason in ("too_old", "too_new"):
+            counter = f'aiprism_items_dropped_total{{reason="{reason}",stage="receive.otlp_http.logs"}} 1.0'
+            assert counter in exposition
+
+    with_edge(engine, story)
+    assert stored(engine) == 1
+
+
+def test_lines_pushed_to_loki_are_bounded_too(engine: Engine) -> None:
+    async def story(edge: Edge) -> None:
+        values = [[str(time.time_ns() - days * 86_400 * 10**9), "line"] for days in (0, 500)]
+        streams = {"streams": [{"stream": {"service": "api"}, "values": values}]}
+        answer = await edge.client.post("/loki/api/v1/push", json=streams)
+        assert answer.status_code == 400
+        assert answer.text.startswith("1 lines were not taken: log record older than tenant 'acme' may send")
+
+    with_edge(engine, story)
+    assert stored(engine) == 1
 
 
 def retry_seconds(error: grpc.aio.AioRpcError) -> float:

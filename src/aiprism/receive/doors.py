@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import partial
 from typing import TypeVar
 
 from aiprism.clock import Clock, SystemClock
 from aiprism.config import OtlpConfig
 from aiprism.errors import Refused
 from aiprism.receive import otlp
+from aiprism.receive.items import ANYTHING, Bounds
 from aiprism.receive.otlp_metrics import Decoded, MetricDecoder
 from aiprism.store.writing import Writing
 from aiprism.telemetry import Telemetry
@@ -38,6 +40,10 @@ class Signal(Enum):
     LOGS = "logs"
 
 
+# What the items of each signal are called in the settings of their limits.
+_NAMES = {Signal.TRACES: "spans", Signal.LOGS: "logs", Signal.METRICS: "samples"}
+
+
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """What a stored request held: `items` stored, `rejected` left out because of `reason`."""
@@ -45,10 +51,14 @@ class Receipt:
     items: int
     rejected: int = 0
     reason: str = ""
+    causes: Mapping[str, int] = field(default_factory=dict)  # rejected items by the code of their fault
 
 
 class OtlpDoors:
-    """`receive(signal, body)` for all transports. `levels` tells from where deltas of levels that go up and down go on."""
+    """`receive(signal, body)` for all transports.
+
+    `levels` tells from where deltas of levels that go up and down go on, `bounds(signal)` what single items may be like.
+    """
 
     def __init__(
         self,
@@ -57,8 +67,10 @@ class OtlpDoors:
         config: OtlpConfig | None = None,
         levels: Levels | None = None,
         clock: Clock | None = None,
+        *,
+        bounds: Callable[[str], Bounds] = lambda signal: ANYTHING,
     ) -> None:
-        self._writing, self._telemetry = writing, telemetry
+        self._writing, self._telemetry, self._bounds = writing, telemetry, bounds
         self._levels, self._clock = levels or _no_levels, clock or SystemClock()
         self._metrics = MetricDecoder(writing.admit, config)
         self._decode_metrics = asyncio.Lock()
@@ -77,8 +89,7 @@ class OtlpDoors:
             self._telemetry.dropped(stage, refused.code)
             raise
         self._telemetry.passed(stage, receipt.items)
-        if receipt.rejected:
-            self._telemetry.dropped(stage, "rejected_item", receipt.rejected)
+        self._count_rejected(stage, receipt)
         return receipt
 
     async def take(self, signal: Signal, door: str, body: bytes, decode: Callable[[bytes], A]) -> A:
@@ -89,28 +100,34 @@ class OtlpDoors:
         stage = f"receive.{door}"
         write = self._writing.spans if signal is Signal.TRACES else self._writing.logs
         try:
-            accepted = await asyncio.to_thread(decode, body) if len(body) > _LARGE else decode(body)
+            decode_bounded = partial(_bounded, decode, signal, self._bounds(_NAMES[signal]))
+            accepted = await asyncio.to_thread(decode_bounded, body) if len(body) > _LARGE else decode_bounded(body)
             if accepted.items:
                 await write(accepted.body, accepted.items)
         except Refused as refused:
             self._telemetry.dropped(stage, refused.code)
             raise
         self._telemetry.passed(stage, accepted.items)
-        if accepted.rejected:
-            self._telemetry.dropped(stage, "rejected_item", accepted.rejected)
+        self._count_rejected(stage, accepted)
         return accepted
 
+    def _count_rejected(self, stage: str, receipt: Receipt | otlp.Accepted) -> None:
+        for code, items in receipt.causes.items():
+            self._telemetry.dropped(stage, code, items)
+        if unnamed := receipt.rejected - sum(receipt.causes.values()):
+            self._telemetry.dropped(stage, "rejected_item", unnamed)
+
     async def _traces(self, body: bytes, is_json: bool) -> Receipt:
-        accepted = await _decoded(otlp.traces, body, is_json)
+        accepted = await _decoded(partial(otlp.traces, within=self._bounds(_NAMES[Signal.TRACES])), body, is_json)
         if accepted.items:
             await self._writing.spans(accepted.body, accepted.items)
-        return Receipt(accepted.items, accepted.rejected, accepted.reason)
+        return Receipt(accepted.items, accepted.rejected, accepted.reason, accepted.causes)
 
     async def _logs(self, body: bytes, is_json: bool) -> Receipt:
-        accepted = await _decoded(otlp.logs, body, is_json)
+        accepted = await _decoded(partial(otlp.logs, within=self._bounds(_NAMES[Signal.LOGS])), body, is_json)
         if accepted.items:
             await self._writing.logs(accepted.body, accepted.items)
-        return Receipt(accepted.items, accepted.rejected, accepted.reason)
+        return Receipt(accepted.items, accepted.rejected, accepted.reason, accepted.causes)
 
     async def _metric_points(self, body: bytes, is_json: bool) -> Receipt:
         async with self._decode_metrics:  # what the decoder remembers belongs to one request at a time
@@ -135,6 +152,20 @@ class OtlpDoors:
 
 async def _no_levels(_: Sequence[tuple[str, int]]) -> Mapping[int, float]:
     return {}
+
+
+def _bounded(decode: Callable[[bytes], A], signal: Signal, within: Bounds, body: bytes) -> A:
+    """What `decode` makes of `body`, without what is not `within` bounds."""
+    accepted = decode(body)
+    kept = (otlp.traces if signal is Signal.TRACES else otlp.logs)(accepted.body, within=within)
+    return replace(
+        accepted,
+        body=kept.body,
+        items=kept.items,
+        rejected=accepted.rejected + kept.rejected,
+        reason=accepted.reason or kept.reason,
+        causes=kept.causes,
+    )
 
 
 async def _decoded(decode: Callable[..., T], body: bytes, is_json: bool) -> T:

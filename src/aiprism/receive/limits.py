@@ -8,11 +8,13 @@ Time here is monotonic: a wall clock that jumps neither opens nor closes a door.
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from aiprism.clock import Clock
 from aiprism.config import LimitsConfig
 from aiprism.errors import TooLarge, TooMany
+from aiprism.receive.items import Bounds, Fault, bounds, labels_fault
 from aiprism.telemetry import Telemetry
 
 STAGE = "receive.admission"
@@ -66,7 +68,7 @@ class Admission:
     """The buckets of one tenant. May be called from any thread."""
 
     def __init__(self, tenant: str, limits: LimitsConfig, clock: Clock, telemetry: Telemetry) -> None:
-        self._tenant, self._clock, self._telemetry = tenant, clock, telemetry
+        self._tenant, self._config, self._clock, self._telemetry = tenant, limits, clock, telemetry
         self._lock = threading.Lock()
         self._limits: dict[str, _Limit] = {}
         for setting, what, per_second in (
@@ -100,6 +102,14 @@ class Admission:
     def new_series(self, items: int) -> None:
         """Let `items` series come into being; TooMany or TooLarge when that is over the limit of a minute."""
         self._take({"new_series_per_minute": items}, items)
+
+    def bounds(self, signal: str) -> Bounds:
+        """What single spans, logs or samples may be like just now."""
+        return bounds(self._config, self._tenant, signal, self._clock.now())
+
+    def series_fault(self, labels: Mapping[str, str]) -> Fault | None:
+        """What is wrong with a series of these labels, its name among them."""
+        return labels_fault(labels, self._config, self._tenant)
 
     def _take(self, wanted: dict[str, int], items: int) -> None:
         """Take from all buckets or from none."""

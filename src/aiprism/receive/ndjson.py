@@ -51,7 +51,7 @@ def records(body: bytes, now_ns: int, *, service: str = "") -> AcceptedLines:
     if rejected and not lines.count:
         raise BadInput(f"no line of the body is a record; {reason}")
     accepted = lines.accepted(rejected, reason)
-    return AcceptedLines(accepted.body, accepted.items, rejected, reason, tuple(faults))
+    return AcceptedLines(accepted.body, accepted.items, rejected, reason, faults=tuple(faults))
 
 
 def _numbered(body: bytes) -> Iterator[tuple[int, bytes]]:

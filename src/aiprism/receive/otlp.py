@@ -10,8 +10,9 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from google.protobuf import json_format
@@ -22,6 +23,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
 from aiprism.errors import BadInput
+from aiprism.receive.items import ANYTHING, Bounds, Fault, record_fault, resource_fault, span_fault
 
 M = TypeVar("M", bound=Message)
 
@@ -45,38 +47,38 @@ class Accepted:
     items: int
     rejected: int = 0
     reason: str = ""
+    causes: Mapping[str, int] = field(default_factory=dict)  # rejected items by the code of their fault
 
 
-def traces(body: bytes, *, is_json: bool = False) -> Accepted:
-    """The spans of an ExportTraceServiceRequest; BadInput when it is none."""
+def traces(body: bytes, *, is_json: bool = False, within: Bounds = ANYTHING) -> Accepted:
+    """The spans of an ExportTraceServiceRequest that are `within` bounds; BadInput when it is none."""
     request = _parsed(ExportTraceServiceRequest, body, is_json)
-    kept, bad, reason = 0, 0, ""
-    for scoped in (scoped for resource in request.resource_spans for scoped in resource.scope_spans):
-        wrong = [at for at, span in enumerate(scoped.spans) if _span_fault(span)]
-        if wrong:
-            reason = reason or _span_fault(scoped.spans[wrong[0]])
-            _remove(scoped.spans, wrong)
-        bad += len(wrong)
-        kept += len(scoped.spans)
+    left_out, look = _LeftOut(), len(body) > within.value_bytes
+    for resource in request.resource_spans:
+        for scoped in resource.scope_spans:
+            group = resource_fault(resource.resource, scoped.scope, len(scoped.spans), within)
+            left_out.take_from(
+                scoped.spans, [group or _span_fault(span) or span_fault(span, within, look) for span in scoped.spans]
+            )
     flattened = (is_json or _MAY_NEST.search(body)) and _flatten(_trace_attributes(request))
-    changed = is_json or bad or flattened
-    return Accepted(request.SerializeToString() if changed else body, kept, bad, reason)
+    changed = is_json or left_out.count or flattened
+    return left_out.accepted(request.SerializeToString() if changed else body)
 
 
-def logs(body: bytes, *, is_json: bool = False) -> Accepted:
-    """The records of an ExportLogsServiceRequest; BadInput when it is none."""
+def logs(body: bytes, *, is_json: bool = False, within: Bounds = ANYTHING) -> Accepted:
+    """The records of an ExportLogsServiceRequest that are `within` bounds; BadInput when it is none."""
     request = _parsed(ExportLogsServiceRequest, body, is_json)
-    kept, bad, reason = 0, 0, ""
-    for scoped in (scoped for resource in request.resource_logs for scoped in resource.scope_logs):
-        wrong = [at for at, record in enumerate(scoped.log_records) if _record_fault(record)]
-        if wrong:
-            reason = reason or _record_fault(scoped.log_records[wrong[0]])
-            _remove(scoped.log_records, wrong)
-        bad += len(wrong)
-        kept += len(scoped.log_records)
+    left_out, look = _LeftOut(), len(body) > within.value_bytes
+    for resource in request.resource_logs:
+        for scoped in resource.scope_logs:
+            group = resource_fault(resource.resource, scoped.scope, len(scoped.log_records), within)
+            left_out.take_from(
+                scoped.log_records,
+                [group or _record_fault(record) or record_fault(record, within, look) for record in scoped.log_records],
+            )
     may_nest = is_json or _MAY_NEST.search(body) or _MAY_NEST_BODY.search(body)
-    changed = is_json or bad or (may_nest and _flatten(_log_values(request)))
-    return Accepted(request.SerializeToString() if changed else body, kept, bad, reason)
+    changed = is_json or left_out.count or (may_nest and _flatten(_log_values(request)))
+    return left_out.accepted(request.SerializeToString() if changed else body)
 
 
 def metrics_request(body: bytes, *, is_json: bool = False) -> ExportMetricsServiceRequest:
@@ -115,35 +117,62 @@ def text_value(value: AnyValue) -> str:
 # -- faults the data model names -------------------------------------------------------------------------------------
 
 
-def _span_fault(span: Any) -> str:
+def _span_fault(span: Any) -> Fault | None:
     if len(span.trace_id) != 16 or not any(span.trace_id):
-        return "span without a valid trace_id: 16 bytes, not all zero"
+        return _NO_TRACE_ID
     if len(span.span_id) != 8 or not any(span.span_id):
-        return "span without a valid span_id: 8 bytes, not all zero"
+        return _NO_SPAN_ID
     if span.parent_span_id and len(span.parent_span_id) != 8:
-        return "span whose parent_span_id is not 8 bytes long"
+        return _BAD_PARENT
     if not 0 < span.start_time_unix_nano < _TIME_LIMIT or span.end_time_unix_nano >= _TIME_LIMIT:
-        return "span whose start_time_unix_nano is missing, or a time of which lies after the year 2262"
+        return _BAD_SPAN_TIME
     if span.links and any(len(link.trace_id) > 16 or len(link.span_id) > 8 for link in span.links):
-        return "span with a link whose trace_id or span_id is too long"
-    return ""
+        return _BAD_LINK
+    return None
 
 
-def _record_fault(record: Any) -> str:
+_NO_TRACE_ID = Fault("invalid", "span without a valid trace_id: 16 bytes, not all zero")
+_NO_SPAN_ID = Fault("invalid", "span without a valid span_id: 8 bytes, not all zero")
+_BAD_PARENT = Fault("invalid", "span whose parent_span_id is not 8 bytes long")
+_BAD_SPAN_TIME = Fault(
+    "invalid", "span whose start_time_unix_nano is missing, or a time of which lies after the year 2262"
+)
+_BAD_LINK = Fault("invalid", "span with a link whose trace_id or span_id is too long")
+
+
+def _record_fault(record: Any) -> Fault | None:
     if record.trace_id and len(record.trace_id) != 16:
-        return "log record whose trace_id is not 16 bytes long"
+        return Fault("invalid", "log record whose trace_id is not 16 bytes long")
     if record.span_id and len(record.span_id) != 8:
-        return "log record whose span_id is not 8 bytes long"
+        return Fault("invalid", "log record whose span_id is not 8 bytes long")
     if not record.time_unix_nano and not record.observed_time_unix_nano:
-        return "log record without time_unix_nano and observed_time_unix_nano"
+        return Fault("invalid", "log record without time_unix_nano and observed_time_unix_nano")
     if record.time_unix_nano >= _TIME_LIMIT or record.observed_time_unix_nano >= _TIME_LIMIT:
-        return "log record with a time after the year 2262"
-    return ""
+        return Fault("invalid", "log record with a time after the year 2262")
+    return None
 
 
-def _remove(repeated: Any, positions: list[int]) -> None:
-    for at in reversed(positions):
-        del repeated[at]
+class _LeftOut:
+    """The items that stay behind, by fault, and how many go on."""
+
+    def __init__(self) -> None:
+        self.kept, self.codes, self.reason = 0, Counter[str](), ""
+
+    @property
+    def count(self) -> int:
+        return sum(self.codes.values())
+
+    def take_from(self, items: Any, faults: Sequence[Fault | None]) -> None:
+        """Take out of `items` those that have a fault."""
+        for at in reversed(range(len(faults))):
+            if fault := faults[at]:
+                del items[at]
+                self.codes[fault.code] += 1
+        self.reason = self.reason or next((fault.message for fault in faults if fault), "")
+        self.kept += len(items)
+
+    def accepted(self, body: bytes) -> Accepted:
+        return Accepted(body, self.kept, self.count, self.reason, dict(self.codes))
 
 
 # -- arrays and maps to text -----------------------------------------------------------------------------------------

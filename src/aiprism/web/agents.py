@@ -55,9 +55,12 @@ def _loki(routes: APIRouter, doors: OtlpDoors, config: IngestConfig, clock: Cloc
                 raise Unsupported(f"Content-Type {kind!r}: Loki push is application/json or application/x-protobuf")
             is_json = kind == "application/json"
             body = await body_of(request, config, assumed="" if is_json else "snappy")
-            await doors.take(Signal.LOGS, "loki", body, partial(loki_push.push, now_ns=_now_ns(clock), is_json=is_json))
+            decode = partial(loki_push.push, now_ns=_now_ns(clock), is_json=is_json)
+            taken = await doors.take(Signal.LOGS, "loki", body, decode)
         except Refused as refused:
             return in_words(refused)
+        if taken.causes:  # Loki's own answer for lines over a limit; the others are stored
+            return PlainTextResponse(f"{sum(taken.causes.values())} lines were not taken: {taken.reason}\n", 400)
         return Response(status_code=204)
 
 
