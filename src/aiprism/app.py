@@ -54,7 +54,7 @@ from aiprism.store.schema import migrate
 from aiprism.store.series import SeriesIndex
 from aiprism.store.writing import Writing
 from aiprism.telemetry import Telemetry
-from aiprism.web import agents, control, elastic, explore, incidents, ingest, prometheus, routes, rules, storage
+from aiprism.web import agents, control, elastic, explore, incidents, ingest, prometheus, routes, rules, storage, tsdb
 from aiprism.web.listening import HttpServer, address_of, listen
 
 log = structlog.get_logger()
@@ -191,6 +191,7 @@ async def running(load: Load, clock: Clock | None = None) -> AsyncIterator[route
                 ingest.router(doors, config.ingest),
                 agents.router(doors, config.ingest, clock),
                 prometheus.router(promql, engine, clock),
+                tsdb.router(index.cardinality, engine),
                 rules.router(rule_groups.status),
                 explore.router(engine, clock),
                 incidents.router(responder),

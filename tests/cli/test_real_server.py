@@ -121,6 +121,14 @@ def test_the_metric_is_asked_for_at_once_and_over_time(aiprism: Run, url: str) -
     assert over_time[1].split()[-4:] == ["7.5", "7.5", "7.5", "7.5"]
 
 
+def test_what_makes_the_series_is_listed(aiprism: Run, url: str) -> None:
+    status, out, err = aiprism("cardinality", "--limit", "3", "--server", url)
+    assert (status, err) == (0, "")
+    assert out.splitlines()[0].endswith("label values")
+    assert ["queue_length", "1", "100", "%"] in [line.split() for line in out.splitlines()]
+    assert ["queue=mail", "1", "100", "%"] in [line.split() for line in out.splitlines()]
+
+
 def test_what_is_stored_is_listed_with_size_and_period(aiprism: Run, url: str) -> None:
     status, out, err = aiprism("storage", "--partitions", "--server", url)
     assert (status, err) == (0, "")

@@ -118,6 +118,11 @@ def _asking(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     trace = _client(commands, "trace", "explore:trace", "one trace as a waterfall, with its logs")
     trace.add_argument("trace_id", metavar="ID")
 
+    cardinality = _client(
+        commands, "cardinality", "cardinality:cardinality", "which metrics, labels and values make the most series"
+    )
+    cardinality.add_argument("--limit", type=int, default=10, metavar="N", help="this many of each kind (10)")
+
     storage = _client(commands, "storage", "storage:storage", "what is stored, its size and how long it stays")
     storage.add_argument("--partitions", action="store_true", help="every partition, too")
 

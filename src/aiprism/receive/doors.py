@@ -51,7 +51,7 @@ class Receipt:
     items: int
     rejected: int = 0
     reason: str = ""
-    causes: Mapping[str, int] = field(default_factory=dict)  # rejected items by the code of their fault
+    causes: Mapping[str, int] = field(default_factory=dict, kw_only=True)  # rejected items by the code of their fault
 
 
 class OtlpDoors:
@@ -121,13 +121,13 @@ class OtlpDoors:
         accepted = await _decoded(partial(otlp.traces, within=self._bounds(_NAMES[Signal.TRACES])), body, is_json)
         if accepted.items:
             await self._writing.spans(accepted.body, accepted.items)
-        return Receipt(accepted.items, accepted.rejected, accepted.reason, accepted.causes)
+        return Receipt(accepted.items, accepted.rejected, accepted.reason, causes=accepted.causes)
 
     async def _logs(self, body: bytes, is_json: bool) -> Receipt:
         accepted = await _decoded(partial(otlp.logs, within=self._bounds(_NAMES[Signal.LOGS])), body, is_json)
         if accepted.items:
             await self._writing.logs(accepted.body, accepted.items)
-        return Receipt(accepted.items, accepted.rejected, accepted.reason, accepted.causes)
+        return Receipt(accepted.items, accepted.rejected, accepted.reason, causes=accepted.causes)
 
     async def _metric_points(self, body: bytes, is_json: bool) -> Receipt:
         async with self._decode_metrics:  # what the decoder remembers belongs to one request at a time

@@ -47,7 +47,7 @@ class Accepted:
     items: int
     rejected: int = 0
     reason: str = ""
-    causes: Mapping[str, int] = field(default_factory=dict)  # rejected items by the code of their fault
+    causes: Mapping[str, int] = field(default_factory=dict, kw_only=True)  # rejected items by the code of their fault
 
 
 def traces(body: bytes, *, is_json: bool = False, within: Bounds = ANYTHING) -> Accepted:
@@ -172,7 +172,7 @@ class _LeftOut:
         self.kept += len(items)
 
     def accepted(self, body: bytes) -> Accepted:
-        return Accepted(body, self.kept, self.count, self.reason, dict(self.codes))
+        return Accepted(body, self.kept, self.count, self.reason, causes=dict(self.codes))
 
 
 # -- arrays and maps to text -----------------------------------------------------------------------------------------

@@ -108,12 +108,17 @@ class FingerprintTable:
 
 
 class Dictionary:
-    """The values of one label, coded 0, 1, 2 … in order of appearance; code 0 is the empty string."""
+    """The values of one label, coded 0, 1, 2 … in order of appearance; code 0 is the empty string.
 
-    __slots__ = ("_codes", "_truths", "values")
+    `uses` counts by code how often a value was used, `used_bytes` the bytes of all those uses.
+    """
+
+    __slots__ = ("_codes", "_truths", "used_bytes", "uses", "values")
 
     def __init__(self) -> None:
         self.values: list[str] = [""]
+        self.uses = Growing(np.int64)
+        self.used_bytes = 0
         self._codes: dict[str, int] = {"": 0}
         self._truths: dict[tuple[bool, str], NDArray[np.bool_]] = {}
 
@@ -123,6 +128,14 @@ class Dictionary:
         if code is None:
             code = self._codes[value] = len(self.values)
             self.values.append(value)
+        return code
+
+    def use(self, value: str) -> int:
+        """The code of `value`, whose use is counted."""
+        code = self.code(value)
+        self.uses.reach(code + 1)
+        self.uses.view()[code] += 1
+        self.used_bytes += len(value) if value.isascii() else len(value.encode("utf-8", "surrogatepass"))
         return code
 
     def accepts(self, matcher: Matcher, codes: NDArray[np.int32]) -> NDArray[np.bool_]:

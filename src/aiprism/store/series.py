@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from aiprism.model.labels import METRIC_NAME, Labels, Matcher, MatchOp
+from aiprism.store.cardinality import Cardinality, LabelCounts, summary
 from aiprism.store.columns import Dictionary, FingerprintTable, Growing
 from aiprism.store.engine import Engine
 
@@ -225,6 +226,20 @@ class SeriesIndex:
         with self._lock:
             return int(np.count_nonzero(self._arrived_s.view() >= max(0, int(since))))
 
+    def cardinality(self, limit: int) -> Cardinality:
+        """How many series there are and of what, with the `limit` heaviest of each kind."""
+        with self._lock:
+            dictionaries = {METRIC_NAME: self._metric_names, **self._dictionaries}
+            labels = [
+                LabelCounts(name, each.values, each.uses.view().copy(), each.used_bytes)
+                for name, each in dictionaries.items()
+            ]
+            seen = self._last_ms.view() != _NEVER
+            first, last = self._first_ms.view()[seen], self._last_ms.view()[seen]
+            times = (int(first.min()), int(last.max())) if len(first) else (None, None)
+            series = len(self._fps)
+        return summary(labels, METRIC_NAME, series, times, limit)
+
     def __len__(self) -> int:
         return len(self._fps)
 
@@ -297,6 +312,7 @@ class SeriesIndex:
         metric = self._metrics.get(name)
         if metric is None:
             metric = self._metrics[name] = _Metric(name, self._metric_names.code(name))
+        self._metric_names.use(name)
         row = len(metric.positions)
         metric.positions.append(len(self._metric_codes))
         self._metric_codes.append(metric.code)
@@ -305,7 +321,7 @@ class SeriesIndex:
             dictionary = self._dictionaries.get(label)
             if dictionary is None:
                 dictionary = self._dictionaries[label] = Dictionary()
-            metric.put(label, row, dictionary.code(value))
+            metric.put(label, row, dictionary.use(value))
 
     def _by_metric(self, positions: Ints) -> Iterator[tuple[_Metric, Ints]]:
         """Each metric of those series with where in `positions` its series are."""

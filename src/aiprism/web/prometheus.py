@@ -58,7 +58,7 @@ def router(promql: PromQL, engine: Engine, clock: Clock) -> APIRouter:
 
     def route(path: str, answer: Callable[[Parameters], Answer], *, methods: Sequence[str] = ("GET", "POST")) -> None:
         async def serve(request: Request) -> Response:
-            return await _served(request, lambda parameters: engine.run(answer, parameters))
+            return await served(request, lambda parameters: engine.run(answer, parameters))
 
         routes.add_api_route(path, serve, methods=list(methods), name=answer.__name__, summary=answer.__doc__)
 
@@ -257,7 +257,7 @@ class _Api:
 # -- answers -------------------------------------------------------------------------------------------------------------
 
 
-async def _served(request: Request, answer: Callable[[Parameters], Awaitable[Answer]]) -> Response:
+async def served(request: Request, answer: Callable[[Parameters], Awaitable[Answer]]) -> Response:
     try:
         given = await answer(await Parameters.of(request))
     except AiprismError as error:
