@@ -34,6 +34,7 @@ from aiprism.receive import otlp_grpc
 from aiprism.receive.doors import OtlpDoors
 from aiprism.receive.inflight import InFlight
 from aiprism.receive.limits import Admission
+from aiprism.receive.remote_write import RemoteWriteDoor
 from aiprism.respond import route, runbook
 from aiprism.respond.actions.act import Actuator
 from aiprism.respond.actions.command import Command
@@ -54,7 +55,20 @@ from aiprism.store.schema import migrate
 from aiprism.store.series import SeriesIndex
 from aiprism.store.writing import Writing
 from aiprism.telemetry import Telemetry
-from aiprism.web import agents, control, elastic, explore, incidents, ingest, prometheus, routes, rules, storage, tsdb
+from aiprism.web import (
+    agents,
+    control,
+    elastic,
+    explore,
+    incidents,
+    ingest,
+    prometheus,
+    remote_write,
+    routes,
+    rules,
+    storage,
+    tsdb,
+)
 from aiprism.web.listening import HttpServer, address_of, listen
 
 log = structlog.get_logger()
@@ -190,6 +204,7 @@ async def running(load: Load, clock: Clock | None = None) -> AsyncIterator[route
             [
                 ingest.router(doors, config.ingest),
                 agents.router(doors, config.ingest, clock),
+                remote_write.router(RemoteWriteDoor(writing, telemetry), config.ingest),
                 prometheus.router(promql, engine, clock),
                 tsdb.router(index.cardinality, engine),
                 rules.router(rule_groups.status),

@@ -61,9 +61,16 @@ class Growing:
 
 
 class FingerprintTable:
-    """fingerprint → position, by open addressing; many look-ups at once are one loop in numpy, not one a fingerprint."""
+    """fingerprint → position, by open addressing; many look-ups at once are one loop in numpy, not one a fingerprint.
 
-    __slots__ = ("_keys", "_places", "_size")
+    The slot of a fingerprint is its low bits, or the next free one; `places` is -1 where a slot is free. Compiled code
+    may look up in `keys` and `places` itself, while nobody writes.
+    """
+
+    __slots__ = ("_size", "keys", "places")
+
+    keys: NDArray[np.uint64]
+    places: NDArray[np.int32]
 
     def __init__(self) -> None:
         self._resize(64)
@@ -73,11 +80,11 @@ class FingerprintTable:
         """The position of each fingerprint, -1 where it is unknown."""
         found = np.full(len(fps), -1, dtype=np.int64)
         left = np.arange(len(fps))
-        mask = np.uint64(len(self._keys) - 1)
+        mask = np.uint64(len(self.keys) - 1)
         slots = (fps & mask).astype(np.int64)
         while len(left):
-            places = self._places[slots]
-            hit = (places >= 0) & (self._keys[slots] == fps[left])
+            places = self.places[slots]
+            hit = (places >= 0) & (self.keys[slots] == fps[left])
             found[left[hit]] = places[hit]
             going = (places >= 0) & ~hit
             left, slots = left[going], (slots[going] + 1) & int(mask)
@@ -86,25 +93,25 @@ class FingerprintTable:
     def put(self, fps: NDArray[np.uint64], positions: NDArray[np.int64]) -> None:
         """Add distinct fingerprints that are not in the table."""
         self._size += len(fps)
-        if 2 * self._size > len(self._keys):
-            known = self._places >= 0
-            fps = np.concatenate([self._keys[known], fps])
-            positions = np.concatenate([self._places[known], positions])
+        if 2 * self._size > len(self.keys):
+            known = self.places >= 0
+            fps = np.concatenate([self.keys[known], fps])
+            positions = np.concatenate([self.places[known], positions])
             self._resize(4 * self._size)
-        mask = len(self._keys) - 1
+        mask = len(self.keys) - 1
         slots = (fps & np.uint64(mask)).astype(np.int64)
         while len(fps):
-            free = self._places[slots] < 0
+            free = self.places[slots] < 0
             # Of those that want one slot the last one written has it; the others see a slot taken and go on.
-            self._places[slots[free]] = positions[free]
-            placed = self._places[slots] == positions
-            self._keys[slots[placed]] = fps[placed]
+            self.places[slots[free]] = positions[free]
+            placed = self.places[slots] == positions
+            self.keys[slots[placed]] = fps[placed]
             fps, positions, slots = fps[~placed], positions[~placed], (slots[~placed] + 1) & mask
 
     def _resize(self, least: int) -> None:
         slots = 1 << (least - 1).bit_length()
-        self._keys = np.zeros(slots, dtype=np.uint64)
-        self._places = np.full(slots, -1, dtype=np.int32)
+        self.keys = np.zeros(slots, dtype=np.uint64)
+        self.places = np.full(slots, -1, dtype=np.int32)
 
 
 class Dictionary:

@@ -1,0 +1,284 @@
+"""Prometheus remote write, 1.0 and 2.0: from an uncompressed body to what the store takes, and what of it was refused.
+
+In: protobuf bytes and the version of the message. Out: `Written` once the sound part is stored. Most of a body is read
+by wirescan.py; the messages of the rest (unknown series, histograms, exemplars, metadata) by writerequests.py.
+
+    body → scan → known series: columns of positions, times, values ──┐
+                → unknown series → labels → admitted, remembered ─────┼→ SampleBatch → stored → Written
+                → histograms, exemplars, metadata ────────────────────┘
+
+A body that is not well formed is refused whole. A series that breaks the specification is refused alone: its neighbours
+are stored and the answer says so. When a tenant has too many series, the series it has already go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
+
+from aiprism.errors import BadInput, Refused, TooMany
+from aiprism.model.labels import Labels
+from aiprism.receive.writerequests import (
+    LAST_MS,
+    Request,
+    Request1,
+    Request2,
+    checked_time,
+    exemplars_of,
+    label_set,
+    native_histogram,
+    out_of_time,
+)
+from aiprism.store.batches import Exemplar, HistogramSample, MetricMetadata, SampleBatch
+from aiprism.store.columns import FingerprintTable
+from aiprism.store.writing import Writing
+from aiprism.telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from aiprism.receive.wirescan import Scanned
+
+STAGE = "receive.remote_write"
+
+# A counter that began shortly before its first sample is given a zero where it began, so that its first increase counts.
+CREATED_AT_MOST_BEFORE_MS = 300_000
+
+_ODD = np.uint64(0x9E3779B97F4A7C15)  # spreads small numbers over 64 bits
+
+Admit = Callable[[Sequence[Labels]], NDArray[np.int64]]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What of a request is stored, how many of its samples and histograms are not, and why; `error` is the worst reason."""
+
+    samples: int = 0
+    histograms: int = 0
+    exemplars: int = 0
+    refused: int = 0
+    error: Refused | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A request made a batch, and what it said that need not be read again once the batch is stored."""
+
+    batch: SampleBatch
+    written: Written
+    said: NDArray[np.uint64]
+
+
+class RemoteWriteDoor:
+    """`receive(body, version)` for whoever speaks HTTP."""
+
+    def __init__(self, writing: Writing, telemetry: Telemetry) -> None:
+        self._writing, self._telemetry = writing, telemetry
+        self._decoder = RemoteWriteDecoder(writing.admit)
+
+    async def receive(self, body: bytes, *, version: int) -> Written:
+        """Return once the sound part of `body` is stored; BadInput when it is no request, Unavailable … as the store says."""
+        try:
+            decoded = await asyncio.to_thread(self._decoder.decode, body, version)
+            await self._writing.samples(decoded.batch)
+            self._decoder.remember(decoded)
+        except Refused as refused:
+            self._telemetry.dropped(STAGE, refused.code)
+            raise
+        written = decoded.written
+        self._telemetry.passed(STAGE, written.samples + written.histograms)
+        if written.refused:
+            self._telemetry.dropped(STAGE, written.error.code if written.error else "rejected_item", written.refused)
+        return written
+
+
+class RemoteWriteDecoder:
+    """Turns bodies into batches; remembers the series, metadata and start times it has met. May be called from any thread."""
+
+    def __init__(self, admit: Admit) -> None:
+        self._admit = admit
+        self._salt = secrets.randbits(64)
+        self._known = FingerprintTable()
+        self._said = FingerprintTable()  # metadata and start times, each with its series
+        self._lock = threading.Lock()
+
+    def decode(self, body: bytes, version: int) -> Decoded:
+        """The batch of a request of major `version`, its new series admitted; BadInput when it is not well formed."""
+        # Imported with the first body: who receives no remote write should not pay for the compiler.
+        from aiprism.receive import wirescan
+
+        with self._lock:
+            scanned = wirescan.scan(body, self._known, self._salt, version=version)
+            if scanned is None:
+                raise BadInput("the body is not a well-formed remote-write request")
+            try:
+                request = Request2(body, scanned) if version == 2 else Request1(body, scanned)
+                return self._decoded(scanned, request)
+            except (DecodeError, UnicodeDecodeError) as error:
+                raise BadInput(f"the body is not a well-formed remote-write request: {error}") from None
+
+    def remember(self, decoded: Decoded) -> None:
+        """`decoded` is stored: metadata and start times it brought need not be stored again."""
+        with self._lock:
+            self._said.put(*_new(decoded.said[self._said.find(decoded.said) < 0]))
+
+    def _decoded(self, scanned: Scanned, request: Request) -> Decoded:
+        faults = _Faults()
+        positions = scanned.positions
+        if (positions < 0).any():
+            self._meet(scanned, request, faults)
+        others = self._others(scanned, request, faults)
+        columns = _samples(scanned, faults)
+        batch = SampleBatch(*columns, others.histograms, others.exemplars, others.metadata)
+        batch = _followed_by(batch, others.zeros)
+        written = Written(len(columns[0]), len(others.histograms), len(others.exemplars), faults.total, faults.error())
+        return Decoded(batch, written, np.concatenate(others.said))
+
+    def _meet(self, scanned: Scanned, request: Request, faults: _Faults) -> None:
+        """Give unknown series their positions; those that may not have one stay below zero."""
+        from aiprism.receive.wirescan import RARE, SAMPLES
+
+        positions, holds = scanned.positions, scanned.holds
+        sets: dict[int, Labels] = {}
+        for at in np.flatnonzero((positions < 0) & (holds & (SAMPLES | RARE) != 0)).tolist():
+            message = request.series(at)
+            try:
+                sets[at] = label_set(request.labels(message))
+            except BadInput as error:
+                faults.add(error, _items(message))
+        if not sets:
+            return
+        places = np.fromiter(sets, np.int64, len(sets))
+        try:
+            positions[places] = self._admit(list(sets.values()))
+        except TooMany as error:
+            for at in sets:
+                faults.add(error, _items(request.series(at)))
+            return
+        hashes, firsts = np.unique(scanned.hashes[places], return_index=True)
+        self._known.put(hashes, positions[places][firsts])
+
+    def _others(self, scanned: Scanned, request: Request, faults: _Faults) -> _Others:
+        from aiprism.receive.wirescan import CREATED, METADATA, RARE
+
+        others = _Others(metadata=list(request.metadata()))
+        for at in np.flatnonzero((scanned.holds & RARE != 0) & (scanned.positions >= 0)).tolist():
+            position, message = int(scanned.positions[at]), request.series(at)
+            for histogram in message.histograms:
+                try:
+                    others.histograms.append(
+                        HistogramSample(position, checked_time(histogram.timestamp), native_histogram(histogram))
+                    )
+                except BadInput as error:
+                    faults.add(error, 1)
+            others.exemplars += exemplars_of(position, message, request)
+        metadata_keys = scanned.hashes ^ scanned.metadata_hashes
+        for at in self._unsaid(scanned, METADATA, metadata_keys, others):
+            others.metadata += request.metadata_of(request.series(at))
+        created_keys = scanned.hashes ^ (scanned.created_ms.view(np.uint64) * _ODD)
+        for at in self._unsaid(scanned, CREATED, created_keys, others):
+            others.zeros += _zeros(int(scanned.positions[at]), request.series(at))
+        return others
+
+    def _unsaid(self, scanned: Scanned, what: int, keys: NDArray[np.uint64], others: _Others) -> list[int]:
+        """The stored series that hold `what` and whose key is met for the first time."""
+        at = np.flatnonzero((scanned.holds & what != 0) & (scanned.positions >= 0))
+        at = at[self._said.find(keys[at]) < 0]
+        others.said.append(keys[at])
+        return [int(place) for place in at]
+
+
+def _new(keys: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    distinct = np.unique(keys)
+    return distinct, np.zeros(len(distinct), np.int64)
+
+
+@dataclass(slots=True)
+class _Others:
+    """What came beside plain samples."""
+
+    metadata: list[MetricMetadata] = field(default_factory=list)
+    histograms: list[HistogramSample] = field(default_factory=list)
+    exemplars: list[Exemplar] = field(default_factory=list)
+    zeros: list[tuple[int, int]] = field(default_factory=list)  # (position, ms)
+    said: list[NDArray[np.uint64]] = field(default_factory=lambda: [np.empty(0, np.uint64)])
+
+
+class _Faults:
+    """Why samples and histograms were refused, and how many."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._worst: Refused | None = None
+
+    def add(self, error: Refused, items: int) -> None:
+        """`items` are refused because of `error`."""
+        self._counts[str(error)] += items
+        # 429 asks the sender to come again, 400 not to: one series too many must not hide behind a bad one.
+        if self._worst is None or error.status > self._worst.status:
+            self._worst = error
+
+    @property
+    def total(self) -> int:
+        """How many items were refused."""
+        return sum(self._counts.values())
+
+    def error(self) -> Refused | None:
+        """All of it in one refusal, the first few reasons in words; None when nothing was refused."""
+        if self._worst is None:
+            return None
+        reasons = "; ".join(f"{count} × {reason}" for reason, count in self._counts.most_common(3))
+        more = f"; and {len(self._counts) - 3} more reasons" if len(self._counts) > 3 else ""
+        text = f"not stored: {reasons}{more}. What else the request held is stored"
+        if isinstance(self._worst, TooMany):
+            return TooMany(text, details=self._worst.details, retry_after=self._worst.retry_after)
+        return BadInput(text)
+
+
+def _items(message: Any) -> int:
+    return len(message.samples) + len(message.histograms)
+
+
+def _samples(scanned: Scanned, faults: _Faults) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Position, time and value of the samples to store."""
+    positions = scanned.positions[scanned.sample_series]
+    ts_ms, values = scanned.ts_ms, scanned.values
+    known = positions >= 0
+    in_time = (ts_ms >= 0) & (ts_ms < LAST_MS)
+    if known.all() and in_time.all():
+        return positions, ts_ms, values
+    early_or_late = int((known & ~in_time).sum())
+    if early_or_late:
+        faults.add(out_of_time(), early_or_late)
+    kept = known & in_time
+    return positions[kept], ts_ms[kept], values[kept]
+
+
+def _followed_by(batch: SampleBatch, zeros: Sequence[tuple[int, int]]) -> SampleBatch:
+    """`batch` with a sample of value zero at each (position, ms)."""
+    if not zeros:
+        return batch
+    positions, ts_ms = np.array(zeros, np.int64).T
+    return SampleBatch(
+        np.concatenate([positions, batch.positions]),
+        np.concatenate([ts_ms, batch.ts_ms]),
+        np.concatenate([np.zeros(len(zeros)), batch.values]),
+        batch.histograms,
+        batch.exemplars,
+        batch.metadata,
+    )
+
+
+def _zeros(position: int, message: Any) -> list[tuple[int, int]]:
+    """Where a zero belongs before the first sample of a series that began at `created_timestamp`."""
+    created, times = message.created_timestamp, [sample.timestamp for sample in message.samples]
+    if times and 0 < min(times) - created <= CREATED_AT_MOST_BEFORE_MS and 0 <= created < LAST_MS:
+        return [(position, created)]
+    return []

@@ -1,0 +1,208 @@
+"""What the messages of remote write mean: label sets, native histograms, exemplars and metadata as values of ours.
+
+In: a request that wirescan.py has been over, and which of its series to read. Out: labels, `NativeHistogram`, `Exemplar`,
+`MetricMetadata`; BadInput for what the specification forbids. Both versions are read alike.
+Sources: Prometheus Remote-Write 1.0 and 2.0 specifications.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from aiprism.errors import BadInput
+from aiprism.model.histograms import (
+    CUSTOM_BUCKETS,
+    LARGEST_SCHEMA,
+    SMALLEST_SCHEMA,
+    Buckets,
+    NativeHistogram,
+    ResetHint,
+)
+from aiprism.model.labels import METRIC_NAME, Labels
+from aiprism.receive import prometheus_proto as proto
+from aiprism.store.batches import Exemplar, MetricMetadata
+
+if TYPE_CHECKING:
+    from aiprism.receive.wirescan import Scanned
+
+# A 64-bit count of milliseconds may say any time; the store knows those from 1970 to 2248.
+LAST_MS = 2**43
+
+
+class Request1:
+    """A WriteRequest."""
+
+    def __init__(self, body: bytes, scanned: Scanned) -> None:
+        self._body, self._scanned = body, scanned
+
+    def series(self, at: int) -> Any:
+        """The message of one time series."""
+        start, end = self._scanned.spans[at].tolist()
+        return proto.TimeSeries.FromString(self._body[start:end])
+
+    def labels(self, message: Any) -> list[tuple[str, str]]:
+        """The label pairs of a time series or an exemplar; BadInput when they lead nowhere."""
+        return [(pair.name, pair.value) for pair in message.labels]
+
+    def metadata(self) -> Iterator[MetricMetadata]:
+        """What the request says of metrics, apart from its series."""
+        for start, end in self._scanned.others.tolist():
+            said = proto.MetricMetadata.FromString(self._body[start:end])
+            if said.metric_family_name:
+                yield MetricMetadata(said.metric_family_name, _type(said.type), said.help, said.unit)
+
+    def metadata_of(self, message: Any) -> list[MetricMetadata]:
+        """What a time series says of its metric."""
+        return []
+
+
+class Request2:
+    """A Request, whose strings are symbols."""
+
+    def __init__(self, body: bytes, scanned: Scanned) -> None:
+        self._body, self._scanned = body, scanned
+
+    def series(self, at: int) -> Any:
+        """The message of one time series."""
+        start, end = self._scanned.spans[at].tolist()
+        return proto.TimeSeries2.FromString(self._body[start:end])
+
+    def labels(self, message: Any) -> list[tuple[str, str]]:
+        """The label pairs of a time series or an exemplar; BadInput when they lead nowhere."""
+        references = message.labels_refs
+        if len(references) % 2:
+            raise BadInput(f"series with an odd number of label references ({len(references)})")
+        texts = [self._symbol(reference) for reference in references]
+        return list(zip(texts[::2], texts[1::2], strict=True))
+
+    def metadata(self) -> Iterator[MetricMetadata]:
+        """What the request says of metrics, apart from its series."""
+        return iter(())
+
+    def metadata_of(self, message: Any) -> list[MetricMetadata]:
+        """What a time series says of its metric."""
+        said = message.metadata
+        name = dict(self.labels(message)).get(METRIC_NAME, "")
+        try:
+            help_, unit = self._symbol(said.help_ref), self._symbol(said.unit_ref)
+        except BadInput:
+            return []  # the series is sound, and stored; what is said of it points nowhere
+        if not (name and (said.type or help_ or unit)):
+            return []
+        return [MetricMetadata(_family(name, _type(said.type)), _type(said.type), help_, unit)]
+
+    def _symbol(self, reference: int) -> str:
+        if reference >= len(self._scanned.symbols):
+            raise BadInput(
+                f"series that refers to symbol {reference}; the request has {len(self._scanned.symbols)} of them"
+            )
+        start, end = self._scanned.symbols[reference].tolist()
+        return self._body[start:end].decode("utf-8")
+
+
+Request = Request1 | Request2
+
+
+def label_set(pairs: list[tuple[str, str]]) -> Labels:
+    """The labels of a series, in whatever order they came; BadInput when they are none.
+
+    An empty value is an absent label, as everywhere in Prometheus.
+    """
+    names = [name for name, _ in pairs]
+    if len(set(names)) < len(names):
+        [(twice, _)] = Counter(names).most_common(1)
+        raise BadInput(f"series that has the label {twice!r} twice")
+    if "" in names:
+        raise BadInput("series with a label that has no name")
+    labels = Labels(pairs)
+    if not labels.name:
+        raise BadInput(f"series without a metric name: {labels!r:.200}")
+    return labels
+
+
+def exemplars_of(position: int, message: Any, request: Request) -> Iterator[Exemplar]:
+    """The exemplars of the series at `position`."""
+    for each in message.exemplars:
+        try:
+            labels = dict(request.labels(each))
+        except BadInput:  # exemplars are examples: one that points nowhere does not cost its series
+            continue
+        trace, span = (_id(labels, name, size) for name, size in (("trace_id", 16), ("span_id", 8)))
+        ts_ms = each.timestamp if 0 <= each.timestamp < LAST_MS else 0
+        yield Exemplar(position, ts_ms, each.value, trace, span, labels)
+
+
+def _id(labels: dict[str, str], name: str, size: int) -> bytes:
+    """The id under `name`, taken out of `labels`; nothing when it is no hexadecimal number of `size` bytes."""
+    try:
+        found = bytes.fromhex(labels.get(name, ""))
+    except ValueError:
+        return b""
+    if len(found) != size:
+        return b""
+    del labels[name]
+    return found
+
+
+def native_histogram(message: Any) -> NativeHistogram:
+    """A Histogram message as a value; BadInput when its buckets do not fit their spans."""
+    floats = message.WhichOneof("count") == "count_float"
+    schema = message.schema
+    if not (schema == CUSTOM_BUCKETS or SMALLEST_SCHEMA <= schema <= LARGEST_SCHEMA):
+        raise BadInput(f"histogram of the unknown schema {schema}")
+    custom = tuple(message.custom_values)
+    if any(low >= high for low, high in itertools.pairwise(custom)):
+        raise BadInput("histogram whose custom bounds do not ascend")
+    zeros = message.WhichOneof("zero_count")
+    return NativeHistogram(
+        schema=schema,
+        count=float(message.count_float if floats else message.count_int),
+        sum=message.sum,
+        zero_threshold=message.zero_threshold,
+        zero_count=float(getattr(message, zeros)) if zeros else 0.0,
+        positive=_buckets(message.positive_spans, message.positive_deltas, message.positive_counts, floats),
+        negative=_buckets(message.negative_spans, message.negative_deltas, message.negative_counts, floats),
+        custom_values=custom,
+        reset_hint=ResetHint(message.reset_hint) if 0 <= message.reset_hint <= 3 else ResetHint.UNKNOWN,
+    )
+
+
+def _buckets(spans: Any, deltas: Any, counts: Any, floats: bool) -> Buckets:
+    # Integer counts are sent as the difference to the bucket before.
+    absolute = tuple(counts) if floats else tuple(np.cumsum(np.array(deltas, np.int64)).astype(np.float64).tolist())
+    lengths = tuple(span.length for span in spans)
+    if sum(lengths) != len(absolute):
+        raise BadInput(f"histogram with {len(absolute)} bucket counts for spans of {sum(lengths)} buckets")
+    if any(count < 0 for count in absolute):
+        raise BadInput("histogram with a bucket count below zero")
+    return Buckets(tuple(span.offset for span in spans), lengths, absolute)
+
+
+def checked_time(ms: int) -> int:
+    """`ms`, or BadInput when the store knows no such time."""
+    if not 0 <= ms < LAST_MS:
+        raise out_of_time()
+    return ms
+
+
+def out_of_time() -> BadInput:
+    """What is said of a time that is none."""
+    return BadInput("sample whose timestamp lies before 1970 or after 2248 (milliseconds are expected)")
+
+
+def _type(number: int) -> str:
+    return proto.METRIC_TYPES[number] if 0 <= number < len(proto.METRIC_TYPES) else "unknown"
+
+
+def _family(name: str, type_: str) -> str:
+    """The family that series `name` belongs to: classic histograms and summaries have several series each."""
+    if type_ in ("histogram", "gaugehistogram", "summary"):
+        for suffix in ("_bucket", "_count", "_sum"):
+            if name.endswith(suffix):
+                return name.removesuffix(suffix)
+    return name
