@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from typing import Any
 
 import grpc
@@ -27,7 +29,7 @@ from aiprism.store.engine import Engine
 from aiprism.store.series import SeriesIndex
 from aiprism.store.writing import Writing
 from aiprism.telemetry import Telemetry
-from aiprism.web import agents, ingest, routes
+from aiprism.web import agents, elastic, ingest, routes
 
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
 EXPORT = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
@@ -64,7 +66,11 @@ def with_edge(
         writing = Writing(engine, SeriesIndex.load(engine), config, telemetry, admission=admission)
         doors = OtlpDoors(writing, telemetry, bounds=admission.bounds)
         app = routes.build(
-            [ingest.router(doors, config), agents.router(doors, config, SystemClock())],
+            [
+                ingest.router(doors, config),
+                agents.router(doors, config, SystemClock()),
+                elastic.router(doors, config, SystemClock()),
+            ],
             telemetry,
             {},
             _nothing,
@@ -257,6 +263,22 @@ def test_lines_pushed_to_loki_are_bounded_too(engine: Engine) -> None:
 
     with_edge(engine, story)
     assert stored(engine) == 1
+
+
+def test_documents_of_a_bulk_and_lines_of_json_are_bounded_one_by_one(engine: Engine) -> None:
+    async def story(edge: Edge) -> None:
+        times = ["2222-01-01T00:00:00Z", datetime.now(UTC).isoformat()]
+        documents = [json.dumps({"@timestamp": at, "message": "line"}) for at in times]
+        body = "".join(f'{{"create": {{}}}}\n{document}\n' for document in documents)
+        answer = await edge.client.post("/logs/_bulk", content=body, headers={"Content-Type": "application/x-ndjson"})
+        assert [item["create"]["status"] for item in answer.json()["items"]] == [400, 201]
+        assert "limits.logs_future" in answer.json()["items"][0]["create"]["error"]["reason"]
+        answer = await edge.client.post("/aiprism/v1/ingest/ndjson", content="\n".join(documents))
+        assert (answer.json()["accepted"], answer.json()["rejected"]) == (1, 1)
+        assert "limits.logs_future" in answer.json()["errors"][0]["reason"]
+
+    with_edge(engine, story)
+    assert stored(engine) == 2
 
 
 def retry_seconds(error: grpc.aio.AioRpcError) -> float:

@@ -92,6 +92,10 @@ class OtlpDoors:
         self._count_rejected(stage, receipt)
         return receipt
 
+    def bounds(self, signal: Signal) -> Bounds:
+        """What the items of `signal` must keep to just now."""
+        return self._bounds(_NAMES[signal])
+
     async def take(self, signal: Signal, door: str, body: bytes, decode: Callable[[bytes], A]) -> A:
         """What `decode` made of `body`, once its spans or log records are stored: the way in of every other protocol.
 
@@ -100,7 +104,7 @@ class OtlpDoors:
         stage = f"receive.{door}"
         write = self._writing.spans if signal is Signal.TRACES else self._writing.logs
         try:
-            decode_bounded = partial(_bounded, decode, signal, self._bounds(_NAMES[signal]))
+            decode_bounded = partial(_bounded, decode, signal, self.bounds(signal))
             accepted = await asyncio.to_thread(decode_bounded, body) if len(body) > _LARGE else decode_bounded(body)
             if accepted.items:
                 await write(accepted.body, accepted.items)
@@ -118,13 +122,13 @@ class OtlpDoors:
             self._telemetry.dropped(stage, "rejected_item", unnamed)
 
     async def _traces(self, body: bytes, is_json: bool) -> Receipt:
-        accepted = await _decoded(partial(otlp.traces, within=self._bounds(_NAMES[Signal.TRACES])), body, is_json)
+        accepted = await _decoded(partial(otlp.traces, within=self.bounds(Signal.TRACES)), body, is_json)
         if accepted.items:
             await self._writing.spans(accepted.body, accepted.items)
         return Receipt(accepted.items, accepted.rejected, accepted.reason, causes=accepted.causes)
 
     async def _logs(self, body: bytes, is_json: bool) -> Receipt:
-        accepted = await _decoded(partial(otlp.logs, within=self._bounds(_NAMES[Signal.LOGS])), body, is_json)
+        accepted = await _decoded(partial(otlp.logs, within=self.bounds(Signal.LOGS)), body, is_json)
         if accepted.items:
             await self._writing.logs(accepted.body, accepted.items)
         return Receipt(accepted.items, accepted.rejected, accepted.reason, causes=accepted.causes)
@@ -157,6 +161,8 @@ async def _no_levels(_: Sequence[tuple[str, int]]) -> Mapping[int, float]:
 def _bounded(decode: Callable[[bytes], A], signal: Signal, within: Bounds, body: bytes) -> A:
     """What `decode` makes of `body`, without what is not `within` bounds."""
     accepted = decode(body)
+    if accepted.is_bounded:
+        return accepted
     kept = (otlp.traces if signal is Signal.TRACES else otlp.logs)(accepted.body, within=within)
     return replace(
         accepted,

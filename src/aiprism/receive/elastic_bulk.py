@@ -18,6 +18,7 @@ import orjson
 
 from aiprism.errors import BadInput
 from aiprism.receive import fields
+from aiprism.receive.items import Bounds
 from aiprism.receive.loglines import LogLines, Value, nanoseconds
 from aiprism.receive.otlp import Accepted
 
@@ -54,12 +55,14 @@ class _Action:
     id: str
 
 
-def bulk(body: bytes, now_ns: int, new_id: Callable[[], str], *, index: str = "") -> AcceptedBulk:
+def bulk(
+    body: bytes, now_ns: int, new_id: Callable[[], str], *, index: str = "", within: Bounds | None = None
+) -> AcceptedBulk:
     """The documents of a bulk request. `index` is that of the path, for actions that name none.
 
     Raises BadInput when the request as a whole is malformed; a document that is not right is the fault of its item.
     """
-    lines, outcomes, targets = LogLines(now_ns), list[Outcome](), dict[str, _Target]()
+    lines, outcomes, targets = LogLines(now_ns, within), list[Outcome](), dict[str, _Target]()
     for action, source in _actions(body, index):
         target = targets.get(action.index) or targets.setdefault(action.index, _Target(action.index))
         identity = action.id or new_id()
@@ -77,12 +80,20 @@ def bulk(body: bytes, now_ns: int, new_id: Callable[[], str], *, index: str = ""
     rejected = len(outcomes) - lines.count
     reason = next((each.reason for each in outcomes if each.reason), "")
     accepted = lines.accepted(rejected, reason)
-    return AcceptedBulk(accepted.body, accepted.items, rejected, reason, tuple(outcomes))
+    return AcceptedBulk(
+        accepted.body,
+        accepted.items,
+        rejected,
+        reason,
+        tuple(outcomes),
+        causes=accepted.causes,
+        is_bounded=accepted.is_bounded,
+    )
 
 
-def one(body: bytes, now_ns: int, index: str, identity: str) -> Accepted:
+def one(body: bytes, now_ns: int, index: str, identity: str, within: Bounds | None = None) -> Accepted:
     """The document of a request that stores just one; BadInput when it is none."""
-    lines, target = LogLines(now_ns), _Target(index)
+    lines, target = LogLines(now_ns, within), _Target(index)
     lines.add(*fields.record_of(_document(body), service=target.service, extra=target.known(identity)))
     return lines.accepted()
 

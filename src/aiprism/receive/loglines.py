@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.logs.v1.logs_pb2 import ScopeLogs
 
 from aiprism.errors import BadInput
+from aiprism.receive.items import Bounds, record_fault
 from aiprism.receive.otlp import Accepted
 
 Value: TypeAlias = str | int | float | bool
@@ -53,17 +55,22 @@ class Line:
     span_id: bytes = b""
 
 
-class LogLines:
-    """A request in the making. `now_ns` is when the lines were received."""
+class OutOfBounds(BadInput):
+    """A line a tenant may not send; its neighbours are none the worse for it."""
 
-    def __init__(self, now_ns: int) -> None:
-        self._now_ns = now_ns
+
+class LogLines:
+    """A request in the making. `now_ns` is when the lines were received, `within` what each of them must keep to."""
+
+    def __init__(self, now_ns: int, within: Bounds | None = None) -> None:
+        self._now_ns, self._within = now_ns, within
+        self._causes, self._reason = Counter[str](), ""
         self._request = ExportLogsServiceRequest()
         self._scopes: dict[Resource, ScopeLogs] = {}
         self.count = 0
 
     def add(self, resource: Resource, line: Line) -> None:
-        """Add `line` of `resource`; a line without a level gets the one its text shows."""
+        """Add `line` of `resource`; a line without a level gets the one its text shows. OutOfBounds when it may not come in."""
         scope = self._scopes.get(resource) or self._new_scope(resource)
         severity = line.severity if line.severity.number else detected(line.severity, line.body)
         record = scope.log_records.add(
@@ -77,11 +84,23 @@ class LogLines:
         )
         record.body.string_value = line.body
         put_attributes(record.attributes, line.attributes)
+        if self._within and (fault := record_fault(record, self._within, look_at_values=True)):
+            del scope.log_records[-1]
+            self._causes[fault.code] += 1
+            self._reason = self._reason or fault.message
+            raise OutOfBounds(fault.message)
         self.count += 1
 
     def accepted(self, rejected: int = 0, reason: str = "") -> Accepted:
-        """Everything added, as the store takes it."""
-        return Accepted(self._request.SerializeToString(), self.count, rejected, reason)
+        """Everything added, as the store takes it. `rejected` counts all lines that stayed behind, 0 those out of bounds."""
+        return Accepted(
+            self._request.SerializeToString(),
+            self.count,
+            rejected or self._causes.total(),
+            reason or self._reason,
+            causes=dict(self._causes),
+            is_bounded=self._within is not None,
+        )
 
     def _new_scope(self, resource: Resource) -> ScopeLogs:
         added = self._request.resource_logs.add()

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 import orjson
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, timestamp_pb2
 from google.protobuf.message import DecodeError, Message
 
 from aiprism.errors import BadInput
+from aiprism.receive.items import Bounds
 from aiprism.receive.loglines import (
     TIME_LIMIT,
     Line,
     LogLines,
+    OutOfBounds,
     Resource,
     Severity,
     id_bytes,
@@ -52,9 +55,10 @@ _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|x[0-9a-fA-F]{2}|[0-7]{
 _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v"}
 
 
-def push(body: bytes, now_ns: int, *, is_json: bool) -> Accepted:
+def push(body: bytes, now_ns: int, *, is_json: bool, within: Bounds | None = None) -> Accepted:
     """The records of a PushRequest, already out of its snappy or gzip; BadInput when it is none."""
-    return _from_json(body, now_ns) if is_json else _from_protobuf(body, now_ns)
+    lines = LogLines(now_ns, within)
+    return _from_json(body, lines) if is_json else _from_protobuf(body, lines)
 
 
 def labels_of(text: str) -> dict[str, str]:
@@ -87,12 +91,11 @@ def service_of(labels: Mapping[str, str]) -> str:
 # -- the two forms ---------------------------------------------------------------------------------------------------
 
 
-def _from_protobuf(body: bytes, now_ns: int) -> Accepted:
+def _from_protobuf(body: bytes, lines: LogLines) -> Accepted:
     try:
         request = _PushRequest.FromString(body)
     except DecodeError as error:
         raise BadInput(f"the body is not a PushRequest in protobuf: {error}") from None
-    lines = LogLines(now_ns)
     for stream in request.streams:  # type: ignore[attr-defined]  # a message made at run time
         labels = labels_of(stream.labels.decode(errors="replace"))
         source = _Stream(labels)
@@ -103,11 +106,12 @@ def _from_protobuf(body: bytes, now_ns: int) -> Accepted:
             time_ns = entry.timestamp.seconds * 1_000_000_000 + entry.timestamp.nanos
             if not 0 < time_ns < TIME_LIMIT:
                 raise BadInput(f"an entry of {stream.labels[:80]!r} has no timestamp between 1970 and 2262")
-            lines.add(source.resource, source.line(entry.line.decode(errors="replace"), time_ns, metadata))
+            with suppress(OutOfBounds):  # counted there; the others are taken
+                lines.add(source.resource, source.line(entry.line.decode(errors="replace"), time_ns, metadata))
     return lines.accepted()
 
 
-def _from_json(body: bytes, now_ns: int) -> Accepted:
+def _from_json(body: bytes, lines: LogLines) -> Accepted:
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -117,14 +121,14 @@ def _from_json(body: bytes, now_ns: int) -> Accepted:
         raise BadInput(
             'the body has no "streams": expected {"streams": [{"stream": {…}, "values": [["<ns>", "<line>"]]}]}'
         )
-    lines = LogLines(now_ns)
     for at, stream in enumerate(streams):
         where = f"streams[{at}]"
         if not isinstance(stream, dict):
             raise BadInput(f"{where} is not an object")
         source = _Stream(_json_labels(stream, where))
         for time_ns, line, metadata in _json_entries(stream, where):
-            lines.add(source.resource, source.line(line, time_ns, metadata))
+            with suppress(OutOfBounds):
+                lines.add(source.resource, source.line(line, time_ns, metadata))
     return lines.accepted()
 
 

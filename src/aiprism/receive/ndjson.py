@@ -12,6 +12,7 @@ import orjson
 
 from aiprism.errors import BadInput
 from aiprism.receive import fields
+from aiprism.receive.items import Bounds
 from aiprism.receive.loglines import LogLines
 from aiprism.receive.otlp import Accepted
 
@@ -34,12 +35,12 @@ class AcceptedLines(Accepted):
     faults: tuple[LineFault, ...] = ()
 
 
-def records(body: bytes, now_ns: int, *, service: str = "") -> AcceptedLines:
+def records(body: bytes, now_ns: int, *, service: str = "", within: Bounds | None = None) -> AcceptedLines:
     """The records of `body`. `service` names the sender of those that name none. Blank lines are no records.
 
     Raises BadInput when not one line is a record.
     """
-    lines, faults, rejected = LogLines(now_ns), list[LineFault](), 0
+    lines, faults, rejected = LogLines(now_ns, within), list[LineFault](), 0
     for number, line in _numbered(body):
         try:
             lines.add(*fields.record_of(_object(line), service=service))
@@ -51,7 +52,15 @@ def records(body: bytes, now_ns: int, *, service: str = "") -> AcceptedLines:
     if rejected and not lines.count:
         raise BadInput(f"no line of the body is a record; {reason}")
     accepted = lines.accepted(rejected, reason)
-    return AcceptedLines(accepted.body, accepted.items, rejected, reason, faults=tuple(faults))
+    return AcceptedLines(
+        accepted.body,
+        accepted.items,
+        rejected,
+        reason,
+        tuple(faults),
+        causes=accepted.causes,
+        is_bounded=accepted.is_bounded,
+    )
 
 
 def _numbered(body: bytes) -> Iterator[tuple[int, bytes]]:

@@ -48,6 +48,7 @@ class Accepted:
     rejected: int = 0
     reason: str = ""
     causes: Mapping[str, int] = field(default_factory=dict, kw_only=True)  # rejected items by the code of their fault
+    is_bounded: bool = field(default=False, kw_only=True)  # what is out of bounds has been taken out
 
 
 def traces(body: bytes, *, is_json: bool = False, within: Bounds = ANYTHING) -> Accepted:
@@ -172,7 +173,7 @@ class _LeftOut:
         self.kept += len(items)
 
     def accepted(self, body: bytes) -> Accepted:
-        return Accepted(body, self.kept, self.count, self.reason, causes=dict(self.codes))
+        return Accepted(body, self.kept, self.count, self.reason, causes=dict(self.codes), is_bounded=True)
 
 
 # -- arrays and maps to text -----------------------------------------------------------------------------------------

@@ -55,7 +55,7 @@ def _loki(routes: APIRouter, doors: OtlpDoors, config: IngestConfig, clock: Cloc
                 raise Unsupported(f"Content-Type {kind!r}: Loki push is application/json or application/x-protobuf")
             is_json = kind == "application/json"
             body = await body_of(request, config, assumed="" if is_json else "snappy")
-            decode = partial(loki_push.push, now_ns=_now_ns(clock), is_json=is_json)
+            decode = partial(loki_push.push, now_ns=_now_ns(clock), is_json=is_json, within=doors.bounds(Signal.LOGS))
             taken = await doors.take(Signal.LOGS, "loki", body, decode)
         except Refused as refused:
             return in_words(refused)
@@ -71,7 +71,7 @@ def _ndjson(routes: APIRouter, doors: OtlpDoors, config: IngestConfig, clock: Cl
         service: Annotated[str, Query(description="sender of records that name none", max_length=256)] = "",
     ) -> dict[str, Any]:
         body = await body_of(request, config)
-        decode = partial(ndjson.records, now_ns=_now_ns(clock), service=service)
+        decode = partial(ndjson.records, now_ns=_now_ns(clock), service=service, within=doors.bounds(Signal.LOGS))
         taken = await doors.take(Signal.LOGS, "ndjson", body, decode)
         return {
             "accepted": taken.items,

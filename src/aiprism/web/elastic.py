@@ -72,7 +72,8 @@ def _writes(routes: APIRouter, doors: OtlpDoors, config: IngestConfig, clock: Cl
         try:
             _check_kind(request)
             body = await body_of(request, config)
-            decode = partial(elastic_bulk.bulk, now_ns=int(started * 1e9), new_id=_ids(), index=index)
+            within = doors.bounds(Signal.LOGS)
+            decode = partial(elastic_bulk.bulk, now_ns=int(started * 1e9), new_id=_ids(), index=index, within=within)
             taken = await doors.take(Signal.LOGS, "elastic", body, decode)
         except Refused as refused:
             return _refusal(request, refused)
@@ -82,7 +83,8 @@ def _writes(routes: APIRouter, doors: OtlpDoors, config: IngestConfig, clock: Cl
         try:
             _check_kind(request)
             body = await body_of(request, config)
-            decode = partial(elastic_bulk.one, now_ns=int(clock.now() * 1e9), index=index, identity=identity)
+            within, now_ns = doors.bounds(Signal.LOGS), int(clock.now() * 1e9)
+            decode = partial(elastic_bulk.one, now_ns=now_ns, index=index, identity=identity, within=within)
             await doors.take(Signal.LOGS, "elastic", body, decode)
         except Refused as refused:
             return _refusal(request, refused)
