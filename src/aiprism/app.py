@@ -30,6 +30,7 @@ from aiprism.detect.groups import RuleGroups
 from aiprism.errors import AiprismError, BadInput, ConfigError
 from aiprism.model.alerts import Alert
 from aiprism.query.promql import Limits, PromQL, Vector
+from aiprism.query.remote_read import RemoteRead
 from aiprism.receive import otlp_grpc
 from aiprism.receive.doors import OtlpDoors
 from aiprism.receive.inflight import InFlight
@@ -63,6 +64,7 @@ from aiprism.web import (
     incidents,
     ingest,
     prometheus,
+    remote_read,
     remote_write,
     routes,
     rules,
@@ -207,6 +209,7 @@ async def running(load: Load, clock: Clock | None = None) -> AsyncIterator[route
                 remote_write.router(RemoteWriteDoor(writing, telemetry), config.ingest),
                 prometheus.router(promql, engine, clock),
                 tsdb.router(index.cardinality, engine),
+                remote_read.router(_remote_read(config, samples), engine, config.ingest),
                 rules.router(rule_groups.status),
                 explore.router(engine, clock),
                 incidents.router(responder),
@@ -300,6 +303,11 @@ def _limits(config: Config) -> Limits:
         seconds=asked.timeout,
         lookback=asked.lookback,
     )
+
+
+def _remote_read(config: Config, samples: SampleStore) -> RemoteRead:
+    asked = config.query
+    return RemoteRead(samples, samples=asked.remote_read_samples, series=asked.max_series, seconds=asked.timeout)
 
 
 def _actuators(config: Config, hub: ControlHub, clock: Clock) -> Mapping[str, Actuator]:

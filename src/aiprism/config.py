@@ -185,6 +185,7 @@ class QueryConfig:
 
     timeout: float = setting(120.0, "longest run of one query", kind="seconds")
     max_samples: int = setting(50_000_000, "most samples one query may read")
+    remote_read_samples: int = setting(5_000_000, "most samples one remote-read request may ask for")
     max_series: int = setting(500_000, "most series one selector may match")
     max_points: int = setting(11_000, "most steps of a range query")
     lookback: float = setting(300.0, "how far back an instant selector looks for a sample", kind="seconds")

@@ -1,7 +1,8 @@
 """Prometheus' protobuf messages, declared here by their field numbers as the remote-write specifications publish them.
 
 `WriteRequest` and what lies in it is remote write 1.0, `Request` and what lies in it 2.0; both know the same `Histogram`.
-Sources: Prometheus Remote-Write 1.0 and 2.0 specifications.
+`ReadRequest` and `ReadResponse` are remote read; the hints of a query, which only ever ask for less, are left unread.
+Sources: Prometheus Remote-Write 1.0 and 2.0 specifications; Prometheus documentation, "Remote Read API".
 """
 
 from __future__ import annotations
@@ -37,6 +38,11 @@ _MESSAGES: dict[str, tuple[str, ...]] = {
         "5 metadata Metadata2", "6 created_timestamp int64",
     ),
     "Request": ("4 symbols *string", "5 timeseries *TimeSeries2"),
+    "LabelMatcher": ("1 type int32", "2 name string", "3 value string"),
+    "Query": ("1 start_timestamp_ms int64", "2 end_timestamp_ms int64", "3 matchers *LabelMatcher"),
+    "ReadRequest": ("1 queries *Query", "2 accepted_response_types *int32"),
+    "QueryResult": ("1 timeseries *TimeSeries",),
+    "ReadResponse": ("1 results *QueryResult",),
 }  # fmt: skip
 
 # MetricType, by number, as the metadata API names it
@@ -75,3 +81,4 @@ def _message(name: str) -> type[Any]:
 
 WriteRequest, TimeSeries, MetricMetadata = _message("WriteRequest"), _message("TimeSeries"), _message("MetricMetadata")
 Request, TimeSeries2, Histogram = _message("Request"), _message("TimeSeries2"), _message("Histogram")
+ReadRequest, ReadResponse = _message("ReadRequest"), _message("ReadResponse")

@@ -50,8 +50,12 @@ class Peer:
             for slot, part in parts.items():
                 slots.setdefault(slot, []).append((labels, part))
         for _, entries in sorted(slots.items()):
-            body = _snappy(b"".join(_field(1, _time_series(labels, points)) for labels, points in entries))
-            self._call("/api/v1/write", body, {"Content-Encoding": "snappy", "Content-Type": "application/x-protobuf"})
+            self.write_body(b"".join(_field(1, _time_series(labels, points)) for labels, points in entries))
+
+    def write_body(self, body: bytes) -> None:
+        """Store the WriteRequest `body`."""
+        headers = {"Content-Encoding": "snappy", "Content-Type": "application/x-protobuf"}
+        self._call("/api/v1/write", _snappy(body), headers)
 
     def instant(self, query: str, at: float) -> Json:
         """The `data` of an instant query, or {"error": …}."""
@@ -79,12 +83,14 @@ class Peer:
 
 
 @contextmanager
-def running(directory: Path) -> Iterator[Peer]:
+def running(
+    directory: Path, config: str = "global: {evaluation_interval: 1m}\n", flags: Sequence[str] = ()
+) -> Iterator[Peer]:
     """A Prometheus with its data in `directory`."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    (directory / "prometheus.yml").write_text("global: {evaluation_interval: 1m}\n", encoding="utf-8")
+    (directory / "prometheus.yml").write_text(config, encoding="utf-8")
     command = [
         "prometheus",
         f"--config.file={directory / 'prometheus.yml'}",
@@ -93,6 +99,7 @@ def running(directory: Path) -> Iterator[Peer]:
         f"--web.listen-address=127.0.0.1:{port}",
         "--web.enable-remote-write-receiver",
         "--log.level=error",
+        *flags,
     ]
     with (directory / "prometheus.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)

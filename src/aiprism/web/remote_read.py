@@ -1,0 +1,34 @@
+"""The door of Prometheus remote read: POST /api/v1/read, snappy in and out; errors are plain text, as Prometheus' are."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from aiprism.config import IngestConfig
+from aiprism.errors import Refused
+from aiprism.query.remote_read import RemoteRead
+from aiprism.store.engine import Engine
+from aiprism.web.bodies import body_of, retry_headers
+
+
+def router(remote_read: RemoteRead, engine: Engine, config: IngestConfig) -> APIRouter:
+    """POST /api/v1/read."""
+    routes = APIRouter(tags=["prometheus"])
+
+    @routes.post("/api/v1/read", summary="Prometheus remote read: raw samples", response_class=Response)
+    async def read(request: Request) -> Response:
+        try:
+            body = await body_of(request, config, assumed="snappy")
+            packed = await engine.run(_answer, remote_read, body)
+        except Refused as refused:
+            return Response(f"{refused}\n", refused.status, retry_headers(refused), media_type="text/plain")
+        return Response(packed, headers={"Content-Encoding": "snappy"}, media_type="application/x-protobuf")
+
+    return routes
+
+
+def _answer(remote_read: RemoteRead, body: bytes) -> bytes:
+    packed: bytes = pa.Codec("snappy").compress(remote_read.answer(body), asbytes=True)
+    return packed
