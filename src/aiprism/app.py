@@ -36,6 +36,7 @@ from aiprism.receive.doors import OtlpDoors
 from aiprism.receive.inflight import InFlight
 from aiprism.receive.limits import Admission
 from aiprism.receive.remote_write import RemoteWriteDoor
+from aiprism.receive.syslog_server import SyslogDoors, tls_context
 from aiprism.respond import route, runbook
 from aiprism.respond.actions.act import Actuator
 from aiprism.respond.actions.command import Command
@@ -71,7 +72,7 @@ from aiprism.web import (
     storage,
     tsdb,
 )
-from aiprism.web.listening import HttpServer, address_of, listen
+from aiprism.web.listening import HttpServer, address_of, datagrams, listen
 
 log = structlog.get_logger()
 
@@ -231,6 +232,8 @@ async def running(load: Load, clock: Clock | None = None) -> AsyncIterator[route
         if config.server.otlp_grpc:
             grpc_server, port = otlp_grpc.bound(config.server.otlp_grpc, doors, config.ingest, in_flight)
 
+        syslog = _syslog(config, doors, telemetry, clock, stack)
+
         # From here on things run; they stop in reverse.
         writing.start()
         stack.push_async_callback(writing.stop)
@@ -244,6 +247,9 @@ async def running(load: Load, clock: Clock | None = None) -> AsyncIterator[route
             await grpc_server.start()
             stack.push_async_callback(grpc_server.stop, 1)
             print(f"otlp grpc {config.server.otlp_grpc.rpartition(':')[0]}:{port}", flush=True)  # noqa: T201
+        if syslog:
+            await syslog.start()
+            stack.push_async_callback(syslog.stop)
         http = HttpServer(application, sockets)
         await http.start()
         stack.push_async_callback(http.stop)
@@ -274,6 +280,28 @@ def _rule_groups(config: Config) -> Sequence[rule_files.Group]:
     return rule_files.load(paths, default_interval=config.rules.interval)
 
 
+def _syslog(
+    config: Config, doors: OtlpDoors, telemetry: Telemetry, clock: Clock, stack: contextlib.AsyncExitStack
+) -> SyslogDoors | None:
+    """The syslog doors that are configured, their addresses printed; None when all are closed."""
+    asked, streams = config.server, config.streams
+    if not (asked.syslog_udp or asked.syslog_tcp or asked.syslog_tls):
+        return None
+    udp = stack.enter_context(datagrams(asked.syslog_udp, "server.syslog_udp")) if asked.syslog_udp else None
+    tcp = stack.enter_context(listen(asked.syslog_tcp, "server.syslog_tcp")) if asked.syslog_tcp else None
+    tls = None
+    if asked.syslog_tls:
+        if not (streams.tls_certificate and streams.tls_key):
+            raise ConfigError("server.syslog_tls needs streams.tls_certificate and streams.tls_key")
+        client_ca = config.base / streams.tls_client_ca if streams.tls_client_ca else None
+        context = tls_context(config.base / streams.tls_certificate, config.base / streams.tls_key, client_ca)
+        tls = stack.enter_context(listen(asked.syslog_tls, "server.syslog_tls")), context
+    for kind, opened in (("udp", udp), ("tcp", tcp), ("tls", tls[0] if tls else None)):
+        if opened:
+            print(f"syslog {kind} {_url(opened).removeprefix('http://')}", flush=True)  # noqa: T201
+    return SyslogDoors(doors, streams, telemetry, clock, udp=udp, tcp=tcp, tls=tls)
+
+
 def _kept_until_restart(running: Config, fresh: Config) -> list[str]:
     """The sections that have changed and that a reload does not carry over."""
     read_anew = replace(
@@ -283,7 +311,7 @@ def _kept_until_restart(running: Config, fresh: Config) -> list[str]:
         validation=fresh.respond.validation,
     )
     rules_anew = replace(running.rules, files=fresh.rules.files, interval=fresh.rules.interval)
-    names = ("server", "store", "control", "ingest", "limits", "otlp", "query")
+    names = ("server", "store", "control", "ingest", "streams", "limits", "otlp", "query")
     changed = [name for name in names if getattr(running, name) != getattr(fresh, name)]
     return changed + ["respond"] * (read_anew != fresh.respond) + ["rules"] * (rules_anew != fresh.rules)
 

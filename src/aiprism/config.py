@@ -33,6 +33,10 @@ class ServerConfig:
     listen: str = setting("127.0.0.1:9090", "HTTP API, UI and every HTTP door; port 0 picks a free one")
     otlp_http: str = setting("127.0.0.1:4318", "OTLP over HTTP on its usual port; empty closes it")
     otlp_grpc: str = setting("127.0.0.1:4317", "OTLP over gRPC; empty closes it")
+    syslog_udp: str = setting("", "syslog over UDP, like 127.0.0.1:5514; empty: closed")
+    syslog_tcp: str = setting("", "syslog over TCP; empty: closed")
+    syslog_tls: str = setting("", "syslog over TLS, with streams.tls_certificate; empty: closed")
+    fluent: str = setting("", "Fluent forward protocol, like 127.0.0.1:24224; empty: closed")
     external_url: str = setting("", "how people reach this server; used in links of notifications")
 
 
@@ -83,6 +87,22 @@ class IngestConfig:
     active_window: float = setting(
         3600.0, "a series is active this long after something of it last came in", kind="seconds"
     )
+
+
+@dataclass(frozen=True, slots=True)
+class StreamsConfig:
+    """Doors whose senders keep a connection: syslog and Fluent forward."""
+
+    connections: int = setting(1000, "most connections of each door")
+    idle: float = setting(3600.0, "a connection that is silent for so long is closed", kind="seconds")
+    message_bytes: int = setting(64 * 1024, "largest syslog message; a longer one is cut and marked")
+    chunk_bytes: int = setting(32 * MIB, "largest Fluent chunk, before and after decompression")
+    waiting_bytes: int = setting(32 * MIB, "more than this waiting for the store stops reading, and drops datagrams")
+    syslog_zone: str = setting("", "time zone of RFC 3164 timestamps, like Europe/Berlin; empty: that of this machine")
+    tls_certificate: str = setting("", "PEM file of the certificate, for server.syslog_tls")
+    tls_key: str = setting("", "PEM file of its key")
+    tls_client_ca: str = setting("", "PEM file of the authority that must have signed the certificates of senders")
+    fluent_shared_key: str = setting("", "secret that Fluent senders must know", kind="secret")
 
 
 _DAY = 86_400.0
@@ -227,6 +247,7 @@ class Config:
     store: StoreConfig = field(default_factory=StoreConfig)
     control: ControlConfig = field(default_factory=ControlConfig)
     ingest: IngestConfig = field(default_factory=IngestConfig)
+    streams: StreamsConfig = field(default_factory=StreamsConfig)
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     retention: RetentionConfig = field(default_factory=RetentionConfig)
     otlp: OtlpConfig = field(default_factory=OtlpConfig)
@@ -264,6 +285,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "store": StoreConfig,
     "control": ControlConfig,
     "ingest": IngestConfig,
+    "streams": StreamsConfig,
     "limits": LimitsConfig,
     "retention": RetentionConfig,
     "otlp": OtlpConfig,

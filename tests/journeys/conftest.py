@@ -27,6 +27,7 @@ class Server:
     def __init__(self, data: Path, config: Path | None = None) -> None:
         self.data, self.config = data, config
         self.url = self.grpc = ""
+        self.doors: dict[str, tuple[str, int]] = {}  # address of each door that has a port of its own
         self.log: list[str] = []
         self._process: subprocess.Popen[str] | None = None
 
@@ -54,6 +55,8 @@ class Server:
             return False
         if match := re.search(r"otlp grpc (\S+:\d+)", line):
             self.grpc = match.group(1)
+        if match := re.search(r"(syslog \w+|fluent) (\S+):(\d+)", line):
+            self.doors[match.group(1)] = (match.group(2), int(match.group(3)))
         if match := re.search(r"aiprism ready (http://\S+)", line):
             self.url = match.group(1)
             return True

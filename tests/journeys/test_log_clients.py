@@ -16,14 +16,35 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.journeys.conftest import Server, eventually
+from tests.receive.test_syslog_server import self_signed
 
 DEADLINE = 120
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One server for all clients."""
-    running = Server(tmp_path_factory.mktemp("clients")).start()
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1 and its key."""
+    return self_signed(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory, certificate: tuple[Path, Path]) -> Iterator[Server]:
+    """One server with every door open, for all clients."""
+    place = tmp_path_factory.mktemp("clients")
+    config = place / "aiprism.yml"
+    config.write_text(
+        f"""
+        server:
+          syslog_udp: 127.0.0.1:0
+          syslog_tcp: 127.0.0.1:0
+          syslog_tls: 127.0.0.1:0
+        streams:
+          tls_certificate: {certificate[0]}
+          tls_key: {certificate[1]}
+        """,
+        encoding="utf-8",
+    )
+    running = Server(place / "data", config).start()
     yield running
     running.stop()
 
@@ -162,3 +183,97 @@ def test_rsyslog_by_its_elasticsearch_output(shared: Server, tmp_path: Path, bul
         [line] = lines(shared, service, 1)
     assert (line["level"], line["body"].strip(), line["resource"]["host.name"]) == ("ERROR", "disk failed", "box-1")
     assert not (tmp_path / "errors").exists() or (tmp_path / "errors").read_text() == ""
+
+
+@pytest.mark.parametrize("kind", ["udp", "tcp"])
+def test_the_syslog_handler_of_python(shared: Server, kind: str) -> None:
+    host, port = shared.doors[f"syslog {kind}"]
+    service = f"py-syslog-{kind}"
+    run_client(
+        """
+        import logging, logging.handlers, socket, sys
+        host, port, kind, service = sys.argv[1:]
+        handler = logging.handlers.SysLogHandler(
+            (host, int(port)), facility="local3", socktype=socket.SOCK_DGRAM if kind == "udp" else socket.SOCK_STREAM)
+        handler.setFormatter(logging.Formatter(f"{service}[%(process)d]: %(message)s"))
+        logging.getLogger().addHandler(handler)
+        logging.error("card %s declined", 4711)
+        handler.close()
+        """,
+        host,
+        str(port),
+        kind,
+        service,
+    )
+    [line] = lines(shared, service, 1)
+    assert (line["level"], line["body"], line["attributes"]["syslog.facility"]) == (
+        "ERROR",
+        "card 4711 declined",
+        "local3",
+    )
+    assert line["attributes"]["process.pid"].isdigit()
+    assert line["resource"]["host.name"] == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--udp", "--rfc5424"],
+        ["--udp", "--rfc3164"],
+        ["--tcp", "--rfc5424"],
+        ["--tcp", "--rfc5424", "--octet-count"],
+        ["--tcp", "--rfc3164"],
+    ],
+    ids=" ".join,
+)
+def test_the_logger_of_util_linux(shared: Server, options: list[str]) -> None:
+    host, port = shared.doors["syslog udp" if "--udp" in options else "syslog tcp"]
+    service = "logger" + "".join(options)
+    more = ["--msgid", "PAY", "--sd-id", "shop@1", "--sd-param", 'cart="3"'] if "--rfc5424" in options else []
+    command = [
+        "logger",
+        "--server",
+        host,
+        "--port",
+        str(port),
+        *options,
+        "--tag",
+        service,
+        "--priority",
+        "daemon.warning",
+    ]
+    subprocess.run([*command, *more, "slow: 3 s"], check=True, timeout=30)
+    [line] = lines(shared, service, 1)
+    assert (line["level"], line["body"], line["attributes"]["syslog.facility"]) == ("WARN", "slow: 3 s", "daemon")
+    assert "syslog.malformed" not in line["attributes"]
+    if more:
+        assert line["attributes"]["syslog.msgid"] == "PAY"
+        assert line["attributes"]["syslog.structured_data.shop@1.cart"] == "3"
+
+
+FORWARDING = {
+    "udp": 'action(type="omfwd" target="{host}" port="{port}" protocol="udp" template="RSYSLOG_SyslogProtocol23Format")',
+    "tcp": 'action(type="omfwd" target="{host}" port="{port}" protocol="tcp" TCP_Framing="octet-counted")',
+    "tls": """
+        global(defaultNetstreamDriverCAFile="{ca}")
+        action(type="omfwd" target="{host}" port="{port}" protocol="tcp" StreamDriver="gtls" StreamDriverMode="1"
+               StreamDriverAuthMode="x509/certvalid" template="RSYSLOG_SyslogProtocol23Format"
+               TCP_Framing="octet-counted")
+    """,
+}
+
+
+@pytest.mark.parametrize("kind", list(FORWARDING))
+def test_rsyslog_forwarding(shared: Server, tmp_path: Path, certificate: tuple[Path, Path], kind: str) -> None:
+    host, port = shared.doors[f"syslog {kind}"]
+    service = f"rsyslog-{kind}"
+    rules = FORWARDING[kind].format(host=host, port=port, ca=certificate[0])
+    packages = ["rsyslog-gnutls"] if kind == "tls" else []
+    with rsyslogd(tmp_path, "", rules, *packages):
+        for number in range(50):
+            write_log(tmp_path, "-t", service, "-p", "local0.crit", f"disk {number} failed")
+        found = lines(shared, service, 50)
+    # One format of rsyslog tells seconds only, so the order within one is open.
+    assert {line["body"].strip() for line in found} == {f"disk {number} failed" for number in range(50)}
+    assert {line["level"] for line in found} == {"ERROR"}
+    assert {line["resource"]["host.name"] for line in found} == {"box-1"}

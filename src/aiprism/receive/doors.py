@@ -7,7 +7,7 @@ compression) is left to web/ingest.py and receive/otlp_grpc.py.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import partial
@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from aiprism.clock import Clock, SystemClock
 from aiprism.config import OtlpConfig
-from aiprism.errors import Refused
+from aiprism.errors import Refused, TooMany, Unavailable
 from aiprism.receive import otlp
 from aiprism.receive.items import ANYTHING, Bounds
 from aiprism.receive.otlp_metrics import Decoded, MetricDecoder
@@ -24,6 +24,7 @@ from aiprism.telemetry import Telemetry
 
 T = TypeVar("T")
 A = TypeVar("A", bound=otlp.Accepted)
+B = TypeVar("B", bound=Sized)
 
 # The last stored values of series given as (metric, fingerprint), by fingerprint.
 Levels = Callable[[Sequence[tuple[str, int]]], Awaitable[Mapping[int, float]]]
@@ -96,20 +97,32 @@ class OtlpDoors:
         """What the items of `signal` must keep to just now."""
         return self._bounds(_NAMES[signal])
 
-    async def take(self, signal: Signal, door: str, body: bytes, decode: Callable[[bytes], A]) -> A:
+    async def take(
+        self,
+        signal: Signal,
+        door: str,
+        body: B,
+        decode: Callable[[B], A],
+        *,
+        size: int | None = None,
+        comes_again: bool = False,
+    ) -> A:
         """What `decode` made of `body`, once its spans or log records are stored: the way in of every other protocol.
 
-        Refused as for `receive`, or as `decode` raises it.
+        Refused as for `receive`, or as `decode` raises it. `size` is that of a body which is not bytes. A caller that
+        `comes_again` keeps what is refused for now, so that is no drop.
         """
         stage = f"receive.{door}"
         write = self._writing.spans if signal is Signal.TRACES else self._writing.logs
         try:
             decode_bounded = partial(_bounded, decode, signal, self.bounds(signal))
-            accepted = await asyncio.to_thread(decode_bounded, body) if len(body) > _LARGE else decode_bounded(body)
+            large = (len(body) if size is None else size) > _LARGE
+            accepted = await asyncio.to_thread(decode_bounded, body) if large else decode_bounded(body)
             if accepted.items:
                 await write(accepted.body, accepted.items)
         except Refused as refused:
-            self._telemetry.dropped(stage, refused.code)
+            if not (comes_again and isinstance(refused, Unavailable | TooMany)):
+                self._telemetry.dropped(stage, refused.code)
             raise
         self._telemetry.passed(stage, accepted.items)
         self._count_rejected(stage, accepted)
@@ -158,7 +171,7 @@ async def _no_levels(_: Sequence[tuple[str, int]]) -> Mapping[int, float]:
     return {}
 
 
-def _bounded(decode: Callable[[bytes], A], signal: Signal, within: Bounds, body: bytes) -> A:
+def _bounded(decode: Callable[[B], A], signal: Signal, within: Bounds, body: B) -> A:
     """What `decode` makes of `body`, without what is not `within` bounds."""
     accepted = decode(body)
     if accepted.is_bounded:

@@ -26,10 +26,22 @@ def address_of(text: str, setting: str) -> tuple[str, int]:
 
 def listen(text: str, setting: str) -> socket.socket:
     """A listening TCP socket on `text`; port 0 picks a free one. ConfigError when the address cannot be had."""
+    opened = _bound(text, setting, socket.SOCK_STREAM)
+    opened.listen(2048)
+    return opened
+
+
+def datagrams(text: str, setting: str) -> socket.socket:
+    """A UDP socket on `text`; port 0 picks a free one. ConfigError when the address cannot be had."""
+    return _bound(text, setting, socket.SOCK_DGRAM)
+
+
+def _bound(text: str, setting: str, kind: socket.SocketKind) -> socket.socket:
     host, port = address_of(text, setting)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    opened = socket.socket(family, socket.SOCK_STREAM)
-    opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    opened = socket.socket(family, kind)
+    if kind is socket.SOCK_STREAM:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         opened.bind((host, port))
     except OSError as error:
@@ -37,7 +49,6 @@ def listen(text: str, setting: str) -> socket.socket:
         raise ConfigError(
             f"{setting}: cannot listen on {text}: {error.strerror}; is aiprism running already?"
         ) from error
-    opened.listen(2048)
     opened.setblocking(False)
     return opened
 
