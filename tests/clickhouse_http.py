@@ -1,9 +1,12 @@
 """ClickHouse's HTTP interface in front of chDB, in a process of its own: the server that a cluster user would have.
 
-    python tests/clickhouse_http.py DIRECTORY PORT
+    python tests/clickhouse_http.py DIRECTORY PORT [CLUSTER]
 
 Speaks what clickhouse-connect needs: SQL in the body or in `query`, data in the body, `param_…`, `database`, settings as
 URL parameters, gzip/zstd/lz4 bodies refused by not being offered. Used to test the HTTP path and a store that goes away.
+
+CLUSTER is one of `CLUSTERS`: chDB knows Distributed tables, and runs them in its own process when every shard is itself.
+It has no ClickHouse Keeper, so what needs one is left away here: ON CLUSTER, and the Replicated of an engine.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import sys
 import tempfile
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 import chdb
@@ -25,11 +29,39 @@ _INSERT = re.compile(r"^\s*INSERT\s.*?\bFORMAT\s+(\w+)\s*$", re.IGNORECASE | re.
 _SETTINGS_LATER = re.compile(r"\bFORMAT\s+(\w+)\s*$", re.IGNORECASE)
 
 
+# Shards of each cluster; all of them are this process, and so hold the same tables.
+CLUSTERS = {"one": 1, "two": 2}
+_SHARD = """<shard><internal_replication>true</internal_replication>
+<replica><host>127.0.0.1</host><port>9000</port></replica></shard>"""
+_KEEPER = ((re.compile(r"\sON CLUSTER \w+"), ""), (re.compile(r"\bReplicated(\w*MergeTree)(\('/[^)]*\))?"), r"\1"),
+           (re.compile(r"\breplicated_dedup"), "non_replicated_dedup"))  # fmt: skip
+
+
+def cluster_configuration(file: Path) -> str:
+    """A chDB connection's option that gives it the CLUSTERS; `file` is written for it."""
+    # Nobody listens at the port: a shard is this process when its port is ours.
+    servers = "".join(f"<{name}>{_SHARD * shards}</{name}>" for name, shards in CLUSTERS.items())
+    file.write_text(
+        f"<clickhouse><tcp_port>9000</tcp_port><remote_servers>{servers}</remote_servers></clickhouse>",
+        encoding="utf-8",
+    )
+    return f"?config-file={file}"
+
+
+def without_keeper(sql: str) -> str:
+    """The statement without what only a ClickHouse Keeper makes possible."""
+    for form, instead in _KEEPER:
+        sql = form.sub(instead, sql)
+    return sql
+
+
 class Database:
     """The one chDB connection, used by one request at a time."""
 
-    def __init__(self, directory: str) -> None:
-        self._connection = chdb.connect(directory)
+    def __init__(self, directory: str, cluster: str = "") -> None:
+        options = cluster_configuration(Path(tempfile.mkdtemp()) / "cluster.xml") if cluster else ""
+        self._cluster = cluster
+        self._connection = chdb.connect(f"{directory}{options}")
         self._lock = threading.Lock()
 
     def run(self, sql: str, data: bytes, parameters: dict[str, str]) -> bytes:
@@ -37,6 +69,8 @@ class Database:
         settings = {k: v for k, v in parameters.items() if not k.startswith("param_") and k not in _NOT_SETTINGS}
         # A server takes a schema's text where the embedded engine would cache it in the working directory.
         os.chdir(tempfile.gettempdir())
+        if self._cluster and re.match(r"\s*(CREATE|ALTER|DROP|RENAME|EXCHANGE|OPTIMIZE|TRUNCATE)\b", sql):
+            sql = without_keeper(sql)
         with self._lock:
             self._connection.query(f"USE {parameters.get('database') or 'default'}")
             for name, value in settings.items():
@@ -114,6 +148,6 @@ def _split(body: bytes) -> tuple[str, bytes]:
 
 
 if __name__ == "__main__":
-    server = ThreadingHTTPServer(("127.0.0.1", int(sys.argv[2])), handler(Database(sys.argv[1])))
+    server = ThreadingHTTPServer(("127.0.0.1", int(sys.argv[2])), handler(Database(sys.argv[1], *sys.argv[3:])))
     print(f"listening {server.server_address[1]}", flush=True)
     server.serve_forever()

@@ -133,7 +133,13 @@ async def running(load: Load, clock: Clock | None = None) -> AsyncIterator[route
         # store
         telemetry = Telemetry()
         database = f"aiprism_{config.store.tenant}"
-        engine = await asyncio.to_thread(Engine.open, config.store_url, database=database, workers=config.store.workers)
+        engine = await asyncio.to_thread(
+            Engine.open,
+            config.store_url,
+            database=database,
+            workers=config.store.workers,
+            cluster=config.store.cluster,
+        )
         stack.push_async_callback(asyncio.to_thread, engine.close)
         await engine.run(migrate, engine)
         records = await asyncio.to_thread(Records.open, config.control_database)

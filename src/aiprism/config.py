@@ -49,6 +49,10 @@ class StoreConfig:
         "http(s)://user:password@host:port of a ClickHouse server; empty: embedded in the data directory",
         kind="secret",
     )
+    cluster: str = setting(
+        "",
+        "name of the cluster, as that server knows it; its tables are then replicated, sharded and made on every node",
+    )
     tenant: str = setting("default", "its database is called aiprism_<tenant>")
     workers: int = setting(6, "threads that run blocking statements")
     min_free_bytes: int = setting(64 * MIB, "with less free disk than this the doors answer 503 until there is more")

@@ -20,12 +20,15 @@ SERVER = Path(__file__).parent.parent / "clickhouse_http.py"
 class ClickHouse:
     """A ClickHouse server process; `stop()` and `start()` again keep its port and its data."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, cluster: str = "") -> None:
         self.directory, self.port = directory, 0
+        self._more = [cluster] if cluster else []
 
     def start(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, str(SERVER), str(self.directory), str(self.port)], stdout=subprocess.PIPE, text=True
+            [sys.executable, str(SERVER), str(self.directory), str(self.port), *self._more],
+            stdout=subprocess.PIPE,
+            text=True,
         )
         assert self._process.stdout
         self.port = int(self._process.stdout.readline().split()[1])

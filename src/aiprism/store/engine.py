@@ -43,6 +43,18 @@ SESSION_SETTINGS: Mapping[str, object] = {
     "log_queries": 0,
 }
 
+# Beside them on every connection to a cluster.
+CLUSTER_SETTINGS: Mapping[str, object] = {
+    # An INSERT returns once the shards have it; in the background an acknowledged row could still be lost.
+    "distributed_foreground_insert": 1,
+    # Subqueries of ours ask for rows with the key of the outer query, and those lie on the same shard (cluster.py).
+    "distributed_product_mode": "local",
+    "optimize_skip_unused_shards": 1,
+    "optimize_distributed_group_by_sharding_key": 1,
+    # Half an answer is a wrong answer.
+    "skip_unavailable_shards": 0,
+}
+
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ERROR_CODE = re.compile(r"Code: (\d+)")
 # What ClickHouse says of the data or the statement itself; nothing else is the sender's fault. Whatever is not listed
@@ -56,8 +68,9 @@ _FAULTY_DATA = frozenset({
 class Engine:
     """An open ClickHouse with one database of ours. Close it, or the data directory stays locked."""
 
-    def __init__(self, url: str, database: str, *, workers: int = 6) -> None:
-        self.url, self.database = url, database
+    def __init__(self, url: str, database: str, *, workers: int = 6, cluster: str = "") -> None:
+        self.url, self.database, self.cluster = url, database, cluster
+        self._settings = {**SESSION_SETTINGS, **(CLUSTER_SETTINGS if cluster else {})}
         self._clients: queue.LifoQueue[Client] = queue.LifoQueue()
         self._all: list[Client] = []
         self._opened = 0  # clients that exist or are being opened
@@ -69,17 +82,19 @@ class Engine:
         self._closed = False
 
     @classmethod
-    def open(cls, url: str, *, database: str = "aiprism_default", workers: int = 6) -> Engine:
-        """Connect to `url` (``chdb:///dir`` or ``http(s)://user:password@host:port``) and make sure `database` exists.
+    def open(cls, url: str, *, database: str = "aiprism_default", workers: int = 6, cluster: str = "") -> Engine:
+        """Connect to `url` (``chdb:///dir`` or ``http(s)://user:password@host:port``) and make sure `database` exists,
+        on every node of `cluster` when one is named.
 
         Raises Unavailable when the server is away or another process holds the directory.
         """
-        if not _NAME.fullmatch(database):
-            raise StoreError(f"{database!r} is not a database name: letters, digits and underscores only")
-        engine = cls(url, database, workers=workers)
+        for what, name in (("database", database), ("cluster", cluster or "none")):
+            if not _NAME.fullmatch(name):
+                raise StoreError(f"{name!r} is not a {what} name: letters, digits and underscores only")
+        engine = cls(url, database, workers=workers, cluster=cluster)
         try:
-            first = create_client(dsn=url, settings=dict(SESSION_SETTINGS))
-            first.command(f"CREATE DATABASE IF NOT EXISTS {database}")
+            first = create_client(dsn=url, settings=dict(engine._settings))
+            first.command(f"CREATE DATABASE IF NOT EXISTS {database}" + (f" ON CLUSTER {cluster}" if cluster else ""))
             first.database = database
         except Exception as error:
             engine._pool.shutdown(wait=False)
@@ -180,7 +195,7 @@ class Engine:
         if not room:
             return self._clients.get()
         try:
-            client = create_client(dsn=self.url, database=self.database, settings=dict(SESSION_SETTINGS))
+            client = create_client(dsn=self.url, database=self.database, settings=dict(self._settings))
         except BaseException:
             with self._lock:
                 self._opened -= 1

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 import structlog
 
 from aiprism.config import RetentionConfig
+from aiprism.store.cluster import LOCAL
 from aiprism.store.engine import Engine
+from aiprism.store.schema import change
 from aiprism.store.usage import Partition
 
 log = structlog.get_logger()
@@ -91,17 +93,19 @@ def relief(
 
 def drop(engine: Engine, partition: Partition) -> None:
     """The partition and its space are gone; done already is as well."""
-    engine.command(f"ALTER TABLE {partition.table} DROP PARTITION ID '{partition.id}'")
+    change(engine, f"ALTER TABLE {partition.table} DROP PARTITION ID '{partition.id}'")
 
 
 def apply_ttls(engine: Engine, config: RetentionConfig) -> Sequence[str]:
     """Give the tables without partitions the TTL of their rule; the names of those whose TTL was another until now."""
     tables = engine.query(
-        "SELECT name, create_table_query FROM system.tables WHERE database = {database:String} AND partition_key = ''",
+        "SELECT name, create_table_query FROM system.tables WHERE database = {database:String} AND partition_key = '' "
+        "AND engine != 'Distributed'",
         {"database": engine.database},
     )
     kept, changed = rules(config), []
-    for name, statement in tables:
+    for found_name, statement in tables:
+        name = found_name.removesuffix(LOCAL) if engine.cluster else found_name
         rule = kept.get(name)
         if rule is None or not rule.column:
             continue
@@ -110,8 +114,8 @@ def apply_ttls(engine: Engine, config: RetentionConfig) -> Sequence[str]:
         if wanted == found:
             continue
         # Rows already there need not be rewritten for it: they go with the merges to come.
-        change = f"MODIFY TTL {wanted}" if wanted else "REMOVE TTL"
-        engine.command(f"ALTER TABLE {name} {change} SETTINGS materialize_ttl_after_modify = 0")
+        clause = f"MODIFY TTL {wanted}" if wanted else "REMOVE TTL"
+        change(engine, f"ALTER TABLE {name} {clause} SETTINGS materialize_ttl_after_modify = 0")
         changed.append(name)
     if changed:
         log.info("store.retention_changed", tables=changed)

@@ -7,11 +7,14 @@ aiprism is refused: its rows may mean something this version does not know.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 
 import structlog
 
 from aiprism.errors import StoreError
+from aiprism.store import cluster
 from aiprism.store.engine import Engine
 
 log = structlog.get_logger()
@@ -89,50 +92,107 @@ def otlp_settings(engine: Engine, message: str) -> dict[str, str]:
     }
 
 
-def migrate(engine: Engine) -> int:
-    """The version the database is at afterwards; StoreError when it is from a newer aiprism."""
-    engine.command(
-        "CREATE TABLE IF NOT EXISTS schema_version (version UInt32, name String, applied DateTime DEFAULT now()) "
-        "ENGINE = MergeTree ORDER BY version"
-    )
+def migrate(engine: Engine, *, to: int | None = None) -> int:
+    """The version the database is at afterwards, this aiprism's or an older one asked for by `to`; StoreError when it is
+    from a newer aiprism. What a crash left half done is done again: every statement may be repeated."""
+    engine.command(_version_table(engine))
     at = int(engine.query("SELECT max(version) FROM schema_version")[0][0])
-    known = _migrations()
-    if at > known[-1][0]:
+    known = migrations()
+    if at > known[-1].version:
         raise StoreError(
-            f"the database is at schema version {at}, this aiprism knows {known[-1][0]}: "
+            f"the database is at schema version {at}, this aiprism knows {known[-1].version}: "
             "start the newer aiprism, or restore a backup made before the upgrade"
         )
-    for version, name, text in known:
-        if version <= at:
+    layout = cluster.Layout(engine.cluster, engine.database) if engine.cluster else None
+    for migration in known:
+        if to is not None and migration.version > to:
+            break
+        # On a cluster the statements of former versions are read again: they tell what each name stands for.
+        statements = migration.on(layout)
+        if migration.version <= at:
             continue
-        for statement in _statements(text):
+        for statement in statements:
             engine.command(statement)
         engine.command(
             "INSERT INTO schema_version (version, name) SELECT {version:UInt32}, {name:String}",
-            {"version": version, "name": name},
+            {"version": migration.version, "name": migration.name},
         )
-        log.info("store.migrated", version=version, name=name)
-        at = version
+        log.info("store.migrated", version=migration.version, name=migration.name)
+        at = migration.version
     return at
 
 
-def _migrations() -> list[tuple[int, str, str]]:
+def change(engine: Engine, statement: str) -> None:
+    """Carry out a schema statement of the running platform (`ALTER TABLE samples DROP PARTITION …`) wherever the table
+    is: here, or on every node of the cluster."""
+    if not engine.cluster:
+        engine.command(statement)
+        return
+    layout = cluster.Layout(engine.cluster, engine.database)
+    for migration in migrations():
+        migration.on(layout)
+    for each in layout.rewritten(statement, "at run time"):
+        engine.command(each)
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One numbered file of `sql/`."""
+
+    version: int
+    name: str
+    statements: tuple[str, ...]
+
+    def on(self, layout: cluster.Layout | None) -> Sequence[str]:
+        """Its statements, for one machine or for the cluster of `layout`."""
+        if layout is None:
+            return self.statements
+        file = f"{self.version:04}_{self.name}.sql"
+        return [
+            each
+            for number, statement in enumerate(self.statements, 1)
+            for each in layout.rewritten(statement, f"{file}, statement {number}")
+        ]
+
+
+def migrations() -> Sequence[Migration]:
+    """Every migration this aiprism knows, in order."""
     found = []
     for file in (files("aiprism.store") / "sql").iterdir():
         match = _FILE.fullmatch(file.name)
         if match:
-            found.append((int(match.group(1)), match.group(2), file.read_text(encoding="utf-8")))
-    return sorted(found)
+            statements = tuple(_statements(file.read_text(encoding="utf-8")))
+            found.append(Migration(int(match.group(1)), match.group(2), statements))
+    return sorted(found, key=lambda migration: migration.version)
+
+
+def _version_table(engine: Engine) -> str:
+    if engine.cluster:
+        return cluster.version_table(engine.cluster, engine.database)
+    return (
+        "CREATE TABLE IF NOT EXISTS schema_version (version UInt32, name String, applied DateTime DEFAULT now()) "
+        "ENGINE = MergeTree ORDER BY version"
+    )
+
+
+# What was done before a crash is passed over the second time.
+_REPEATABLE = (
+    (re.compile(r"^CREATE (TABLE|MATERIALIZED VIEW) (?!IF )"), r"CREATE \1 IF NOT EXISTS "),
+    (re.compile(r"^DROP (TABLE|VIEW) (?!IF )"), r"DROP \1 IF EXISTS "),
+    (re.compile(r"\bADD (COLUMN|INDEX|PROJECTION) (?!IF )"), r"ADD \1 IF NOT EXISTS "),
+    (re.compile(r"\bDROP (COLUMN|INDEX|PROJECTION) (?!IF )"), r"DROP \1 IF EXISTS "),
+)
 
 
 def _statements(text: str) -> list[str]:
-    """The statements of a file; a CREATE that was done before a crash is passed over the second time."""
     for name, fragment in FRAGMENTS.items():
         text = text.replace("{" + name + "}", fragment)
     without_comments = re.sub(r"^\s*--.*$", "", text, flags=re.MULTILINE)
-    statements = (statement.strip() for statement in without_comments.split(";\n"))
-    return [
-        re.sub(r"^CREATE (TABLE|MATERIALIZED VIEW) ", r"CREATE \1 IF NOT EXISTS ", statement.rstrip(";\n "))
-        for statement in statements
-        if statement
-    ]
+    statements = [statement.strip().rstrip(";\n ") for statement in without_comments.split(";\n")]
+    return [_repeatable(statement) for statement in statements if statement]
+
+
+def _repeatable(statement: str) -> str:
+    for form, again in _REPEATABLE[: 2 if statement.startswith(("CREATE", "DROP")) else None]:
+        statement = form.sub(again, statement)
+    return statement

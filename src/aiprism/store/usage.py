@@ -10,13 +10,15 @@ from dataclasses import dataclass
 
 from aiprism.store.engine import Engine
 
+# On a cluster the rows of a table lie in its local tables, one replica of each shard counts.
 _PARTITIONS = """
-SELECT table, partition_id, toUnixTimestamp(min(min_time)) AS oldest, toUnixTimestamp(max(max_time)) AS newest,
+SELECT replaceRegexpOne(table, '_local$', '') AS name, partition_id,
+    toUnixTimestamp(min(min_time)) AS oldest, toUnixTimestamp(max(max_time)) AS newest,
     sum(rows), sum(bytes_on_disk), sum(data_uncompressed_bytes), count()
-FROM system.parts
-WHERE database = {database:String} AND active
-GROUP BY table, partition_id
-ORDER BY table, oldest, partition_id
+FROM {parts}
+WHERE database = {{database:String}} AND active
+GROUP BY name, partition_id
+ORDER BY name, oldest, partition_id
 """
 
 
@@ -50,12 +52,15 @@ class TableUsage:
 
 def partitions(engine: Engine) -> Sequence[Partition]:
     """Every partition that holds rows, by table and time."""
-    return [Partition(*row) for row in engine.query(_PARTITIONS, {"database": engine.database})]
+    parts = f"cluster('{engine.cluster}', system, parts)" if engine.cluster else "system.parts"
+    rows = engine.query(_PARTITIONS.format(parts=parts), {"database": engine.database})
+    return [Partition(*row) for row in rows]
 
 
 def free_bytes(engine: Engine) -> int:
-    """Free space of the fullest disk of the server."""
-    return int(engine.query("SELECT min(unreserved_space) FROM system.disks")[0][0])
+    """Free space of the fullest disk of the server, or of any node of the cluster."""
+    disks = f"clusterAllReplicas('{engine.cluster}', system, disks)" if engine.cluster else "system.disks"
+    return int(engine.query(f"SELECT min(unreserved_space) FROM {disks}")[0][0])
 
 
 def by_table(found: Sequence[Partition]) -> Sequence[TableUsage]:
