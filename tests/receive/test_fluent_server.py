@@ -1,0 +1,173 @@
+"""The Fluent door on a real socket, into the real store."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgpack
+
+from aiprism.clock import SystemClock
+from aiprism.config import IngestConfig, StreamsConfig
+from aiprism.errors import BadInput, Unavailable
+from aiprism.model.timerange import TimeRange
+from aiprism.receive.doors import OtlpDoors
+from aiprism.receive.fluent_server import FluentDoor
+from aiprism.store.engine import Engine
+from aiprism.store.logs import LogSearch, LogStore
+from aiprism.store.series import SeriesIndex
+from aiprism.store.writing import Writing
+from aiprism.telemetry import Telemetry
+from aiprism.web.listening import listen
+from tests.receive.test_fluent import MODES, ping
+from tests.web.test_agents import counts
+
+
+@dataclass
+class Sender:
+    """A connection that speaks MessagePack."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    def send(self, *messages: bytes) -> None:
+        self.writer.writelines(messages)
+
+    async def answer(self) -> Any:
+        """The next object; None at the end."""
+        unpacker = msgpack.Unpacker()
+        while data := await self.reader.read(1):
+            unpacker.feed(data)
+            for found in unpacker:
+                return found
+        return None
+
+
+def with_fluent(
+    engine: Engine,
+    story: Callable[[Sender], Awaitable[None]],
+    config: StreamsConfig | None = None,
+    writing: Callable[[Telemetry], Writing] | None = None,
+) -> Telemetry:
+    telemetry = Telemetry()
+
+    async def run() -> None:
+        ingest = IngestConfig(linger=0.01)
+        keeping = writing(telemetry) if writing else Writing(engine, SeriesIndex.load(engine), ingest, telemetry)
+        keeping.start()
+        with listen("127.0.0.1:0", "fluent") as opened:
+            doors = OtlpDoors(keeping, telemetry)
+            door = FluentDoor(doors, config or StreamsConfig(), telemetry, SystemClock(), opened, lambda: b"nonce")
+            await door.start()
+            sender = Sender(*await asyncio.open_connection(*opened.getsockname()))
+            try:
+                await asyncio.wait_for(story(sender), 60)
+            finally:
+                sender.writer.close()
+                await door.stop()
+                await keeping.stop()
+
+    asyncio.run(run())
+    return telemetry
+
+
+def bodies(engine: Engine) -> list[str]:
+    found = LogStore(engine).search(LogSearch(TimeRange(1_795_000_000, 1_796_000_000), limit=10_000))
+    return sorted(record.body for record in found)
+
+
+def test_a_chunk_is_acknowledged_once_it_is_stored(engine: Engine) -> None:
+    async def story(sender: Sender) -> None:
+        sender.send(MODES["packed forward"])
+        assert await sender.answer() == {"ack": "id-1"}
+        assert bodies(engine) == ["one", "two"]
+
+    telemetry = with_fluent(engine, story)
+    assert counts(telemetry, "receive.fluent") == {"stage": "receive.fluent", "passed": 2.0, "dropped": {}}
+
+
+def test_many_chunks_wait_for_their_acknowledgements_together(engine: Engine) -> None:
+    async def story(sender: Sender) -> None:
+        sender.send(*[MODES["compressed"]] * 100)
+        assert [await sender.answer() for _ in range(100)] == [{"ack": "id-1"}] * 100
+        assert bodies(engine) == ["one"] * 100 + ["two"] * 100
+
+    with_fluent(engine, story)
+
+
+class Refusing(Writing):
+    """Away for the first write, well for the second."""
+
+    faults: list[Exception]
+
+    async def logs(self, body: bytes, count: int) -> None:
+        if self.faults:
+            raise self.faults.pop(0)
+        await super().logs(body, count)
+
+
+def refusing(engine: Engine, *faults: Exception) -> Callable[[Telemetry], Writing]:
+    def build(telemetry: Telemetry) -> Writing:
+        writing = Refusing(engine, SeriesIndex.load(engine), IngestConfig(linger=0.01), telemetry)
+        writing.faults = list(faults)
+        return writing
+
+    return build
+
+
+def test_while_the_store_is_away_nothing_is_acknowledged_and_nothing_lost(engine: Engine) -> None:
+    async def story(sender: Sender) -> None:
+        sender.send(MODES["forward"])
+        assert await sender.answer() == {"ack": "id-1"}
+        assert bodies(engine) == ["one", "two"]
+
+    telemetry = with_fluent(engine, story, writing=refusing(engine, Unavailable("away", retry_after=0.01)))
+    assert counts(telemetry, "receive.fluent")["dropped"] == {}
+
+
+def test_what_the_store_refuses_is_not_acknowledged(engine: Engine) -> None:
+    async def story(sender: Sender) -> None:
+        sender.send(MODES["forward"])
+        sender.writer.write_eof()
+        assert await sender.answer() is None
+
+    telemetry = with_fluent(engine, story, writing=refusing(engine, BadInput("the store cannot take this")))
+    assert counts(telemetry, "receive.fluent")["dropped"] == {"bad_data": 1.0}
+
+
+def test_what_is_no_forward_protocol_ends_the_connection_and_is_counted(engine: Engine) -> None:
+    async def story(sender: Sender) -> None:
+        sender.send(b"GET / HTTP/1.1\r\n\r\n")
+        assert await sender.answer() is None
+
+    telemetry = with_fluent(engine, story)
+    assert counts(telemetry, "receive.fluent")["dropped"] == {"bad_data": 1.0}
+
+
+SECRET = StreamsConfig(fluent_shared_key="secret")
+
+
+def test_with_a_shared_key_who_knows_it_is_let_in(engine: Engine) -> None:
+    async def story(sender: Sender) -> None:
+        [kind, option] = await sender.answer()
+        assert (kind, option["nonce"]) == ("HELO", b"nonce")
+        sender.send(msgpack.packb(ping("secret", b"nonce")))
+        assert (await sender.answer())[:2] == ["PONG", True]
+        sender.send(MODES["forward"])
+        assert await sender.answer() == {"ack": "id-1"}
+
+    with_fluent(engine, story, SECRET)
+
+
+def test_with_a_shared_key_nobody_else_is(engine: Engine) -> None:
+    async def story(sender: Sender) -> None:
+        await sender.answer()
+        sender.send(msgpack.packb(ping("guess", b"nonce")), MODES["forward"])
+        assert (await sender.answer())[:2] == ["PONG", False]
+        assert await sender.answer() is None
+
+    telemetry = with_fluent(engine, story, SECRET)
+    assert counts(telemetry, "receive.fluent")["dropped"] == {"shared_key": 1.0}
+    assert bodies(engine) == []
