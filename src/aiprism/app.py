@@ -211,12 +211,17 @@ async def running(load: Load, clock: Clock | None = None) -> AsyncIterator[route
 
         # web
         in_flight = InFlight(config.ingest.in_flight_bytes, telemetry)
-        doors = OtlpDoors(writing, telemetry, config.otlp, levels, clock, bounds=admission.bounds)
+        remote_write_door = RemoteWriteDoor(
+            writing, telemetry, bounds=admission.bounds, series_fault=admission.series_fault
+        )
+        doors = OtlpDoors(
+            writing, telemetry, config.otlp, levels, clock, bounds=admission.bounds, series_fault=admission.series_fault
+        )
         application = routes.build(
             [
                 ingest.router(doors, config.ingest),
                 agents.router(doors, config.ingest, clock),
-                remote_write.router(RemoteWriteDoor(writing, telemetry), config.ingest),
+                remote_write.router(remote_write_door, config.ingest),
                 prometheus.router(promql, engine, clock),
                 tsdb.router(index.cardinality, engine),
                 remote_read.router(_remote_read(config, samples), engine, config.ingest),

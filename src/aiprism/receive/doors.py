@@ -17,7 +17,7 @@ from aiprism.clock import Clock, SystemClock
 from aiprism.config import OtlpConfig
 from aiprism.errors import Refused, TooMany, Unavailable
 from aiprism.receive import otlp
-from aiprism.receive.items import ANYTHING, Bounds
+from aiprism.receive.items import ANYTHING, Bounds, SeriesFault, no_fault
 from aiprism.receive.otlp_metrics import Decoded, MetricDecoder
 from aiprism.store.writing import Writing
 from aiprism.telemetry import Telemetry
@@ -58,7 +58,8 @@ class Receipt:
 class OtlpDoors:
     """`receive(signal, body)` for all transports.
 
-    `levels` tells from where deltas of levels that go up and down go on, `bounds(signal)` what single items may be like.
+    `levels` tells from where deltas of levels that go up and down go on, `bounds(signal)` what single items may be like,
+    `series_fault(labels)` what is wrong with a series.
     """
 
     def __init__(
@@ -70,10 +71,11 @@ class OtlpDoors:
         clock: Clock | None = None,
         *,
         bounds: Callable[[str], Bounds] = lambda signal: ANYTHING,
+        series_fault: SeriesFault = no_fault,
     ) -> None:
         self._writing, self._telemetry, self._bounds = writing, telemetry, bounds
         self._levels, self._clock = levels or _no_levels, clock or SystemClock()
-        self._metrics = MetricDecoder(writing.admit, config)
+        self._metrics = MetricDecoder(writing.admit, config, series_fault)
         self._decode_metrics = asyncio.Lock()
         self._receivers: dict[Signal, Callable[[bytes, bool], Awaitable[Receipt]]] = {
             Signal.TRACES: self._traces,
@@ -158,11 +160,12 @@ class OtlpDoors:
         except Refused:
             self._metrics.undo(decoded)
             raise
-        return Receipt(decoded.points, decoded.rejected, decoded.reason)
+        return Receipt(decoded.points, decoded.rejected, decoded.reason, causes=decoded.causes)
 
     async def _metrics_of(self, body: bytes, is_json: bool) -> Decoded:
         def decode() -> Decoded:
-            return self._metrics.decode(otlp.metrics_request(body, is_json=is_json), self._clock.now())
+            request = otlp.metrics_request(body, is_json=is_json)
+            return self._metrics.decode(request, self._clock.now(), self.bounds(Signal.METRICS))
 
         return await asyncio.to_thread(decode) if len(body) > _LARGE else decode()
 

@@ -19,8 +19,8 @@ import msgpack
 from aiprism.errors import BadInput, Unsupported
 from aiprism.receive import fields
 from aiprism.receive.admission import inflated
-from aiprism.receive.items import Bounds
-from aiprism.receive.loglines import LogLines, OutOfBounds, nanoseconds
+from aiprism.receive.items import Bounds, OutOfBounds
+from aiprism.receive.loglines import LogLines, nanoseconds
 from aiprism.receive.otlp import Accepted
 
 # Fluentd refuses a server that has its own name, and may well run on this machine.

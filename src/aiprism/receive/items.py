@@ -6,11 +6,13 @@ neighbours. Bounds are plain numbers, so that compiled code over raw bytes can h
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aiprism.config import LimitsConfig
+from aiprism.errors import BadInput
+from aiprism.store.batches import SampleBatch
 
 _UNBOUNDED = 2**63 - 1
 _FIRST_PAGE = 50  # bytes of a long name that an answer repeats
@@ -40,6 +42,22 @@ class Bounds:
 
 
 ANYTHING = Bounds()
+
+
+class OutOfBounds(BadInput):
+    """An item a tenant may not send; its neighbours are none the worse for it. `code` is that of its fault."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.message)
+        self.code = fault.code
+
+
+SeriesFault = Callable[[Mapping[str, str]], Fault | None]
+
+
+def no_fault(labels: Mapping[str, str]) -> Fault | None:
+    """A series may have any labels."""
+    return None
 
 
 def bounds(limits: LimitsConfig, tenant: str, signal: str, now: float) -> Bounds:
@@ -123,6 +141,12 @@ def time_fault(what: str, time_ns: int, within: Bounds) -> Fault | None:
             f"(limits.{within.signal}_future); is the sender's clock right?",
         )
     return None
+
+
+def without_stray_exemplars(batch: SampleBatch, within: Bounds) -> SampleBatch:
+    """`batch` without the exemplars of a time that samples may not have."""
+    kept = [each for each in batch.exemplars if within.earliest_ns <= each.ts_ms * 1_000_000 <= within.latest_ns]
+    return batch if len(kept) == len(batch.exemplars) else replace(batch, exemplars=kept)
 
 
 def labels_fault(labels: Mapping[str, str], limits: LimitsConfig, tenant: str) -> Fault | None:

@@ -21,7 +21,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.logs.v1.logs_pb2 import ScopeLogs
 
 from aiprism.errors import BadInput
-from aiprism.receive.items import Bounds, record_fault
+from aiprism.receive.items import Bounds, OutOfBounds, record_fault
 from aiprism.receive.otlp import Accepted
 
 Value: TypeAlias = str | int | float | bool
@@ -55,10 +55,6 @@ class Line:
     span_id: bytes = b""
 
 
-class OutOfBounds(BadInput):
-    """A line a tenant may not send; its neighbours are none the worse for it."""
-
-
 class LogLines:
     """A request in the making. `now_ns` is when the lines were received, `within` what each of them must keep to."""
 
@@ -88,7 +84,7 @@ class LogLines:
             del scope.log_records[-1]
             self._causes[fault.code] += 1
             self._reason = self._reason or fault.message
-            raise OutOfBounds(fault.message)
+            raise OutOfBounds(fault)
         self.count += 1
 
     def accepted(self, rejected: int = 0, reason: str = "") -> Accepted:

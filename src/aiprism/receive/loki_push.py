@@ -16,12 +16,11 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, ti
 from google.protobuf.message import DecodeError, Message
 
 from aiprism.errors import BadInput
-from aiprism.receive.items import Bounds
+from aiprism.receive.items import Bounds, OutOfBounds
 from aiprism.receive.loglines import (
     TIME_LIMIT,
     Line,
     LogLines,
-    OutOfBounds,
     Resource,
     Severity,
     id_bytes,

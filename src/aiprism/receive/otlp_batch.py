@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -24,9 +25,11 @@ class Rejections:
     """How many data points of a request stayed behind, and why."""
 
     reasons: dict[str, int] = field(default_factory=dict)
+    codes: Counter[str] = field(default_factory=Counter)  # points by the bounded vocabulary of counters
 
-    def add(self, points: int, reason: str) -> None:
+    def add(self, points: int, reason: str, code: str) -> None:
         """`points` more were left out because of `reason`."""
+        self.codes[code] += points
         self.reasons[reason] = self.reasons.get(reason, 0) + points
 
     @property
@@ -71,9 +74,9 @@ class Columns:
         """One native histogram."""
         self.histograms.append(HistogramSample(stream.positions[0], ts_ms, histogram))
 
-    def reject(self, metric: str, reason: str, points: int = 1) -> None:
+    def reject(self, metric: str, reason: str, points: int = 1, code: str = "bad_data") -> None:
         """Points of `metric` are left out."""
-        self.rejected.add(points, f"metric {metric!r}: {reason}")
+        self.rejected.add(points, f"metric {metric!r}: {reason}", code)
 
     def mark(self) -> tuple[int, int]:
         """A place in the columns, for `times`."""

@@ -68,21 +68,21 @@ def response_bytes(signal: Signal, receipt: Receipt) -> bytes:
 def response(
     signal: Signal, receipt: Receipt
 ) -> ExportTraceServiceResponse | ExportMetricsServiceResponse | ExportLogsServiceResponse:
-    """The Export…ServiceResponse message; `partial_success` is set only when something was left out."""
+    """The Export…ServiceResponse message; `partial_success` is set only when there is something to say."""
     if signal is Signal.TRACES:
         spans = ExportTraceServiceResponse()
-        if receipt.rejected:
+        if receipt.reason:
             spans.partial_success.rejected_spans = receipt.rejected
             spans.partial_success.error_message = receipt.reason
         return spans
     if signal is Signal.METRICS:
         points = ExportMetricsServiceResponse()
-        if receipt.rejected:
+        if receipt.reason:
             points.partial_success.rejected_data_points = receipt.rejected
             points.partial_success.error_message = receipt.reason
         return points
     records = ExportLogsServiceResponse()
-    if receipt.rejected:
+    if receipt.reason:
         records.partial_success.rejected_log_records = receipt.rejected
         records.partial_success.error_message = receipt.reason
     return records

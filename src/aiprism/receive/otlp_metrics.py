@@ -16,6 +16,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 
 from aiprism.config import OtlpConfig
 from aiprism.errors import AiprismError
+from aiprism.receive.items import ANYTHING, Bounds, OutOfBounds, SeriesFault, no_fault, without_stray_exemplars
 from aiprism.receive.otlp_batch import Columns
 from aiprism.receive.otlp_points import CUMULATIVE, DELTA, Points
 from aiprism.receive.otlp_series import Admit, Family, Streams, Target
@@ -36,6 +37,7 @@ class Decoded:
     points: int
     rejected: int
     reason: str
+    causes: Mapping[str, int]  # rejected points by the code of their fault
     levels: Sequence[tuple[str, int]]
     undo: Sequence[Callable[[], None]]
 
@@ -43,20 +45,21 @@ class Decoded:
 class MetricDecoder:
     """Turns requests into batches; remembers series and the totals of deltas. Not thread-safe."""
 
-    def __init__(self, admit: Admit, config: OtlpConfig | None = None) -> None:
+    def __init__(self, admit: Admit, config: OtlpConfig | None = None, fault: SeriesFault = no_fault) -> None:
         self._admit, self._config = admit, config or OtlpConfig()
-        self._streams = Streams(self._config)
+        self._streams = Streams(self._config, fault)
         self._points = Points(self._streams, self._config)
 
-    def decode(self, request: ExportMetricsServiceRequest, now: float) -> Decoded:
-        """`request`, arrived at `now` (Unix seconds), as the store takes it; raises what `admit` raises."""
+    def decode(self, request: ExportMetricsServiceRequest, now: float, within: Bounds = ANYTHING) -> Decoded:
+        """`request`, arrived at `now` (Unix seconds), as the store takes it, without the points that are not `within`
+        bounds; raises what `admit` raises."""
         columns = Columns()
         try:
             for resource in request.resource_metrics:
                 target, mark = self._streams.target(resource.resource), columns.mark()
                 for scoped in resource.scope_metrics:
                     for metric in scoped.metrics:
-                        self._metric(columns, target, scoped, metric, now)
+                        self._metric(columns, target, scoped, metric, now, within)
                 self._target_info(columns, target, mark)
             settled = self._streams.settle(self._admit)
         except AiprismError:
@@ -67,7 +70,13 @@ class MetricDecoder:
             self._undo(columns.undo)
         rejected = columns.rejected
         return Decoded(
-            columns.batch(settled), columns.points, rejected.points, rejected.reason, columns.levels, columns.undo
+            without_stray_exemplars(columns.batch(settled), within),
+            columns.points,
+            rejected.points,
+            rejected.reason,
+            dict(rejected.codes),
+            columns.levels,
+            columns.undo,
         )
 
     def undo(self, decoded: Decoded) -> None:
@@ -82,7 +91,7 @@ class MetricDecoder:
         for step in reversed(steps):
             step()
 
-    def _metric(self, columns: Columns, target: Target, scoped: Any, metric: Any, now: float) -> None:
+    def _metric(self, columns: Columns, target: Target, scoped: Any, metric: Any, now: float, within: Bounds) -> None:
         kind = metric.WhichOneof("data")
         if kind is None:
             columns.reject(metric.name, "holds no kind of data points known here")
@@ -95,7 +104,7 @@ class MetricDecoder:
             columns.reject(metric.name, fault, len(data.data_points))
             return
         columns.metadata.add(family.metadata)
-        self._points.read(columns, family, data, now)
+        self._points.read(columns, family, data, now, within)
 
     def _fault(self, family: Family, metric: Any, data: Any) -> str:
         if not metric.name:
@@ -117,6 +126,10 @@ class MetricDecoder:
         """`target_info` beside everything the resource brought, that is since `mark`."""
         if not target.info or columns.mark() == mark:
             return
-        stream = self._streams.info(target)
+        try:
+            stream = self._streams.info(target)
+        except OutOfBounds as refused:  # the points of the resource are none the worse for it
+            columns.reject("target_info", str(refused), points=0)
+            return
         for ts_ms in {each // _INFO_EVERY_MS: each for each in columns.times(mark).tolist()}.values():
             columns.add(stream.positions, ts_ms, (1.0,))

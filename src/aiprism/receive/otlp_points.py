@@ -25,6 +25,7 @@ from aiprism.receive import explicit, exponential
 from aiprism.receive.delta import Deltas
 from aiprism.receive.explicit import Explicit
 from aiprism.receive.exponential import Exponential
+from aiprism.receive.items import ANYTHING, Bounds, OutOfBounds, time_fault
 from aiprism.receive.otlp import text_value
 from aiprism.receive.otlp_batch import Columns
 from aiprism.receive.otlp_names import bucket_edge
@@ -56,6 +57,7 @@ class _Moment:
     start_ns: int
     end_ns: int
     now: float
+    earliest_ns: int = 0  # what samples may not be older than
 
     @property
     def ms(self) -> int:
@@ -78,11 +80,11 @@ class Points:
         """The last stored values of series that `Columns.levels` asked for, by fingerprint."""
         self._levels |= levels
 
-    def read(self, columns: Columns, family: Family, data: Any, now: float) -> None:
+    def read(self, columns: Columns, family: Family, data: Any, now: float, within: Bounds = ANYTHING) -> None:
         """Add every data point of `data` to `columns`, or reject it there."""
         delta = family.kind in _WITH_TEMPORALITY and data.aggregation_temporality == DELTA
         if family.kind in ("gauge", "sum"):
-            self._numbers(columns, family, data.data_points, now, delta=delta)
+            self._numbers(columns, family, data.data_points, now, within, delta=delta)
             return
         reader = {
             "histogram": self._histogram,
@@ -90,20 +92,22 @@ class Points:
             "summary": self._summary,
         }[family.kind]
         for point in data.data_points:
-            moment = _Moment(point.start_time_unix_nano, point.time_unix_nano, now)
+            moment = _Moment(point.start_time_unix_nano, point.time_unix_nano, now, within.earliest_ns)
             try:
-                _check_time(moment.end_ns)
+                _check_time(moment.end_ns, within)
                 reader(columns, family, point, moment, delta)
             except BadInput as refused:
-                columns.reject(family.sent_name, str(refused))
+                columns.reject(family.sent_name, str(refused), code=refused.code)
             else:
                 columns.points += 1
 
     # -- numbers -------------------------------------------------------------------------------------------------
 
-    def _numbers(self, columns: Columns, family: Family, points: Iterable[Any], now: float, *, delta: bool) -> None:
+    def _numbers(
+        self, columns: Columns, family: Family, points: Iterable[Any], now: float, within: Bounds, *, delta: bool
+    ) -> None:
         # One straight loop: most points go through here.
-        streams, counter = family.streams, family.counter
+        streams, counter, earliest_ns = family.streams, family.counter, within.earliest_ns
         for point in points:
             start_ns, end_ns = point.start_time_unix_nano, point.time_unix_nano
             which, stale = point.WhichOneof("value"), point.flags & _NO_RECORDED_VALUE
@@ -116,16 +120,18 @@ class Points:
                 point.ClearField("exemplars")
             raw = point.SerializeToString()
             try:
-                _check_time(end_ns)
+                _check_time(end_ns, within)
                 if not which and not stale:
                     raise BadInput("data point without a value")
                 stream = streams.get(raw) or self._streams.stream(family, raw, point.attributes)
                 if delta and not stale:
-                    value = self._number_so_far(columns, family, stream, _Moment(start_ns, end_ns, now), value)
+                    value = self._number_so_far(
+                        columns, family, stream, _Moment(start_ns, end_ns, now, earliest_ns), value
+                    )
                 elif counter and start_ns != stream.start_ns:
-                    self._begin_number(columns, stream, _Moment(start_ns, end_ns, now))
+                    self._begin_number(columns, stream, _Moment(start_ns, end_ns, now, earliest_ns))
             except BadInput as refused:
-                columns.reject(family.sent_name, str(refused))
+                columns.reject(family.sent_name, str(refused), code=refused.code)
                 continue
             columns.positions.append(stream.positions[0])
             columns.ts_ms.append(end_ns // _MS)
@@ -224,9 +230,11 @@ class Points:
 # -- what all kinds share ------------------------------------------------------------------------------------------------
 
 
-def _check_time(end_ns: int) -> None:
+def _check_time(end_ns: int, within: Bounds) -> None:
     if not 0 < end_ns < _LATEST_NS:
         raise BadInput("data point whose time_unix_nano is missing or lies after the year 2262")
+    if fault := time_fault("data point", end_ns, within):
+        raise OutOfBounds(fault)
 
 
 def _identity(point: Any, values: Iterable[str]) -> bytes:
@@ -263,7 +271,8 @@ def _so_far(
 
 def _zero_ms(moment: _Moment) -> int:
     """Just after the start of a point's interval, which is open on that side: the sample at the start is another's."""
-    zero_ms = moment.start_ns // _MS + 1 if moment.start_ns else moment.ms - 1
+    known = moment.start_ns and moment.start_ns >= moment.earliest_ns
+    zero_ms = moment.start_ns // _MS + 1 if known else moment.ms - 1
     return zero_ms if zero_ms < moment.ms else 0
 
 

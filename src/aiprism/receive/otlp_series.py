@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from aiprism.config import OtlpConfig
 from aiprism.model.labels import METRIC_NAME, Labels
+from aiprism.receive.items import OutOfBounds, SeriesFault, no_fault
 from aiprism.receive.otlp import text_value
 from aiprism.receive.otlp_names import Strategy, label_pairs, metric_name, unit_name
 from aiprism.store.batches import MetricMetadata
@@ -75,8 +76,8 @@ class Target:
 class Streams:
     """Remembers what it has built. Not thread-safe."""
 
-    def __init__(self, config: OtlpConfig) -> None:
-        self._config = config
+    def __init__(self, config: OtlpConfig, fault: SeriesFault = no_fault) -> None:
+        self._config, self._fault = config, fault
         self._strategy = Strategy(config.translation_strategy)
         self._targets: dict[bytes, Target] = {}
         self._size = 0
@@ -113,29 +114,32 @@ class Streams:
         attributes: Any,
         layout: Iterable[tuple[str, str, str]] = ONE,
     ) -> Stream:
-        """A new stream of `family`: its series are named by `layout`, a list of (suffix of the name, label, its value)."""
+        """A new stream of `family`: its series are named by `layout`, a list of (suffix of the name, label, its value).
+
+        OutOfBounds when the labels of one are more or longer than they may be.
+        """
         pairs = [(pair.key, text_value(pair.value)) for pair in attributes]
         layout = list(layout)
         reserved = {*_RESERVED, *(label for _, label, _ in layout if label)}
         labels = {**family.labels, **label_pairs(pairs, family.strategy, reserved)}
         identity = Labels({**labels, METRIC_NAME: family.name}).fingerprint
-        stream = Stream(
-            [
-                self._stand_in(
-                    Labels({**labels, METRIC_NAME: f"{family.name}{suffix}", **({label: value} if label else {})})
-                )
-                for suffix, label, value in layout
-            ],
-            identity,
-        )
+        sets = [
+            Labels({**labels, METRIC_NAME: f"{family.name}{suffix}", **({label: value} if label else {})})
+            for suffix, label, value in layout
+        ]
+        if fault := next(filter(None, map(self._fault, sets)), None):
+            raise OutOfBounds(fault)
+        stream = Stream([self._stand_in(each) for each in sets], identity)
         family.streams[raw] = stream
         self._unsettled.append((family.streams, raw, stream))
         return stream
 
     def info(self, target: Target) -> Stream:
-        """The stream of the target's `target_info`."""
+        """The stream of the target's `target_info`; OutOfBounds when its labels are more or longer than they may be."""
         if target.stream is None:
             labels = Labels({**target.info, METRIC_NAME: "target_info"})
+            if fault := self._fault(labels):
+                raise OutOfBounds(fault)
             target.stream = Stream([self._stand_in(labels)], labels.fingerprint)
             self._unsettled.append((None, b"", target.stream))
         return target.stream

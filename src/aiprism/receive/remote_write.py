@@ -17,7 +17,7 @@ import asyncio
 import secrets
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,15 @@ from numpy.typing import NDArray
 
 from aiprism.errors import BadInput, Refused, TooMany
 from aiprism.model.labels import Labels
+from aiprism.receive.items import (
+    ANYTHING,
+    Bounds,
+    OutOfBounds,
+    SeriesFault,
+    no_fault,
+    time_fault,
+    without_stray_exemplars,
+)
 from aiprism.receive.writerequests import (
     LAST_MS,
     Request,
@@ -65,6 +74,7 @@ class Written:
     exemplars: int = 0
     refused: int = 0
     error: Refused | None = None
+    causes: Mapping[str, int] = field(default_factory=dict)  # what was refused, by the code of its fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +89,21 @@ class Decoded:
 class RemoteWriteDoor:
     """`receive(body, version)` for whoever speaks HTTP."""
 
-    def __init__(self, writing: Writing, telemetry: Telemetry) -> None:
-        self._writing, self._telemetry = writing, telemetry
-        self._decoder = RemoteWriteDecoder(writing.admit)
+    def __init__(
+        self,
+        writing: Writing,
+        telemetry: Telemetry,
+        *,
+        bounds: Callable[[str], Bounds] = lambda signal: ANYTHING,
+        series_fault: SeriesFault = no_fault,
+    ) -> None:
+        self._writing, self._telemetry, self._bounds = writing, telemetry, bounds
+        self._decoder = RemoteWriteDecoder(writing.admit, series_fault)
 
     async def receive(self, body: bytes, *, version: int) -> Written:
         """Return once the sound part of `body` is stored; BadInput when it is no request, Unavailable … as the store says."""
         try:
-            decoded = await asyncio.to_thread(self._decoder.decode, body, version)
+            decoded = await asyncio.to_thread(self._decoder.decode, body, version, self._bounds("samples"))
             await self._writing.samples(decoded.batch)
             self._decoder.remember(decoded)
         except Refused as refused:
@@ -94,23 +111,26 @@ class RemoteWriteDoor:
             raise
         written = decoded.written
         self._telemetry.passed(STAGE, written.samples + written.histograms)
-        if written.refused:
-            self._telemetry.dropped(STAGE, written.error.code if written.error else "rejected_item", written.refused)
+        for code, items in written.causes.items():
+            self._telemetry.dropped(STAGE, code, items)
         return written
 
 
 class RemoteWriteDecoder:
     """Turns bodies into batches; remembers the series, metadata and start times it has met. May be called from any thread."""
 
-    def __init__(self, admit: Admit) -> None:
-        self._admit = admit
+    def __init__(self, admit: Admit, fault: SeriesFault = no_fault) -> None:
+        self._admit, self._fault = admit, fault
         self._salt = secrets.randbits(64)
         self._known = FingerprintTable()
         self._said = FingerprintTable()  # metadata and start times, each with its series
         self._lock = threading.Lock()
 
-    def decode(self, body: bytes, version: int) -> Decoded:
-        """The batch of a request of major `version`, its new series admitted; BadInput when it is not well formed."""
+    def decode(self, body: bytes, version: int, within: Bounds = ANYTHING) -> Decoded:
+        """The batch of a request of major `version`, its new series admitted; BadInput when it is not well formed.
+
+        What is not `within` bounds is left out, as what breaks the specification is.
+        """
         # Imported with the first body: who receives no remote write should not pay for the compiler.
         from aiprism.receive import wirescan
 
@@ -120,7 +140,7 @@ class RemoteWriteDecoder:
                 raise BadInput("the body is not a well-formed remote-write request")
             try:
                 request = Request2(body, scanned) if version == 2 else Request1(body, scanned)
-                return self._decoded(scanned, request)
+                return self._decoded(scanned, request, within)
             except (DecodeError, UnicodeDecodeError) as error:
                 raise BadInput(f"the body is not a well-formed remote-write request: {error}") from None
 
@@ -129,16 +149,17 @@ class RemoteWriteDecoder:
         with self._lock:
             self._said.put(*_new(decoded.said[self._said.find(decoded.said) < 0]))
 
-    def _decoded(self, scanned: Scanned, request: Request) -> Decoded:
+    def _decoded(self, scanned: Scanned, request: Request, within: Bounds) -> Decoded:
         faults = _Faults()
         positions = scanned.positions
         if (positions < 0).any():
             self._meet(scanned, request, faults)
-        others = self._others(scanned, request, faults)
-        columns = _samples(scanned, faults)
+        others = self._others(scanned, request, faults, within)
+        columns = _samples(scanned, faults, within)
         batch = SampleBatch(*columns, others.histograms, others.exemplars, others.metadata)
-        batch = _followed_by(batch, others.zeros)
-        written = Written(len(columns[0]), len(others.histograms), len(others.exemplars), faults.total, faults.error())
+        batch = without_stray_exemplars(_followed_by(batch, others.zeros), within)
+        counts = (len(columns[0]), len(others.histograms), len(batch.exemplars))
+        written = Written(*counts, faults.total, faults.error(), faults.causes)
         return Decoded(batch, written, np.concatenate(others.said))
 
     def _meet(self, scanned: Scanned, request: Request, faults: _Faults) -> None:
@@ -150,7 +171,7 @@ class RemoteWriteDecoder:
         for at in np.flatnonzero((positions < 0) & (holds & (SAMPLES | RARE) != 0)).tolist():
             message = request.series(at)
             try:
-                sets[at] = label_set(request.labels(message))
+                sets[at] = self._checked(label_set(request.labels(message)))
             except BadInput as error:
                 faults.add(error, _items(message))
         if not sets:
@@ -165,7 +186,12 @@ class RemoteWriteDecoder:
         hashes, firsts = np.unique(scanned.hashes[places], return_index=True)
         self._known.put(hashes, positions[places][firsts])
 
-    def _others(self, scanned: Scanned, request: Request, faults: _Faults) -> _Others:
+    def _checked(self, labels: Labels) -> Labels:
+        if fault := self._fault(labels):
+            raise OutOfBounds(fault)
+        return labels
+
+    def _others(self, scanned: Scanned, request: Request, faults: _Faults, within: Bounds) -> _Others:
         from aiprism.receive.wirescan import CREATED, METADATA, RARE
 
         others = _Others(metadata=list(request.metadata()))
@@ -174,7 +200,9 @@ class RemoteWriteDecoder:
             for histogram in message.histograms:
                 try:
                     others.histograms.append(
-                        HistogramSample(position, checked_time(histogram.timestamp), native_histogram(histogram))
+                        HistogramSample(
+                            position, checked_time(histogram.timestamp, within), native_histogram(histogram)
+                        )
                     )
                 except BadInput as error:
                     faults.add(error, 1)
@@ -216,14 +244,21 @@ class _Faults:
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
+        self._codes: Counter[str] = Counter()
         self._worst: Refused | None = None
 
     def add(self, error: Refused, items: int) -> None:
         """`items` are refused because of `error`."""
         self._counts[str(error)] += items
+        self._codes[error.code] += items
         # 429 asks the sender to come again, 400 not to: one series too many must not hide behind a bad one.
         if self._worst is None or error.status > self._worst.status:
             self._worst = error
+
+    @property
+    def causes(self) -> Mapping[str, int]:
+        """How many items were refused, by code."""
+        return dict(self._codes)
 
     @property
     def total(self) -> int:
@@ -246,17 +281,24 @@ def _items(message: Any) -> int:
     return len(message.samples) + len(message.histograms)
 
 
-def _samples(scanned: Scanned, faults: _Faults) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+def _samples(
+    scanned: Scanned, faults: _Faults, within: Bounds
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
     """Position, time and value of the samples to store."""
     positions = scanned.positions[scanned.sample_series]
     ts_ms, values = scanned.ts_ms, scanned.values
     known = positions >= 0
-    in_time = (ts_ms >= 0) & (ts_ms < LAST_MS)
+    # Rounded inwards: what is kept is within bounds.
+    earliest_ms, latest_ms = -(-within.earliest_ns // 1_000_000), min(within.latest_ns // 1_000_000, LAST_MS - 1)
+    in_time = (ts_ms >= earliest_ms) & (ts_ms <= latest_ms)
     if known.all() and in_time.all():
         return positions, ts_ms, values
-    early_or_late = int((known & ~in_time).sum())
-    if early_or_late:
-        faults.add(out_of_time(), early_or_late)
+    imaginary = (ts_ms < 0) | (ts_ms >= LAST_MS)
+    if items := int((known & imaginary).sum()):
+        faults.add(out_of_time(), items)
+    for outside in (known & ~imaginary & (ts_ms < earliest_ms), known & ~imaginary & (ts_ms > latest_ms)):
+        if outside.any() and (fault := time_fault("sample", int(ts_ms[outside][0]) * 1_000_000, within)):
+            faults.add(OutOfBounds(fault), int(outside.sum()))
     kept = known & in_time
     return positions[kept], ts_ms[kept], values[kept]
 

@@ -23,8 +23,8 @@ from aiprism.config import StreamsConfig
 from aiprism.errors import ConfigError
 from aiprism.receive import syslog
 from aiprism.receive.doors import OtlpDoors, Signal
-from aiprism.receive.items import Bounds
-from aiprism.receive.loglines import LogLines, OutOfBounds
+from aiprism.receive.items import Bounds, OutOfBounds
+from aiprism.receive.loglines import LogLines
 from aiprism.receive.otlp import Accepted
 from aiprism.receive.streams import Feed, StreamServer, sender_of
 from aiprism.receive.syslog import Frame, Frames, Scene

@@ -25,6 +25,7 @@ from aiprism.model.histograms import (
 )
 from aiprism.model.labels import METRIC_NAME, Labels
 from aiprism.receive import prometheus_proto as proto
+from aiprism.receive.items import Bounds, OutOfBounds, time_fault
 from aiprism.store.batches import Exemplar, MetricMetadata
 
 if TYPE_CHECKING:
@@ -183,10 +184,12 @@ def _buckets(spans: Any, deltas: Any, counts: Any, floats: bool) -> Buckets:
     return Buckets(tuple(span.offset for span in spans), lengths, absolute)
 
 
-def checked_time(ms: int) -> int:
-    """`ms`, or BadInput when the store knows no such time."""
+def checked_time(ms: int, within: Bounds) -> int:
+    """`ms`, or BadInput when the store knows no such time or a tenant may not send samples of it."""
     if not 0 <= ms < LAST_MS:
         raise out_of_time()
+    if fault := time_fault("sample", ms * 1_000_000, within):
+        raise OutOfBounds(fault)
     return ms
 
 
