@@ -55,6 +55,7 @@ from aiprism.store.alertstates import AlertStates
 from aiprism.store.engine import Engine
 from aiprism.store.housekeeping import Housekeeping
 from aiprism.store.records import Records
+from aiprism.store.rollups import Rollups
 from aiprism.store.samples import SampleStore
 from aiprism.store.schema import migrate
 from aiprism.store.series import SeriesIndex
@@ -151,10 +152,13 @@ async def running(load: Load, clock: Clock | None = None) -> AsyncIterator[route
         disk = _disk_check(config)
         admission = Admission(config.store.tenant, config.limits, clock, telemetry)
         writing = Writing(engine, index, config.ingest, telemetry, fault=disk, admission=admission)
-        housekeeping = Housekeeping(engine, config.retention, clock, telemetry, free_bytes=_free_bytes(config, engine))
+        rollups = Rollups(engine, clock.now, telemetry)
+        housekeeping = Housekeeping(
+            engine, config.retention, clock, telemetry, rollups=rollups, free_bytes=_free_bytes(config, engine)
+        )
 
         # query
-        samples = SampleStore(engine, index)
+        samples = SampleStore(engine, index, rollups if config.retention.downsample else None)
         promql = PromQL(samples, _limits(config))
 
         async def query(text: str, at: float) -> Vector:

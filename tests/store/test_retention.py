@@ -12,6 +12,7 @@ from aiprism.config import RetentionConfig, load
 from aiprism.store import retention, usage
 from aiprism.store.engine import Engine
 from aiprism.store.housekeeping import Housekeeping
+from aiprism.store.rollups import Rollups
 from aiprism.store.usage import Partition
 from aiprism.telemetry import Telemetry
 
@@ -77,7 +78,10 @@ def housekeeping(
     engine: Engine, clock: FakeClock, *, free: int = 10**12, telemetry: Telemetry | None = None, **periods: float
 ) -> Housekeeping:
     config = replace(DEFAULTS, **periods)  # type: ignore[arg-type]
-    return Housekeeping(engine, config, clock, telemetry or Telemetry(), free_bytes=lambda: free)
+    rollups = Rollups(engine, clock.now)
+    return Housekeeping(
+        engine, config, clock, telemetry or Telemetry(), rollups=rollups, free_bytes=lambda: free, settle=0
+    )
 
 
 def test_as_days_go_by_old_records_leave_and_are_counted(engine: Engine):
@@ -118,7 +122,8 @@ def test_a_duty_that_fails_leaves_the_others_to_theirs(engine: Engine):
     def broken() -> int:
         raise OSError("the disk is gone")
 
-    Housekeeping(engine, DEFAULTS, clock, telemetry, free_bytes=broken).run_once()
+    rollups = Rollups(engine, clock.now)
+    Housekeeping(engine, DEFAULTS, clock, telemetry, rollups=rollups, free_bytes=broken).run_once()
     assert ages(engine, clock) == []
     assert 'reason="relieve_disk",stage="store.housekeeping"} 1.0' in telemetry.exposition().decode()
 

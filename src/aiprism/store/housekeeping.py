@@ -5,7 +5,7 @@ does its work in small slices, remembers in the store how far it has come, and m
 next run goes on from there. What is due is decided by the modules of the duties; only one process of several that share
 a store may run this (`run_once`, or `start` and `stop` with leadership).
 
-    relieve_disk ▸ downsample ▸ expire
+    relieve_disk ▸ downsample ▸ apply_ttls ▸ expire
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from aiprism.clock import Clock
 from aiprism.config import RetentionConfig
 from aiprism.errors import AiprismError
 from aiprism.store import retention, usage
+from aiprism.store.downsample import SETTLE, Downsampling
 from aiprism.store.engine import Engine
+from aiprism.store.rollups import DOWNSAMPLED, FINE, FINE_FROM, RAW, RAW_FROM, Rollups
 from aiprism.telemetry import Telemetry
 
 log = structlog.get_logger()
@@ -42,11 +44,14 @@ class Housekeeping:
         clock: Clock,
         telemetry: Telemetry,
         *,
+        rollups: Rollups,
         free_bytes: Callable[[], int],
+        settle: float = SETTLE,
     ) -> None:
         self._engine, self._clock, self._telemetry = engine, clock, telemetry
         self.config, self.free_bytes = config, free_bytes
-        self._marks = usage.Marks(engine)
+        self._marks, self._rollups = usage.Marks(engine), rollups
+        self._downsampling = Downsampling(engine, rollups, settle=settle)
         self._stopping = threading.Event()
         self._task: asyncio.Task[None] | None = None
         self._helpless = False  # said once that nothing is left to drop
@@ -79,7 +84,7 @@ class Housekeeping:
 
     def run_once(self) -> None:
         """Do all that is due. A duty that fails is logged and counted, and does not keep the others from theirs."""
-        for duty in (self._relieve_disk, self._apply_ttls, self._expire):
+        for duty in (self._relieve_disk, self._downsample, self._apply_ttls, self._expire):
             self._run(duty)
 
     # -- inside --------------------------------------------------------------------------------------------------
@@ -135,6 +140,11 @@ class Housekeeping:
             self._relieved[each.table] = self._relieved.get(each.table, 0) + 1
             yield
 
+    def _downsample(self) -> Slices:
+        if self.config.downsample:
+            yield from self._downsampling.advance(self._clock.now())
+            yield from self._downsampling.redo()
+
     def _apply_ttls(self) -> Slices:
         retention.apply_ttls(self._engine, self.config)
         yield
@@ -142,10 +152,16 @@ class Housekeeping:
     def _expire(self) -> Slices:
         found = usage.partitions(self._engine)
         for each in retention.expired(found, retention.rules(self.config), self._clock.now()):
+            if each.table == RAW and self.config.downsample and each.newest > (self._marks.get(DOWNSAMPLED) or 0):
+                continue  # not before it has been downsampled
             self._drop(each, "expired")
             yield
 
     def _drop(self, partition: usage.Partition, reason: str) -> None:
+        begins = {RAW: RAW_FROM, FINE[0]: FINE_FROM}.get(partition.table)
+        if begins:  # marked first: readers must not look for samples that may be gone
+            self._marks.set(begins, max(partition.newest + 1, self._marks.get(begins) or 0))
+            self._rollups.reread()
         retention.drop(self._engine, partition)
         self._telemetry.dropped(f"store.{partition.table}", reason, partition.rows)
         say = log.warning if reason == "disk_full" else log.info

@@ -22,6 +22,7 @@ from aiprism.model.histograms import Buckets, NativeHistogram, ResetHint
 from aiprism.model.labels import Labels, Matcher
 from aiprism.model.samples import STALE_NAN_BITS
 from aiprism.store.engine import Engine
+from aiprism.store.rollups import Rollups, Shape, Source
 from aiprism.store.series import Selection, SeriesIndex
 
 Floats = NDArray[np.float64]
@@ -35,6 +36,7 @@ _HISTOGRAM = (
     "schema", "count", "sum", "zero_threshold", "zero_count", "positive_offsets", "positive_lengths", "positive_counts",
     "negative_offsets", "negative_lengths", "negative_counts", "custom_values", "reset_hint",
 )  # fmt: skip
+SENT = Source((), Shape.POINTS, 0)  # samples as they were sent
 _TIMEOUT_EXCEEDED = 159  # ClickHouse's number for a statement that ran longer than max_execution_time
 
 
@@ -147,15 +149,29 @@ class Exemplar:
 class SampleStore:
     """Reads samples. Every method blocks and may be called from any thread; `seconds` bounds a statement's run time."""
 
-    def __init__(self, engine: Engine, index: SeriesIndex) -> None:
-        self.engine, self.index = engine, index
+    def __init__(self, engine: Engine, index: SeriesIndex, rollups: Rollups | None = None) -> None:
+        self.engine, self.index, self._rollups = engine, index, rollups
 
     def select(self, matchers: Iterable[Matcher], start_ms: int, end_ms: int) -> Selection:
         """The series all `matchers` accept that may have samples from `start_ms` to `end_ms`."""
         return self.index.select(matchers, start_ms, end_ms)
 
+    def source(self, function: str, steps: Steps, window_ms: int) -> Source:
+        """Where samples for a PromQL function over windows that end at `steps` are to be read from."""
+        if self._rollups is None:
+            return Source((), Shape.POINTS, window_ms)
+        return self._rollups.source(function, steps.start_ms, steps.step_ms, steps.count, window_ms)
+
     def raw(
-        self, selection: Selection, after_ms: int, until_ms: int, *, stale: bool, limit: int, seconds: float
+        self,
+        selection: Selection,
+        after_ms: int,
+        until_ms: int,
+        *,
+        stale: bool,
+        limit: int,
+        seconds: float,
+        source: Source = SENT,
     ) -> RawSamples:
         """The samples in (after, until], a time at most once a series; staleness markers only when `stale`.
 
@@ -166,7 +182,7 @@ class SampleStore:
             return RawSamples(nothing, np.zeros(1, dtype=np.int64), nothing, np.empty(0, dtype=np.float64))
         where, parameters = _where(selection, after_ms, until_ms, stale=stale)
         table = self._arrow(
-            f"SELECT fp, toUnixTimestamp64Milli(ts) AS t, value FROM samples WHERE {where} "
+            f"SELECT fp, toUnixTimestamp64Milli(ts) AS t, value FROM {source.relation(_whose(selection)[0])} WHERE {where} "
             f"ORDER BY metric, fp, ts LIMIT {int(limit) + 1}",
             parameters,
             seconds,
@@ -186,11 +202,14 @@ class SampleStore:
         *,
         seconds: float,
         argument: float | None = None,
+        source: Source = SENT,
     ) -> GridValues:
         """`function` of each series over (step - window, step] at each step; series without any value are left out."""
         if not len(selection):
             return _no_grid(steps)
-        sql, parameters = _grid_sql(selection, function, steps, window_ms, argument)
+        if source.rolled and function is GridFunction.AVG:
+            return self._rolled_average(selection, steps, window_ms, seconds, source)
+        sql, parameters = _grid_sql(selection, function, steps, window_ms, argument, source)
         table = self._arrow(sql, parameters, seconds)
         values, valid = _matrix(table.column("g"), steps.count)
         if function is GridFunction.LATEST:
@@ -212,11 +231,12 @@ class SampleStore:
         *,
         seconds: float,
         argument: float | None = None,
+        source: Source = SENT,
     ) -> GridValues:
         """As `grid`, folded over all series by `combine` into at most one row (number 0)."""
         if not len(selection):
             return _no_grid(steps)
-        each, parameters = _grid_sql(selection, function, steps, window_ms, argument, always_list=True)
+        each, parameters = _grid_sql(selection, function, steps, window_ms, argument, source, always_list=True)
         resets = ", max(resets) AS resets" if function in _RESET_CORRECTED else ""
         table = self._arrow(f"SELECT {combine.value} AS g{resets} FROM ({each})", parameters, seconds)
         values, valid = _matrix(table.column("g"), steps.count)
@@ -263,6 +283,18 @@ class SampleStore:
         )
         return {row[0]: row[1] for row in rows}
 
+    def _rolled_average(
+        self, selection: Selection, steps: Steps, window_ms: int, seconds: float, source: Source
+    ) -> GridValues:
+        """Sum by count; a series has both or neither."""
+        sums, counts = (
+            self.grid(selection, function, steps, window_ms, seconds=seconds, source=source.with_shape(shape))
+            for function, shape in ((GridFunction.SUM, Shape.SUM), (GridFunction.COUNT, Shape.COUNT))
+        )
+        by_row, among = np.argsort(sums.rows), np.argsort(counts.rows)
+        values = sums.values[by_row] / counts.values[among]
+        return GridValues(sums.rows[by_row], values, sums.valid[by_row], sums.doubtful[by_row])
+
     def metadata(self, metric: str = "") -> list[Metadata]:
         """What is known of `metric`, or of every metric, newest word first."""
         rows = self.engine.query(
@@ -306,24 +338,30 @@ def _where(
 ) -> tuple[str, dict[str, Any]]:
     """The condition that finds the samples, and its parameters. It may let other series of the same metrics through
     (see `_rows_of`), unless `always_list`."""
-    parameters: dict[str, Any] = {"after": after_ms, "until": until_ms}
-    if len(selection.metrics) == 1:
-        metric, parameters["metric"] = "metric = {metric:String}", selection.metrics[0]
-    else:
-        metric, parameters["metric"] = "metric IN {metric:Array(String)}", list(selection.metrics)
+    whose, parameters = _whose(selection, always_list=always_list)
     parts = [
-        metric,
+        whose,
         "ts > fromUnixTimestamp64Milli({after:Int64}, 'UTC')",
         "ts <= fromUnixTimestamp64Milli({until:Int64}, 'UTC')",
     ]
-    chosen = len(selection)
-    if chosen < selection.of and (always_list or chosen <= max(_LIST_AT_MOST, selection.of // _LIST_SHARE)):
-        parts.append("fp IN {fps:Array(UInt64)}")
-        # As text: the client would write each number on its own, at ten times the cost.
-        parameters["fps"] = f"[{','.join(map(str, selection.fps.tolist()))}]"
     if not stale:
         parts.append(f"reinterpretAsUInt64(value) != {STALE_NAN_BITS}")
-    return " AND ".join(parts), parameters
+    return " AND ".join(parts), parameters | {"after": after_ms, "until": until_ms}
+
+
+def _whose(selection: Selection, *, always_list: bool = False) -> tuple[str, dict[str, Any]]:
+    """As `_where`, without times."""
+    parameters: dict[str, Any] = {}
+    if len(selection.metrics) == 1:
+        whose, parameters["metric"] = "metric = {metric:String}", selection.metrics[0]
+    else:
+        whose, parameters["metric"] = "metric IN {metric:Array(String)}", list(selection.metrics)
+    chosen = len(selection)
+    if chosen < selection.of and (always_list or chosen <= max(_LIST_AT_MOST, selection.of // _LIST_SHARE)):
+        whose += " AND fp IN {fps:Array(UInt64)}"
+        # As text: the client would write each number on its own, at ten times the cost.
+        parameters["fps"] = f"[{','.join(map(str, selection.fps.tolist()))}]"
+    return whose, parameters
 
 
 def _grid_sql(
@@ -332,6 +370,7 @@ def _grid_sql(
     steps: Steps,
     window_ms: int,
     argument: float | None,
+    source: Source,
     *,
     always_list: bool = False,
 ) -> tuple[str, dict[str, Any]]:
@@ -351,12 +390,15 @@ def _grid_sql(
     more = ""
     if argument is not None:
         more, parameters["argument"] = ", {argument:Float64}", argument
-    grid = f"{function.value}({{start:Decimal64(3)}}, {{end:Decimal64(3)}}, {{step:Decimal64(3)}}, {{window:Decimal64(3)}}{more})"
+    # Buckets bring how many samples they stand for: those are added up.
+    name = GridFunction.SUM.value if source.rolled and function is GridFunction.COUNT else function.value
+    relation = source.relation(_whose(selection, always_list=always_list)[0])
+    grid = f"{name}({{start:Decimal64(3)}}, {{end:Decimal64(3)}}, {{step:Decimal64(3)}}, {{window:Decimal64(3)}}{more})"
     resets = ""
     if function in _RESET_CORRECTED:
         parameters["range"] = _seconds(steps.end_ms - steps.start_ms + window_ms)
         resets = ", timeSeriesResetsToGrid({end:Decimal64(3)}, {end:Decimal64(3)}, 1, {range:Decimal64(3)})(ts, value)[1] AS resets"
-    return f"SELECT fp, {grid}(ts, value) AS g{resets} FROM samples WHERE {where} GROUP BY fp", parameters
+    return f"SELECT fp, {grid}(ts, value) AS g{resets} FROM {relation} WHERE {where} GROUP BY fp", parameters
 
 
 def _doubtful(function: GridFunction, table: pa.Table, values: Floats, valid: Bools) -> Bools:

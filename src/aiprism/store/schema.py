@@ -7,7 +7,7 @@ aiprism is refused: its rows may mean something this version does not know.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -122,17 +122,17 @@ def migrate(engine: Engine, *, to: int | None = None) -> int:
     return at
 
 
-def change(engine: Engine, statement: str) -> None:
+def change(engine: Engine, statement: str, parameters: Mapping[str, object] | None = None) -> None:
     """Carry out a schema statement of the running platform (`ALTER TABLE samples DROP PARTITION …`) wherever the table
     is: here, or on every node of the cluster."""
     if not engine.cluster:
-        engine.command(statement)
+        engine.command(statement, parameters)
         return
     layout = cluster.Layout(engine.cluster, engine.database)
     for migration in migrations():
         migration.on(layout)
     for each in layout.rewritten(statement, "at run time"):
-        engine.command(each)
+        engine.command(each, parameters)
 
 
 @dataclass(frozen=True, slots=True)

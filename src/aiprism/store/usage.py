@@ -21,6 +21,14 @@ GROUP BY name, partition_id
 ORDER BY name, oldest, partition_id
 """
 
+# Parts know their range, so that empty years cost nothing.
+_FIRST_AFTER = """
+SELECT count(), toUnixTimestamp(min(greatest(min_time, fromUnixTimestamp({{after:Int64}}))))
+FROM {parts}
+WHERE database = {{database:String}} AND replaceRegexpOne(table, '_local$', '') = {{table:String}} AND active
+    AND max_time >= fromUnixTimestamp({{after:Int64}})
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Partition:
@@ -52,9 +60,19 @@ class TableUsage:
 
 def partitions(engine: Engine) -> Sequence[Partition]:
     """Every partition that holds rows, by table and time."""
-    parts = f"cluster('{engine.cluster}', system, parts)" if engine.cluster else "system.parts"
-    rows = engine.query(_PARTITIONS.format(parts=parts), {"database": engine.database})
+    rows = engine.query(_PARTITIONS.format(parts=_parts(engine)), {"database": engine.database})
     return [Partition(*row) for row in rows]
+
+
+def first_after(engine: Engine, table: str, after: int) -> int | None:
+    """A time, Unix seconds, before which `table` has no row later than `after`; None when it has none at all."""
+    bound = {"database": engine.database, "table": table, "after": after + 1}
+    [[count, first]] = engine.query(_FIRST_AFTER.format(parts=_parts(engine)), bound)
+    return int(first) if count else None
+
+
+def _parts(engine: Engine) -> str:
+    return f"cluster('{engine.cluster}', system, parts)" if engine.cluster else "system.parts"
 
 
 def free_bytes(engine: Engine) -> int:

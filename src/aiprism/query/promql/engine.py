@@ -65,10 +65,15 @@ class PromQL:
         assert isinstance(value, np.ndarray)
         return Matrix((Series(Labels(), steps.times_ms(), value),))
 
-    def explain(self, text: str, start: float, end: float) -> str:
-        """The plan of a query over that time, one node a line."""
+    def explain(self, text: str, start: float, end: float, step: float | None = None) -> str:
+        """The plan of a query over that time, one node a line; with a `step` (0: at one time) which tables it reads, too."""
         expr = parse(text)
-        return "\n".join(explained(plan(expr, round(start * 1000), round(end * 1000))))
+        node = plan(expr, round(start * 1000), round(end * 1000))
+        lines = list(explained(node))
+        if step is not None:
+            steps = _steps(expr, start, end, step) if step else Steps(round(start * 1000), 1, 1)
+            lines += [f"reads {source}" for source in self._evaluator(None, steps.count).sources(node, steps)]
+        return "\n".join(lines)
 
     def _evaluator(self, seconds: float | None, steps: int = 1) -> Evaluator:
         watch = Watch(self.limits, seconds)

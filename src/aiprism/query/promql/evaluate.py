@@ -12,7 +12,7 @@ import numpy as np
 from aiprism.model.samples import STALE_NAN_BITS
 from aiprism.query.promql.aggregate import aggregate
 from aiprism.query.promql.blocks import Block, stacked
-from aiprism.query.promql.functions import EVALUATED, PUSHED, Moment, Operand
+from aiprism.query.promql.functions import EVALUATED, PUSHED, ROLLED, Moment, Operand
 from aiprism.query.promql.info import with_info_labels
 from aiprism.query.promql.kernels import KERNELS, last_over_time, ts_of_last_over_time
 from aiprism.query.promql.labelsets import LabelSets
@@ -34,9 +34,11 @@ from aiprism.query.promql.plan import (
     OverSubquery,
     Samples,
     Words,
+    children,
 )
 from aiprism.query.promql.values import QueryFailed
 from aiprism.query.promql.windows import Windows
+from aiprism.store.rollups import Source
 from aiprism.store.samples import Bools, Combine, Floats, GridFunction, RawSamples, SampleStore, Steps
 from aiprism.store.series import Selection
 
@@ -98,6 +100,14 @@ class Evaluator:
             return self._subquery_windows(leaf, at)
         return self._leaf_windows(leaf, at, self._selection(leaf, _ends(leaf, at)))
 
+    def sources(self, node: Node, steps: Steps) -> list[Source]:
+        """Where the leaves of `node` would be read from, those of subqueries excepted."""
+        if isinstance(node, Leaf):
+            return [self.source(node, _ends(node, steps))]
+        if isinstance(node, OverSubquery):
+            return []
+        return [source for child in children(node) for source in self.sources(child, steps)]
+
     # -- leaves --------------------------------------------------------------------------------------------------
 
     def _leaf(self, leaf: Leaf, steps: Steps) -> Block:
@@ -111,16 +121,18 @@ class Evaluator:
             return _repeated_block(self._leaf(leaf, Steps(steps.start_ms, steps.step_ms, 1)), steps.count)
         ends = _ends(leaf, steps)
         selection = self._selection(leaf, ends)
-        function = self._pushed(leaf)
+        source = self.source(leaf, ends)
+        function = self._pushed(leaf, source)
         if function is None:
             return _named(leaf, self._from_raw(leaf, steps, selection))
         found = self._store.grid(
             selection,
             function,
             ends,
-            self._window_ms(leaf),
+            source.window_ms,
             seconds=self._watch.left(),
             argument=_constant_argument(leaf),
+            source=source,
         )
         block = Block(LabelSets.of_selection(selection, found.rows), found.values, found.valid)
         if found.doubtful.any():
@@ -129,8 +141,14 @@ class Evaluator:
             block = stacked([sure, rest])
         return _named(leaf, block)
 
-    def _pushed(self, leaf: Leaf) -> GridFunction | None:
+    def source(self, leaf: Leaf, ends: Steps) -> Source:
+        """Where the samples of a leaf come from, for windows that end at `ends`."""
+        return self._store.source(leaf.function, ends, self._window_ms(leaf))
+
+    def _pushed(self, leaf: Leaf, source: Source) -> GridFunction | None:
         """What ClickHouse is to compute, None when it cannot."""
+        if source.rolled and leaf.function in ROLLED:
+            return ROLLED[leaf.function]
         if not self._pushdown:
             return None
         if leaf.function == LATEST:
@@ -152,7 +170,8 @@ class Evaluator:
 
     def _leaf_windows(self, leaf: Leaf, steps: Steps, selection: Selection) -> tuple[LabelSets, Windows]:
         ends = _ends(leaf, steps)
-        window_ms = self._window_ms(leaf)
+        source = self.source(leaf, ends)
+        window_ms = source.window_ms
         raw = self._store.raw(
             selection,
             ends.start_ms - window_ms,
@@ -160,6 +179,7 @@ class Evaluator:
             stale=leaf.function in (LATEST, LATEST_TIME),
             limit=self._watch.limits.samples,
             seconds=self._watch.left(),
+            source=source,
         )
         windows = _windows(raw, ends, window_ms, steps, fixed=leaf.at_ms is not None)
         return LabelSets.of_selection(selection, raw.rows), windows
@@ -224,12 +244,13 @@ class Evaluator:
         leaf = node.expr
         if not isinstance(leaf, Leaf) or node.grouping.without or node.grouping.labels or (leaf, steps) in self._leaves:
             return None
-        function, combine = self._pushed(leaf), _COMBINED.get(node.op)
+        ends = _ends(leaf, steps)
+        source = self.source(leaf, ends)
+        function, combine = self._pushed(leaf, source), _COMBINED.get(node.op)
         if leaf.function in _ONE_SIGN:
             combine = combine or _COMBINED_SUMS.get(node.op)
-        if combine is None or function in (None, GridFunction.LATEST) or leaf.at_ms is not None:
+        if combine is None or function in (None, GridFunction.LATEST, GridFunction.AVG) or leaf.at_ms is not None:
             return None
-        ends = _ends(leaf, steps)
         selection = self._selection(leaf, ends)
         if len(selection) * steps.count < COMBINE_CELLS or len(selection.metrics) != 1:
             return None
@@ -239,9 +260,10 @@ class Evaluator:
             function,
             combine,
             ends,
-            self._window_ms(leaf),
+            source.window_ms,
             seconds=self._watch.left(),
             argument=_constant_argument(leaf),
+            source=source,
         )
         if found.doubtful.any() or np.isinf(found.values).any():
             return None  # an overflow inside, or an infinite sample: let the careful way decide

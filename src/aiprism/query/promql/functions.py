@@ -336,4 +336,17 @@ PUSHED: Mapping[str, GridFunction] = {
     "last_over_time": GridFunction.LAST,
 }
 
+# What must be computed of buckets by ClickHouse where samples are downsampled: the kernels take each value for a sample.
+ROLLED: Mapping[str, GridFunction] = {
+    "latest": GridFunction.LATEST,
+    "avg_over_time": GridFunction.AVG,
+    **{
+        name: PUSHED[name]
+        for name in (
+            *("rate", "increase", "last_over_time"),
+            *("sum_over_time", "min_over_time", "max_over_time", "count_over_time"),
+        )
+    },
+}
+
 FUNCTIONS: frozenset[str] = frozenset({*EVALUATED, *KERNELS, *PLANNED, *RENAMED})

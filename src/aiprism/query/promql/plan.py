@@ -157,7 +157,7 @@ def keeps_order(expr: Expr) -> bool:
 
 def explained(node: Node, depth: int = 0) -> Iterator[str]:
     """The plan as indented lines, one a node."""
-    name, inside = type(node).__name__, _children(node)
+    name, inside = type(node).__name__, children(node)
     fields = [
         f"{key}={_shown(getattr(node, key))}"
         for key in node.__dataclass_fields__
@@ -181,10 +181,11 @@ def steady(node: Node) -> bool:
         case Info():
             return False
         case _:
-            return all(steady(child) for child in _children(node))
+            return all(steady(child) for child in children(node))
 
 
-def _children(node: Node) -> Sequence[Node]:
+def children(node: Node) -> Sequence[Node]:
+    """The nodes right below."""
     match node:
         case Leaf() | Apply():
             return node.args

@@ -1,7 +1,9 @@
 -- Downsampled metrics, the sample of traces that outlives the rest, and what housekeeping remembers.
 
 -- What a series did in (bucket - 5 minutes, bucket]: windows of PromQL are open on the left, so whole buckets fill them
--- exactly. A bucket that is computed again replaces itself, so the table is read with FINAL.
+-- exactly. `lost` is what counter resets took away: the increase from first to last is last - first + lost. `stale_ts` is
+-- that of a staleness marker no sample follows in the bucket, else 0. A bucket that is computed again replaces itself, so
+-- the table is read with FINAL.
 CREATE TABLE samples_5m
 (
     metric   LowCardinality(String),
@@ -15,7 +17,7 @@ CREATE TABLE samples_5m
     first_ts DateTime64(3, 'UTC') CODEC(DoubleDelta, ZSTD(1)),
     last     Float64 CODEC(Delta(8), ZSTD(1)),
     last_ts  DateTime64(3, 'UTC') CODEC(DoubleDelta, ZSTD(1)),
-    increase Float64 CODEC(Delta(8), ZSTD(1)),
+    lost     Float64 CODEC(Delta(8), ZSTD(1)),
     stale_ts DateTime64(3, 'UTC') CODEC(ZSTD(1))
 )
 ENGINE = ReplacingMergeTree
@@ -28,19 +30,18 @@ PARTITION BY toYYYYMM(bucket)
 ORDER BY (metric, fp, bucket);
 
 -- Hours (by their end) of a metric that got samples after they may have been downsampled. The insert itself notes them,
--- so that no crash forgets one. `done` is the `seen` up to which the hour has been downsampled again.
+-- so that no crash forgets one; the row goes once the hour has been downsampled again.
 CREATE TABLE samples_late
 (
     metric LowCardinality(String),
     hour   DateTime('UTC'),
-    seen   SimpleAggregateFunction(max, DateTime64(6, 'UTC')),
-    done   SimpleAggregateFunction(max, DateTime64(6, 'UTC'))
+    seen   SimpleAggregateFunction(max, DateTime64(6, 'UTC'))
 )
 ENGINE = AggregatingMergeTree
 ORDER BY (hour, metric)
 SETTINGS non_replicated_deduplication_window = 10000;
 
--- Ten minutes are less than the delay after which a bucket is downsampled (store/rollups.py): what is not noted here
+-- Ten minutes are less than the delay after which a bucket is downsampled (store/downsample.py): what is not noted here
 -- was stored before that.
 CREATE MATERIALIZED VIEW samples_late_from_samples TO samples_late AS
 SELECT metric, toStartOfHour(ts - toIntervalMillisecond(1)) + toIntervalHour(1) AS hour, now64(6, 'UTC') AS seen
