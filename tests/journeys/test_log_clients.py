@@ -341,3 +341,61 @@ def test_the_fluent_logger_of_javascript_shows_the_shared_key(fluent_js: Path, t
     run_fluent_js(fluent_js, server.doors["fluent"], "fluent-js-key", "PackedForward", "sesame")
     assert len(server.get("/aiprism/v1/logs", service="fluent-js-key")["logs"]) == 3
     server.stop()
+
+
+def test_py_zipkin(shared: Server) -> None:
+    trace_id = run_client(
+        """
+        import sys, urllib.request
+        from py_zipkin import Encoding
+        from py_zipkin.zipkin import create_endpoint, zipkin_client_span, zipkin_span
+        from py_zipkin.util import create_attrs_for_span
+        def send(body):
+            url, headers = sys.argv[1] + "/api/v2/spans", {"Content-Type": "application/json"}
+            request = urllib.request.Request(url, body if isinstance(body, bytes) else body.encode(), headers)
+            assert urllib.request.urlopen(request).status == 202
+        attrs = create_attrs_for_span(sample_rate=100.0)
+        with zipkin_span(service_name="zipkin-py", span_name="pay", transport_handler=send, zipkin_attrs=attrs,
+                         encoding=Encoding.V2_JSON, port=8080):
+            with zipkin_client_span(service_name="zipkin-py", span_name="charge", binary_annotations={"error": "declined"}) as it:
+                it.add_annotation("retry")
+                it.remote_endpoint = create_endpoint(port=443, service_name="bank", host="10.0.0.1")
+        print(attrs.trace_id)
+        """,
+        shared.url,
+    ).strip()
+    found = shared.get(f"/aiprism/v1/traces/{trace_id.rjust(32, '0')}")["spans"]
+    charge, pay = sorted(found, key=lambda span: str(span["name"]))
+    # py_zipkin lets a server share the id of the client that called it.
+    assert (pay["name"], pay["kind"], pay["attributes"]["zipkin.shared"]) == ("pay", "server", "true")
+    assert (charge["name"], charge["kind"], charge["parent_span_id"]) == ("charge", "client", pay["span_id"])
+    assert (charge["status"], charge["attributes"]["peer.service"]) == ("error", "bank")
+    assert [event["name"] for event in charge["events"]] == ["retry"]
+
+
+def test_the_zipkin_exporter_of_opentelemetry(shared: Server) -> None:
+    trace_id = run_client(
+        """
+        import sys
+        from opentelemetry.exporter.zipkin.json import ZipkinExporter
+        from opentelemetry.sdk.resources import Resource
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+        from opentelemetry.trace import Status, StatusCode
+        tracing = TracerProvider(resource=Resource.create({"service.name": "zipkin-otel", "region": "eu"}))
+        tracing.add_span_processor(BatchSpanProcessor(ZipkinExporter(endpoint=sys.argv[1] + "/api/v2/spans")))
+        with tracing.get_tracer("shop.http", "1.2").start_as_current_span("pay") as span:
+            span.set_attribute("cart.items", 3)
+            span.add_event("declined", {"attempt": 2})
+            span.set_status(Status(StatusCode.ERROR, "declined"))
+            print(format(span.get_span_context().trace_id, "032x"))
+        tracing.shutdown()
+        """,
+        shared.url,
+    ).strip()
+    [span] = shared.get(f"/aiprism/v1/traces/{trace_id}")["spans"]
+    assert (span["service"], span["name"], span["kind"]) == ("zipkin-otel", "pay", "internal")
+    assert (span["status"], span["status_message"]) == ("error", "declined")
+    assert span["attributes"]["cart.items"] == "3"
+    [event] = span["events"]
+    assert (event["name"], event["attributes"]) == ("declined", {"attempt": "2"})

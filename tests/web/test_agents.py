@@ -180,3 +180,53 @@ def test_a_store_that_takes_nothing_is_503_with_retry_after(engine: Engine) -> N
 
     telemetry = with_doors(engine, story, fault="the disk is full")
     assert counts(telemetry, "receive.loki")["dropped"] == {"unavailable": 1.0}
+
+
+def zipkin_span(**more: object) -> dict[str, object]:
+    now = time.time_ns() // 1000
+    endpoint = {"serviceName": "shop"}
+    return {
+        "traceId": TRACE,
+        "id": "00000000000000a1",
+        "name": "pay",
+        "timestamp": now,
+        "localEndpoint": endpoint,
+        **more,
+    }
+
+
+def test_zipkin_spans_are_answered_202_once_stored(engine: Engine) -> None:
+    async def story(client: httpx.AsyncClient) -> None:
+        spans = [zipkin_span(duration=1500, kind="SERVER"), zipkin_span(id="a2", parentId="a1", tags={"error": "no"})]
+        body = gzip.compress(json.dumps(spans).encode())
+        headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+        answer = await client.post("/api/v2/spans", content=body, headers=headers)
+        assert (answer.status_code, answer.content) == (202, b"")
+        found = (await client.get(f"/aiprism/v1/traces/{TRACE}")).json()["spans"]
+        assert sorted((each["service"], each["kind"], each["status"]) for each in found) == [
+            ("shop", "internal", "error"),
+            ("shop", "server", "unset"),
+        ]
+
+    telemetry = with_doors(engine, story)
+    assert counts(telemetry, "receive.zipkin") == {"stage": "receive.zipkin", "passed": 2.0, "dropped": {}}
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "status", "says"),
+    [
+        (b"{", "application/json", 400, "not JSON"),
+        (b'[{"traceId": "x"}]', "application/json", 400, "spans[0].traceId"),
+        (b"[]", "application/x-thrift", 415, "application/x-thrift"),
+        (b"[]", "application/json", 202, ""),
+    ],
+)
+def test_what_are_no_zipkin_spans_is_refused_in_words(
+    engine: Engine, body: bytes, kind: str, status: int, says: str
+) -> None:
+    async def story(client: httpx.AsyncClient) -> None:
+        answer = await client.post("/api/v2/spans", content=body, headers={"Content-Type": kind})
+        assert answer.status_code == status
+        assert says in answer.text
+
+    with_doors(engine, story)

@@ -16,7 +16,7 @@ from fastapi.responses import PlainTextResponse, Response
 from aiprism.clock import Clock
 from aiprism.config import IngestConfig
 from aiprism.errors import Refused, Unsupported
-from aiprism.receive import loki_push, ndjson
+from aiprism.receive import loki_push, ndjson, zipkin
 from aiprism.receive.doors import OtlpDoors, Signal
 from aiprism.web.bodies import body_of, retry_headers
 
@@ -27,6 +27,7 @@ def router(doors: OtlpDoors, config: IngestConfig, clock: Clock) -> APIRouter:
     """POST /loki/api/v1/push, /api/v2/spans and /aiprism/v1/ingest/ndjson."""
     routes = APIRouter(tags=["receive"])
     _loki(routes, doors, config, clock)
+    _zipkin(routes, doors, config, clock)
     _ndjson(routes, doors, config, clock)
     return routes
 
@@ -62,6 +63,21 @@ def _loki(routes: APIRouter, doors: OtlpDoors, config: IngestConfig, clock: Cloc
         if taken.causes:  # Loki's own answer for lines over a limit; the others are stored
             return PlainTextResponse(f"{sum(taken.causes.values())} lines were not taken: {taken.reason}\n", 400)
         return Response(status_code=204)
+
+
+def _zipkin(routes: APIRouter, doors: OtlpDoors, config: IngestConfig, clock: Clock) -> None:
+    # Below Alertmanager's prefix, which has nothing of this name.
+    @routes.post("/api/v2/spans", summary="Zipkin spans, API v2 in JSON", status_code=202, response_class=Response)
+    async def spans(request: Request) -> Response:
+        kind = kind_of(request)
+        try:
+            if kind != "application/json":
+                raise Unsupported(f"Content-Type {kind!r}: Zipkin spans are taken as application/json (API v2)")
+            body = await body_of(request, config)
+            await doors.take(Signal.TRACES, "zipkin", body, partial(zipkin.spans, now_ns=_now_ns(clock)))
+        except Refused as refused:
+            return in_words(refused)
+        return Response(status_code=202)
 
 
 def _ndjson(routes: APIRouter, doors: OtlpDoors, config: IngestConfig, clock: Clock) -> None:
