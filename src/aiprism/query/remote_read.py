@@ -22,6 +22,7 @@ from aiprism.errors import BadInput, LimitExceeded, TimedOut
 from aiprism.model.histograms import Buckets, NativeHistogram
 from aiprism.model.labels import Labels, Matcher, MatchOp, compiled
 from aiprism.receive import prometheus_proto as proto
+from aiprism.receive.wirebytes import field
 from aiprism.store.samples import SampleStore
 from aiprism.store.series import Selection
 
@@ -57,7 +58,7 @@ class RemoteRead:
                     f"the request asks for more than {self._samples} samples (query.remote_read_samples); "
                     "narrow it in time or labels"
                 ) from error
-            results.append(_field(1, found))
+            results.append(field(1, found))
             left -= read
         return b"".join(results)
 
@@ -90,7 +91,7 @@ class RemoteRead:
             if row in histograms:
                 span = slice(*histograms[row])
                 series += _histogram_fields(native.ts_ms[span].tolist(), native.histograms[span])
-            parts.append(_field(1, b"".join(series)))
+            parts.append(field(1, b"".join(series)))
         return b"".join(parts), len(raw.ts_ms) + len(native.ts_ms)
 
 
@@ -123,7 +124,7 @@ def _matcher(message: Any) -> Matcher:
 
 def _labels(labels: Labels) -> bytes:
     return b"".join(
-        _field(1, _field(1, name.encode()) + _field(2, value.encode("utf-8", "surrogatepass")))
+        field(1, field(1, name.encode()) + field(2, value.encode("utf-8", "surrogatepass")))
         for name, value in labels.pairs
     )
 
@@ -148,7 +149,7 @@ def _sample_fields(ts_ms: NDArray[np.int64], values: NDArray[np.float64]) -> byt
 def _histogram_fields(ts_ms: Sequence[int], histograms: Sequence[NativeHistogram]) -> Iterator[bytes]:
     """The field `histograms` of a TimeSeries."""
     for at, histogram in zip(ts_ms, histograms, strict=True):
-        yield _field(4, _histogram(at, histogram))
+        yield field(4, _histogram(at, histogram))
 
 
 def _histogram(ts_ms: int, one: NativeHistogram) -> bytes:
@@ -181,16 +182,3 @@ def _histogram(ts_ms: int, one: NativeHistogram) -> bytes:
 def _deltas(buckets: Buckets) -> Iterable[int]:
     counts = [0, *(int(each) for each in buckets.counts)]
     return (count - before for before, count in itertools.pairwise(counts))
-
-
-def _field(number: int, content: bytes) -> bytes:
-    return bytes((number << 3 | 2,)) + _varint(len(content)) + content
-
-
-def _varint(value: int) -> bytes:
-    written = bytearray()
-    while value > 0x7F:
-        written.append(value & 0x7F | 0x80)
-        value >>= 7
-    written.append(value)
-    return bytes(written)

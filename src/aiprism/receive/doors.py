@@ -18,7 +18,8 @@ from aiprism.config import OtlpConfig
 from aiprism.errors import Refused, TooMany, Unavailable
 from aiprism.receive import otlp
 from aiprism.receive.items import ANYTHING, Bounds, SeriesFault, no_fault
-from aiprism.receive.otlp_metrics import Decoded, MetricDecoder
+from aiprism.receive.otlp_bodies import MetricBodies
+from aiprism.receive.otlp_metrics import Decoded
 from aiprism.store.writing import Writing
 from aiprism.telemetry import Telemetry
 
@@ -75,7 +76,7 @@ class OtlpDoors:
     ) -> None:
         self._writing, self._telemetry, self._bounds = writing, telemetry, bounds
         self._levels, self._clock = levels or _no_levels, clock or SystemClock()
-        self._metrics = MetricDecoder(writing.admit, config, series_fault)
+        self._metrics = MetricBodies(writing.admit, config, series_fault)
         self._decode_metrics = asyncio.Lock()
         self._receivers: dict[Signal, Callable[[bytes, bool], Awaitable[Receipt]]] = {
             Signal.TRACES: self._traces,
@@ -158,14 +159,15 @@ class OtlpDoors:
         try:
             await self._writing.samples(decoded.batch)
         except Refused:
-            self._metrics.undo(decoded)
+            async with self._decode_metrics:
+                self._metrics.undo(decoded)
             raise
         return Receipt(decoded.points, decoded.rejected, decoded.reason, causes=decoded.causes)
 
     async def _metrics_of(self, body: bytes, is_json: bool) -> Decoded:
         def decode() -> Decoded:
-            request = otlp.metrics_request(body, is_json=is_json)
-            return self._metrics.decode(request, self._clock.now(), self.bounds(Signal.METRICS))
+            read = self._metrics.decode_json if is_json else self._metrics.decode
+            return read(body, self._clock.now(), self.bounds(Signal.METRICS))
 
         return await asyncio.to_thread(decode) if len(body) > _LARGE else decode()
 

@@ -63,6 +63,7 @@ class Columns:
     levels: list[tuple[str, int]] = field(default_factory=list)  # (metric, fingerprint) whose last value must be known
     rejected: Rejections = field(default_factory=Rejections)
     points: int = 0
+    streams: list[Stream | None] = field(default_factory=list)  # of each data point, in order; None: of no use again
 
     def add(self, positions: Sequence[int], ts_ms: int, values: Sequence[float]) -> None:
         """One sample of each series at one time."""
@@ -83,10 +84,10 @@ class Columns:
         return len(self.ts_ms), len(self.histograms)
 
     def times(self, since: tuple[int, int]) -> NDArray[np.int64]:
-        """The times of what was added since `mark`, ascending, each once."""
+        """The times of what was added since `mark`."""
         samples = np.array(self.ts_ms[since[0] :], np.int64)
         histograms = np.array([each.ts_ms for each in self.histograms[since[1] :]], np.int64)
-        return np.unique(np.concatenate([samples, histograms]))
+        return np.concatenate([samples, histograms])
 
     def batch(self, settled: NDArray[np.int64]) -> SampleBatch:
         """All of it, with the positions of new series put in the place of their stand-ins."""

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from aiprism.config import OtlpConfig
@@ -19,7 +21,7 @@ from aiprism.errors import AiprismError
 from aiprism.receive.items import ANYTHING, Bounds, OutOfBounds, SeriesFault, no_fault, without_stray_exemplars
 from aiprism.receive.otlp_batch import Columns
 from aiprism.receive.otlp_points import CUMULATIVE, DELTA, Points
-from aiprism.receive.otlp_series import Admit, Family, Streams, Target
+from aiprism.receive.otlp_series import Admit, Family, Stream, Streams, Target
 from aiprism.store.batches import SampleBatch
 
 # `target_info` is repeated this often (half the usual lookback), so that a join finds it at every time of a request.
@@ -40,6 +42,7 @@ class Decoded:
     causes: Mapping[str, int]  # rejected points by the code of their fault
     levels: Sequence[tuple[str, int]]
     undo: Sequence[Callable[[], None]]
+    streams: Sequence[Stream | None]  # of each data point in the order of the request; None where there is none
 
 
 class MetricDecoder:
@@ -77,7 +80,20 @@ class MetricDecoder:
             dict(rejected.codes),
             columns.levels,
             columns.undo,
+            columns.streams,
         )
+
+    def info(self, resource: Any) -> Stream | None:
+        """The stream of the `target_info` of a Resource message, None when it has none; raises what `admit` raises."""
+        target = self._streams.target(resource)
+        if not target.info:
+            return None
+        try:
+            stream = self._streams.info(target)
+        except OutOfBounds:
+            return None
+        self._streams.settle(self._admit)
+        return stream
 
     def undo(self, decoded: Decoded) -> None:
         """What `decoded` holds was not stored: the sender will send it again."""
@@ -95,13 +111,16 @@ class MetricDecoder:
         kind = metric.WhichOneof("data")
         if kind is None:
             columns.reject(metric.name, "holds no kind of data points known here")
+            columns.streams.append(None)
             return
         data = getattr(metric, kind)
         if not data.data_points:
+            columns.streams.append(None)
             return
         family = self._streams.family(target, scoped, metric, kind, counter=kind == "sum" and data.is_monotonic)
         if fault := self._fault(family, metric, data):
             columns.reject(metric.name, fault, len(data.data_points))
+            columns.streams += [None] * len(data.data_points)
             return
         columns.metadata.add(family.metadata)
         self._points.read(columns, family, data, now, within)
@@ -131,5 +150,15 @@ class MetricDecoder:
         except OutOfBounds as refused:  # the points of the resource are none the worse for it
             columns.reject("target_info", str(refused), points=0)
             return
-        for ts_ms in {each // _INFO_EVERY_MS: each for each in columns.times(mark).tolist()}.values():
+        for ts_ms in info_times(columns.times(mark)):
             columns.add(stream.positions, ts_ms, (1.0,))
+
+
+def info_times(ts_ms: NDArray[np.int64]) -> list[int]:
+    """At which times a resource that has samples of `ts_ms` needs its `target_info`."""
+    if not len(ts_ms):
+        return []
+    newest = int(ts_ms.max())
+    if newest - int(ts_ms.min()) < _INFO_EVERY_MS:
+        return [newest]
+    return list({each // _INFO_EVERY_MS: each for each in np.unique(ts_ms).tolist()}.values())

@@ -95,9 +95,10 @@ class Points:
             moment = _Moment(point.start_time_unix_nano, point.time_unix_nano, now, within.earliest_ns)
             try:
                 _check_time(moment.end_ns, within)
-                reader(columns, family, point, moment, delta)
+                columns.streams.append(reader(columns, family, point, moment, delta))
             except BadInput as refused:
                 columns.reject(family.sent_name, str(refused), code=refused.code)
+                columns.streams.append(None)
             else:
                 columns.points += 1
 
@@ -132,7 +133,9 @@ class Points:
                     self._begin_number(columns, stream, _Moment(start_ns, end_ns, now, earliest_ns))
             except BadInput as refused:
                 columns.reject(family.sent_name, str(refused), code=refused.code)
+                columns.streams.append(None)
                 continue
+            columns.streams.append(stream)
             columns.positions.append(stream.positions[0])
             columns.ts_ms.append(end_ns // _MS)
             columns.values.append(value)
@@ -160,7 +163,7 @@ class Points:
 
     # -- histograms and summaries --------------------------------------------------------------------------------
 
-    def _histogram(self, columns: Columns, family: Family, point: Any, moment: _Moment, delta: bool) -> None:
+    def _histogram(self, columns: Columns, family: Family, point: Any, moment: _Moment, delta: bool) -> Stream:
         stale, exemplars = bool(point.flags & _NO_RECORDED_VALUE), list(point.exemplars)
         bounds = explicit.bounds_of(point)
         one = explicit.of_point(point, bounds)
@@ -173,22 +176,23 @@ class Points:
             stream = self._streams.stream(family, raw, point.attributes, layout)
         if stale:
             _add_stale(columns, stream, moment, native=native)
-            return
+            return stream
         if delta:
             one, zero_ms = _so_far(self._explicit_so_far, columns, stream, moment, one, shape=(bounds, has_sum))
         else:
             zero_ms = self._begins(columns, stream, moment)
         _add_explicit(columns, stream, moment.ms, zero_ms, one, native=native)
         _add_exemplars(columns, exemplars, stream.positions, () if native else bounds)
+        return stream
 
-    def _exponential(self, columns: Columns, family: Family, point: Any, moment: _Moment, delta: bool) -> None:
+    def _exponential(self, columns: Columns, family: Family, point: Any, moment: _Moment, delta: bool) -> Stream:
         stale, exemplars = bool(point.flags & _NO_RECORDED_VALUE), list(point.exemplars)
         one = exponential.of_point(point)
         raw = _identity(point, _OF_EXPONENTIAL)
         stream = family.streams.get(raw) or self._streams.stream(family, raw, point.attributes)
         if stale:
             _add_stale(columns, stream, moment, native=True)
-            return
+            return stream
         if delta:
             one, zero_ms = _so_far(self._exponential_so_far, columns, stream, moment, one)
         else:
@@ -197,8 +201,9 @@ class Points:
             columns.add_histogram(stream, zero_ms, NativeHistogram(one.scale, 0.0, 0.0, one.zero_threshold))
         columns.add_histogram(stream, moment.ms, exponential.native(one))
         _add_exemplars(columns, exemplars, stream.positions)
+        return stream
 
-    def _summary(self, columns: Columns, family: Family, point: Any, moment: _Moment, delta: bool) -> None:
+    def _summary(self, columns: Columns, family: Family, point: Any, moment: _Moment, delta: bool) -> Stream:
         quantiles = [each.quantile for each in point.quantile_values]
         values = [*(each.value for each in point.quantile_values), point.count, point.sum]
         stale = bool(point.flags & _NO_RECORDED_VALUE)
@@ -211,10 +216,11 @@ class Points:
             )
         if stale:
             _add_stale(columns, stream, moment, native=False)
-            return
+            return stream
         if zero_ms := self._begins(columns, stream, moment):
             columns.add(stream.positions[-2:], zero_ms, (0.0, 0.0))
         columns.add(stream.positions, moment.ms, values)
+        return stream
 
     def _begins(self, columns: Columns, stream: Stream, moment: _Moment) -> int:
         """Where a zero belongs before this cumulative point, in Unix ms: the first of its start time, which is not long

@@ -1,0 +1,135 @@
+"""OTLP metrics from bodies: what repeats is read by machine code, the rest decoded message by message.
+
+In: the protobuf of an ExportMetricsServiceRequest. Out: `Decoded`. The machine code (otlpscan.py) knows the streams that
+the decoder (otlp_metrics.py) has met, and hands it whatever else a body holds as a smaller request. It takes seconds to
+compile on a new machine and memory for ever, so it is loaded beside the work once a body comes that is worth it.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.metrics.v1.metrics_pb2 import ResourceMetrics
+
+from aiprism.config import OtlpConfig
+from aiprism.receive.items import ANYTHING, Bounds, SeriesFault, no_fault
+from aiprism.receive.otlp import metrics_request
+from aiprism.receive.otlp_metrics import Decoded, MetricDecoder, info_times
+from aiprism.receive.otlp_series import CACHE_LIMIT, Admit, Stream
+from aiprism.store.batches import SampleBatch
+
+if TYPE_CHECKING:
+    from aiprism.receive.otlpscan import Known, Scanned
+
+# Bodies below this are decoded in less time than anybody would notice.
+WORTH_COMPILING = 64 * 1024
+
+
+class MetricBodies:
+    """Turns bodies into batches. Not thread-safe. `compiled` begins with the machine code instead of waiting for it."""
+
+    def __init__(
+        self, admit: Admit, config: OtlpConfig | None = None, fault: SeriesFault = no_fault, *, compiled: bool = False
+    ) -> None:
+        self._config = config or OtlpConfig()
+        self._decoder = MetricDecoder(admit, self._config, fault)
+        self._salt = secrets.randbits(64)
+        self._known: Known | None = None
+        self._info: dict[int, Stream | None] = {}  # target_info, by hash of the resource
+        self._loading: threading.Thread | None = None
+        if compiled:
+            self._load()
+
+    def decode(self, body: bytes, now: float, within: Bounds = ANYTHING) -> Decoded:
+        """As `MetricDecoder.decode`; BadInput when `body` is no request."""
+        if self._known is None:
+            if len(body) >= WORTH_COMPILING and self._loading is None:
+                self._loading = threading.Thread(target=self._load, name="compile-otlp-metrics", daemon=True)
+                self._loading.start()
+            return self._decoder.decode(metrics_request(body), now, within)
+        return self._scanned(body, self._known, now, within)
+
+    def decode_json(self, body: bytes, now: float, within: Bounds = ANYTHING) -> Decoded:
+        """The same of a body in OTLP/JSON."""
+        return self._decoder.decode(metrics_request(body, is_json=True), now, within)
+
+    def undo(self, decoded: Decoded) -> None:
+        """What `decoded` holds was not stored."""
+        self._decoder.undo(decoded)
+
+    def seed(self, levels: Mapping[int, float]) -> None:
+        """As `MetricDecoder.seed`."""
+        self._decoder.seed(levels)
+
+    def _load(self) -> None:
+        from aiprism.receive import otlpscan
+
+        known = otlpscan.Known()
+        otlpscan.scan(b"", known, 0, (0, 0), histograms=True)  # compiles
+        self._known = known
+
+    def _scanned(self, body: bytes, known: Known, now: float, within: Bounds) -> Decoded:
+        from aiprism.receive import otlpscan
+
+        times = (within.earliest_ns, within.latest_ns)
+        custom_buckets = self._config.convert_histograms_to_nhcb
+        scanned = otlpscan.scan(body, known, self._salt, times, histograms=not custom_buckets)
+        if scanned is None:
+            return self._decoder.decode(metrics_request(body), now, within)  # which says what is wrong, if anything is
+        rest = metrics_request(scanned.rest(body)) if len(scanned.left) else ExportMetricsServiceRequest()
+        decoded = self._decoder.decode(rest, now, within)
+        if decoded.levels:
+            return decoded
+        fresh = self._remember(scanned, decoded, known)
+        return replace(
+            decoded,
+            batch=_together(scanned, list(self._target_info(body, scanned)), decoded.batch),
+            points=decoded.points + scanned.points,
+            undo=[*decoded.undo, partial(known.forget_start, fresh)],
+        )
+
+    def _remember(self, scanned: Scanned, decoded: Decoded, known: Known) -> NDArray[np.uint64]:
+        """Let the machine code know the streams that the decoder has met; their hashes."""
+        if len(known) > CACHE_LIMIT:
+            known.clear()
+            self._info.clear()
+        met = {
+            key: (stream.positions, stream.start_ns)
+            for key, stream in zip(scanned.hashes.tolist(), decoded.streams, strict=True)
+            if key and stream is not None
+        }
+        hashes = np.fromiter(met, np.uint64, len(met))
+        known.put(hashes, list(met.values()))
+        return hashes
+
+    def _target_info(self, body: bytes, scanned: Scanned) -> Iterator[tuple[int, int]]:
+        """(position, time) of `target_info` beside the samples of each resource."""
+        for number, (start, end) in enumerate(scanned.resources.tolist()):
+            if start == end:
+                continue
+            key = int(scanned.resource_hashes[number])
+            if key not in self._info:
+                resource = ResourceMetrics.FromString(scanned.resource(body, number)).resource
+                self._info[key] = self._decoder.info(resource)
+            stream = self._info[key]
+            if stream is not None:
+                for ts_ms in info_times(scanned.ts_ms[start:end]):
+                    yield stream.positions[0], ts_ms
+
+
+def _together(scanned: Scanned, info: list[tuple[int, int]], rest: SampleBatch) -> SampleBatch:
+    at, ts_ms = np.array(info, dtype=np.int64).reshape(-1, 2).T
+    return replace(
+        rest,
+        positions=np.concatenate([scanned.positions, at, rest.positions]),
+        ts_ms=np.concatenate([scanned.ts_ms, ts_ms, rest.ts_ms]),
+        values=np.concatenate([scanned.values, np.ones(len(info)), rest.values]),
+    )
