@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from aiprism.clock import FakeClock
 from aiprism.config import IngestConfig
 from aiprism.errors import LimitExceeded, TooMany, Unavailable
 from aiprism.model.histograms import CUSTOM_BUCKETS, STALE_HISTOGRAM, Buckets, NativeHistogram, ResetHint
 from aiprism.model.labels import Labels, Matcher, MatchOp
-from aiprism.model.samples import Sample
+from aiprism.model.samples import STALE_NAN, Sample
 from aiprism.store.batches import HistogramSample, MetricMetadata, SampleBatch
+from aiprism.store.downsample import Downsampling
 from aiprism.store.engine import Engine
 from aiprism.store.metricwriting import MetricWriter
-from aiprism.store.samples import SampleStore
+from aiprism.store.rollups import Rollups
+from aiprism.store.samples import Combine, GridFunction, SampleStore, Steps
 from aiprism.store.series import SeriesIndex
 from aiprism.store.writing import Writing
 from aiprism.telemetry import Telemetry
@@ -167,3 +173,144 @@ def test_a_series_whose_row_could_not_be_written_is_written_with_the_next_batch(
     writer.insert([batch], "two", 0.0)
     assert engine.query("SELECT metric, count() FROM series GROUP BY metric") == [("m", 1)]
     assert engine.query("SELECT count() FROM samples") == [(1,)]
+
+
+# -- of samples of one series and time the one that came last counts ----------------------------------------------------
+
+ONE, TWO = Labels({"__name__": "m", "a": "1"}), Labels({"__name__": "m", "a": "2"})
+Points = Sequence[tuple[Labels, int, float]]
+
+
+class Kept:
+    """A store written to batch by batch, which may be closed and opened again."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine, self.written = engine, 0
+        self.reopen()
+
+    def reopen(self) -> None:
+        self.index = SeriesIndex.load(self.engine)
+        self.writer = MetricWriter(self.engine, self.index)
+
+    def write(self, points: Points, token: str = "") -> None:
+        self.written += 1
+        positions = self.index.admit([labels for labels, _, _ in points], 0.0)
+        times, values = (np.array([point[at] for point in points]) for at in (1, 2))
+        batch = SampleBatch(positions, times.astype(np.int64), values.astype(np.float64))
+        self.writer.insert([batch], token or f"{self.written}", float(self.written))
+
+    def read(self) -> dict[tuple[str, int], float]:
+        """Every sample, read raw, and read again on a grid and on a combined grid to be sure that they agree."""
+        store = SampleStore(self.engine, self.index)
+        selection = store.select([Matcher("__name__", MatchOp.EQUAL, "m")], 0, 2**40)
+        found = store.raw(selection, -1, 2**40, stale=False, limit=10_000, seconds=60)
+        labels = selection.labels()
+        owners = np.repeat(found.rows, np.diff(found.offsets)).tolist()
+        points = zip(owners, found.ts_ms.tolist(), found.values.tolist(), strict=True)
+        kept = {(labels[row]["a"], ts_ms): value for row, ts_ms, value in points}
+        assert len(kept) == len(found.ts_ms)
+        for ts_ms in {ts_ms for _, ts_ms in kept}:
+            steps = Steps(ts_ms, 1, 1)
+            at = {name: value for (name, ms), value in kept.items() if ms == ts_ms}
+            for function in (GridFunction.LAST, GridFunction.LATEST):
+                grid = store.grid(selection, function, steps, 1, seconds=60)
+                assert {labels[row]["a"]: value[0] for row, value in zip(grid.rows, grid.values, strict=True)} == at
+            total = store.combined_grid(selection, GridFunction.SUM, Combine.SUM, steps, 1, seconds=60)
+            assert total.values.tolist() == [[sum(at.values())]]
+        return kept
+
+
+def test_a_corrected_sample_counts_and_the_table_of_samples_holds_each_once(engine: Engine) -> None:
+    kept = Kept(engine)
+    kept.write([(ONE, 1000, 9.0), (TWO, 1000, 2.0), (ONE, 2000, 3.0)])
+    kept.write([(ONE, 1000, 1.0), (TWO, 3000, 4.0)])
+    kept.write([(ONE, 500, 0.5), (ONE, 1000, -1.0)])
+    wanted = {("1", 500): 0.5, ("1", 1000): -1.0, ("1", 2000): 3.0, ("2", 1000): 2.0, ("2", 3000): 4.0}
+    assert kept.read() == wanted
+    assert engine.query("SELECT count() FROM samples") == [(4,)]
+    kept.reopen()
+    assert kept.read() == wanted
+
+
+def test_what_is_sent_again_after_a_restart_is_stored_once(engine: Engine) -> None:
+    kept = Kept(engine)
+    points = [(labels, ts_ms, float(ts_ms)) for ts_ms in (1000, 2000, 3000) for labels in (ONE, TWO)]
+    kept.write(points[:2])
+    kept.write(points[2:])
+    kept.reopen()
+    kept.write(points)
+    kept.write([(ONE, 4000, 4000.0)])
+    assert len(kept.read()) == 7
+    assert engine.query("SELECT count() FROM samples") == [(7,)]
+
+
+def test_within_one_batch_the_last_of_one_time_counts(engine: Engine) -> None:
+    kept = Kept(engine)
+    kept.write([(ONE, 1000, 1.0), (TWO, 1000, 5.0), (ONE, 1000, 2.0), (ONE, 3000, 3.0), (ONE, 2000, 7.0)])
+    assert kept.read() == {("1", 1000): 2.0, ("1", 2000): 7.0, ("1", 3000): 3.0, ("2", 1000): 5.0}
+
+
+def test_a_correction_may_mark_an_end_or_take_the_mark_away(engine: Engine) -> None:
+    kept = Kept(engine)
+    kept.write([(ONE, 1000, 1.0), (ONE, 2000, STALE_NAN)])
+    kept.write([(ONE, 1000, STALE_NAN), (ONE, 2000, 2.0)])
+    assert kept.read() == {("1", 2000): 2.0}
+
+
+def test_an_insert_that_failed_but_was_carried_out_is_not_doubled_when_it_is_sent_again(engine: Engine) -> None:
+    kept = Kept(engine)
+    kept.write([(ONE, 1000, 1.0)])
+    insert = engine.insert_arrow
+
+    def carried_out_but_failed(table: str, rows: pa.Table, *, token: str) -> None:
+        insert(table, rows, token=token)
+        if table == "samples":
+            raise Unavailable("the answer was lost")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "insert_arrow", carried_out_but_failed)
+        with pytest.raises(Unavailable):
+            kept.write([(ONE, 2000, 2.0)], "same")
+    kept.write([(ONE, 2000, 2.0)], "same")
+    kept.write([(ONE, 2000, 2.0)], "another")
+    assert kept.read() == {("1", 1000): 1.0, ("1", 2000): 2.0}
+    assert engine.query("SELECT count() FROM samples") == [(2,)]
+
+
+POINTS = st.lists(
+    st.tuples(st.sampled_from([ONE, TWO]), st.integers(1, 6).map(lambda n: n * 1000), st.integers(0, 9).map(float)),
+    min_size=1,
+    max_size=6,
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.one_of(POINTS, st.just("reopen")), max_size=5))
+def test_the_last_word_counts_in_any_order(engine: Engine, story: list[Points | str]) -> None:
+    for table in ("samples", "corrections", "series"):
+        engine.command(f"TRUNCATE TABLE {table}")
+    kept, wanted = Kept(engine), dict[tuple[str, int], float]()
+    for chapter in story:
+        if isinstance(chapter, str):
+            kept.reopen()
+        else:
+            kept.write(chapter, uuid.uuid4().hex)
+            wanted.update({(labels["a"], ts_ms): value for labels, ts_ms, value in chapter})
+    assert kept.read() == wanted
+    [(rows,)] = engine.query("SELECT count() - uniqExact(fp, ts) FROM samples")
+    assert rows == 0
+
+
+def test_what_is_downsampled_is_what_counts(engine: Engine) -> None:
+    kept = Kept(engine)
+    hour = AT // HOUR * HOUR
+    kept.write([(ONE, hour + minute * 60_000, 100.0) for minute in range(1, 6)])
+    kept.write([(ONE, hour + minute * 60_000, float(minute)) for minute in range(1, 4)])
+    downsampling = Downsampling(engine, Rollups(engine, lambda: hour / 1000 + 5 * 3600), settle=0)
+    for _ in downsampling.advance(hour / 1000 + 5 * 3600):
+        pass
+    assert engine.query("SELECT count, sum, min FROM samples_5m FINAL") == [(5, 206.0, 1.0)]
+    kept.write([(ONE, hour + 4 * 60_000, 4.0)])
+    for _ in downsampling.redo():
+        pass
+    assert engine.query("SELECT count, sum, min FROM samples_5m FINAL") == [(5, 110.0, 1.0)]

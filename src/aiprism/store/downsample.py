@@ -14,6 +14,7 @@ import structlog
 
 from aiprism.model.samples import STALE_NAN_BITS
 from aiprism.store import usage
+from aiprism.store.corrections import corrected
 from aiprism.store.engine import Engine
 from aiprism.store.rollups import DOWNSAMPLED, HOUR_MS, RAW, Rollups
 from aiprism.store.schema import change
@@ -31,8 +32,14 @@ SLICE = 50_000
 _LONGEST_HOURS = 24
 _LATE_ROWS = 10_000  # hours of a metric that one run takes up
 
-# WHOSE becomes a condition on metric and fp. The samples of a bucket in order; of several with one time the greatest, as
-# the grid functions take it.
+_THESE = (
+    "WHOSE AND ts > fromUnixTimestamp64Milli({after:Int64}, 'UTC') "
+    "AND ts <= fromUnixTimestamp64Milli({until:Int64}, 'UTC')"
+)
+_CORRECTIONS = f"SELECT count() FROM (SELECT 1 FROM corrections WHERE {_THESE} LIMIT 1)"
+
+# SENT becomes the table of samples, WHOSE a condition on metric and fp. The samples of a bucket in order; of several with
+# one time the greatest, as the grid functions take it.
 _FINE = f"""
 INSERT INTO samples_5m (metric, fp, bucket, count, sum, min, max, first, first_ts, last, last_ts, lost, stale_ts)
 SELECT metric, fp, bucket, length(v), arrayReduce('sumKahan', v),
@@ -49,9 +56,8 @@ FROM
         SELECT metric, fp,
             toStartOfInterval(ts - toIntervalMillisecond(1), toIntervalMinute(5)) + toIntervalMinute(5) AS bucket,
             timeSeriesGroupArray(ts, value) AS s
-        FROM samples
-        WHERE WHOSE AND ts > fromUnixTimestamp64Milli({{after:Int64}}, 'UTC')
-            AND ts <= fromUnixTimestamp64Milli({{until:Int64}}, 'UTC')
+        FROM SENT
+        WHERE {_THESE}
         GROUP BY metric, fp, bucket
     )
 )
@@ -195,8 +201,10 @@ class Downsampling:
 
     def _fill(self, after: int, until: int, whose: str, bound: Mapping[str, object]) -> None:
         parameters = {**bound, "after": after * 1000, "until": until * 1000}
+        [(some,)] = self._engine.query(_CORRECTIONS.replace("WHOSE", whose), parameters)
+        sent = corrected(_THESE) if some else RAW
         for statement in (_FINE, _COARSE):
-            self._engine.command(statement.replace("WHOSE", whose), parameters)
+            self._engine.command(statement.replace("SENT", sent).replace("WHOSE", whose), parameters)
 
     def _next(self, at: int | None) -> int | None:
         """The beginning of the first hour after `at` that has samples, None when there is none."""

@@ -1,4 +1,5 @@
-"""Batches of samples made rows: of `series` first, then of `samples`, `histograms`, `exemplars` and `metric_metadata`.
+"""Batches of samples made rows: of `series` first, then of `samples` or `corrections`, `histograms`, `exemplars` and
+`metric_metadata`.
 
 In: `SampleBatch` values of one group commit. Out: one Arrow insert a table, and a series index that has seen them. A
 sample whose labels are unknown after a crash would be lost, labels without samples are not: so series are written first,
@@ -16,9 +17,10 @@ from numpy.typing import NDArray
 from aiprism.model.histograms import Buckets, NativeHistogram
 from aiprism.store.batches import Exemplar, HistogramSample, MetricMetadata, SampleBatch
 from aiprism.store.engine import Engine
-from aiprism.store.series import Seen, SeriesIndex
+from aiprism.store.series import Ints, Seen, SeriesIndex
 
 _MILLISECONDS = pa.timestamp("ms")
+_ROW_BITS = 22  # a version is the time in milliseconds, then the row
 _MAP = pa.map_(pa.string(), pa.string())
 
 
@@ -28,6 +30,7 @@ class MetricWriter:
     def __init__(self, engine: Engine, index: SeriesIndex) -> None:
         self._engine, self._index = engine, index
         self._metadata: set[MetricMetadata] = set()
+        self._version = 0  # of the last row of `corrections`
 
     def insert(self, batches: Sequence[SampleBatch], token: str, now: float) -> None:
         """Return once `batches` are stored; the same token a second time stores nothing twice."""
@@ -41,9 +44,7 @@ class MetricWriter:
             self._insert("series", self._series_rows(due), token)
             self._index.registered(due)
         if len(positions):
-            values = np.concatenate([batch.values for batch in batches])
-            columns = {"ts": pa.array(ts_ms, _MILLISECONDS), "value": values}
-            self._insert("samples", self._of_series(positions, columns), token)
+            self._insert_samples(positions, ts_ms, np.concatenate([batch.values for batch in batches]), token, now)
         if histograms:
             self._insert("histograms", self._histogram_rows(histograms), token)
         if exemplars:
@@ -51,10 +52,38 @@ class MetricWriter:
         self._insert_metadata({row for batch in batches for row in batch.metadata}, token)
         self._index.see(seen, now)
 
+    def _insert_samples(
+        self, positions: Ints, ts_ms: Ints, values: NDArray[np.float64], token: str, now: float
+    ) -> None:
+        late = self._index.late(positions, ts_ms)
+        if late.any():
+            self._insert_corrections(positions[late], ts_ms[late], values[late], token, now)
+            positions, ts_ms, values = positions[~late], ts_ms[~late], values[~late]
+        if not len(positions):
+            return
+        columns = {"ts": pa.array(ts_ms, _MILLISECONDS), "value": values}
+        try:
+            self._insert("samples", self._of_series(positions, columns), token)
+        except Exception:
+            # An INSERT that failed may have been carried out all the same: what the sender sends again comes late.
+            self._index.maybe_seen(Seen.of(positions, ts_ms))
+            raise
+
+    def _insert_corrections(
+        self, positions: Ints, ts_ms: Ints, values: NDArray[np.float64], token: str, now: float
+    ) -> None:
+        # Later rows of a batch win, later batches win, and so they do when the clock is set back.
+        first = self._version = max(self._version + 1, int(now * 1000) << _ROW_BITS)
+        self._version += len(positions)
+        versions = first + np.arange(len(positions), dtype=np.uint64)
+        columns = {"ts": pa.array(ts_ms, _MILLISECONDS), "value": values, "version": versions}
+        self._index.corrected(Seen.of(positions, ts_ms))  # first, so that no query overlooks them
+        self._insert("corrections", self._of_series(positions, columns), token)
+
     def _insert(self, table: str, rows: pa.Table, token: str) -> None:
         self._engine.insert_arrow(table, rows, token=token)
 
-    def _of_series(self, positions: NDArray[np.int64], columns: dict[str, object]) -> pa.Table:
+    def _of_series(self, positions: Ints, columns: dict[str, object]) -> pa.Table:
         """`columns` with those that name the series in front."""
         return pa.table({"metric": self._index.metrics(positions), "fp": self._index.fps(positions), **columns})
 
@@ -109,8 +138,8 @@ class MetricWriter:
 
 
 def _with_others(
-    positions: NDArray[np.int64], ts_ms: NDArray[np.int64], *others: Sequence[HistogramSample] | Sequence[Exemplar]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    positions: Ints, ts_ms: Ints, *others: Sequence[HistogramSample] | Sequence[Exemplar]
+) -> tuple[Ints, Ints]:
     """Positions and times of the samples and of what is stored beside them."""
     more = [(each.position, each.ts_ms) for rows in others for each in rows]
     if not more:

@@ -43,6 +43,7 @@ def rules(config: RetentionConfig) -> Mapping[str, Rule]:
     samples = longest(config.metrics, config.metrics_5m, config.metrics_1h)
     listed = (
         Rule("samples", int(config.metrics)),
+        Rule("corrections", int(config.metrics)),
         Rule("histograms", int(config.metrics)),
         Rule("samples_5m", int(config.metrics_5m), rank=_DERIVED),
         Rule("samples_1h", int(config.metrics_1h), rank=_DERIVED),

@@ -98,18 +98,19 @@ class Source:
         """The same segments, buckets replaced otherwise."""
         return Source(self.segments, shape, self.window_ms)
 
-    def relation(self, whose: str) -> str:
-        """What stands after FROM: a table with the columns metric, fp, ts, value. `whose` is a condition on metric and fp."""
+    def relation(self, whose: str, sent: str = RAW) -> str:
+        """What stands after FROM: a table with the columns metric, fp, ts, value. `whose` is a condition on metric and fp,
+        `sent` what stands for `samples`."""
         if not self.segments:
-            return RAW
-        return f"({' UNION ALL '.join(self._part(segment, whose) for segment in self.segments)})"
+            return sent
+        return f"({' UNION ALL '.join(self._part(segment, whose, sent) for segment in self.segments)})"
 
-    def _part(self, segment: Segment, whose: str) -> str:
+    def _part(self, segment: Segment, whose: str, sent: str) -> str:
         after, until = segment.after_ms, segment.until_ms
         if segment.table == RAW:
             value = "1." if self.shape is Shape.COUNT else "value"
             return (
-                f"SELECT metric, fp, ts, {value} AS value FROM {RAW} WHERE {whose} "  # the marker counts for nothing:
+                f"SELECT metric, fp, ts, {value} AS value FROM {sent} WHERE {whose} "  # the marker counts for nothing:
                 + ("" if self.shape is Shape.POINTS else f"AND reinterpretAsUInt64({RAW}.value) != {STALE_NAN_BITS} ")
                 + f"AND ts > fromUnixTimestamp64Milli(toInt64({after}), 'UTC') "
                 f"AND ts <= fromUnixTimestamp64Milli(toInt64({until}), 'UTC')"

@@ -21,6 +21,7 @@ from aiprism.errors import LimitExceeded, TimedOut, Unavailable
 from aiprism.model.histograms import Buckets, NativeHistogram, ResetHint
 from aiprism.model.labels import Labels, Matcher
 from aiprism.model.samples import STALE_NAN_BITS
+from aiprism.store.corrections import corrected
 from aiprism.store.engine import Engine
 from aiprism.store.rollups import Rollups, Shape, Source
 from aiprism.store.series import Selection, SeriesIndex
@@ -181,8 +182,9 @@ class SampleStore:
             nothing = np.empty(0, dtype=np.int64)
             return RawSamples(nothing, np.zeros(1, dtype=np.int64), nothing, np.empty(0, dtype=np.float64))
         where, parameters = _where(selection, after_ms, until_ms, stale=stale)
+        relation = _relation(selection, source, after_ms, until_ms)
         table = self._arrow(
-            f"SELECT fp, toUnixTimestamp64Milli(ts) AS t, value FROM {source.relation(_whose(selection)[0])} WHERE {where} "
+            f"SELECT fp, toUnixTimestamp64Milli(ts) AS t, value FROM {relation} WHERE {where} "
             f"ORDER BY metric, fp, ts LIMIT {int(limit) + 1}",
             parameters,
             seconds,
@@ -333,6 +335,16 @@ class SampleStore:
             raise
 
 
+def _relation(selection: Selection, source: Source, after_ms: int, until_ms: int, *, always_list: bool = False) -> str:
+    """What stands after FROM; binds what `_where` binds, for the same times."""
+    whose, _ = _whose(selection, always_list=always_list)
+    first, last = selection.corrected_ms or (until_ms, after_ms)
+    if last <= after_ms or first > until_ms:
+        return source.relation(whose)
+    where, _ = _where(selection, after_ms, until_ms, stale=True, always_list=always_list)
+    return source.relation(whose, corrected(where))
+
+
 def _where(
     selection: Selection, after_ms: int, until_ms: int, *, stale: bool, always_list: bool = False
 ) -> tuple[str, dict[str, Any]]:
@@ -374,13 +386,9 @@ def _grid_sql(
     *,
     always_list: bool = False,
 ) -> tuple[str, dict[str, Any]]:
-    where, parameters = _where(
-        selection,
-        steps.start_ms - window_ms,
-        steps.end_ms,
-        stale=function is GridFunction.LATEST,
-        always_list=always_list,
-    )
+    after_ms, until_ms = steps.start_ms - window_ms, steps.end_ms
+    stale = function is GridFunction.LATEST
+    where, parameters = _where(selection, after_ms, until_ms, stale=stale, always_list=always_list)
     parameters |= {
         "start": _seconds(steps.start_ms),
         "end": _seconds(steps.end_ms),
@@ -392,7 +400,7 @@ def _grid_sql(
         more, parameters["argument"] = ", {argument:Float64}", argument
     # Buckets bring how many samples they stand for: those are added up.
     name = GridFunction.SUM.value if source.rolled and function is GridFunction.COUNT else function.value
-    relation = source.relation(_whose(selection, always_list=always_list)[0])
+    relation = _relation(selection, source, after_ms, until_ms, always_list=always_list)
     grid = f"{name}({{start:Decimal64(3)}}, {{end:Decimal64(3)}}, {{step:Decimal64(3)}}, {{window:Decimal64(3)}}{more})"
     resets = ""
     if function in _RESET_CORRECTED:

@@ -46,12 +46,12 @@ class Seen:
     @classmethod
     def of(cls, positions: Ints, ts_ms: Ints) -> Seen:
         """What samples, given as the position of their series and their time, show."""
-        distinct, at = np.unique(positions, return_inverse=True)
-        first = np.full(len(distinct), _LATEST)
-        last = np.full(len(distinct), _EARLIEST)
-        np.minimum.at(first, at, ts_ms)
-        np.maximum.at(last, at, ts_ms)
-        return cls(distinct, first, last)
+        if not len(positions):
+            return cls(positions, ts_ms, ts_ms)
+        order = np.argsort(positions, kind="stable")
+        ordered, times = positions[order], ts_ms[order]
+        starts = np.flatnonzero(np.diff(ordered, prepend=-1))
+        return cls(ordered[starts], np.minimum.reduceat(times, starts), np.maximum.reduceat(times, starts))
 
     def only(self, mask: NDArray[np.bool_]) -> Seen:
         """The series where `mask` is true."""
@@ -80,6 +80,7 @@ class Selection:
     columns: Mapping[str, Column]
     metrics: tuple[str, ...]
     of: int  # how many series the index holds of these metrics
+    corrected_ms: tuple[int, int] | None = None  # from when to when some of them have rows in `corrections`
 
     def __len__(self) -> int:
         return len(self.fps)
@@ -87,7 +88,7 @@ class Selection:
     def only(self, rows: NDArray[np.int64]) -> Selection:
         """The series of those rows."""
         columns = {name: Column(column.codes[rows], column.values) for name, column in self.columns.items()}
-        return Selection(self.fps[rows], columns, self.metrics, self.of)
+        return Selection(self.fps[rows], columns, self.metrics, self.of, self.corrected_ms)
 
     def labels(self) -> list[Labels]:
         """The label sets, aligned with `fps`."""
@@ -112,6 +113,11 @@ class SeriesIndex:
         self._first_ms = Growing(np.int64)
         self._last_ms = Growing(np.int64)
         self._arrived_s = Growing(np.uint32)  # when, by our clock, something of it last came in
+        # No sample of it that is, or may be, stored is newer than this.
+        self._newest_ms = Growing(np.int64)
+        # From when to when it has rows in `corrections`; _LATEST and _EARLIEST while it has none.
+        self._corrected_from_ms = Growing(np.int64)
+        self._corrected_to_ms = Growing(np.int64)
         # The times its row in `series` was last written with; _LATEST and _EARLIEST while it has none.
         self._row_first_ms = Growing(np.int64)
         self._row_last_ms = Growing(np.int64)
@@ -133,8 +139,25 @@ class SeriesIndex:
         seen = Seen(np.arange(len(fps)), first, last)
         index.registered(seen)
         index.see(seen, 0.0)
+        index._load_corrections(engine)
         index._arrived_s.view()[:] = np.clip(last // 1000, 0, np.iinfo(np.uint32).max)
         return index
+
+    def _load_corrections(self, engine: Engine) -> None:
+        """Learn how new the samples of each series may be, and which have been corrected."""
+        [(newest,)] = engine.query("SELECT toUnixTimestamp64Milli(max(ts)) FROM samples")
+        positions = np.arange(len(self))
+        # `series` says when a series was last seen but for less than an hour (see `due`), the samples say it of all.
+        hour = (self._row_last_ms.view() + _phase(positions)) // REGISTER_EVERY_MS + 1
+        self._newest_ms.view()[:] = np.minimum(int(newest), hour * REGISTER_EVERY_MS - _phase(positions) - 1)
+        rows = engine.arrow(
+            "SELECT fp, toUnixTimestamp64Milli(min(ts)) AS first_ms, toUnixTimestamp64Milli(max(ts)) AS last_ms "
+            "FROM corrections GROUP BY metric, fp"
+        )
+        if rows.num_rows:
+            fps, first, last = (rows.column(name).to_numpy() for name in ("fp", "first_ms", "last_ms"))
+            known = (found := self.find(fps)) >= 0
+            self.corrected(Seen(found, first, last).only(known))
 
     # -- what ingest tells ---------------------------------------------------------------------------------------
 
@@ -169,14 +192,41 @@ class SeriesIndex:
             last[at] = np.maximum(last[at], seen.last_ms)
             first[at] = np.minimum(first[at], seen.first_ms)
             self._arrived_s.view()[at] = int(now)
+        self.maybe_seen(seen)
+
+    def maybe_seen(self, seen: Seen) -> None:
+        """Samples of those series may be stored: it was tried. If they come again, they come late."""
+        with self._lock:
+            newest = self._newest_ms.view()
+            newest[seen.positions] = np.maximum(newest[seen.positions], seen.last_ms)
+
+    def late(self, positions: Ints, ts_ms: Ints) -> NDArray[np.bool_]:
+        """Which samples come at or before the time of one their series has, or of one further up in the same batch."""
+        with self._lock:
+            late: NDArray[np.bool_] = ts_ms <= self._newest_ms.view()[positions]
+        order = np.argsort(positions, kind="stable")
+        ordered, times = positions[order], ts_ms[order]
+        again = np.concatenate([[False], ordered[1:] == ordered[:-1]])
+        if (again[1:] & (times[1:] <= times[:-1])).any():
+            # The newest so far within each series: ranks of times, lifted so that each series starts above the last.
+            ranks = np.unique(times, return_inverse=True)[1] + np.cumsum(~again) * (len(times) + 1)
+            so_far = np.maximum.accumulate(ranks)
+            late[order[1:]] |= again[1:] & (ranks[1:] <= so_far[:-1])
+        return late
+
+    def corrected(self, seen: Seen) -> None:
+        """Those series have, or may soon have, rows in `corrections`, of those times."""
+        with self._lock:
+            at, first, last = seen.positions, self._corrected_from_ms.view(), self._corrected_to_ms.view()
+            first[at] = np.minimum(first[at], seen.first_ms)
+            last[at] = np.maximum(last[at], seen.last_ms)
 
     def due(self, seen: Seen) -> Seen:
         """Of `seen` what must be written to `series` before the samples are: new series, those with samples older than
         their row says, and those whose row is an hour old."""
         with self._lock:
             row_first, row_last = self._row_first_ms.view()[seen.positions], self._row_last_ms.view()[seen.positions]
-        # Each series has its own minute of the hour: they must not all be due in one INSERT.
-        phase = (seen.positions * 7919) % REGISTER_EVERY_MS
+        phase = _phase(seen.positions)
         hours_on = (seen.last_ms + phase) // REGISTER_EVERY_MS > (np.maximum(row_last, 0) + phase) // REGISTER_EVERY_MS
         return seen.only((row_last == _EARLIEST) | (seen.first_ms < row_first) | hours_on)
 
@@ -300,10 +350,10 @@ class SeriesIndex:
         for pairs in sets:
             self._append_labels(dict(pairs))
         self._fps.extend(fps)
-        self._first_ms.extend(np.full(size, _LATEST))
-        self._last_ms.extend(np.full(size, _NEVER))
-        self._row_first_ms.extend(np.full(size, _LATEST))
-        self._row_last_ms.extend(np.full(size, _EARLIEST))
+        for times in (self._first_ms, self._row_first_ms, self._corrected_from_ms):
+            times.extend(np.full(size, _LATEST))
+        for times in (self._last_ms, self._row_last_ms, self._newest_ms, self._corrected_to_ms):
+            times.extend(np.full(size, _EARLIEST))
         self._arrived_s.extend(np.full(size, int(now), dtype=np.uint32))
         self._table.put(fps, np.arange(start, start + size))
 
@@ -363,8 +413,8 @@ class SeriesIndex:
         return np.flatnonzero(mask)
 
     def _selection(self, parts: Sequence[tuple[_Metric, NDArray[np.int64]]]) -> Selection:
-        fps = self._fps.view()
-        chosen = [fps[metric.positions.view()[rows]] for metric, rows in parts]
+        at = [metric.positions.view()[rows] for metric, rows in parts]
+        positions = np.concatenate(at) if at else np.empty(0, dtype=np.int64)
         sizes = [len(rows) for _, rows in parts]
         columns = {METRIC_NAME: Column(_repeat([metric.code for metric, _ in parts], sizes), self._metric_names.values)}
         for label in sorted({name for metric, _ in parts for name in metric.columns}):
@@ -374,11 +424,17 @@ class SeriesIndex:
             ]
             columns[label] = Column(np.concatenate(codes), self._dictionaries[label].values)
         return Selection(
-            fps=np.concatenate(chosen) if chosen else np.empty(0, dtype=np.uint64),
+            fps=self._fps.view()[positions],
             columns=columns,
             metrics=tuple(metric.name for metric, _ in parts),
             of=sum(len(metric.positions) for metric, _ in parts),
+            corrected_ms=self._corrected_of(positions),
         )
+
+    def _corrected_of(self, positions: Ints) -> tuple[int, int] | None:
+        first = int(self._corrected_from_ms.view()[positions].min(initial=_LATEST))
+        last = int(self._corrected_to_ms.view()[positions].max(initial=_EARLIEST))
+        return (first, last) if first <= last else None
 
 
 class _Metric:
@@ -401,6 +457,11 @@ class _Metric:
         column = self.columns[label]
         column.reach(len(self.positions))
         return column.view()
+
+
+def _phase(positions: Ints) -> Ints:
+    """When in the hour the row of each series is written anew: they must not all be due in one INSERT."""
+    return (positions * 7919) % REGISTER_EVERY_MS
 
 
 def _split(matchers: Iterable[Matcher]) -> tuple[list[Matcher], list[Matcher]]:
