@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -9,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from aiprism.receive import prometheus_proto as proto
 from tests.journeys.conftest import Server, eventually
+from tests.journeys.test_remote_read import read
 
 JS = Path(__file__).parent / "js"
 
@@ -85,9 +88,17 @@ def test_the_javascript_sdk_from_npm(server: Server, tmp_path: Path) -> None:
     shutil.copytree(JS, tmp_path / "js", ignore=shutil.ignore_patterns("node_modules"))
     subprocess.run([npm, "ci", "--silent", "--no-fund", "--no-audit"], cwd=tmp_path / "js", check=True, timeout=300)
     ran = subprocess.run(
-        [node, "client.mjs", server.url], cwd=tmp_path / "js", capture_output=True, text=True, timeout=120, check=False
+        [node, "client.mjs", server.url],
+        cwd=tmp_path / "js",
+        env={**os.environ, "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE": "delta"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert ran.returncode == 0, ran.stderr
     assert_three_signals(server, "js-shop", ran.stdout.split()[-1])
+    [result] = proto.ReadResponse.FromString(read(server, "order_value")).results
+    assert [(each.count_int, each.sum) for each in result.timeseries[0].histograms] == [(0, 0), (1, 100), (2, 1100)]
     [line] = server.get("/aiprism/v1/logs", service="js-shop")["logs"]
     assert line["body"] == '{"event":"declined","attempt":2}'

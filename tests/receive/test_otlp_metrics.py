@@ -304,12 +304,20 @@ def test_a_counter_that_has_just_begun_gets_a_zero_after_its_start_once() -> Non
 
 @pytest.mark.parametrize(
     ("settings", "start", "monotonic"),
-    [({}, -901, True), ({}, -0.001, True), ({}, -10, False), ({"start_zeros": 0.0}, -10, True)],
-    ids=["long ago", "no room for it", "no counter", "turned off"],
+    [({}, -901, True), ({}, 0, True), ({}, 1, True), ({}, -10, False), ({"start_zeros": 0.0}, -10, True)],
+    ids=["long ago", "unknown", "in the future", "no counter", "turned off"],
 )
 def test_no_zero_where_none_belongs(settings: dict[str, float], start: float, monotonic: bool) -> None:
     made = one_sum(start, 0, 5, temporality=CUMULATIVE, monotonic=monotonic)
     assert [value for _, _, value in Decoding(**settings).samples(made)] == [5]
+
+
+def test_a_zero_finds_its_place_in_the_shortest_interval() -> None:
+    assert Decoding().samples(one_sum(-0.001, 0, 5, temporality=CUMULATIVE)) == [
+        ("jobs_total{}", -0.001, 0),
+        ("jobs_total{}", 0, 5),
+    ]
+    assert Decoding().samples(one_sum(0, 0, 5)) == [("jobs_total{}", -0.001, 0), ("jobs_total{}", 0, 5)]
 
 
 def test_a_zero_that_was_not_stored_is_given_again() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
+from operator import add
 from typing import Any
 
 from aiprism.errors import BadInput
@@ -57,7 +58,7 @@ def added(one: Explicit, other: Explicit) -> Explicit:
     """Both together, of the same bounds."""
     return Explicit(
         one.bounds,
-        tuple(left + right for left, right in zip(one.counts, other.counts, strict=True)),
+        tuple(map(add, one.counts, other.counts)),
         one.count + other.count,
         None if one.sum is None or other.sum is None else one.sum + other.sum,
     )

@@ -65,7 +65,7 @@ def of_point(point: Any) -> Exponential:
     if total != read.count:
         raise BadInput(f"exponential histogram whose buckets hold {total} and whose count is {read.count}")
     coarse = rescaled(read, min(read.scale, LARGEST_SCHEMA))
-    for index in (*coarse.positive, *coarse.negative):
+    for index in (*_edges(coarse.positive), *_edges(coarse.negative)):
         if not _within_doubles(index, coarse.scale):
             raise BadInput(
                 f"exponential histogram with a bucket that no number can be in (index {index} at scale {coarse.scale})"
@@ -96,8 +96,8 @@ def added(one: Exponential, other: Exponential) -> Exponential:
         sum=one.sum + other.sum,
         zero_threshold=one.zero_threshold,
         zero_count=one.zero_count + other.zero_count,
-        positive=_joined((*one.positive.items(), *other.positive.items())),
-        negative=_joined((*one.negative.items(), *other.negative.items())),
+        positive=_joined(other.positive.items(), one.positive),
+        negative=_joined(other.negative.items(), one.negative),
     )
     while both.scale > SMALLEST_SCHEMA and max(len(both.positive), len(both.negative)) > MOST_BUCKETS:
         both = rescaled(both, both.scale - 1)
@@ -130,8 +130,8 @@ def _counts(offset: int, counts: Iterable[int]) -> dict[int, int]:
     return {index: count for index, count in enumerate(counts, offset) if count}
 
 
-def _joined(pairs: Iterable[tuple[int, int]]) -> dict[int, int]:
-    counts: dict[int, int] = {}
+def _joined(pairs: Iterable[tuple[int, int]], others: Counts | None = None) -> dict[int, int]:
+    counts = dict(others or {})
     for index, count in pairs:
         counts[index] = counts.get(index, 0) + count
     return counts
@@ -140,6 +140,9 @@ def _joined(pairs: Iterable[tuple[int, int]]) -> dict[int, int]:
 def _with_one_zero_bucket(one: Exponential, other: Exponential) -> tuple[Exponential, Exponential]:
     """Both (of one scale) with the same zero threshold, at which none of their buckets is cut in two."""
     threshold, before = max(one.zero_threshold, other.zero_threshold), -1.0
+    lowest = [min(side) for each in (one, other) for side in (each.positive, each.negative) if side]
+    if one.zero_threshold == other.zero_threshold and (not lowest or _bound(min(lowest), one.scale) >= threshold):
+        return one, other  # as nearly always
     while threshold != before:
         before = threshold
         for index in (*one.positive, *one.negative, *other.positive, *other.negative):
@@ -164,12 +167,21 @@ def _bound(index: int, scale: int) -> float:
         return math.inf
 
 
+def _edges(counts: Counts) -> tuple[int, ...]:
+    """The lowest and the highest bucket, if there are any."""
+    return (min(counts), max(counts)) if counts else ()
+
+
 def _within_doubles(index: int, scale: int) -> bool:
     return -1076 <= math.ldexp(index, -scale) < 1024
 
 
 def _runs(counts: Counts, shift: int) -> Buckets:
     """`counts` as runs of neighbouring buckets, every index moved by `shift`."""
+    first, last = _edges(counts) or (0, -1)
+    if counts and last - first + 1 == len(counts):  # without a gap, as nearly always
+        every = map(counts.__getitem__, range(first, last + 1))
+        return Buckets((first + shift,), (len(counts),), tuple(map(float, every)))
     offsets: list[int] = []
     lengths: list[int] = []
     values: list[float] = []

@@ -12,10 +12,9 @@ import math
 from array import array
 from bisect import bisect_left
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from operator import add
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from aiprism.config import OtlpConfig
 from aiprism.errors import BadInput
@@ -50,8 +49,7 @@ _OF_SUMMARY = (*_OF_ALL, "quantile_values")
 _WITH_TEMPORALITY = ("sum", "histogram", "exponential_histogram")
 
 
-@dataclass(frozen=True, slots=True)
-class _Moment:
+class _Moment(NamedTuple):
     """The interval of a data point, and when its request arrived (Unix seconds)."""
 
     start_ns: int
@@ -229,7 +227,8 @@ class Points:
             return 0
         columns.undo.append(partial(setattr, stream, "start_ns", stream.start_ns))
         stream.start_ns = moment.start_ns
-        recent = moment.end_ns - moment.start_ns <= self._zero_ns
+        # A point that starts when it ends says that its start is unknown: its value is where counting begins from.
+        recent = 0 < moment.end_ns - moment.start_ns <= self._zero_ns
         return _zero_ms(moment) if recent and moment.start_ns else 0
 
 
@@ -278,8 +277,7 @@ def _so_far(
 def _zero_ms(moment: _Moment) -> int:
     """Just after the start of a point's interval, which is open on that side: the sample at the start is another's."""
     known = moment.start_ns and moment.start_ns >= moment.earliest_ns
-    zero_ms = moment.start_ns // _MS + 1 if known else moment.ms - 1
-    return zero_ms if zero_ms < moment.ms else 0
+    return min(moment.start_ns // _MS + 1, moment.ms - 1) if known else moment.ms - 1
 
 
 def _bucket_layout(bounds: Sequence[float], *, has_sum: bool) -> list[tuple[str, str, str]]:

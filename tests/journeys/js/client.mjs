@@ -1,4 +1,4 @@
-// Sends one trace, one counter and one log record with the plain OpenTelemetry SDK, to the endpoint in argv[2].
+// Sends one trace, a counter, an exponential histogram and one log record with the plain OpenTelemetry SDK, to the endpoint in argv[2].
 import { SpanStatusCode } from '@opentelemetry/api';
 import { SeverityNumber } from '@opentelemetry/api-logs';
 import { OTLPLogExporter } from '@opentelemetry/exporter-logs-otlp-proto';
@@ -6,7 +6,7 @@ import { OTLPMetricExporter } from '@opentelemetry/exporter-metrics-otlp-proto';
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto';
 import { resourceFromAttributes } from '@opentelemetry/resources';
 import { BatchLogRecordProcessor, LoggerProvider } from '@opentelemetry/sdk-logs';
-import { MeterProvider, PeriodicExportingMetricReader } from '@opentelemetry/sdk-metrics';
+import { AggregationType, MeterProvider, PeriodicExportingMetricReader } from '@opentelemetry/sdk-metrics';
 import { BatchSpanProcessor, NodeTracerProvider } from '@opentelemetry/sdk-trace-node';
 
 const endpoint = process.argv[2];
@@ -22,6 +22,7 @@ const tracing = new NodeTracerProvider({
 });
 const metering = new MeterProvider({
   resource,
+  views: [{ instrumentName: 'order.value', aggregation: { type: AggregationType.EXPONENTIAL_HISTOGRAM } }],
   readers: [
     new PeriodicExportingMetricReader({
       exporter: new OTLPMetricExporter({ url: `${endpoint}/v1/metrics` }),
@@ -40,7 +41,13 @@ parent.setAttribute('cart.items', 3);
 parent.setStatus({ code: SpanStatusCode.ERROR, message: 'card declined' });
 parent.end();
 
-metering.getMeter('shop').createCounter('orders.placed', { unit: '{order}' }).add(5, { region: 'eu' });
+const placed = metering.getMeter('shop').createCounter('orders.placed', { unit: '{order}' });
+const value = metering.getMeter('shop').createHistogram('order.value');
+for (const orders of [2, 3]) {
+  placed.add(orders, { region: 'eu' });
+  value.record(10 ** orders);
+  await metering.forceFlush();
+}
 logging.getLogger('shop').emit({
   severityNumber: SeverityNumber.ERROR,
   body: { event: 'declined', attempt: 2 },
