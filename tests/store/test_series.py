@@ -247,6 +247,38 @@ def test_an_index_is_loaded_from_what_the_store_has(engine: Engine):
     assert len(SeriesIndex.load(engine)) == len(SERIES)
 
 
+def test_a_loaded_index_is_the_one_that_was_told(engine: Engine):
+    chance = random.Random(7)
+    sets = [
+        Labels(
+            {
+                "__name__": f"m{chance.randrange(5)}",
+                "n": str(at),
+                f"l{chance.randrange(9)}": "ü" * chance.randrange(3),
+            }
+        )
+        for at in range(500)
+    ]
+    told = SeriesIndex()
+    see(told, sets, HOUR_MS)
+    table = {
+        "metric": [labels.name for labels in sets],
+        "fp": pa.array([labels.fingerprint for labels in sets], pa.uint64()),
+        "labels": pa.array([list(labels.items()) for labels in sets], pa.map_(pa.string(), pa.string())),
+        "first_ts": pa.array([HOUR_MS] * len(sets), pa.timestamp("ms", tz="UTC")),
+        "last_ts": pa.array([HOUR_MS] * len(sets), pa.timestamp("ms", tz="UTC")),
+    }
+    engine.insert_arrow("series", pa.table(table), token="all")
+    loaded = SeriesIndex.load(engine)
+    for kind in ("series_by_metric", "values_by_label", "bytes_by_label", "series_by_pair"):
+        by_loaded, by_told = (set(getattr(index.cardinality(1000), kind)) for index in (loaded, told))
+        assert by_loaded == by_told
+    assert selected(loaded, "n =~ .*[05]", "l1 != ü") == selected(told, "n =~ .*[05]", "l1 != ü")
+    assert loaded.label_values("l3") == told.label_values("l3")
+    # It goes on where it was: a known series keeps its place, a new one gets the next.
+    assert len(loaded.admit([*sets, Labels({"__name__": "m0", "n": "new"})], 0.0)) == len(loaded) == 501
+
+
 def test_an_empty_store_gives_an_empty_index(engine: Engine):
     assert len(SeriesIndex.load(engine)) == 0
 

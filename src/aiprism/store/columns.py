@@ -137,12 +137,12 @@ class Dictionary:
             self.values.append(value)
         return code
 
-    def use(self, value: str) -> int:
-        """The code of `value`, whose use is counted."""
+    def use(self, value: str, times: int = 1) -> int:
+        """The code of `value`, whose `times` uses are counted."""
         code = self.code(value)
         self.uses.reach(code + 1)
-        self.uses.view()[code] += 1
-        self.used_bytes += len(value) if value.isascii() else len(value.encode("utf-8", "surrogatepass"))
+        self.uses.view()[code] += times
+        self.used_bytes += times * (len(value) if value.isascii() else len(value.encode("utf-8", "surrogatepass")))
         return code
 
     def accepts(self, matcher: Matcher, codes: NDArray[np.int32]) -> NDArray[np.bool_]:

@@ -127,15 +127,15 @@ class SeriesIndex:
         """The index of what `engine` has in its table `series`."""
         index = cls()
         rows = engine.arrow(
-            "SELECT fp, mapKeys(l) AS names, mapValues(l) AS texts, toUnixTimestamp64Milli(f) AS first_ms, "
+            "SELECT metric, fp, mapKeys(l) AS names, mapValues(l) AS texts, toUnixTimestamp64Milli(f) AS first_ms, "
             "toUnixTimestamp64Milli(t) AS last_ms FROM "
-            "(SELECT fp, anyLast(labels) AS l, min(first_ts) AS f, max(last_ts) AS t FROM series GROUP BY metric, fp)"
+            "(SELECT metric, fp, anyLast(labels) AS l, min(first_ts) AS f, max(last_ts) AS t FROM series GROUP BY metric, fp)"
         )
         if not rows.num_rows:
             return index
-        names, texts = (_lists(rows.column(column)) for column in ("names", "texts"))
         fps, first, last = (rows.column(column).to_numpy() for column in ("fp", "first_ms", "last_ms"))
-        index._append(fps, (zip(keys, values, strict=True) for keys, values in zip(names, texts, strict=True)), 0.0)
+        index._append_columns(rows)
+        index._append_fps(fps, 0.0)
         seen = Seen(np.arange(len(fps)), first, last)
         index.registered(seen)
         index.see(seen, 0.0)
@@ -346,9 +346,13 @@ class SeriesIndex:
 
     def _append(self, fps: NDArray[np.uint64], sets: Iterable[Iterable[tuple[str, str]]], now: float) -> None:
         """Add series of distinct, unknown fingerprints at the end."""
-        start, size = len(self._fps), len(fps)
         for pairs in sets:
             self._append_labels(dict(pairs))
+        self._append_fps(fps, now)
+
+    def _append_fps(self, fps: NDArray[np.uint64], now: float) -> None:
+        """Add the rest of what is kept of series whose labels were added."""
+        start, size = len(self._fps), len(fps)
         self._fps.extend(fps)
         for times in (self._first_ms, self._row_first_ms, self._corrected_from_ms):
             times.extend(np.full(size, _LATEST))
@@ -372,6 +376,45 @@ class SeriesIndex:
             if dictionary is None:
                 dictionary = self._dictionaries[label] = Dictionary()
             metric.put(label, row, dictionary.use(value))
+
+    def _append_columns(self, rows: pa.Table) -> None:
+        """Add the labels of all series of an empty index at once: no Python object is made but for each distinct value.
+
+        `rows` holds the metric and lists of names and texts; a million series take about two seconds, one by one half a minute.
+        """
+        coded = rows.column("metric").combine_chunks().dictionary_encode()
+        of_metric = coded.indices.to_numpy()
+        order = np.argsort(of_metric, kind="stable")
+        row_in_metric = np.empty(len(order), dtype=np.int32)
+        for at, name in _groups(of_metric[order], coded.dictionary):
+            metric = self._metrics[name] = _Metric(name, self._metric_names.code(name))
+            self._metric_names.use(name, len(order[at]))
+            metric.positions.extend(order[at])
+            row_in_metric[order[at]] = np.arange(len(order[at]))
+        codes = np.array([self._metrics[name].code for name in coded.dictionary.to_pylist()], dtype=np.int32)
+        self._metric_codes.extend(codes[of_metric])
+        self._rows.extend(row_in_metric)
+        lists = rows.column("names").combine_chunks()
+        owners = np.repeat(np.arange(len(lists)), pc.list_value_length(lists).to_numpy())
+        labels = lists.flatten().dictionary_encode()
+        texts = rows.column("texts").combine_chunks().flatten()
+        of_label = labels.indices.to_numpy()
+        by_label = np.lexsort((of_metric[owners], of_label))
+        for at, label in _groups(of_label[by_label], labels.dictionary):
+            if label != METRIC_NAME:
+                self._fill(label, owners[by_label[at]], texts.take(pa.array(by_label[at])), of_metric, coded.dictionary)
+
+    def _fill(self, label: str, owners: Ints, texts: pa.Array, of_metric: NDArray[np.int32], metrics: pa.Array) -> None:
+        """Set `label` of the series `owners`, which come ordered by metric, to `texts`."""
+        dictionary = self._dictionaries[label] = Dictionary()
+        coded = texts.dictionary_encode()
+        uses = np.bincount(coded.indices.to_numpy(), minlength=len(coded.dictionary))
+        values = zip(coded.dictionary.to_pylist(), uses.tolist(), strict=True)
+        codes = np.array([dictionary.use(value, count) for value, count in values], dtype=np.int32)[
+            coded.indices.to_numpy()
+        ]
+        for at, name in _groups(of_metric[owners], metrics):
+            self._metrics[name].fill(label, self._rows.view()[owners[at]], codes[at])
 
     def _by_metric(self, positions: Ints) -> Iterator[tuple[_Metric, Ints]]:
         """Each metric of those series with where in `positions` its series are."""
@@ -453,6 +496,11 @@ class _Metric:
             column = self.columns[label] = Growing(np.int32)
         column.put(row, code)
 
+    def fill(self, label: str, rows: NDArray[np.int32], codes: NDArray[np.int32]) -> None:
+        column = self.columns[label] = Growing(np.int32)
+        column.reach(len(self.positions))
+        column.view()[rows] = codes
+
     def codes(self, label: str) -> NDArray[np.int32]:
         column = self.columns[label]
         column.reach(len(self.positions))
@@ -476,9 +524,8 @@ def _repeat(codes: Sequence[int], sizes: Sequence[int]) -> NDArray[np.int32]:
     return np.repeat(np.array(codes, dtype=np.int32), sizes)
 
 
-def _lists(column: pa.ChunkedArray) -> list[list[str]]:
-    """A column of lists of strings as Python lists; flattened first, which is several times faster than to_pylist."""
-    lists = column.combine_chunks()
-    texts = lists.flatten().to_pylist()
-    ends = np.cumsum(pc.list_value_length(lists).to_numpy(zero_copy_only=False)).tolist()
-    return [texts[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)] if ends else []
+def _groups(ordered: NDArray[np.int32], names: pa.Array) -> Iterator[tuple[slice, str]]:
+    """Where in `ordered` the places of each code are, and what the code stands for."""
+    edges = np.flatnonzero(np.diff(ordered, prepend=-1, append=-1))
+    for start, end in itertools.pairwise(edges.tolist()):
+        yield slice(start, end), names[int(ordered[start])].as_py()
