@@ -8,6 +8,7 @@ as that, the ones that describe the sender as resource, the others as attributes
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from aiprism.receive.loglines import (
     Line,
@@ -47,15 +48,16 @@ _NUMBERS_OF_OTEL = ("severity_number", "severityNumber", "SeverityNumber")
 
 
 def record_of(
-    document: dict[str, object], *, service: str = "", extra: Mapping[str, Value] | None = None
+    document: dict[str, object], *, service: str = "", extra: Mapping[str, Value] | None = None, time_ns: int = 0
 ) -> tuple[Resource, Line]:
     """Resource and line of `document`.
 
-    `service` is the name of a sender whose record names none; `extra` are attributes that the door knows.
+    `service` is the name of a sender whose record names none; `extra` are attributes that the door knows, and `time_ns`
+    the time, when it knows that better than the record.
     Raises BadInput for a value that cannot be kept.
     """
     sender, fields = _unwrapped(document)
-    time_ns = _taken_time(fields)
+    time_ns = time_ns or _taken_time(fields)
     body = _taken_body(fields, document)
     level = _taken_severity(fields)
     trace_id, span_id = _taken_id(fields, TRACE, 16), _taken_id(fields, SPAN, 8)
@@ -141,7 +143,7 @@ def _taken_id(fields: dict[str, Value], names: Sequence[str], length: int) -> by
 
 def _resource(sender: dict[str, Value], fields: dict[str, Value], service: str) -> Resource:
     name, host = first_text(fields, SERVICE), first_text(fields, HOST)
-    for key in [key for key in fields if key.partition(".")[0] in _SENDER]:
+    for key in [key for key in fields if _is_of_sender(key)]:
         sender.setdefault(key, fields.pop(key))
     name = first_text(sender, ("service.name",)) or name or service
     # `service: shop` and `host: web-1` are names; what is an object has its name inside.
@@ -153,6 +155,11 @@ def _resource(sender: dict[str, Value], fields: dict[str, Value], service: str) 
     if host:
         sender.setdefault("host.name", host)
     return tuple((key, _text(value)) for key, value in sender.items())
+
+
+@lru_cache(maxsize=4096)
+def _is_of_sender(key: str) -> bool:
+    return key.partition(".")[0] in _SENDER
 
 
 def _text(value: Value) -> str:

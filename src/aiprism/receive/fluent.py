@@ -83,8 +83,7 @@ def records(chunks: Sequence[Chunk], now_ns: int, within: Bounds | None = None) 
         try:
             for time, record in _entries(chunk.entries):
                 with suppress(OutOfBounds):  # counted there
-                    resource, line = fields.record_of(record, service=chunk.tag, extra=known)
-                    lines.add(resource, replace(line, time_ns=_time_ns(time) or line.time_ns))
+                    lines.add(*fields.record_of(record, service=chunk.tag, extra=known, time_ns=_time_ns(time)))
         except (BadInput, RecursionError) as fault:
             rejected += 1
             reason = reason or (str(fault) if isinstance(fault, BadInput) else "a record is nested too deeply")
@@ -191,7 +190,10 @@ def _entries(entries: bytes | Sequence[object]) -> Iterator[tuple[object, dict[s
     for entry in found:
         if not isinstance(entry, list) or len(entry) < 2 or not isinstance(entry[1], dict) or not _is_time(entry[0]):
             raise BadInput("an entry of the forward protocol is [time, record]; the ones after it are left out")
-        record = {_key(key): _value(value) for key, value in entry[1].items()}
+        record = {
+            key if type(key) is str else _key(key): value if type(value) is str else _value(value)
+            for key, value in entry[1].items()
+        }
         if isinstance(entry[0], list):
             record = {**{_key(key): _value(value) for key, value in entry[0][1].items()}, **record}
         yield entry[0], record

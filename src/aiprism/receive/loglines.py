@@ -10,9 +10,10 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import orjson
@@ -108,8 +109,9 @@ class LogLines:
 
 def put_attributes(repeated: Any, pairs: Iterable[tuple[str, Value]]) -> None:
     """Append `pairs` to a message's repeated KeyValue; integers of more than 64 bits as text."""
+    add = repeated.add
     for key, value in pairs:
-        pair = repeated.add()
+        pair = add()
         pair.key = key
         if isinstance(value, str):
             pair.value.string_value = value
@@ -187,7 +189,8 @@ _LEVEL_WORD = re2.compile(
 )
 
 
-def severity(level: object) -> Severity:
+@lru_cache(maxsize=1024, typed=True)  # every line has one, and there are few
+def severity(level: Hashable) -> Severity:
     """What a field called level says: a name, a letter, or a number of bunyan and pino.
 
     >>> severity("Warning"), severity(50), severity("7 of 9")

@@ -148,7 +148,8 @@ class _Parts:
         at = 0
         while (element := _ELEMENT.match(rest, at)) is not None:
             for parameter in _PARAMETER.finditer(element[2]):
-                self._parameter(element[1], parameter[1], _ESCAPED.sub(r"\1", parameter[2]))
+                value = parameter[2]
+                self._parameter(element[1], parameter[1], _ESCAPED.sub(r"\1", value) if "\\" in value else value)
             if not element[2]:
                 self.attributes.setdefault(f"syslog.structured_data.{element[1]}", "")
             at = element.end()
