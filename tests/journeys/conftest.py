@@ -74,6 +74,9 @@ class Server:
         self._process.kill()
         self._process.wait()
 
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def stop(self) -> int:
         """SIGTERM; the exit code."""
         if self._process is None:
