@@ -193,7 +193,8 @@ class OtlpConfig:
         choices=("accumulate", "refuse"),
     )
     delta_streams: int = setting(
-        200_000, "most streams of deltas that are added up at a time; further ones are refused"
+        200_000,
+        "most streams of delta sums added up at a time, a tenth as many histograms, a twentieth as many exponential ones",
     )
     delta_idle: float = setting(3600.0, "a stream of deltas not heard of for this long begins anew", kind="seconds")
     start_zeros: float = setting(

@@ -25,6 +25,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
 from aiprism.clock import SystemClock
 from aiprism.config import IngestConfig
+from aiprism.query.promql import Limits, PromQL
 from aiprism.receive.doors import OtlpDoors
 from aiprism.store.engine import Engine
 from aiprism.store.samples import SampleStore
@@ -216,6 +217,28 @@ def test_deltas_are_added_up_and_exponential_histograms_stored_natively(engine: 
         ("size_bytes", 1, 2.0, [2.0]),
         ("size_bytes", 1, 4.0, [4.0]),
     ]
+
+
+def test_the_total_of_deltas_begins_from_zero_after_a_restart_so_that_nothing_is_missed(engine: Engine) -> None:
+    def sending(start: int, end: int, value: int) -> Callable[[httpx.AsyncClient], Awaitable[None]]:
+        async def story(client: httpx.AsyncClient) -> None:
+            request = ExportMetricsServiceRequest()
+            data = request.resource_metrics.add().scope_metrics.add().metrics.add(name="jobs").sum
+            data.aggregation_temporality = AggregationTemporality.AGGREGATION_TEMPORALITY_DELTA
+            data.is_monotonic = True
+            data.data_points.add(start_time_unix_nano=start, time_unix_nano=end, as_int=value)
+            await client.post("/v1/metrics", content=request.SerializeToString(), headers=PROTOBUF)
+
+        return story
+
+    second = 1_000_000_000
+    now = time.time_ns() // second * second
+    with_edge(engine, sending(now - 20 * second, now - 10 * second, 5))
+    with_edge(engine, sending(now - 10 * second, now, 9))  # more than before: no drop would tell of the restart
+    promql = PromQL(SampleStore(engine, SeriesIndex.load(engine)), Limits())
+    at = now / second
+    assert [item.value for item in promql.vector("resets(jobs_total[1m])", at).items] == [1]
+    assert engine.query("SELECT value FROM samples ORDER BY ts") == [(0.0,), (5.0,), (0.0,), (9.0,)]
 
 
 def test_a_level_sent_as_deltas_survives_a_restart(engine: Engine) -> None:

@@ -68,9 +68,10 @@ class Points:
     def __init__(self, streams: Streams, config: OtlpConfig) -> None:
         self._streams, self._config = streams, config
         limit, idle = config.delta_streams, config.delta_idle
+        # A histogram takes the memory of about ten sums, an exponential one that of twenty.
         self._numbers_so_far: Deltas[float] = Deltas(add, limit=limit, idle=idle)
-        self._explicit_so_far: Deltas[Explicit] = Deltas(explicit.added, limit=limit, idle=idle)
-        self._exponential_so_far: Deltas[Exponential] = Deltas(exponential.added, limit=limit, idle=idle)
+        self._explicit_so_far: Deltas[Explicit] = Deltas(explicit.added, limit=-(-limit // 10), idle=idle)
+        self._exponential_so_far: Deltas[Exponential] = Deltas(exponential.added, limit=-(-limit // 20), idle=idle)
         self._levels: dict[int, float] = {}
         self._zero_ns = round(config.start_zeros * 1e9)
 
