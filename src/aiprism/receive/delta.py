@@ -83,7 +83,8 @@ class Deltas(Generic[T]):
             _check_order(state, start_ns, end_ns)
         elif len(self._states) >= self._limit:
             raise BadInput(
-                f"more than {self._limit} streams of deltas of this kind (otlp.delta_streams); send cumulative values or fewer streams"
+                f"more than {self._limit} streams of deltas of this kind (otlp.delta_streams); send cumulative values "
+                "or fewer streams"
             )
         if state is not None and state.shape == shape:
             began_ns, total = state.began_ns, self._plus(state.total, value)
