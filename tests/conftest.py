@@ -11,9 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from aiprism.store.engine import Engine
 from aiprism.store.schema import migrate
+
+# The first example of a test may load compiled code, and the machine may be busy: time says nothing here.
+settings.register_profile("aiprism", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("aiprism")
 
 
 @pytest.fixture(scope="session")

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
 from aiprism.errors import BadInput, Refused
-from aiprism.receive import fluent, otlp
+from aiprism.receive import fluent
 from aiprism.receive.fluent import Chunk, Events
+from aiprism.store.anyvalue import json_value
 from tests.receive.test_loglines import NOW, documents
 
 AT = 1_795_525_200
@@ -52,7 +53,7 @@ def stored(*chunks: Chunk) -> list[dict[str, Any]]:
             "body": record.body.string_value,
             "ts": record.time_unix_nano,
             "level": record.severity_text,
-            "attributes": {p.key: otlp.json_value(p.value) for p in record.attributes},
+            "attributes": {p.key: json_value(p.value) for p in record.attributes},
         }
         for each in request.resource_logs
         for scope in each.scope_logs

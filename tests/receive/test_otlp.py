@@ -47,24 +47,6 @@ def test_a_bad_span_is_left_out_and_named(fault: dict[str, object], says: str) -
     assert len(kept.resource_spans[0].scope_spans[0].spans) == 2
 
 
-def test_arrays_and_maps_become_json_text() -> None:
-    request = request_with({})
-    attribute = request.resource_spans[0].resource.attributes.add(key="process.command_args")
-    attribute.value.array_value.values.add().string_value = "node"
-    attribute.value.array_value.values.add().kvlist_value.values.add(key="k").value.int_value = 7
-    accepted = otlp.traces(request.SerializeToString())
-    kept = ExportTraceServiceRequest.FromString(accepted.body).resource_spans[0].resource.attributes[0]
-    assert json.loads(kept.value.string_value) == ["node", {"k": 7}]
-
-
-def test_a_structured_log_body_becomes_json_text() -> None:
-    request = ExportLogsServiceRequest()
-    record = request.resource_logs.add().scope_logs.add().log_records.add(time_unix_nano=1)
-    record.body.kvlist_value.values.add(key="event").value.string_value = "paid"
-    kept = ExportLogsServiceRequest.FromString(otlp.logs(request.SerializeToString()).body)
-    assert kept.resource_logs[0].scope_logs[0].log_records[0].body.string_value == '{"event":"paid"}'
-
-
 @pytest.mark.parametrize("body", [b"\x0a\xff", b"not protobuf at all", b"\x0a\x05abc"])
 def test_what_is_no_protobuf_is_bad_input(body: bytes) -> None:
     with pytest.raises(BadInput, match="ExportTraceServiceRequest"):

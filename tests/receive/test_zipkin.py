@@ -13,6 +13,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from aiprism.errors import BadInput
 from aiprism.receive import otlp, zipkin
+from aiprism.store.anyvalue import json_value
 from tests.receive.test_loglines import NOW, documents
 
 AT = 1_795_525_200_000_000  # microseconds
@@ -44,7 +45,7 @@ def read(*spans: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _pairs(attributes: Any) -> dict[str, Any]:
-    return {pair.key: otlp.json_value(pair.value) for pair in attributes}
+    return {pair.key: json_value(pair.value) for pair in attributes}
 
 
 BARE = {

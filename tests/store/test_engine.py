@@ -11,7 +11,9 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
 from aiprism.errors import StoreError, Unavailable
 from aiprism.store.engine import Engine
-from aiprism.store.schema import migrate, otlp_settings
+from aiprism.store.logcolumns import log_columns
+from aiprism.store.schema import migrate
+from aiprism.store.spancolumns import span_columns
 
 SECOND = 1_000_000_000
 AT = 1_790_000_000 * SECOND
@@ -38,12 +40,12 @@ def trace_body(spans: int = 3, service: str = "api") -> bytes:
 
 
 def insert_traces(engine: Engine, body: bytes, token: str) -> None:
-    engine.insert_raw("otlp_traces", body, "ProtobufSingle", token=token, settings=otlp_settings(engine, "Traces"))
+    engine.insert_arrow("spans", span_columns(body), token=token)
 
 
-def test_a_raw_trace_body_becomes_spans_with_everything_in_them(engine: Engine) -> None:
+def test_a_trace_body_becomes_spans_with_everything_in_them(engine: Engine) -> None:
     insert_traces(engine, trace_body(), "t")
-    [span] = engine.records("SELECT * FROM spans WHERE parent_span_id = toFixedString('', 8)")
+    [span] = engine.records("SELECT *, attributes_number FROM spans WHERE parent_span_id = toFixedString('', 8)")
     assert span["service"] == "api"
     assert span["kind"] == "server"
     assert span["duration_ns"] == 5 * SECOND
@@ -85,8 +87,7 @@ def test_log_lines_get_level_and_pattern(engine: Engine) -> None:
     for at in range(3):
         record = scoped.log_records.add(time_unix_nano=AT, severity_number=17)
         record.body.string_value = f"user {at} from 10.0.0.{at} failed: 5f0c7f3e-1111-2222-3333-44445555666{at}"
-    body = request.SerializeToString()
-    engine.insert_raw("otlp_logs", body, "ProtobufSingle", token="t", settings=otlp_settings(engine, "Logs"))
+    engine.insert_arrow("logs_received", log_columns(request.SerializeToString()), token="t")
     assert engine.query("SELECT DISTINCT level FROM logs") == [("ERROR",)]
     assert engine.query("SELECT pattern, sum(lines) FROM log_patterns_1m GROUP BY pattern") == [
         ("user <num> from <ip> failed: <uuid>", 3)

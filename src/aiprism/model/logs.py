@@ -8,7 +8,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class LogRecord:
-    """One stored record. `ts_ns` is Unix nanoseconds, ids are hex (empty when the record has none)."""
+    """One stored record. `ts_ns` is Unix nanoseconds, ids are hex (empty when the record has none).
+
+    `body_kind` says what the body was: string, bool, int, double, bytes, none, or array and map, whose body is JSON.
+    """
 
     ts_ns: int
     service: str
@@ -18,6 +21,7 @@ class LogRecord:
     span_id: str
     attributes: Mapping[str, str]
     resource: Mapping[str, str]
+    body_kind: str = "string"
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,6 +83,7 @@ def _unwrapped(document: dict[str, object]) -> tuple[dict[str, Value], dict[str,
         document = dict(document)
         if isinstance(resource, dict):
             del document["resource"]
+        document.pop("body_kind", None)
         if isinstance(attributes, dict):
             del document["attributes"]
             document = {**attributes, **document}

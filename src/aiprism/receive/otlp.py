@@ -1,17 +1,17 @@
 """OTLP requests, from bytes as sent to what the store takes; the same for HTTP and gRPC.
 
-In: a protobuf or OTLP/JSON body. Out: `Traces`/`Logs`, whose `body` is protobuf ready for the raw insert, and for
-metrics a `SampleBatch` (otlp_metrics.py). An item the data model forbids is taken out and counted, so that its
-neighbours are stored and the sender learns of it by `partial_success`. Arrays and maps in attributes become JSON text.
+In: a protobuf or OTLP/JSON body. Out: `Accepted`, whose `body` is protobuf that the store takes as it is, and for metrics the
+parsed request (otlp_metrics.py). A body that compiled code finds good (otlpwire.py) goes on byte for byte. Any other is
+parsed: an item the data model forbids is taken out and counted, so that its neighbours are stored and the sender learns of
+it by `partial_success`.
 """
 
 from __future__ import annotations
 
 import base64
 import json
-import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -20,18 +20,11 @@ from google.protobuf.message import DecodeError, Message
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
 from aiprism.errors import BadInput
 from aiprism.receive.items import ANYTHING, Bounds, Fault, record_fault, resource_fault, span_fault
 
 M = TypeVar("M", bound=Message)
-
-# A KeyValue's value (field 2, up to five length bytes) that opens with array_value (5) or kvlist_value (6). Random bytes
-# may look the same, so a hit only means "look closer"; a miss is certain and spares walking the whole message.
-_MAY_NEST = re.compile(rb"\x12[\x80-\xff]{0,4}[\x00-\x7f][\x2a\x32]")
-# The same for a log body, which is an AnyValue in field 5 itself.
-_MAY_NEST_BODY = re.compile(rb"\x2a[\x80-\xff]{0,4}[\x00-\x7f][\x2a\x32]")
 
 # Nanoseconds are kept as Int64.
 _TIME_LIMIT = 2**63
@@ -53,6 +46,8 @@ class Accepted:
 
 def traces(body: bytes, *, is_json: bool = False, within: Bounds = ANYTHING) -> Accepted:
     """The spans of an ExportTraceServiceRequest that are `within` bounds; BadInput when it is none."""
+    if not is_json and (good := _good_spans(body, within)) >= 0:
+        return Accepted(body, good, is_bounded=True)
     request = _parsed(ExportTraceServiceRequest, body, is_json)
     left_out, look = _LeftOut(), len(body) > within.value_bytes
     for resource in request.resource_spans:
@@ -61,13 +56,13 @@ def traces(body: bytes, *, is_json: bool = False, within: Bounds = ANYTHING) -> 
             left_out.take_from(
                 scoped.spans, [group or _span_fault(span) or span_fault(span, within, look) for span in scoped.spans]
             )
-    flattened = (is_json or _MAY_NEST.search(body)) and _flatten(_trace_attributes(request))
-    changed = is_json or left_out.count or flattened
-    return left_out.accepted(request.SerializeToString() if changed else body)
+    return left_out.accepted(_plain(request))
 
 
 def logs(body: bytes, *, is_json: bool = False, within: Bounds = ANYTHING) -> Accepted:
     """The records of an ExportLogsServiceRequest that are `within` bounds; BadInput when it is none."""
+    if not is_json and (good := _good_records(body, within)) >= 0:
+        return Accepted(body, good, is_bounded=True)
     request = _parsed(ExportLogsServiceRequest, body, is_json)
     left_out, look = _LeftOut(), len(body) > within.value_bytes
     for resource in request.resource_logs:
@@ -77,42 +72,31 @@ def logs(body: bytes, *, is_json: bool = False, within: Bounds = ANYTHING) -> Ac
                 scoped.log_records,
                 [group or _record_fault(record) or record_fault(record, within, look) for record in scoped.log_records],
             )
-    may_nest = is_json or _MAY_NEST.search(body) or _MAY_NEST_BODY.search(body)
-    changed = is_json or left_out.count or (may_nest and _flatten(_log_values(request)))
-    return left_out.accepted(request.SerializeToString() if changed else body)
+    return left_out.accepted(_plain(request))
+
+
+def _good_spans(body: bytes, within: Bounds) -> int:
+    # Imported with the first body: compiled code costs memory that a server without senders need not have.
+    from aiprism.receive.otlpwire import spans_of
+
+    return spans_of(body, within)
+
+
+def _good_records(body: bytes, within: Bounds) -> int:
+    from aiprism.receive.otlpwire import records_of
+
+    return records_of(body, within)
+
+
+def _plain(request: Message) -> bytes:
+    """The request in protobuf's own plain form: each field once, nothing unknown."""
+    request.DiscardUnknownFields()
+    return request.SerializeToString()
 
 
 def metrics_request(body: bytes, *, is_json: bool = False) -> ExportMetricsServiceRequest:
     """A parsed ExportMetricsServiceRequest; BadInput when it is none."""
     return _parsed(ExportMetricsServiceRequest, body, is_json)
-
-
-def json_value(value: AnyValue) -> Any:
-    """`value` as JSON would hold it: maps as objects, bytes as base64 text (OTLP/JSON encoding)."""
-    kind = value.WhichOneof("value")
-    if kind == "array_value":
-        return [json_value(each) for each in value.array_value.values]
-    if kind == "kvlist_value":
-        return {pair.key: json_value(pair.value) for pair in value.kvlist_value.values}
-    if kind == "bytes_value":
-        return base64.b64encode(value.bytes_value).decode()
-    return getattr(value, kind) if kind else None
-
-
-def text_value(value: AnyValue) -> str:
-    """`value` as one attribute text, the same text the SQL of the raw insert makes."""
-    kind = value.WhichOneof("value")
-    if kind == "string_value":
-        return str(value.string_value)
-    if kind == "bool_value":
-        return "true" if value.bool_value else "false"
-    if kind is None:
-        return ""
-    if kind == "bytes_value":
-        return base64.b64encode(value.bytes_value).decode()
-    if kind in ("array_value", "kvlist_value"):
-        return _as_json(value)
-    return str(getattr(value, kind))
 
 
 # -- faults the data model names -------------------------------------------------------------------------------------
@@ -129,6 +113,8 @@ def _span_fault(span: Any) -> Fault | None:
         return _BAD_SPAN_TIME
     if span.links and any(len(link.trace_id) > 16 or len(link.span_id) > 8 for link in span.links):
         return _BAD_LINK
+    if span.events and any(event.time_unix_nano >= _TIME_LIMIT for event in span.events):
+        return _BAD_EVENT
     return None
 
 
@@ -138,6 +124,7 @@ _BAD_PARENT = Fault("invalid", "span whose parent_span_id is not 8 bytes long")
 _BAD_SPAN_TIME = Fault(
     "invalid", "span whose start_time_unix_nano is missing, or a time of which lies after the year 2262"
 )
+_BAD_EVENT = Fault("invalid", "span with an event after the year 2262")
 _BAD_LINK = Fault("invalid", "span with a link whose trace_id or span_id is too long")
 
 
@@ -174,54 +161,6 @@ class _LeftOut:
 
     def accepted(self, body: bytes) -> Accepted:
         return Accepted(body, self.kept, self.count, self.reason, causes=dict(self.codes), is_bounded=True)
-
-
-# -- arrays and maps to text -----------------------------------------------------------------------------------------
-
-
-def _trace_attributes(request: ExportTraceServiceRequest) -> Iterable[KeyValue]:
-    for resource in request.resource_spans:
-        yield from resource.resource.attributes
-        for scoped in resource.scope_spans:
-            yield from scoped.scope.attributes
-            for span in scoped.spans:
-                yield from span.attributes
-                for event in span.events:
-                    yield from event.attributes
-                for link in span.links:
-                    yield from link.attributes
-
-
-@dataclass(slots=True)
-class _Body:
-    """A log body, seen as a KeyValue so that one loop serves both."""
-
-    value: AnyValue
-
-
-def _log_values(request: ExportLogsServiceRequest) -> Iterable[KeyValue | _Body]:
-    for resource in request.resource_logs:
-        yield from resource.resource.attributes
-        for scoped in resource.scope_logs:
-            yield from scoped.scope.attributes
-            for record in scoped.log_records:
-                yield from record.attributes
-                if record.HasField("body"):
-                    yield _Body(record.body)
-
-
-def _flatten(values: Iterable[KeyValue | _Body]) -> bool:
-    """Rewrite nested values as JSON text, in place; True when there was one."""
-    found = False
-    for holder in values:
-        if holder.value.WhichOneof("value") in ("array_value", "kvlist_value"):
-            holder.value.string_value = _as_json(holder.value)
-            found = True
-    return found
-
-
-def _as_json(value: AnyValue) -> str:
-    return json.dumps(json_value(value), ensure_ascii=False, separators=(",", ":"))
 
 
 # -- decoding --------------------------------------------------------------------------------------------------------

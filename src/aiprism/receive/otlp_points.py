@@ -25,10 +25,10 @@ from aiprism.receive.delta import Deltas
 from aiprism.receive.explicit import Explicit
 from aiprism.receive.exponential import Exponential
 from aiprism.receive.items import ANYTHING, Bounds, OutOfBounds, time_fault
-from aiprism.receive.otlp import text_value
 from aiprism.receive.otlp_batch import Columns
 from aiprism.receive.otlp_names import bucket_edge
 from aiprism.receive.otlp_series import ONE, Family, Stream, Streams
+from aiprism.store.anyvalue import text_value
 from aiprism.store.batches import Exemplar
 
 T = TypeVar("T")

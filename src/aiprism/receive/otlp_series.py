@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from aiprism.config import OtlpConfig
 from aiprism.model.labels import METRIC_NAME, Labels
 from aiprism.receive.items import OutOfBounds, SeriesFault, no_fault
-from aiprism.receive.otlp import text_value
 from aiprism.receive.otlp_names import Strategy, label_pairs, metric_name, unit_name
+from aiprism.store.anyvalue import text_value
 from aiprism.store.batches import MetricMetadata
 
 Ints = NDArray[np.int64]

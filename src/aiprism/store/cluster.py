@@ -22,9 +22,8 @@ LOCAL = "_local"
 # must send each row to where it was sent before, or deduplication would not find it.
 _KEYS: Mapping[str, str] = {"fp": "fp", "trace_id": "cityHash64(trace_id)"}
 # Records of a trace lie beside its spans; the many that belong to none would all lie on one shard.
-_KEY_OF: Mapping[str, str] = {
-    "logs": "if(trace_id = toFixedString('', 16), cityHash64(service, ts), cityHash64(trace_id))"
-}
+_BY_TRACE_OR_TIME = "if(trace_id = toFixedString('', 16), cityHash64(service, ts), cityHash64(trace_id))"
+_KEY_OF: Mapping[str, str] = {"logs": _BY_TRACE_OR_TIME, "logs_3": _BY_TRACE_OR_TIME}
 
 _IF = r"(?:IF (?:NOT )?EXISTS )?"
 _CREATE_TABLE = re.compile(rf"CREATE TABLE {_IF}(\w+)\s*(.*)", re.DOTALL)

@@ -1,6 +1,6 @@
 """The one ClickHouse client: embedded (chDB in this process) or a server, with the same SQL and the same answers.
 
-In: SQL with bound parameters, Arrow tables, raw bytes in a ClickHouse input format. Out: rows or Arrow. Every call is
+In: SQL with bound parameters, Arrow tables. Out: rows or Arrow. Every call is
 blocking and thread-safe; `Engine.run` moves one into the bounded pool so that the event loop stays free. What the
 statements mean is left to the other modules of this room.
 """
@@ -164,13 +164,6 @@ class Engine:
         """Store `rows`; the same token a second time stores nothing."""
         with self._client() as client:
             client.insert_arrow(table, rows, settings={"insert_deduplication_token": token})
-
-    def insert_raw(self, table: str, body: bytes, fmt: str, *, token: str, settings: Mapping[str, str]) -> None:
-        """Hand `body` to ClickHouse in its input format `fmt`; the same token a second time stores nothing."""
-        with self._client() as client:
-            client.raw_insert(
-                table, insert_block=body, fmt=fmt, settings={**settings, "insert_deduplication_token": token}
-            )
 
     # -- inside --------------------------------------------------------------------------------------------------
 

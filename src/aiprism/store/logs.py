@@ -5,29 +5,39 @@ In: a `LogSearch` or a window. Out: frozen values of model/logs.py. Blocking; ru
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
+
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
 from aiprism.model.logs import LogPattern, LogRecord
 from aiprism.model.timerange import TimeRange
 from aiprism.store.engine import Engine
+from aiprism.store.otlpexport import LOG_COLUMNS, logs_request
 
 # Columns that an output column is named after are qualified, or WHERE would mean the output.
-_SEARCH = """
-SELECT
-    toUnixTimestamp64Nano(ts) AS ts_ns, service, level, body,
-    if(logs.trace_id = toFixedString('', 16), '', lower(hex(logs.trace_id))) AS trace_id,
-    if(logs.span_id = toFixedString('', 8), '', lower(hex(logs.span_id))) AS span_id,
-    attributes, resource
+_FOUND = """
 FROM logs
-WHERE ts BETWEEN fromUnixTimestamp64Milli({start:Int64}) AND fromUnixTimestamp64Milli({end:Int64})
+WHERE ts >= fromUnixTimestamp64Milli({start:Int64}) AND ts < fromUnixTimestamp64Milli({end:Int64} + 1)
   AND ({service:String} = '' OR service = {service:String})
   AND (empty({levels:Array(String)}) OR has({levels:Array(String)}, level))
   AND ({text:String} = '' OR positionCaseInsensitiveUTF8(body, {text:String}) > 0)
   AND ({trace_id:String} = '' OR logs.trace_id = toFixedString(unhex({trace_id:String}), 16))
-ORDER BY ts DESC
-LIMIT {limit:UInt32}
 """
+
+_COLUMNS = """
+    toUnixTimestamp64Nano(ts) AS ts_ns, service, level, body,
+    if(logs.trace_id = toFixedString('', 16), '', lower(hex(logs.trace_id))) AS trace_id,
+    if(logs.span_id = toFixedString('', 8), '', lower(hex(logs.span_id))) AS span_id,
+    attributes, resource, toString(body_kind) AS body_kind
+"""
+
+# Whoever looks for a part of a line looks for the words in it, and those the text index finds: a LIKE of one word of four
+# letters or more is answered from its dictionary.
+_WORD = re.compile(r"[A-Za-z0-9]{4,}")
+_MOST_WORDS = 8
 
 _PATTERNS = """
 SELECT
@@ -62,8 +72,17 @@ class LogStore:
 
     def search(self, wanted: LogSearch) -> Sequence[LogRecord]:
         """Records that fit, newest first."""
-        rows = self._engine.records(
-            _SEARCH,
+        return [LogRecord(**row) for row in self._rows(wanted, _COLUMNS)]
+
+    def export(self, wanted: LogSearch) -> ExportLogsServiceRequest:
+        """Records that fit, as they were sent, in OTLP."""
+        return logs_request(self._rows(wanted, LOG_COLUMNS))
+
+    def _rows(self, wanted: LogSearch, columns: str) -> list[dict[str, Any]]:
+        words = [word.lower() for word in _WORD.findall(wanted.text)[:_MOST_WORDS]]
+        hints = "".join(f"  AND body ILIKE {{word{at}:String}}\n" for at in range(len(words)))
+        return self._engine.records(
+            f"SELECT {columns} {_FOUND} {hints} ORDER BY ts DESC LIMIT {{limit:UInt32}}",
             {
                 "start": wanted.span.start_ms,
                 "end": wanted.span.end_ms,
@@ -72,9 +91,9 @@ class LogStore:
                 "text": wanted.text,
                 "trace_id": wanted.trace_id,
                 "limit": wanted.limit,
+                **{f"word{at}": f"%{word}%" for at, word in enumerate(words)},
             },
         )
-        return [LogRecord(**row) for row in rows]
 
     def patterns(self, window: TimeRange, *, service: str = "", limit: int = 100) -> Sequence[LogPattern]:
         """Patterns of the lines in `window`, most frequent first; counted by whole minutes."""

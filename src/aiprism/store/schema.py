@@ -76,28 +76,12 @@ FRAGMENTS = {
 }
 
 
-def otlp_settings(engine: Engine, message: str) -> dict[str, str]:
-    """Insert settings that make ClickHouse read a body as `message` (``Traces`` or ``Logs``) of sql/otlp.proto.
-
-    A server is sent the schema's text with the insert. The embedded engine would cache that text in the process's
-    working directory, so there it is given the file's path instead (which a server would refuse).
-    """
-    file = files("aiprism.store") / "sql" / "otlp.proto"
-    if engine.embedded:
-        return {"format_schema_source": "file", "format_schema": f"{file}:{message}"}
-    return {
-        "format_schema_source": "string",
-        "format_schema": file.read_text(encoding="utf-8"),
-        "format_schema_message_name": message,
-    }
-
-
 def migrate(engine: Engine, *, to: int | None = None) -> int:
     """The version the database is at afterwards, this aiprism's or an older one asked for by `to`; StoreError when it is
     from a newer aiprism. What a crash left half done is done again: every statement may be repeated."""
     engine.command(_version_table(engine))
-    at = int(engine.query("SELECT max(version) FROM schema_version")[0][0])
-    known = migrations()
+    done = {int(version) for (version,) in engine.query("SELECT version FROM schema_version")}
+    at, known = max(done, default=0), migrations()
     if at > known[-1].version:
         raise StoreError(
             f"the database is at schema version {at}, this aiprism knows {known[-1].version}: "
@@ -108,17 +92,18 @@ def migrate(engine: Engine, *, to: int | None = None) -> int:
         if to is not None and migration.version > to:
             break
         # On a cluster the statements of former versions are read again: they tell what each name stands for.
-        statements = migration.on(layout)
-        if migration.version <= at:
+        steps = migration.steps(layout)
+        if migration.version in done:
             continue
-        for statement in statements:
-            engine.command(statement)
+        for step in steps:
+            if not step.done or not engine.query(step.done):
+                engine.command(step.statement)
         engine.command(
             "INSERT INTO schema_version (version, name) SELECT {version:UInt32}, {name:String}",
             {"version": migration.version, "name": migration.name},
         )
         log.info("store.migrated", version=migration.version, name=migration.name)
-        at = migration.version
+        at = max(at, migration.version)
     return at
 
 
@@ -136,23 +121,41 @@ def change(engine: Engine, statement: str, parameters: Mapping[str, object] | No
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """One statement; where the query `done` gives a row it was carried out before."""
+
+    statement: str
+    done: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Migration:
-    """One numbered file of `sql/`."""
+    """One numbered file of `sql/`: (statement, table.column that is there once it was carried out, or nothing)."""
 
     version: int
     name: str
-    statements: tuple[str, ...]
+    statements: tuple[tuple[str, str], ...]
 
     def on(self, layout: cluster.Layout | None) -> Sequence[str]:
         """Its statements, for one machine or for the cluster of `layout`."""
-        if layout is None:
-            return self.statements
-        file = f"{self.version:04}_{self.name}.sql"
-        return [
-            each
-            for number, statement in enumerate(self.statements, 1)
-            for each in layout.rewritten(statement, f"{file}, statement {number}")
-        ]
+        return [step.statement for step in self.steps(layout)]
+
+    def steps(self, layout: cluster.Layout | None) -> Sequence[Step]:
+        """Its statements, with how to know that one was carried out before a crash."""
+        file, found = f"{self.version:04}_{self.name}.sql", []
+        for number, (statement, unless) in enumerate(self.statements, 1):
+            written = layout.rewritten(statement, f"{file}, statement {number}") if layout else [statement]
+            for each in written:
+                # A front of a cluster follows whatever lies behind it, also the second time.
+                again = not unless or each.startswith("CREATE OR REPLACE")
+                found.append(Step(each, "" if again else _has_column(unless, layout)))
+        return found
+
+
+def _has_column(name: str, layout: cluster.Layout | None) -> str:
+    table, _, column = name.partition(".")
+    kept = table + cluster.LOCAL if layout else table
+    return f"SELECT 1 FROM system.columns WHERE database = currentDatabase() AND table = '{kept}' AND name = '{column}'"
 
 
 def migrations() -> Sequence[Migration]:
@@ -184,12 +187,20 @@ _REPEATABLE = (
 )
 
 
-def _statements(text: str) -> list[str]:
+# A line before a statement that may not be carried out twice: the column that is there once it was.
+_UNLESS = re.compile(r"^-- unless (\w+\.\w+)$", flags=re.MULTILINE)
+
+
+def _statements(text: str) -> list[tuple[str, str]]:
     for name, fragment in FRAGMENTS.items():
         text = text.replace("{" + name + "}", fragment)
-    without_comments = re.sub(r"^\s*--.*$", "", text, flags=re.MULTILINE)
-    statements = [statement.strip().rstrip(";\n ") for statement in without_comments.split(";\n")]
-    return [_repeatable(statement) for statement in statements if statement]
+    found = []
+    for part in text.split(";\n"):
+        statement = re.sub(r"^\s*--.*$", "", part, flags=re.MULTILINE).strip().rstrip(";\n ")
+        if statement:
+            unless = _UNLESS.search(part)
+            found.append((_repeatable(statement), unless[1] if unless else ""))
+    return found
 
 
 def _repeatable(statement: str) -> str:

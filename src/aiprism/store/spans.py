@@ -9,10 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
 from aiprism.errors import BadInput
 from aiprism.model.spans import ServiceHealth, Span, SpanEvent, TraceSummary
 from aiprism.model.timerange import TimeRange
 from aiprism.store.engine import Engine
+from aiprism.store.otlpexport import SPAN_COLUMNS, traces_request
 
 _SPAN_COLUMNS = """
     lower(hex(trace_id)) AS trace_id, lower(hex(span_id)) AS span_id,
@@ -22,14 +25,15 @@ _SPAN_COLUMNS = """
     arrayMap(ts -> toUnixTimestamp64Nano(ts), event_time) AS event_ns, event_name, event_attributes
 """
 
-# The index names the minutes a trace lies in, so that only their partitions are read.
-_TRACE = f"""
+# The index names the services and minutes a trace lies in: with them the sort key leads to its few granules.
+_TRACE = """
 WITH (
-    SELECT (min(start), max(end)) FROM trace_index WHERE trace_id = unhex({{trace_id:String}})
+    SELECT (min(start), max(end), groupUniqArrayArray(services)) FROM trace_index WHERE trace_id = unhex({{trace_id:String}})
 ) AS lies
-SELECT {_SPAN_COLUMNS}
+SELECT {columns}
 FROM spans
 WHERE spans.trace_id = unhex({{trace_id:String}})
+  AND spans.service IN (SELECT arrayJoin(lies.3))
   AND spans.start BETWEEN lies.1 - toIntervalSecond(1) AND lies.2 + toIntervalSecond(1)
 ORDER BY start_ns
 LIMIT {{limit:UInt32}}
@@ -44,7 +48,7 @@ SELECT
 FROM trace_index
 WHERE trace_index.trace_id IN (
     SELECT DISTINCT trace_id FROM spans
-    WHERE start BETWEEN fromUnixTimestamp64Milli({start:Int64}) AND fromUnixTimestamp64Milli({end:Int64})
+    WHERE start >= fromUnixTimestamp64Milli({start:Int64}) AND start < fromUnixTimestamp64Milli({end:Int64} + 1)
       AND ({service:String} = '' OR service = {service:String})
       AND ({operation:String} = '' OR name = {operation:String})
       AND ({errors_only:Bool} = 0 OR status = 'error')
@@ -65,11 +69,29 @@ SELECT
     quantileTDigest(0.5)(duration_ns) / 1e6 AS p50_ms, quantileTDigest(0.95)(duration_ns) / 1e6 AS p95_ms,
     toUnixTimestamp64Milli(max(start)) / 1000 AS last_seen
 FROM spans
-WHERE start BETWEEN fromUnixTimestamp64Milli({start:Int64}) AND fromUnixTimestamp64Milli({end:Int64})
+WHERE start >= fromUnixTimestamp64Milli({start:Int64}) AND start < fromUnixTimestamp64Milli({end:Int64} + 1)
   AND kind IN ('server', 'consumer')
 GROUP BY service
 ORDER BY service
 """
+
+# The same of whole minutes, from the rollup: a day of it is read in the time a minute of spans takes.
+_SERVICES_BY_MINUTE = """
+SELECT
+    service, sum(span_red_1m.spans) / {seconds:Float64} AS rate,
+    sum(errors) / sum(span_red_1m.spans) AS error_share,
+    quantilesTDigestMerge(0.5, 0.95, 0.99)(duration) AS seconds_of,
+    seconds_of[1] * 1000 AS p50_ms, seconds_of[2] * 1000 AS p95_ms,
+    toUnixTimestamp(max(minute)) AS last_seen
+FROM span_red_1m
+WHERE minute BETWEEN toStartOfMinute(fromUnixTimestamp64Milli({start:Int64})) AND fromUnixTimestamp64Milli({end:Int64})
+  AND kind IN ('server', 'consumer')
+GROUP BY service
+ORDER BY service
+"""
+
+# Windows from this length on are answered by whole minutes.
+_BY_MINUTE_SECONDS = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +114,21 @@ class SpanStore:
         self._engine = engine
 
     def trace(self, trace_id: str, *, limit: int = 20_000) -> Sequence[Span]:
-        """The spans of a trace in order of their start; empty when there is none. BadInput when the id is no id."""
+        """The spans of a trace in order of their start, the first `limit`; empty when there is none.
+
+        BadInput when the id is no id.
+        """
+        return [_span(row) for row in self._rows(trace_id, _SPAN_COLUMNS, limit)]
+
+    def export(self, trace_id: str, *, limit: int = 20_000) -> ExportTraceServiceRequest:
+        """The trace as it was sent, in OTLP; without any span when there is none. BadInput when the id is no id."""
+        return traces_request(self._rows(trace_id, SPAN_COLUMNS, limit))
+
+    def _rows(self, trace_id: str, columns: str, limit: int) -> Sequence[Mapping[str, Any]]:
         identifier = trace_id.strip().lower()
         if len(identifier) != 32 or any(digit not in "0123456789abcdef" for digit in identifier):
             raise BadInput(f"{trace_id!r} is not a trace id: 32 hexadecimal digits")
-        rows = self._engine.records(_TRACE, {"trace_id": identifier, "limit": limit})
-        return [_span(row) for row in rows]
+        return self._engine.records(_TRACE.format(columns=columns), {"trace_id": identifier, "limit": limit})
 
     def search(self, wanted: TraceSearch) -> Sequence[TraceSummary]:
         """Traces that fit, newest first."""
@@ -118,10 +149,14 @@ class SpanStore:
         return [TraceSummary(**{**row, "services": tuple(sorted(row["services"]))}) for row in rows]
 
     def services(self, window: TimeRange) -> Sequence[ServiceHealth]:
-        """Rate, errors and latency of each service that answered requests in `window`."""
-        seconds = max(window.end - window.start, 0.001)
-        rows = self._engine.records(_SERVICES, {"start": window.start_ms, "end": window.end_ms, "seconds": seconds})
-        return [ServiceHealth(**row) for row in rows]
+        """Rate, errors and latency of each service that answered requests in `window`; of long ones by whole minutes."""
+        by_minute = window.end - window.start >= _BY_MINUTE_SECONDS
+        start = window.start // 60 * 60 if by_minute else window.start
+        rows = self._engine.records(
+            _SERVICES_BY_MINUTE if by_minute else _SERVICES,
+            {"start": window.start_ms, "end": window.end_ms, "seconds": max(window.end - start, 0.001)},
+        )
+        return [ServiceHealth(**{key: row[key] for key in row if key != "seconds_of"}) for row in rows]
 
 
 def _span(row: Mapping[str, Any]) -> Span:

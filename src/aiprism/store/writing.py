@@ -21,7 +21,6 @@ from aiprism.store.batches import SampleBatch
 from aiprism.store.engine import Engine
 from aiprism.store.ingest import GroupCommit
 from aiprism.store.metricwriting import MetricWriter
-from aiprism.store.schema import otlp_settings
 from aiprism.store.series import Ints, SeriesIndex
 from aiprism.telemetry import Telemetry
 
@@ -129,17 +128,23 @@ class Writing:
     # -- the three INSERTs ---------------------------------------------------------------------------------------
 
     async def _write_spans(self, bodies: Sequence[bytes], token: str) -> None:
-        # Repeated fields merge when protobuf messages are concatenated: many requests, one body (decision D2).
-        settings = otlp_settings(self._engine, "Traces")
-        await self._engine.write(
-            self._engine.insert_raw, "otlp_traces", b"".join(bodies), "ProtobufSingle", token=token, settings=settings
-        )
+        await self._engine.write(self._insert_spans, b"".join(bodies), token)
 
     async def _write_logs(self, bodies: Sequence[bytes], token: str) -> None:
-        settings = otlp_settings(self._engine, "Logs")
-        await self._engine.write(
-            self._engine.insert_raw, "otlp_logs", b"".join(bodies), "ProtobufSingle", token=token, settings=settings
-        )
+        await self._engine.write(self._insert_logs, b"".join(bodies), token)
+
+    # Repeated fields merge when protobuf messages are joined: many requests, one body (decision D2). The compiled code that
+    # makes columns of it is loaded with the first body: it costs memory that a server without senders need not have.
+
+    def _insert_spans(self, body: bytes, token: str) -> None:
+        from aiprism.store.spancolumns import span_columns
+
+        self._engine.insert_arrow("spans", span_columns(body), token=token)
+
+    def _insert_logs(self, body: bytes, token: str) -> None:
+        from aiprism.store.logcolumns import log_columns
+
+        self._engine.insert_arrow("logs_received", log_columns(body), token=token)
 
     async def _write_samples(self, batches: Sequence[SampleBatch], token: str) -> None:
         await self._engine.write(self._metrics.insert, batches, token, self._clock.now())

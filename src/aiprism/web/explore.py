@@ -14,6 +14,7 @@ from aiprism.store.engine import Engine
 from aiprism.store.logs import LogSearch, LogStore
 from aiprism.store.spans import SpanStore, TraceSearch
 
+MAX_SPANS = 20_000  # of one trace in one answer
 MAX_SECONDS = 9e9  # the year 2255: what DateTime64 of nanoseconds can hold
 
 Limit = Annotated[int, Query(ge=1, le=10_000, description="most rows of the answer")]
@@ -65,14 +66,16 @@ def router(engine: Engine, clock: Clock) -> APIRouter:
 
     @routes.get("/traces/{trace_id}", summary="Every span of one trace, and the log records written within it")
     async def trace(trace_id: str) -> dict[str, Any]:
-        found = await engine.run(spans.trace, trace_id)
+        found = await engine.run(spans.trace, trace_id, limit=MAX_SPANS + 1)
         if not found:
             raise NotFound(f"no trace {trace_id}")
+        found, is_whole = found[:MAX_SPANS], len(found) <= MAX_SPANS
         first, last = found[0].start_ns / 1e9, max(each.start_ns + each.duration_ns for each in found) / 1e9
         lines = LogSearch(TimeRange(first - 60, last + 60), trace_id=trace_id.lower(), limit=1000)
         records = await engine.run(logs.search, lines)
         return {
             "trace_id": trace_id.lower(),
+            "is_whole": is_whole,  # False: the trace has more spans than are told here
             "spans": [asdict(each) for each in found],
             "logs": [asdict(each) for each in reversed(records)],
         }

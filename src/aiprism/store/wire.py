@@ -1,0 +1,131 @@
+"""Reading protobuf's wire format in compiled code: the primitives that the kernels over OTLP bodies are made of.
+
+A kernel is a Python function of numpy arrays and numbers that numba compiles; it runs without the GIL. Every primitive
+keeps within the bounds it is given: a damaged body gives a negative position, never a read outside. Importing this
+module loads numba (100 MB, half a second), so whoever needs a kernel imports it when the first body arrives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import numpy as np
+from numba import njit
+
+F = TypeVar("F", bound=Callable[..., object])
+
+DAMAGED = -1
+
+# Wire types (protobuf encoding, "Message structure"); groups (3, 4) are read by nobody here.
+VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
+
+
+def kernel(function: F) -> F:
+    """`function`, compiled on its first call and kept compiled on disk for the next process, where that can be written."""
+    try:
+        compiled: F = njit(nogil=True, cache=True, error_model="numpy")(function)
+    except RuntimeError:
+        compiled = njit(nogil=True, error_model="numpy")(function)
+    return compiled
+
+
+@kernel
+def varint(buf, at, end):
+    """(value, position behind it); the position is negative when there is no whole varint of 64 bits."""
+    if at < end and buf[at] < 0x80:
+        return np.uint64(buf[at]), at + 1
+    value = np.uint64(0)
+    shift = np.uint64(0)
+    while at < end and shift < 64:
+        byte = np.uint64(buf[at])
+        at += 1
+        if shift == 63 and byte > 1:
+            return np.uint64(0), DAMAGED
+        value |= (byte & np.uint64(0x7F)) << shift
+        if byte < 0x80:
+            return value, at
+        shift += np.uint64(7)
+    return np.uint64(0), DAMAGED
+
+
+@kernel
+def field(buf, at, end):
+    """The field at `at`: (tag, value, start, next).
+
+    `tag` is number·8 + wire type. The content lies between `start` and `next`; a varint's content is in `value`.
+    `next` is negative when the field is damaged or a group.
+    """
+    tag, at = varint(buf, at, end)
+    if at < 0 or tag >> np.uint64(32) or tag < 8:
+        return np.int64(0), np.uint64(0), at, DAMAGED
+    kind = np.int64(tag) & 7
+    if kind == 2:
+        size, at = varint(buf, at, end)
+        if at < 0 or size > np.uint64(end - at):
+            return np.int64(0), np.uint64(0), at, DAMAGED
+        return np.int64(tag), size, at, at + np.int64(size)
+    if kind == 0:
+        value, after = varint(buf, at, end)
+        return np.int64(tag), value, at, after
+    size_fixed = 8 if kind == 1 else 4 if kind == 5 else end - at + 1
+    if size_fixed > end - at:
+        return np.int64(0), np.uint64(0), at, DAMAGED
+    return np.int64(tag), np.uint64(0), at, at + size_fixed
+
+
+@kernel
+def fixed64(buf, at):
+    """Eight bytes, little endian; the caller has made sure they are there."""
+    value = np.uint64(0)
+    for k in range(8):
+        value |= np.uint64(buf[at + k]) << np.uint64(8 * k)
+    return value
+
+
+@kernel
+def fixed32(buf, at):
+    """Four bytes, little endian; the caller has made sure they are there."""
+    value = np.uint32(0)
+    for k in range(4):
+        value |= np.uint32(buf[at + k]) << np.uint32(8 * k)
+    return value
+
+
+@kernel
+def is_utf8(buf, at, end):
+    """True when the bytes are UTF-8 as RFC 3629 has it: shortest forms, no surrogates, nothing above U+10FFFF."""
+    high = np.uint8(0)
+    for k in range(at, end):
+        high |= buf[k]
+    if high < 0x80:
+        return True
+    while at < end:
+        lead = buf[at]
+        if lead < 0x80:
+            at += 1
+            continue
+        if lead < 0xC2 or lead > 0xF4:
+            return False
+        more = 1 if lead < 0xE0 else 2 if lead < 0xF0 else 3
+        if at + more >= end:
+            return False
+        second = buf[at + 1]
+        low = 0xA0 if lead == 0xE0 else 0x90 if lead == 0xF0 else 0x80
+        top = 0x9F if lead == 0xED else 0x8F if lead == 0xF4 else 0xBF
+        if second < low or second > top:
+            return False
+        for k in range(2, more + 1):
+            if buf[at + k] & 0xC0 != 0x80:
+                return False
+        at += more + 1
+    return True
+
+
+@kernel
+def all_zero(buf, at, end):
+    """True when no bit is set between `at` and `end`."""
+    set_bits = np.uint8(0)
+    for k in range(at, end):
+        set_bits |= buf[k]
+    return set_bits == 0
