@@ -9,22 +9,25 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
+from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Exemplar as SentExemplar
 from opentelemetry.proto.metrics.v1.metrics_pb2 import ResourceMetrics
 
 from aiprism.config import OtlpConfig
-from aiprism.receive.items import ANYTHING, Bounds, SeriesFault, no_fault
+from aiprism.receive.items import ANYTHING, Bounds, SeriesFault, no_fault, without_stray_exemplars
 from aiprism.receive.otlp import metrics_request
 from aiprism.receive.otlp_metrics import Decoded, MetricDecoder, info_times
+from aiprism.receive.otlp_points import exemplar_of
 from aiprism.receive.otlp_series import CACHE_LIMIT, Admit, Stream
-from aiprism.store.batches import SampleBatch
+from aiprism.store.batches import Exemplar, SampleBatch
 
 if TYPE_CHECKING:
     from aiprism.receive.otlpscan import Known, Scanned
@@ -84,6 +87,10 @@ class MetricBodies:
         scanned = otlpscan.scan(body, known, self._salt, times, histograms=not custom_buckets)
         if scanned is None:
             return self._decoder.decode(metrics_request(body), now, within)  # which says what is wrong, if anything is
+        try:
+            exemplars = _exemplars(body, scanned, known)
+        except DecodeError:
+            return self._decoder.decode(metrics_request(body), now, within)
         rest = metrics_request(scanned.rest(body)) if len(scanned.left) else ExportMetricsServiceRequest()
         decoded = self._decoder.decode(rest, now, within)
         if decoded.levels:
@@ -91,7 +98,9 @@ class MetricBodies:
         fresh = self._remember(scanned, decoded, known)
         return replace(
             decoded,
-            batch=_together(scanned, list(self._target_info(body, scanned)), decoded.batch),
+            batch=without_stray_exemplars(
+                _together(scanned, list(self._target_info(body, scanned)), exemplars, decoded.batch), within
+            ),
             points=decoded.points + scanned.points,
             undo=[*decoded.undo, partial(known.forget_start, fresh)],
         )
@@ -125,11 +134,25 @@ class MetricBodies:
                     yield stream.positions[0], ts_ms
 
 
-def _together(scanned: Scanned, info: list[tuple[int, int]], rest: SampleBatch) -> SampleBatch:
+def _exemplars(body: bytes, scanned: Scanned, known: Known) -> list[Exemplar]:
+    """The exemplars of the points in the columns; DecodeError when one is none."""
+    found: list[Exemplar] = []
+    positions = known.positions.view()
+    for first, start, end, bounds_at, count in scanned.exemplars.tolist():
+        bounds = np.frombuffer(body, "<f8", count, bounds_at).tolist() if count else []
+        message = SentExemplar.FromString(body[start:end])
+        found.append(exemplar_of(message, positions[first : first + count + 1].tolist(), bounds))
+    return found
+
+
+def _together(
+    scanned: Scanned, info: list[tuple[int, int]], exemplars: Sequence[Exemplar], rest: SampleBatch
+) -> SampleBatch:
     at, ts_ms = np.array(info, dtype=np.int64).reshape(-1, 2).T
     return replace(
         rest,
         positions=np.concatenate([scanned.positions, at, rest.positions]),
         ts_ms=np.concatenate([scanned.ts_ms, ts_ms, rest.ts_ms]),
         values=np.concatenate([scanned.values, np.ones(len(info)), rest.values]),
+        exemplars=[*exemplars, *rest.exemplars],
     )

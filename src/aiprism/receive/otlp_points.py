@@ -307,10 +307,13 @@ def _add_stale(columns: Columns, stream: Stream, moment: _Moment, *, native: boo
 def _add_exemplars(
     columns: Columns, exemplars: Iterable[Any], positions: Sequence[int], bounds: Sequence[float] = ()
 ) -> None:
-    """Each exemplar goes to the bucket that its value is in, where there are several."""
-    for each in exemplars:
-        value = float(each.as_int) if each.HasField("as_int") else each.as_double
-        labels = {pair.key: text_value(pair.value) for pair in each.filtered_attributes}
-        position = positions[bisect_left(bounds, value)] if value == value else positions[len(bounds)]  # NaN: the last
-        ts_ms = each.time_unix_nano // _MS
-        columns.exemplars.append(Exemplar(position, ts_ms, value, each.trace_id[:16], each.span_id[:8], labels))
+    columns.exemplars += [exemplar_of(each, positions, bounds) for each in exemplars]
+
+
+def exemplar_of(message: Any, positions: Sequence[int], bounds: Sequence[float]) -> Exemplar:
+    """An Exemplar message, of the bucket that its value is in where there are several."""
+    value = float(message.as_int) if message.HasField("as_int") else message.as_double
+    labels = {pair.key: text_value(pair.value) for pair in message.filtered_attributes}
+    position = positions[bisect_left(bounds, value)] if value == value else positions[len(bounds)]  # NaN: the last
+    ts_ms = message.time_unix_nano // _MS
+    return Exemplar(position, ts_ms, value, message.trace_id[:16], message.span_id[:8], labels)

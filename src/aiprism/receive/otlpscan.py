@@ -1,8 +1,8 @@
 """OTLP metrics read where they lie, by machine code: cumulative sums, gauges and histograms of streams met before.
 
 In: the protobuf of an ExportMetricsServiceRequest and the table of known streams. Out: their samples in columns, and what
-is left for otlp_metrics.py: points of unknown streams, deltas, exponential histograms, summaries, exemplars, staleness,
-new start times, faults. What is left is put together as a smaller request of the same shape (`rest`). A stream is known by
+is left for otlp_metrics.py: points of unknown streams, deltas, exponential histograms, summaries, staleness, new start
+times, faults. What is left is put together as a smaller request of the same shape (`rest`). A stream is known by
 a 64-bit hash of every byte that names it: resource, scope, metric, attributes, bounds; salted so that nobody can aim.
 Importing this module imports numba.
 """
@@ -82,6 +82,9 @@ class Scanned:
     resource_hashes: NDArray[np.uint64]
     left: Ints
     hashes: NDArray[np.uint64]
+    exemplars: (
+        Ints  # of the points: (where the stream's positions begin, start and end, start and number of the bounds)
+    )
     _scopes: Ints  # the resource of each scope
     _metrics: Ints  # the scope and the kind of each metric
     _headers: Ints  # (level, number there, start, end) of every field that is not read here
@@ -146,20 +149,22 @@ def scan(body: bytes, known: Known, salt: int, times: tuple[int, int], *, histog
         resources, hashes_of = np.empty((room, 2), np.int64), np.empty(room, np.uint64)
         scopes, metrics, headers = (np.empty(shape, np.int64) for shape in (room, (room, 2), (room, 4)))
         left, hashes = np.empty((room, 3), np.int64), np.empty(room, np.uint64)
+        exemplars = np.empty((room, 5), np.int64)
         counts = _scan(
             octets, np.uint64(salt), known.table.keys, known.table.places, known.firsts.view(), known.sizes.view(),
             known.starts.view(), known.positions.view(), earliest, latest, histograms, positions, ts_ms, bits,
-            resources, hashes_of, scopes, metrics, headers, left, hashes,
+            resources, hashes_of, scopes, metrics, headers, left, hashes, exemplars,
         )  # fmt: skip
         if counts[0] != _FULL:
             break
         room *= 8
     if counts[0] == _OTHER:
         return None
-    points, m, n_resources, n_scopes, n_metrics, n_headers, n_left = counts
+    points, m, n_resources, n_scopes, n_metrics, n_headers, n_left, n_exemplars = counts
     return Scanned(
         points, positions[:m], ts_ms[:m], bits[:m].view(np.float64), resources[:n_resources], hashes_of[:n_resources],
-        left[:n_left], hashes[:n_left], scopes[:n_scopes], metrics[:n_metrics], headers[:n_headers],
+        left[:n_left], hashes[:n_left], exemplars[:n_exemplars], scopes[:n_scopes], metrics[:n_metrics],
+        headers[:n_headers],
     )  # fmt: skip
 
 
@@ -282,18 +287,19 @@ def _number(octets, at, end, state):
         elif tag == np.uint64(0x40):
             if varint(octets, body, end)[0] != np.uint64(0):
                 return np.uint64(0), start, time, bits, False
-        else:  # exemplars, or what this code has not heard of
+        elif tag != np.uint64(0x2A):  # exemplars are noted later; of anything else this code has not heard
             plain = False
     return finished(state), start, time, bits, plain and valued
 
 
 @compiled
 def _histogram(octets, at, end, state):
-    """A HistogramDataPoint: (state or 0, start, time, count, bits of the sum, has a sum, start of the counts, how many, plain)."""
+    """A HistogramDataPoint: (state or 0, start, time, count, bits of the sum, has a sum, start of the counts, how many,
+    start of the bounds, plain)."""
     start, time, count, total = np.uint64(0), np.uint64(0), np.uint64(0), np.uint64(0)
     plain, summed = True, False
-    counts, n_counts, n_bounds, infinite = 0, 0, 0, False
-    nothing = np.uint64(0), start, time, count, total, False, 0, 0, False
+    counts, n_counts, bounds, n_bounds, infinite = 0, 0, 0, 0, False
+    nothing = np.uint64(0), start, time, count, total, False, 0, 0, 0, False
     while at < end:
         first = at
         tag, at = varint(octets, at, end)
@@ -331,12 +337,28 @@ def _histogram(octets, at, end, state):
         elif tag == np.uint64(0x50):
             if varint(octets, body, end)[0] != np.uint64(0):
                 return nothing
-        else:
+        elif tag != np.uint64(0x42):
             plain = False
     if n_counts != n_bounds + 1 or infinite:
         return nothing
     state = mixed(state, np.uint64(1 if summed else 2))
-    return finished(state), start, time, count, total, summed, counts, n_counts, plain
+    return finished(state), start, time, count, total, summed, counts, n_counts, bounds, plain
+
+
+@compiled
+def _note_exemplars(octets, at, end, wanted, exemplars, n, first, bounds, n_bounds):
+    """Note each exemplar (a field `wanted`) of a point that is well formed. How many are noted, or an answer."""
+    while at < end:
+        tag, at = varint(octets, at, end)
+        if tag == wanted:
+            if n == len(exemplars):
+                return _FULL
+            start, stop = length(octets, at, end)
+            exemplars[n, 0], exemplars[n, 1], exemplars[n, 2] = first, start, stop
+            exemplars[n, 3], exemplars[n, 4] = bounds, n_bounds
+            n += 1
+        at = skipped(octets, tag, at, end)
+    return n
 
 
 @inlined
@@ -363,12 +385,12 @@ def _buckets(octets, counts, n_counts, count, total, summed, firsts, series, ts_
 @compiled
 def _scan(
     octets, salt, keys, places, firsts, sizes, starts, positions, earliest, latest, histograms,
-    series, ts_ms, bits, resources, resource_hashes, scopes, metrics, headers, left, hashes,
+    series, ts_ms, bits, resources, resource_hashes, scopes, metrics, headers, left, hashes, exemplars,
 ):  # fmt: skip
-    """(points, samples, resources, scopes, metrics, headers, points left) found, or an answer in the first place."""
-    m, points, n_resources, n_scopes, n_metrics, n_headers, n_left = 0, 0, 0, 0, 0, 0, 0
-    full = _FULL, 0, 0, 0, 0, 0, 0
-    other = _OTHER, 0, 0, 0, 0, 0, 0
+    """(points, samples, resources, scopes, metrics, headers, points left, exemplars) found, or an answer in the first place."""
+    m, points, n_resources, n_scopes, n_metrics, n_headers, n_left, n_exemplars = 0, 0, 0, 0, 0, 0, 0, 0
+    full = _FULL, 0, 0, 0, 0, 0, 0, 0
+    other = _OTHER, 0, 0, 0, 0, 0, 0, 0
     at, size = 0, len(octets)
     while at < size:
         tag, at = varint(octets, at, size)
@@ -383,7 +405,7 @@ def _scan(
             octets, at, resource_end, np.uint64(0x12), salt, headers, n_headers, 0, n_resources
         )
         if n_headers < 0:
-            return n_headers, 0, 0, 0, 0, 0, 0
+            return n_headers, 0, 0, 0, 0, 0, 0, 0
         resources[n_resources, 0] = m
         resource_hashes[n_resources] = finished(of_resource)
         while at < resource_end:
@@ -399,7 +421,7 @@ def _scan(
                 octets, at, scope_end, np.uint64(0x12), of_resource, headers, n_headers, 1, n_scopes
             )
             if n_headers < 0:
-                return n_headers, 0, 0, 0, 0, 0, 0
+                return n_headers, 0, 0, 0, 0, 0, 0, 0
             while at < scope_end:
                 tag, at = varint(octets, at, scope_end)
                 if tag != np.uint64(0x12):
@@ -413,7 +435,7 @@ def _scan(
                 )
                 at = metric_end
                 if n_headers < 0:
-                    return n_headers, 0, 0, 0, 0, 0, 0
+                    return n_headers, 0, 0, 0, 0, 0, 0, 0
                 metrics[n_metrics, 0], metrics[n_metrics, 1] = n_scopes, kind
                 temporality, monotonic = 0, 0
                 if kind:
@@ -421,7 +443,7 @@ def _scan(
                         octets, first, last, state, headers, n_headers, n_metrics
                     )
                     if n_headers < 0:
-                        return n_headers, 0, 0, 0, 0, 0, 0
+                        return n_headers, 0, 0, 0, 0, 0, 0, 0
                 before = points + n_left
                 number = kind == 5 or (kind == 7 and temporality == 2)
                 histogram = kind == 9 and temporality == 2 and histograms
@@ -435,7 +457,7 @@ def _scan(
                     first, end = length(octets, first, last)
                     key, after = np.uint64(0), -1
                     start, time = np.uint64(0), np.uint64(0)
-                    stream = -1
+                    stream, bounds, n_bounds = -1, 0, 0
                     if number:
                         key, start, time, value, plain = _number(octets, first, end, state)
                         if plain and key != np.uint64(0):
@@ -445,9 +467,10 @@ def _scan(
                                 bits[m] = value
                                 after = m + 1
                     elif histogram:
-                        key, start, time, count, total, summed, counts, n_counts, plain = _histogram(
+                        key, start, time, count, total, summed, counts, n_counts, bounds, plain = _histogram(
                             octets, first, end, state
                         )
+                        n_bounds = n_counts - 1
                         if plain and key != np.uint64(0):
                             stream = _stream(keys, places, key)
                             if stream >= 0 and sizes[stream] == n_counts + (2 if summed else 1):
@@ -460,6 +483,12 @@ def _scan(
                         ms = np.int64(time // np.uint64(1_000_000))
                         for row in range(m, after):
                             ts_ms[row] = ms
+                        n_exemplars = _note_exemplars(
+                            octets, first, end, np.uint64(0x42 if histogram else 0x2A), exemplars, n_exemplars,
+                            firsts[stream], bounds, n_bounds,
+                        )  # fmt: skip
+                        if n_exemplars < 0:
+                            return full
                         m = after
                         points += 1
                     else:
@@ -483,4 +512,4 @@ def _scan(
             return other
         resources[n_resources, 1] = m
         n_resources += 1
-    return points, m, n_resources, n_scopes, n_metrics, n_headers, n_left
+    return points, m, n_resources, n_scopes, n_metrics, n_headers, n_left, n_exemplars
