@@ -43,7 +43,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from aiprism.receive import prometheus_proto as proto
 
 PROTOBUF, JSON, NDJSON = "application/x-protobuf", "application/json", "application/x-ndjson"
-STORED = re.compile(rb'^aiprism_items_passed_total\{stage="store\.(\w+)"\} (\S+)$', re.MULTILINE)
+STORED = re.compile(rb'^aiprism_items_passed_total\{stage="store\.(spans|logs|samples)"\} (\S+)$', re.MULTILINE)
 SERVICE = "/opentelemetry.proto.collector.{}.v1.{}Service/Export"
 
 
@@ -332,11 +332,14 @@ class Target:
 
     def __init__(self, url: str, grpc_address: str, alive: Callable[[], bool]) -> None:
         self._client = httpx.Client(base_url=url, timeout=30)
+        # What is broken may cost its connection, which the next request must not notice.
+        self._once = httpx.Client(base_url=url, timeout=30, limits=httpx.Limits(max_keepalive_connections=0))
         self._channel = grpc.insecure_channel(grpc_address) if grpc_address else None
         self._alive = alive
 
     def close(self) -> None:
         self._client.close()
+        self._once.close()
         if self._channel:
             self._channel.close()
 
@@ -348,7 +351,7 @@ class Target:
     def post(self, request: Request) -> httpx.Response:
         headers = [(name.encode(), value.encode("utf-8")) for name, value in request.headers.items()]
         try:
-            return self._client.post(request.path, content=request.body, headers=headers)
+            return self._once.post(request.path, content=request.body, headers=headers)
         except httpx.InvalidURL:
             return httpx.Response(400)
         except httpx.HTTPError as error:

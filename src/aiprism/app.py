@@ -77,7 +77,7 @@ from aiprism.web import (
     storage,
     tsdb,
 )
-from aiprism.web.listening import HttpServer, address_of, datagrams, listen
+from aiprism.web.listening import HttpServer, address_of, datagrams, listen, most_connections
 
 log = structlog.get_logger()
 
@@ -274,7 +274,9 @@ async def running(load: Load, clock: Clock | None = None) -> AsyncIterator[route
         if fluent:
             await fluent.start()
             stack.push_async_callback(fluent.stop)
-        http = HttpServer(application, sockets)
+        http = HttpServer(
+            application, sockets, connections=most_connections(config.server.connections), idle=config.server.idle
+        )
         await http.start()
         stack.push_async_callback(http.stop)
         for each in sockets[1:]:

@@ -37,6 +37,12 @@ class ServerConfig:
     syslog_tcp: str = setting("", "syslog over TCP; empty: closed")
     syslog_tls: str = setting("", "syslog over TLS, with streams.tls_certificate; empty: closed")
     fluent: str = setting("", "Fluent forward protocol, like 127.0.0.1:24224; empty: closed")
+    connections: int = setting(
+        16_000, "most HTTP connections at a time, as far as the limit of open files allows; further ones get 503"
+    )
+    idle: float = setting(
+        75.0, "an HTTP connection that sends no whole request head for so long is closed", kind="seconds"
+    )
     external_url: str = setting("", "how people reach this server; used in links of notifications")
 
 

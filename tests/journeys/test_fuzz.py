@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from bench.fuzz.doors import CONFIG, GRPC_DOORS, HTTP_DOORS, TALKS, Door, Target, broken, talk
@@ -76,3 +76,19 @@ def test_a_door_of_a_stream_withstands_what_is_broken(running: Running, name: st
     before = running.target.stored()
     talk(address, good(), datagram=datagram)
     eventually(lambda: running.target.stored() - before, what="the good messages to be stored")
+
+
+FOUND = [
+    (name, body % (b"[" * depth + b"]" * depth))
+    for name, body in (
+        ("loki.json", b'{"streams": [{"stream": {"a": %b}, "values": [["1790000000000000000", "x"]]}]}'),
+        ("zipkin", b'[{"traceId": "463ac35c9f6413ad", "id": "463ac35c9f6413ad", "tags": {"a": %b}}]'),
+    )
+    for depth in (300, 1000)
+]
+
+
+@pytest.mark.parametrize(("name", "body"), FOUND, ids=[f"{name}-{len(body)}" for name, body in FOUND])
+def test_what_fuzzing_once_found_is_no_failure_of_ours(running: Running, name: str, body: bytes) -> None:
+    [door] = [each for each in HTTP_DOORS if each.name == name]
+    assert running.target.post(replace(door.good(), body=body)).status_code < 500

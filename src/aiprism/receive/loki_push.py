@@ -24,6 +24,7 @@ from aiprism.receive.loglines import (
     Resource,
     Severity,
     id_bytes,
+    json_text,
     nanoseconds,
     severity,
 )
@@ -138,7 +139,7 @@ def _json_labels(stream: Mapping[str, object], where: str) -> dict[str, str]:
     if not isinstance(labels, dict):
         raise BadInput(f"{where}.stream is not an object of labels")
     # Loki wants text here; handlers of logging libraries send numbers too, and nothing is gained by losing their lines.
-    return {name: value if isinstance(value, str) else orjson.dumps(value).decode() for name, value in labels.items()}
+    return {name: value if isinstance(value, str) else json_text(value) for name, value in labels.items()}
 
 
 def _json_entries(stream: Mapping[str, object], where: str) -> Iterable[tuple[int, str, Mapping[str, str]]]:

@@ -15,7 +15,7 @@ import orjson
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from aiprism.errors import BadInput
-from aiprism.receive.loglines import TIME_LIMIT, Value, flattened, put_attributes
+from aiprism.receive.loglines import TIME_LIMIT, Value, flattened, json_text, put_attributes
 from aiprism.receive.otlp import Accepted
 
 UNKNOWN_SERVICE = "unknown_service"
@@ -194,7 +194,7 @@ def _micros(value: object, where: str) -> int:
 
 
 def _text(value: object) -> str:
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
+    return value if isinstance(value, str) else json_text(value)
 
 
 def _named(annotation: str) -> tuple[str, dict[str, Value]]:

@@ -1,14 +1,21 @@
-"""Sockets and HTTP servers: open an address, serve an application on it, stop within a bounded time."""
+"""Sockets and HTTP servers: open an address, serve an application on it, stop within a bounded time.
+
+Connections are bounded in number and in patience: who sends no whole request head in time is hung up on, however it
+dribbles, and over the limit a connection is told so and closed, so that those that work keep working.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import resource
 import socket
+from asyncio.events import TimerHandle
 from collections.abc import Iterator
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from aiprism.errors import ConfigError
 
@@ -53,18 +60,38 @@ def _bound(text: str, setting: str, kind: socket.SocketKind) -> socket.socket:
     return opened
 
 
-class HttpServer:
-    """One ASGI application on several sockets."""
+# File descriptors that are kept for the store, the control database and the other doors.
+_OTHER_FILES = 1024
 
-    def __init__(self, app: ASGIApp, sockets: list[socket.socket]) -> None:
+
+def most_connections(wanted: int) -> int:
+    """How many connections `wanted` can be, after the soft limit of open files was raised to the hard one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(ValueError, OSError):  # a platform may allow less than it says
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            soft = hard
+    return wanted if soft == resource.RLIM_INFINITY else max(16, min(wanted, soft - _OTHER_FILES))
+
+
+class HttpServer:
+    """One ASGI application on several sockets, with at most `connections` open at a time.
+
+    A connection on which no whole request head has come for `idle` seconds is closed.
+    """
+
+    def __init__(
+        self, app: ASGIApp, sockets: list[socket.socket], *, connections: int = 1000, idle: float = 75.0
+    ) -> None:
         config = uvicorn.Config(
             app,
+            http=_bounded(connections, idle),
             log_config=None,
             access_log=False,
             lifespan="off",
             server_header=False,
             timeout_graceful_shutdown=GRACE_SECONDS,
-            timeout_keep_alive=75,
+            timeout_keep_alive=max(1, round(idle)),
         )
         self._server = _QuietServer(config)
         self._sockets = sockets
@@ -92,3 +119,54 @@ class _QuietServer(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+def _bounded(most: int, idle: float) -> type[HttpToolsProtocol]:
+    """The protocol of one connection, bounded. uvicorn counts its keep-alive anew with every byte, and has no limit on the
+    head of a request: a client that sends one byte a minute would keep its connection for ever."""
+
+    class Connection(HttpToolsProtocol):
+        _patience: TimerHandle | None = None
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            if len(self.connections) > most:
+                transport.write(_FULL)
+                transport.close()
+                return
+            self._wait_for_head()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._stop_waiting()
+            super().connection_lost(exc)
+
+        def on_headers_complete(self) -> None:
+            self._stop_waiting()
+            super().on_headers_complete()
+
+        def on_response_complete(self) -> None:
+            super().on_response_complete()
+            if not self.transport.is_closing() and (self.cycle is None or self.cycle.response_complete):
+                self._wait_for_head()
+
+        def _wait_for_head(self) -> None:
+            self._stop_waiting()
+            self._patience = self.loop.call_later(idle, self.timeout_keep_alive_handler)
+
+        def _stop_waiting(self) -> None:
+            if self._patience is not None:
+                self._patience.cancel()
+                self._patience = None
+
+        def data_received(self, data: bytes) -> None:
+            if not self.transport.is_closing():  # what still comes after we hung up
+                super().data_received(data)
+
+    return Connection
+
+
+_SAID = b"too many connections (server.connections); come again in a moment\n"
+_FULL = (
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\n"
+    b"Content-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n\r\n%b" % (len(_SAID), _SAID)
+)
