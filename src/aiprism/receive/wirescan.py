@@ -132,6 +132,14 @@ def _position(keys, places, state):
 
 
 @inlined
+def _look_up(keys, places, hashes, positions, n):
+    """Fill in the positions of known series; in a loop of its own, so that the waits for memory overlap."""
+    for at in range(n):
+        if positions[at] == UNKNOWN:
+            positions[at] = _position(keys, places, hashes[at])
+
+
+@inlined
 def _sample(octets, at, end, out, m, series, ts_ms, bits):
     """Write the Sample message from `at` to `end` into row m; False when it is not well formed."""
     value = np.uint64(0)
@@ -228,8 +236,9 @@ def _scan_1(
         if labels >= 0:
             state = hashed(octets, labels, end, state)
         state = finished(state)
-        hashes[n], holds[n], positions[n] = state, held, _position(keys, places, state)
+        hashes[n], holds[n], positions[n] = state, held, UNKNOWN
         n += 1
+    _look_up(keys, places, hashes, positions, n)
     return n, m, k
 
 
@@ -324,8 +333,9 @@ def _scan_2(
         state = finished(mixed(state, np.uint64(references)))
         hashes[n], holds[n] = state, held
         sound = sound and references % 2 == 0
-        positions[n] = _position(keys, places, state) if sound else BAD_REFERENCE
+        positions[n] = UNKNOWN if sound else BAD_REFERENCE
         n += 1
+    _look_up(keys, places, hashes, positions, n)
     return n, m, k
 
 
