@@ -199,3 +199,15 @@ def test_the_door_speaks_snappy_and_refuses_in_plain_text(engine: Engine) -> Non
 
 def _plain(packed: bytes) -> bytes:
     return bytes(pa.Codec("snappy").decompress(packed, packed[0], asbytes=True))
+
+
+def test_many_series_are_read_part_by_part(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aiprism.query.remote_read._AT_A_TIME", 2)
+    stocked, remote = reading(engine, samples=5)
+    stocked.add([(up(f"i{at}"), [(AT, float(at))]) for at in range(5)])
+    [found] = results(remote.answer(request((AT, AT, [(EQ, "__name__", "up")]))))
+    assert sorted(found.values()) == [[(AT, float(at))] for at in range(5)]
+    stocked.add([(up("i5"), [(AT, 5.0)])])
+    with pytest.raises(LimitExceeded, match="more than 5 samples"):
+        remote.answer(request((AT, AT, [(EQ, "__name__", "up")])))
+    assert len(results(remote.answer(request((AT, AT, [(RE, "instance", "i[0-4]")]))))) == 1

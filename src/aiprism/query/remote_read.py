@@ -22,7 +22,7 @@ from aiprism.errors import BadInput, LimitExceeded, TimedOut
 from aiprism.model.histograms import Buckets, NativeHistogram
 from aiprism.model.labels import Labels, Matcher, MatchOp, compiled
 from aiprism.receive import prometheus_proto as proto
-from aiprism.receive.wirebytes import field
+from aiprism.receive.wirebytes import field, header
 from aiprism.store.samples import SampleStore
 from aiprism.store.series import Selection
 
@@ -31,6 +31,8 @@ _OPS = (MatchOp.EQUAL, MatchOp.NOT_EQUAL, MatchOp.REGEX, MatchOp.NOT_REGEX)  # b
 # Times whose varint is six bytes long: 1971 to 2109. Samples of other times are written one by one.
 _SIX_BYTES = (1 << 35, 1 << 42)
 _LAST_MS = 2**53
+# So many series are read and written at a time: the rest waits in the store, not in memory.
+_AT_A_TIME = 2_000
 
 
 class RemoteRead:
@@ -48,35 +50,47 @@ class RemoteRead:
         if request.accepted_response_types and _SAMPLES not in request.accepted_response_types:
             raise BadInput("the request accepts no response of type SAMPLES, which is the one there is")
         left, until = self._samples, time.monotonic() + self._seconds
-        results = []
+        written: list[bytes] = []
         for query in request.queries:
-            selection = self._selected(query)
             try:
-                found, read = self._result(selection, query, left, until)
+                series, read = self._series_of(query, left, until)
+            except LimitExceeded as error:
+                raise LimitExceeded(f"{error}; narrow the request in time or labels") from error
+            left -= read
+            written.append(header(1, sum(map(len, series))))
+            written += series
+        return b"".join(written)
+
+    def _series_of(self, query: Any, left: int, until: float) -> tuple[list[bytes], int]:
+        """The series of a QueryResult, written, and how many samples are in them."""
+        selection, written, read = self._selected(query), list[bytes](), 0
+        for start in range(0, len(selection), _AT_A_TIME):
+            part = selection.only(np.arange(start, min(start + _AT_A_TIME, len(selection))))
+            try:
+                series, samples = self._part(part, *_span(query), left - read, until)
             except LimitExceeded as error:
                 raise LimitExceeded(
-                    f"the request asks for more than {self._samples} samples (query.remote_read_samples); "
-                    "narrow it in time or labels"
+                    f"the request asks for more than {self._samples} samples (query.remote_read_samples)"
                 ) from error
-            results.append(field(1, found))
-            left -= read
-        return b"".join(results)
+            written += series
+            read += samples
+        return written, read
 
     def _selected(self, query: Any) -> Selection:
         selection = self._store.select([_matcher(each) for each in query.matchers], *_span(query))
         if len(selection) > self._series:
             raise LimitExceeded(
-                f"the request selects {len(selection)} series, more than {self._series} (query.max_series); "
-                "narrow it by its matchers"
+                f"the request selects {len(selection)} series, more than {self._series} (query.max_series)"
             )
         return selection
 
-    def _result(self, selection: Selection, query: Any, left: int, until: float) -> tuple[bytes, int]:
-        """The QueryResult of one query and how many samples are in it."""
-        start_ms, end_ms = _span(query)
-        raw = self._store.raw(selection, start_ms - 1, end_ms, stale=True, limit=left, seconds=_left(until))
+    def _part(
+        self, selection: Selection, start_ms: int, end_ms: int, left: int, until: float
+    ) -> tuple[list[bytes], int]:
+        """The series of a part of a selection, written, and how many samples are in them."""
+        raw = self._store.raw(selection, start_ms - 1, end_ms, stale=True, limit=left, seconds=_left(until), exact=True)
         left -= len(raw.ts_ms)
-        native = self._store.histograms(selection, start_ms - 1, end_ms, limit=max(left, 0), seconds=_left(until))
+        native = self._store.histograms(selection, start_ms - 1, end_ms, limit=left, seconds=_left(until))
         samples = dict(zip(raw.rows.tolist(), itertools.pairwise(raw.offsets.tolist()), strict=True))
         histograms = dict(zip(native.rows.tolist(), itertools.pairwise(native.offsets.tolist()), strict=True))
         rows = np.array(sorted({*samples, *histograms}), dtype=np.int64)
@@ -92,7 +106,7 @@ class RemoteRead:
                 span = slice(*histograms[row])
                 series += _histogram_fields(native.ts_ms[span].tolist(), native.histograms[span])
             parts.append(field(1, b"".join(series)))
-        return b"".join(parts), len(raw.ts_ms) + len(native.ts_ms)
+        return parts, len(raw.ts_ms) + len(native.ts_ms)
 
 
 def _span(query: Any) -> tuple[int, int]:

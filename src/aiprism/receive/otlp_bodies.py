@@ -82,6 +82,9 @@ class MetricBodies:
     def _scanned(self, body: bytes, known: Known, now: float, within: Bounds) -> Decoded:
         from aiprism.receive import otlpscan
 
+        if len(known) > CACHE_LIMIT:
+            known = self._known = otlpscan.Known()
+            self._info = {}
         times = (within.earliest_ns, within.latest_ns)
         custom_buckets = self._config.convert_histograms_to_nhcb
         scanned = otlpscan.scan(body, known, self._salt, times, histograms=not custom_buckets)
@@ -107,9 +110,6 @@ class MetricBodies:
 
     def _remember(self, scanned: Scanned, decoded: Decoded, known: Known) -> NDArray[np.uint64]:
         """Let the machine code know the streams that the decoder has met; their hashes."""
-        if len(known) > CACHE_LIMIT:
-            known.clear()
-            self._info.clear()
         met = {
             key: (stream.positions, stream.start_ns)
             for key, stream in zip(scanned.hashes.tolist(), decoded.streams, strict=True)

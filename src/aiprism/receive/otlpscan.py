@@ -38,10 +38,6 @@ class Known:
         self.starts = Growing(np.uint64)
         self.positions = Growing(np.int64)
 
-    def clear(self) -> None:
-        """Forget all of them."""
-        self.__init__()  # type: ignore[misc]
-
     def __len__(self) -> int:
         return len(self.firsts)
 

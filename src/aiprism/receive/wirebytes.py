@@ -9,7 +9,16 @@ def field(number: int, content: bytes) -> bytes:
     >>> field(1, b"ab")
     b'\\n\\x02ab'
     """
-    return varint(number << 3 | 2) + varint(len(content)) + content
+    return header(number, len(content)) + content
+
+
+def header(number: int, size: int) -> bytes:
+    """What comes before the `size` bytes of a length-delimited field.
+
+    >>> header(1, 300)
+    b'\\n\\xac\\x02'
+    """
+    return varint(number << 3 | 2) + varint(size)
 
 
 def varint(value: int) -> bytes:
