@@ -23,12 +23,14 @@ from urllib.parse import urlsplit
 
 import structlog
 import uvloop
+from fastapi import APIRouter
 
 from aiprism import config as configuration
 from aiprism.clock import Clock, SystemClock
 from aiprism.config import Config
 from aiprism.detect import rules as rule_files
 from aiprism.detect.annotations import Surroundings
+from aiprism.detect.duty import RuleDuty
 from aiprism.detect.groups import RuleGroups
 from aiprism.errors import AiprismError, BadInput, ConfigError
 from aiprism.model.alerts import Alert
@@ -54,7 +56,9 @@ from aiprism.respond.responder import Responder
 from aiprism.store import usage
 from aiprism.store.alertstates import AlertStates
 from aiprism.store.engine import Engine
+from aiprism.store.following import Following
 from aiprism.store.housekeeping import Housekeeping
+from aiprism.store.leadership import Duty, Leadership
 from aiprism.store.records import Records
 from aiprism.store.rollups import Rollups
 from aiprism.store.samples import SampleStore
@@ -131,7 +135,7 @@ async def running(load: Load, clock: Clock | None = None) -> AsyncIterator[route
         token = configuration.control_token(config)
         main = stack.enter_context(listen(config.server.listen, "server.listen"))
         sockets = [main]
-        if config.server.otlp_http:
+        if config.server.otlp_http and "receive" in config.server.roles:
             sockets.append(stack.enter_context(listen(config.server.otlp_http, "server.otlp_http")))
         external_url = config.server.external_url or _url(main)
         policy, groups = _policy(config, external_url), _rule_groups(config)
@@ -147,9 +151,9 @@ async def running(load: Load, clock: Clock | None = None) -> AsyncIterator[route
             cluster=config.store.cluster,
         )
         stack.push_async_callback(asyncio.to_thread, engine.close)
-        await engine.run(migrate, engine)
         records = await asyncio.to_thread(Records.open, config.control_database)
         stack.callback(records.close)
+        await engine.run(_migrate, engine, records)
         index = await engine.run(SeriesIndex.load, engine)
         disk = _disk_check(config)
         admission = Admission(config.store.tenant, config.limits, clock, telemetry)
@@ -173,6 +177,7 @@ async def running(load: Load, clock: Clock | None = None) -> AsyncIterator[route
             return await engine.run(samples.last_values, series, round((clock.now() - LEVELS_KEPT) * 1000))
 
         # respond
+        leadership = Leadership(records, clock, telemetry, name=_url(main))
         hub = ControlHub(records, clock)
         responder = Responder(
             records,
@@ -188,16 +193,21 @@ async def running(load: Load, clock: Clock | None = None) -> AsyncIterator[route
             await asyncio.to_thread(responder.accept, alerts)
 
         # detect
-        rule_groups = RuleGroups(
-            groups,
-            query=query,
-            record=writing.append,
-            notify=notify,
-            states=AlertStates(records),
-            clock=clock,
-            telemetry=telemetry,
-            around=Surroundings(config.rules.external_labels, external_url),
-        )
+        states = AlertStates(records)
+
+        def evaluated(loaded: Sequence[rule_files.Group]) -> RuleGroups:
+            return RuleGroups(
+                loaded,
+                query=query,
+                record=writing.append,
+                notify=notify,
+                states=states,
+                clock=clock,
+                telemetry=telemetry,
+                around=Surroundings(config.rules.external_labels, external_url),
+            )
+
+        rule_groups = RuleDuty(groups, evaluated, states)
 
         one_at_a_time = asyncio.Lock()
 
@@ -224,32 +234,33 @@ async def running(load: Load, clock: Clock | None = None) -> AsyncIterator[route
             writing, telemetry, config.otlp, levels, clock, bounds=admission.bounds, series_fault=admission.series_fault
         )
         application = routes.build(
-            [
-                ingest.router(doors, config.ingest),
-                agents.router(doors, config.ingest, clock),
-                remote_write.router(remote_write_door, config.ingest),
-                prometheus.router(promql, engine, clock),
-                tsdb.router(index.cardinality, engine),
-                remote_read.router(_remote_read(config, samples), engine, config.ingest),
-                rules.router(rule_groups.status),
-                explore.router(engine, clock),
-                incidents.router(responder),
-                control.router(hub, token),
-                storage.router(engine, housekeeping),
+            _of_roles(
+                config,
+                ("receive", ingest.router(doors, config.ingest)),
+                ("receive", agents.router(doors, config.ingest, clock)),
+                ("receive", remote_write.router(remote_write_door, config.ingest)),
+                ("query", prometheus.router(promql, engine, clock)),
+                ("query", tsdb.router(index.cardinality, engine)),
+                ("query", remote_read.router(_remote_read(config, samples), engine, config.ingest)),
+                ("query rule", rules.router(rule_groups.status)),
+                ("query", explore.router(engine, clock)),
+                ("query respond", incidents.router(responder)),
+                ("respond", control.router(hub, token, lambda: leadership.leads("respond"))),
+                ("receive query", storage.router(engine, housekeeping)),
                 # Last of all: its one-part paths (HEAD /<index>) must not stand before anybody's.
-                elastic.router(doors, config.ingest, clock),
-            ],
+                ("receive", elastic.router(doors, config.ingest, clock)),
+            ),
             telemetry,
             checks={"store": _store_check(engine, disk), "control": _control_check(records)},
             reload=reload,
-            notes={"store": housekeeping.note},
+            notes={"store": housekeeping.note, "duties": leadership.note},
             names=_host_names(config),
             at_root=elastic.root,
             bodies=config.ingest,
             in_flight=in_flight,
         )
         grpc_server = None
-        if config.server.otlp_grpc:
+        if config.server.otlp_grpc and "receive" in config.server.roles:
             grpc_server, port = otlp_grpc.bound(config.server.otlp_grpc, doors, config.ingest, in_flight)
 
         syslog = _syslog(config, doors, telemetry, clock, stack)
@@ -258,12 +269,17 @@ async def running(load: Load, clock: Clock | None = None) -> AsyncIterator[route
         # From here on things run; they stop in reverse.
         writing.start()
         stack.push_async_callback(writing.stop)
-        await housekeeping.start()
-        stack.push_async_callback(housekeeping.stop)
-        await responder.start()
-        stack.push_async_callback(responder.stop)
-        await rule_groups.start()
-        stack.push_async_callback(rule_groups.stop)
+        if not engine.embedded:
+            following = Following(engine, index, clock)
+            await following.start()
+            stack.push_async_callback(following.stop)
+        duties = {
+            "receive": Duty("housekeeping", housekeeping.start, housekeeping.stop),
+            "respond": Duty("respond", responder.start, responder.stop),
+            "rule": Duty("rules", rule_groups.start, rule_groups.stop),
+        }
+        stack.push_async_callback(leadership.stop)
+        await leadership.start([duty for role, duty in duties.items() if role in config.server.roles])
         if grpc_server:
             await grpc_server.start()
             stack.push_async_callback(grpc_server.stop, 1)
@@ -286,6 +302,17 @@ async def running(load: Load, clock: Clock | None = None) -> AsyncIterator[route
 
 
 # -- parts that need a line or two of their own ----------------------------------------------------------------------
+
+
+def _migrate(engine: Engine, records: Records) -> None:
+    """The store is at this version; processes that start together wait for each other."""
+    with records.turn("migrate"):
+        migrate(engine)
+
+
+def _of_roles(config: Config, *routers: tuple[str, APIRouter]) -> list[APIRouter]:
+    """The routers of which this process has one of the roles."""
+    return [router for roles, router in routers if set(roles.split()) & set(config.server.roles)]
 
 
 def _policy(config: Config, external_url: str) -> Policy:

@@ -8,7 +8,7 @@ that understand them. Errors carry file:line and the fix.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -18,6 +18,8 @@ from aiprism.errors import BadInput, ConfigError
 from aiprism.model.timerange import duration_seconds
 
 MIB = 1024 * 1024
+# What a process may do of what the platform does.
+ROLES = ("receive", "query", "rule", "respond")
 DAY = 86_400.0
 
 
@@ -43,6 +45,7 @@ class ServerConfig:
     idle: float = setting(
         75.0, "an HTTP connection that sends no whole request head for so long is closed", kind="seconds"
     )
+    roles: tuple[str, ...] = setting(ROLES, "what this process does: receive, query, rule, respond (cluster)")
     external_url: str = setting("", "how people reach this server; used in links of notifications")
 
 
@@ -312,8 +315,19 @@ def load(path: Path | None, environ: Mapping[str, str], *, data: Path | None = N
     root.fields("data", *SECTIONS)
     base = path.resolve().parent if path else Path.cwd()
     sections = {name: _section(kind, root[name], name, environ) for name, kind in SECTIONS.items()}
+    checked_roles(sections["server"].roles, str(path or ""))
     directory = data or Path(environ.get("AIPRISM_DATA") or base / root["data"].text("data"))
     return Config(data=directory, base=base, **sections)
+
+
+def checked_roles(roles: Sequence[str], file: str = "") -> tuple[str, ...]:
+    """`roles` without spaces, each of them known; ConfigError otherwise."""
+    named = tuple(role.strip() for role in roles if role.strip())
+    unknown = [role for role in named if role not in ROLES]
+    if unknown or not named:
+        what = f"unknown role {unknown[0]!r}" if unknown else "a process needs a role"
+        raise ConfigError(f"server.roles: {what}; known: {', '.join(ROLES)}", file=file)
+    return named
 
 
 def control_token(config: Config) -> str:

@@ -24,6 +24,7 @@ class Telemetry:
             "aiprism_items_dropped", "Items a stage did not hand on.", ["stage", "reason"], registry=self.registry
         )
         self._waiting = Gauge("aiprism_queue_bytes", "Bytes waiting before a stage.", ["stage"], registry=self.registry)
+        self._leads = Gauge("aiprism_leader", "1 while this process does a duty.", ["duty"], registry=self.registry)
         self._seconds = Histogram(
             "aiprism_stage_duration_seconds",
             "How long a stage took.",
@@ -47,6 +48,10 @@ class Telemetry:
     def waiting_now(self, stage: str, size: Callable[[], int]) -> None:
         """`size()` bytes wait before `stage`, asked when somebody looks."""
         self._waiting.labels(stage).set_function(size)
+
+    def leads(self, duty: str, *, leading: bool) -> None:
+        """This process does `duty`, or does not."""
+        self._leads.labels(duty).set(leading)
 
     def took(self, stage: str, seconds: float) -> None:
         """One run of `stage` took `seconds`."""

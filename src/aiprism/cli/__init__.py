@@ -68,6 +68,9 @@ def _serving(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     serve.add_argument("--otlp-grpc", metavar="HOST:PORT", help="OTLP over gRPC (127.0.0.1:4317); '' closes it")
     serve.add_argument("--otlp-http", metavar="HOST:PORT", help="OTLP over HTTP (127.0.0.1:4318); '' closes it")
+    serve.add_argument(
+        "--role", metavar="ROLE,…", help="what of receive, query, rule, respond this process does (all of it)"
+    )
 
     demo = _command(commands, "demo", "demo:run", "run platform, lab and load, break something, watch the loop close")
     demo.add_argument(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from dataclasses import replace
+from typing import Any
 
 from aiprism import config
 
@@ -23,5 +24,7 @@ def configuration(wanted: argparse.Namespace) -> config.Config:
     """What the flags say, laid over what file and environment say; read again on every reload."""
     found = config.load(wanted.config, os.environ, data=wanted.data)
     flags = {"listen": wanted.listen, "otlp_grpc": wanted.otlp_grpc, "otlp_http": wanted.otlp_http}
-    given = {name: value for name, value in flags.items() if value is not None}
+    given: dict[str, Any] = {name: value for name, value in flags.items() if value is not None}
+    if wanted.role is not None:
+        given["roles"] = config.checked_roles(wanted.role.split(","))
     return replace(found, server=replace(found.server, **given))

@@ -74,6 +74,7 @@ class Delivery:
 
     async def run(self) -> None:
         """Deliver until cancelled."""
+        self._closing = False
         try:
             while True:
                 wait = await self._open_lanes()

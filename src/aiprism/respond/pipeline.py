@@ -178,12 +178,16 @@ class Respond:
     @contextmanager
     def desk(self) -> Iterator[Desk]:
         """A transaction on the response room's state; what it called for is set going after it was committed."""
-        with self._lock, self._records.begin() as connection:
+        with self._lock, self._records.begin(alone="desk") as connection:
             desk = Desk(connection, self.policy, self._clock.now())
             yield desk
         if desk.made_work:
-            for listener in self._listeners:
-                listener()
+            self.ring()
+
+    def ring(self) -> None:
+        """Have those who wait for work look again."""
+        for listener in self._listeners:
+            listener()
 
     def on_work(self, listener: Callable[[], None]) -> None:
         """`listener` is called, from any thread, when there is something new to send or to carry out."""

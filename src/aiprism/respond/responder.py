@@ -23,6 +23,8 @@ from aiprism.telemetry import Telemetry
 
 log = structlog.get_logger()
 
+LOOK_SECONDS = 2.0
+
 
 class Responder:
     """Alerts in, answered incidents out. `check_interval` is how often open incidents are looked at, in seconds."""
@@ -71,7 +73,9 @@ class Responder:
         """Begin the loops. What a former process left open, unsent or half carried out is taken up at once."""
         for warning in self.policy.routing.warnings:
             log.warning("routing.doubt", what=warning)
-        loops = (self._check(), self.delivery.run(), self.remediation.run())
+        loops = [self._check(), self.delivery.run(), self.remediation.run()]
+        if self._records.shared:
+            loops.append(self._look())
         self._loops = [asyncio.create_task(loop) for loop in loops]
 
     async def stop(self) -> None:
@@ -80,6 +84,12 @@ class Responder:
             loop.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)
         self._loops = []
+
+    async def _look(self) -> None:
+        """Other processes write letters and runs, too, and cannot ring here."""
+        while True:
+            await self._clock.sleep(LOOK_SECONDS)
+            self.pipeline.ring()
 
     async def _check(self) -> None:
         while True:

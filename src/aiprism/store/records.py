@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 import threading
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -268,14 +269,42 @@ class Records:
         with self.reading() as connection:
             connection.execute(sa.select(sa.literal(1)))
 
+    @property
+    def shared(self) -> bool:
+        """Whether other processes may work on it, too."""
+        return self.dialect == "postgresql"
+
     @contextmanager
-    def begin(self) -> Iterator[sa.Connection]:
+    def begin(self, *, alone: str = "") -> Iterator[sa.Connection]:
         """A connection in one transaction: committed at the end, rolled back on any exception.
 
-        On SQLite the write lock is taken at once, so what was read is still true when it is written.
+        On SQLite the write lock is taken at once, so what was read is still true when it is written. On PostgreSQL that
+        holds for transactions that are `alone` under one name: they wait for each other, in whichever process.
         """
         with self._translated(), self._engine.begin() as connection:
+            if alone and self.shared:
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ALONE, zlib.crc32(alone.encode()) >> 1)))
             yield connection
+
+    @contextmanager
+    def turn(self, name: str) -> Iterator[None]:
+        """Nobody else who takes a turn of that name is inside, in any process that shares the database."""
+        if not self.shared:
+            yield
+            return
+        with self.begin(alone=name):
+            yield
+
+    def hold(self, lock: int, label: str) -> Hold | None:
+        """The advisory lock on a connection of its own that PostgreSQL shows as `label`; None while another has it."""
+        engine = sa.create_engine(self._engine.url, poolclass=sa.NullPool, connect_args=_watched(label))
+        with self._translated():
+            connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            got = connection.execute(sa.select(sa.func.pg_try_advisory_lock(_LEADER, lock))).scalar()
+        if got:
+            return Hold(connection)
+        connection.close()
+        return None
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
@@ -293,6 +322,37 @@ class Records:
             yield
         except sa.exc.OperationalError as error:
             raise Unavailable(f"the control database cannot serve this now: {_reason(error)}") from error
+
+
+class Hold:
+    """An advisory lock that lasts as long as its connection."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    def confirm(self) -> None:
+        """Return while the connection, and so the lock, is there; Unavailable when it is not."""
+        try:
+            self._connection.execute(sa.select(sa.literal(1)))
+        except (sa.exc.DBAPIError, sa.exc.PendingRollbackError) as error:
+            raise Unavailable("the connection that holds the lock is lost") from error
+
+    def release(self) -> None:
+        """Give the lock to whoever wants it."""
+        with suppress(sa.exc.SQLAlchemyError):
+            self._connection.close()
+
+
+def _watched(label: str) -> Mapping[str, Any]:
+    """Connection arguments under which a lost network is noticed within seconds, not within TCP's quarter of an hour."""
+    return {
+        "application_name": label[:63],
+        "connect_timeout": 5,
+        "tcp_user_timeout": 3000,
+        "keepalives_idle": 2,
+        "keepalives_interval": 1,
+        "keepalives_count": 3,
+    }
 
 
 def upsert(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -364,6 +424,8 @@ def _postgresql_engine(url: sa.URL) -> sa.Engine:
 
 # Any number that no one else uses on the same PostgreSQL: "aipr" as bytes.
 _MIGRATION_LOCK = 0x61697072
+# Spaces of the two-number locks: of transactions that wait for each other, and of duties.
+_ALONE, _LEADER = 0x61697073, 0x61697074
 # Alembic keeps what it is doing in module globals.
 _ONE_AT_A_TIME = threading.Lock()
 

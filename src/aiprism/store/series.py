@@ -186,12 +186,13 @@ class SeriesIndex:
             return self._table.find(fps)
 
     def see(self, seen: Seen, now: float) -> None:
-        """Samples of those series are stored now."""
+        """Samples of those series are stored, and came in at `now` (0: nobody knows when)."""
         with self._lock:
             at, last, first = seen.positions, self._last_ms.view(), self._first_ms.view()
             last[at] = np.maximum(last[at], seen.last_ms)
             first[at] = np.minimum(first[at], seen.first_ms)
-            self._arrived_s.view()[at] = int(now)
+            arrived = self._arrived_s.view()
+            arrived[at] = np.maximum(arrived[at], int(now))
         self.maybe_seen(seen)
 
     def maybe_seen(self, seen: Seen) -> None:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Request
 from pydantic import BaseModel, Field
 
-from aiprism.errors import Refused
+from aiprism.errors import Refused, Unavailable
 from aiprism.respond.actions.control import MAX_WAIT_SECONDS, Ack, ControlHub, Instance, Poll, Wanted
 
 _NAME = Field(min_length=1, max_length=200)
@@ -67,8 +68,11 @@ class CommandRequest(BaseModel):
     actor: str = Field(default="", max_length=200)
 
 
-def router(hub: ControlHub, token: str) -> APIRouter:
-    """The routes under /aiprism/v1/control; with an empty `token` nobody is let in."""
+def router(hub: ControlHub, token: str, leads: Callable[[], bool] = lambda: True) -> APIRouter:
+    """The routes under /aiprism/v1/control; with an empty `token` nobody is let in.
+
+    Only the process that `leads` the response serves them: it must know which instances are there.
+    """
     routes = APIRouter(prefix="/aiprism/v1/control", tags=["control"])
 
     async def known(authorization: Annotated[str, Header()] = "") -> None:
@@ -78,7 +82,11 @@ def router(hub: ControlHub, token: str) -> APIRouter:
         if not token or scheme.lower() != "bearer" or not right:
             raise Unauthorized("show the control token: Authorization: Bearer <token>")
 
-    guarded = [Depends(known)]
+    async def here() -> None:
+        if not leads():
+            raise Unavailable("another process leads the response and has the control channel; ask it", retry_after=1)
+
+    guarded = [Depends(known), Depends(here)]
 
     @routes.post("/poll", dependencies=guarded, summary="A service asks for its commands (long poll)")
     async def poll(asked: PollRequest, request: Request) -> dict[str, Any]:

@@ -7,7 +7,7 @@ times and numbers (https://prometheus.io/docs/prometheus/latest/querying/api/#ru
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -20,8 +20,10 @@ from aiprism.detect.rules import AlertingRule
 from aiprism.errors import BadInput
 from aiprism.model.alerts import Alert, AlertState
 
+Status = Callable[[], Sequence[GroupStatus]] | Callable[[], Awaitable[Sequence[GroupStatus]]]
 
-def router(status: Callable[[], Sequence[GroupStatus]]) -> APIRouter:
+
+def router(status: Status) -> APIRouter:
     """GET /api/v1/rules and /api/v1/alerts over `status`, which tells how every group stands."""
     routes = APIRouter(prefix="/api/v1", tags=["prometheus"])
 
@@ -43,7 +45,7 @@ def router(status: Callable[[], Sequence[GroupStatus]]) -> APIRouter:
                 raise BadInput('invalid parameter "match[]": filter by rule_name[], rule_group[] or file[] instead')
             chosen = [
                 group
-                for group in status()
+                for group in await _told(status)
                 if (not rule_group or group.group.name in rule_group) and (not file or group.group.file in file)
             ]
             page, token = _page(chosen, group_limit, group_next_token)
@@ -63,10 +65,15 @@ def router(status: Callable[[], Sequence[GroupStatus]]) -> APIRouter:
 
     @routes.get("/alerts", response_class=JSONResponse, summary="Pending and firing alerts")
     async def alerts() -> JSONResponse:
-        found = [alert for group in status() for rule in group.rules for alert in _alerts(rule)]
+        found = [alert for group in await _told(status) for rule in group.rules for alert in _alerts(rule)]
         return _success({"alerts": found})
 
     return routes
+
+
+async def _told(status: Status) -> Sequence[GroupStatus]:
+    told = status()
+    return told if isinstance(told, Sequence) else await told
 
 
 def _wanted_kind(kind: str) -> str:
