@@ -2,7 +2,8 @@
 
 Prints for each server: samples a second, CPU seconds (user + system, merges included: the clock runs until the server is
 quiet), resident memory, bytes a sample on disk once merged; and the ratios. `--million` instead sends a million series to
-aiprism alone and says what it holds in memory and whether they can be queried.
+aiprism alone and says what it holds in memory and whether they can be queried. `--real` sends what a node exporter and a
+Prometheus said of themselves, scraped twice a second for the occasion: for bytes a sample, as it is little.
 
     python bench/ingest/metrics.py [--series 10000] [--scrapes 240] [--only aiprism]
 """
@@ -10,6 +11,7 @@ aiprism alone and says what it holds in memory and whether they can be queried.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import http.client
 import queue
 import re
@@ -22,7 +24,7 @@ import threading
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +33,7 @@ import numpy as np
 import psutil
 import pyarrow as pa
 from numpy.typing import NDArray
+from prometheus_client.parser import text_string_to_metric_families
 
 from aiprism.receive.prometheus_proto import WriteRequest
 from aiprism.store.engine import Engine
@@ -70,11 +73,11 @@ def values(series: int, scrapes: int) -> NDArray[np.float64]:
     """Values [series, scrape]: constants, counters of events, of bytes and of seconds, gauges, in the mix of a node."""
     chance = np.random.default_rng(7)
     kind = chance.choice(6, series, p=(0.45, 0.22, 0.08, 0.10, 0.10, 0.05))
-    made = np.empty((series, scrapes))
+    found = np.empty((series, scrapes))
     for number, of_kind in enumerate((_constants, _events, _bytes, _seconds, _memory, _floats)):
         rows = np.flatnonzero(kind == number)
-        made[rows] = of_kind(chance, len(rows), scrapes)
-    return made
+        found[rows] = of_kind(chance, len(rows), scrapes)
+    return found
 
 
 def _constants(chance: np.random.Generator, rows: int, scrapes: int) -> NDArray[np.float64]:
@@ -109,12 +112,15 @@ def _floats(chance: np.random.Generator, rows: int, scrapes: int) -> NDArray[np.
 class Load:
     """Bodies of remote write 1.0; each series' bytes are encoded once, then only time and value are written anew."""
 
-    def __init__(self, series: int, scrapes: int, start_ms: int) -> None:
-        self.series, self.scrapes, self.start_ms = series, scrapes, start_ms
-        self._values = values(series, scrapes)
+    def __init__(
+        self, numbers: NDArray[np.float64], start_ms: int, label_set: Callable[[int], Mapping[str, str]]
+    ) -> None:
+        self.series, self.scrapes, self.start_ms = *numbers.shape, start_ms
+        series, self._values = self.series, numbers
         self._jitter = np.random.default_rng(8).integers(0, 1000, series // TARGET_SERIES + 1)
         self._templates = [
-            _template(first, min(PER_REQUEST, series - first)) for first in range(0, series, PER_REQUEST)
+            _template([label_set(number) for number in range(first, min(first + PER_REQUEST, series))])
+            for first in range(0, series, PER_REQUEST)
         ]
 
     @property
@@ -150,13 +156,13 @@ def labels(number: int) -> dict[str, str]:
 _FAMILIES = ("cpu_seconds", "network_receive_bytes", "disk_io_time_seconds", "filesystem_avail_bytes", "netstat_Tcp")
 
 
-def _template(first: int, count: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def _template(sets: Sequence[Mapping[str, str]]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """A body, and where in it each value begins (its time follows: one byte of tag, six of number)."""
     parts, places, at = [], [], 0
-    for number in range(first, first + count):
+    for each in sets:
         request = WriteRequest()
         series = request.timeseries.add()
-        for name, value in labels(number).items():
+        for name, value in each.items():
             series.labels.add(name=name, value=value)
         series.samples.add(value=1.0, timestamp=1_700_000_000_000)
         part = request.SerializeToString()
@@ -174,6 +180,47 @@ def _patched(
     for octet in range(6):
         made[places + 9 + octet] = (times >> (7 * octet) & 0x7F) | (0x80 if octet < 5 else 0)
     return made.tobytes()
+
+
+def made(series: int, scrapes: int, start_ms: int) -> Load:
+    """A load of any size."""
+    return Load(values(series, scrapes), start_ms, labels)
+
+
+def scraped(scrapes: int, start_ms: int) -> Load:
+    """What two real programs expose, as if scraped every 15 s."""
+    ports = [free_port(), free_port()]
+    with tempfile.TemporaryDirectory() as directory, contextlib.ExitStack() as stack:
+        (Path(directory) / "prometheus.yml").write_text(
+            f"scrape_configs: [{{job_name: self, scrape_interval: 1s, static_configs: [{{targets: ['127.0.0.1:{ports[1]}']}}]}}]"
+        )
+        commands = (
+            ["prometheus-node-exporter", f"--web.listen-address=127.0.0.1:{ports[0]}"],
+            ["prometheus", f"--config.file={directory}/prometheus.yml", f"--storage.tsdb.path={directory}/tsdb",
+             f"--web.listen-address=127.0.0.1:{ports[1]}"],
+        )  # fmt: skip
+        for command, port in zip(commands, ports, strict=True):
+            stack.enter_context(process(command, f"http://127.0.0.1:{port}/metrics"))
+        rounds = []
+        for _ in range(scrapes):
+            rounds.append(_exposed(ports))
+            time.sleep(0.5)
+    sets = sorted(set.intersection(*(set(each) for each in rounds)))
+    print(f"{len(sets)} series of two real programs, {scrapes} scrapes")
+    return Load(
+        np.array([[each[pairs] for each in rounds] for pairs in sets]), start_ms, lambda number: dict(sets[number])
+    )
+
+
+def _exposed(ports: Sequence[int]) -> dict[tuple[tuple[str, str], ...], float]:
+    found = {}
+    for port in ports:
+        text = call(f"http://127.0.0.1:{port}/metrics").decode()
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                full = {"__name__": sample.name, "instance": f"127.0.0.1:{port}", "job": "real", **sample.labels}
+                found[tuple(sorted(full.items()))] = float(sample.value)
+    return found
 
 
 # -- servers ------------------------------------------------------------------------------------------------------------
@@ -362,23 +409,38 @@ def report(found: Sequence[Figures]) -> None:
 
 def million(series: int) -> None:
     """Send two scrapes of many series to aiprism, say what it takes, and ask for them."""
-    with tempfile.TemporaryDirectory() as directory, aiprism_server(Path(directory)) as (server, port):
-        load = Load(series, 3, int(time.time() * 1000) - 2 * SCRAPE_MS - 1000)
-        for scrape in range(3):
-            before = cpu_of(server)
-            samples, seconds = send(port, load, scrape, scrape + 1)
-            print(
-                f"scrape {scrape}: {samples:,} samples in {seconds:.1f} s, CPU {(quiet(server) - before) / samples * 1e6:.2f} µs "
-                f"a sample, RSS {server.memory_info().rss / 2**20:,.0f} MB"
-            )
-        # All of it in parts: one selector may match half a million series (query.max_series).
-        families = [f"count({{__name__=~'node_{family}_.*'}})" for family in _FAMILIES]
-        for query in (*families, "sum by (region) (rate(node_cpu_seconds_0_total[1m]))"):
-            started = time.monotonic()
-            answer = call(f"http://127.0.0.1:{port}/api/v1/query?query={urllib.parse.quote(query)}").decode()
-            found = re.search(r'"([\d.]+)"\]', answer)
-            print(f"{query} = {found and found.group(1)} in {time.monotonic() - started:.2f} s")
-        print(f"RSS {server.memory_info().rss / 2**20:,.0f} MB")
+    load = made(series, 3, int(time.time() * 1000) - 2 * SCRAPE_MS - 1000)
+    with tempfile.TemporaryDirectory() as directory:
+        with aiprism_server(Path(directory)) as (server, port):
+            for scrape in range(3):
+                before = cpu_of(server)
+                samples, seconds = send(port, load, scrape, scrape + 1)
+                cpu = (quiet(server) - before) / samples * 1e6
+                print(
+                    f"scrape {scrape}: {samples:,} samples in {seconds:.1f} s, CPU {cpu:.2f} µs a sample, {_rss(server)}"
+                )
+            _ask(port)
+            print(_rss(server))
+        started = time.monotonic()
+        with aiprism_server(Path(directory)) as (server, port):
+            print(f"started again in {time.monotonic() - started:.1f} s, {_rss(server)}")
+            _ask(port)
+
+
+def _rss(server: psutil.Process) -> str:
+    status = Path(f"/proc/{server.pid}/status").read_text(encoding="utf-8")
+    peak = re.search(r"VmHWM:\s+(\d+)", status)
+    return f"RSS {server.memory_info().rss / 2**20:,.0f} MB, at most {int(peak.group(1)) / 1024 if peak else 0:,.0f} MB"
+
+
+def _ask(port: int) -> None:
+    # All of it in parts: one selector may match half a million series (query.max_series).
+    families = [f"count({{__name__=~'node_{family}_.*'}})" for family in _FAMILIES]
+    for query in (*families, "sum by (region) (rate(node_cpu_seconds_0_total[15m]))"):
+        started = time.monotonic()
+        answer = call(f"http://127.0.0.1:{port}/api/v1/query?query={urllib.parse.quote(query)}").decode()
+        found = re.search(r'"([\d.]+)"\]', answer)
+        print(f"{query} = {found and found.group(1)} in {time.monotonic() - started:.2f} s")
 
 
 def main() -> None:
@@ -387,11 +449,15 @@ def main() -> None:
     arguments.add_argument("--scrapes", type=int, default=240)
     arguments.add_argument("--only", choices=SERVERS)
     arguments.add_argument("--million", action="store_true")
+    arguments.add_argument(
+        "--real", action="store_true", help="what a node exporter and a Prometheus say of themselves"
+    )
     asked = arguments.parse_args()
     if asked.million:
         million(max(asked.series, 1_000_000))
         return
-    load = Load(asked.series, asked.scrapes, int(time.time() * 1000) - 300_000)
+    start_ms = int(time.time() * 1000) - 300_000
+    load = scraped(asked.scrapes, start_ms) if asked.real else made(asked.series, asked.scrapes, start_ms)
     found = []
     for name, run in SERVERS.items():
         if asked.only not in (None, name):

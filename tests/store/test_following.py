@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import uuid
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from aiprism.clock import FakeClock
 from aiprism.model.labels import Labels, Matcher, MatchOp
+from aiprism.store.batches import SampleBatch
 from aiprism.store.engine import Engine
 from aiprism.store.following import ALL_EVERY, Following
+from aiprism.store.metricwriting import MetricWriter
+from aiprism.store.samples import SampleStore
 from aiprism.store.series import SeriesIndex
 
 pytestmark = pytest.mark.anyio
@@ -71,3 +75,25 @@ async def test_what_is_written_elsewhere_need_not_be_registered_here(engine: Eng
     positions = index.admit([LABELS], NOW)
     assert index.fps(positions).tolist() == [LABELS.fingerprint]
     assert len(index) == 1
+
+
+async def test_a_correction_another_process_writes_counts_here(engine: Engine) -> None:
+    index, theirs, clock = SeriesIndex.load(engine), SeriesIndex.load(engine), FakeClock(NOW)
+    following, writer, ts_ms = Following(engine, index, clock), MetricWriter(engine, theirs), round(NOW * 1000)
+
+    def write(value: float) -> None:
+        batch = SampleBatch(theirs.admit([LABELS], NOW), np.array([ts_ms]), np.array([value]))
+        writer.insert([batch], uuid.uuid4().hex, NOW)
+
+    def read() -> list[float]:
+        store = SampleStore(engine, index)
+        selection = store.select([Matcher("__name__", MatchOp.EQUAL, "up")], ts_ms, ts_ms)
+        found = store.raw(selection, ts_ms - 1, ts_ms, stale=False, limit=10, seconds=60)
+        return [float(value) for value in found.values]
+
+    write(9.0)
+    following.look()
+    assert read() == [9.0]
+    write(1.0)
+    following.look()
+    assert read() == [1.0]

@@ -6,6 +6,13 @@ time its last row counts before the one in `samples`.
 
 from __future__ import annotations
 
+_ROW_BITS = 22  # a version is when the row came, in milliseconds, then its number
+
+
+def version_at(now: float) -> int:
+    """The least version of rows that come at `now` (Unix seconds)."""
+    return max(0, int(now * 1000)) << _ROW_BITS
+
 
 def corrected(where: str) -> str:
     """SQL: what stands after FROM instead of ``samples`` to read the rows under `where`, a condition on metric, fp and ts."""

@@ -75,6 +75,7 @@ class Following:
         seen = seen.only(seen.positions >= 0)
         self._index.registered(seen)
         self._index.see(seen, 0.0 if everything else now)
+        self._index.learn_corrections(self._engine, since / 1000)
         self._looked = now
         if everything:
             self._looked_at_all = now

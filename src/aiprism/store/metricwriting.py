@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from aiprism.model.histograms import Buckets, NativeHistogram
 from aiprism.store.batches import Exemplar, HistogramSample, MetricMetadata, SampleBatch
+from aiprism.store.corrections import version_at
 from aiprism.store.engine import Engine
 from aiprism.store.series import Ints, Seen, SeriesIndex
 
 _MILLISECONDS = pa.timestamp("ms")
-_ROW_BITS = 22  # a version is the time in milliseconds, then the row
 _MAP = pa.map_(pa.string(), pa.string())
 
 
@@ -73,7 +73,7 @@ class MetricWriter:
         self, positions: Ints, ts_ms: Ints, values: NDArray[np.float64], token: str, now: float
     ) -> None:
         # Later rows of a batch win, later batches win, and so they do when the clock is set back.
-        first = self._version = max(self._version + 1, int(now * 1000) << _ROW_BITS)
+        first = self._version = max(self._version + 1, version_at(now))
         self._version += len(positions)
         versions = first + np.arange(len(positions), dtype=np.uint64)
         columns = {"ts": pa.array(ts_ms, _MILLISECONDS), "value": values, "version": versions}

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from aiprism.model.labels import METRIC_NAME, Labels, Matcher, MatchOp
 from aiprism.store.cardinality import Cardinality, LabelCounts, summary
 from aiprism.store.columns import Dictionary, FingerprintTable, Growing
+from aiprism.store.corrections import version_at
 from aiprism.store.engine import Engine
 
 Ints = NDArray[np.int64]
@@ -139,25 +140,30 @@ class SeriesIndex:
         seen = Seen(np.arange(len(fps)), first, last)
         index.registered(seen)
         index.see(seen, 0.0)
-        index._load_corrections(engine)
+        index._learn_newest(engine)
+        index.learn_corrections(engine)
         index._arrived_s.view()[:] = np.clip(last // 1000, 0, np.iinfo(np.uint32).max)
         return index
 
-    def _load_corrections(self, engine: Engine) -> None:
-        """Learn how new the samples of each series may be, and which have been corrected."""
+    def _learn_newest(self, engine: Engine) -> None:
+        """Learn how new the samples of each series may be."""
         [(newest,)] = engine.query("SELECT toUnixTimestamp64Milli(max(ts)) FROM samples")
         positions = np.arange(len(self))
         # `series` says when a series was last seen but for less than an hour (see `due`), the samples say it of all.
         hour = (self._row_last_ms.view() + _phase(positions)) // REGISTER_EVERY_MS + 1
         self._newest_ms.view()[:] = np.minimum(int(newest), hour * REGISTER_EVERY_MS - _phase(positions) - 1)
+
+    def learn_corrections(self, engine: Engine, since: float = 0.0) -> None:
+        """Learn which series have rows in `corrections` that came since then (Unix seconds), and of when."""
         rows = engine.arrow(
             "SELECT fp, toUnixTimestamp64Milli(min(ts)) AS first_ms, toUnixTimestamp64Milli(max(ts)) AS last_ms "
-            "FROM corrections GROUP BY metric, fp"
+            "FROM corrections WHERE version >= {version:UInt64} GROUP BY metric, fp",
+            {"version": version_at(since)},
         )
         if rows.num_rows:
             fps, first, last = (rows.column(name).to_numpy() for name in ("fp", "first_ms", "last_ms"))
-            known = (found := self.find(fps)) >= 0
-            self.corrected(Seen(found, first, last).only(known))
+            found = self.find(fps)
+            self.corrected(Seen(found, first, last).only(found >= 0))
 
     # -- what ingest tells ---------------------------------------------------------------------------------------
 
