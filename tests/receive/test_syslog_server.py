@@ -7,8 +7,10 @@ import contextlib
 import socket
 import ssl
 import subprocess
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +19,8 @@ from aiprism.config import IngestConfig, StreamsConfig
 from aiprism.errors import ConfigError
 from aiprism.model.timerange import TimeRange
 from aiprism.receive.doors import OtlpDoors
-from aiprism.receive.syslog_server import SyslogDoors, tls_context, zone_of
+from aiprism.receive.streams import Feed
+from aiprism.receive.syslog_server import SyslogDoors, _Datagrams, tls_context, zone_of
 from aiprism.store.engine import Engine
 from aiprism.store.logs import LogSearch, LogStore
 from aiprism.store.series import SeriesIndex
@@ -33,14 +36,19 @@ ANYWHERE = "127.0.0.1:0"
 class Place:
     """Syslog doors that run, and what has reached the store."""
 
-    def __init__(self, engine: Engine, udp: socket.socket, tcp: socket.socket, tls: socket.socket | None) -> None:
-        self._engine, self.udp, self.tcp = engine, udp.getsockname(), tcp.getsockname()
+    def __init__(
+        self, engine: Engine, telemetry: Telemetry, udp: socket.socket, tcp: socket.socket, tls: socket.socket | None
+    ) -> None:
+        self._engine, self.telemetry, self.udp, self.tcp = engine, telemetry, udp.getsockname(), tcp.getsockname()
         self.tls = tls.getsockname() if tls else None
 
     def lines(self) -> list[str]:
         now = SystemClock().now()
         found = LogStore(self._engine).search(LogSearch(TimeRange(now - 3600, now + 3600), limit=10_000))
         return sorted(record.body for record in found)
+
+    def count(self) -> int:
+        return int(self._engine.records("SELECT count() AS lines FROM logs", {})[0]["lines"])
 
     async def until(self, *lines: str) -> None:
         await asyncio.to_thread(eventually, lambda: self.lines() == sorted(lines), what=f"{lines[:3]} in the store")
@@ -54,19 +62,20 @@ def with_syslog(
     story: Callable[[Place], Awaitable[None]],
     config: StreamsConfig | None = None,
     tls: ssl.SSLContext | None = None,
+    writing: Callable[..., Writing] = Writing,
 ) -> Telemetry:
     telemetry = Telemetry()
 
     async def run() -> None:
-        writing = Writing(engine, SeriesIndex.load(engine), IngestConfig(linger=0.01), telemetry)
-        writing.start()
+        store = writing(engine, SeriesIndex.load(engine), IngestConfig(linger=0.01), telemetry)
+        store.start()
         with (
             datagrams(ANYWHERE, "udp") as udp,
             listen(ANYWHERE, "tcp") as tcp,
             listen(ANYWHERE, "tls") as secure,
         ):
             doors = SyslogDoors(
-                OtlpDoors(writing, telemetry),
+                OtlpDoors(store, telemetry),
                 config or StreamsConfig(),
                 telemetry,
                 SystemClock(),
@@ -74,13 +83,13 @@ def with_syslog(
                 tcp=tcp,
                 tls=(secure, tls) if tls else None,
             )
-            place = Place(engine, udp, tcp, secure)
+            place = Place(engine, telemetry, udp, tcp, secure)
             await doors.start()
             try:
                 await story(place)
             finally:
                 await doors.stop()
-                await writing.stop()
+                await store.stop()
 
     asyncio.run(run())
     return telemetry
@@ -221,3 +230,92 @@ def test_a_zone_that_is_none_is_named() -> None:
     with pytest.raises(ConfigError, match=r"streams\.syslog_zone: 'Mars/Olympus'"):
         zone_of("Mars/Olympus")
     assert zone_of("") is None
+
+
+class Slow(Writing):
+    """A store that takes nothing until it is let."""
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self.let = asyncio.Event()
+
+    async def logs(self, body: bytes, count: int) -> None:
+        await self.let.wait()
+        await super().logs(body, count)
+
+
+def with_slow_store(
+    engine: Engine, story: Callable[[Place, Slow], Awaitable[None]], config: StreamsConfig
+) -> Telemetry:
+    found: list[Slow] = []
+
+    def build(*arguments: Any, **more: Any) -> Slow:
+        found.append(Slow(*arguments, **more))
+        return found[0]
+
+    return with_syslog(engine, lambda place: story(place, found[0]), config, writing=build)
+
+
+SMALL = StreamsConfig(waiting_bytes=100_000)
+
+
+def test_while_the_store_is_slow_a_sender_by_tcp_is_held_up_and_nothing_is_lost(engine: Engine) -> None:
+    line = b"<14>1 - h a - - - " + b"x" * 10_000 + b"\n"
+
+    async def story(place: Place, store: Slow) -> None:
+        _, writer = await place.connected()
+        sending = asyncio.create_task(_send_all(writer, line, 3_000))
+        _, still = await asyncio.wait([sending], timeout=1)
+        assert still  # 30 MB find no room: the kernel's buffers are full, and so are ours
+        store.let.set()
+        await sending
+        writer.close()
+        await asyncio.to_thread(eventually, lambda: place.count() == 3_000, what="3 000 lines")
+
+    telemetry = with_slow_store(engine, story, StreamsConfig(waiting_bytes=2_000_000))
+    assert counts(telemetry, "receive.syslog") == {"stage": "receive.syslog", "passed": 3_000.0, "dropped": {}}
+
+
+async def _send_all(writer: asyncio.StreamWriter, line: bytes, times: int) -> None:
+    for _ in range(times // 100):
+        writer.write(line * 100)
+        await writer.drain()
+
+
+def test_datagrams_there_is_no_room_for_are_counted(engine: Engine) -> None:
+    async def story(place: Place, store: Slow) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            for number in range(300):
+                sender.sendto(b"<14>1 - h a - - - %d " % number + b"x" * 1000, place.udp)
+                await asyncio.sleep(0)
+        await asyncio.to_thread(
+            eventually, lambda: counts(place.telemetry, "receive.syslog").get("dropped"), what="a drop"
+        )
+        store.let.set()
+
+    telemetry = with_slow_store(engine, story, SMALL)
+    told = counts(telemetry, "receive.syslog")
+    dropped = told["dropped"]
+    assert isinstance(dropped, dict)
+    assert set(dropped) == {"queue_full"}
+    assert dropped["queue_full"] + float(str(told["passed"])) == 300
+
+
+def test_datagrams_the_kernel_dropped_are_counted() -> None:
+    if not sys.platform.startswith("linux"):
+        pytest.skip("only Linux tells how many")
+    telemetry = Telemetry()
+    with datagrams(ANYWHERE, "udp") as bound, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        door = _Datagrams(bound, Feed("receive.syslog", _nowhere, telemetry, SystemClock(), 1), telemetry)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        for _ in range(200):
+            sender.sendto(b"x" * 1000, bound.getsockname())
+        door.count_kernel_drops()
+        door.count_kernel_drops()  # counts each once
+    dropped = counts(telemetry, "receive.syslog")["dropped"]
+    assert isinstance(dropped, dict)
+    assert 100 < dropped["kernel_buffer_full"] < 200
+
+
+async def _nowhere(messages: object, size: int) -> None:
+    return None

@@ -12,10 +12,14 @@ from contextlib import AsyncExitStack
 import httpx
 import pyarrow as pa
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
 
 from aiprism.clock import SystemClock
-from aiprism.config import IngestConfig
+from aiprism.config import IngestConfig, LimitsConfig
 from aiprism.receive.doors import OtlpDoors
+from aiprism.receive.limits import Admission
 from aiprism.store.engine import Engine
 from aiprism.store.series import SeriesIndex
 from aiprism.store.writing import Writing
@@ -27,14 +31,19 @@ TRACE = "463ac35c9f6413ad48485a3953bb6124"
 Story = Callable[[httpx.AsyncClient], Awaitable[None]]
 
 
-def with_doors(engine: Engine, story: Story, *, fault: str | None = None) -> Telemetry:
+def with_doors(
+    engine: Engine, story: Story, *, fault: str | None = None, limits: LimitsConfig | None = None
+) -> Telemetry:
     """Run `story` against the doors and the explore API on `engine`, which has `fault`; what was counted."""
     telemetry = Telemetry()
 
     async def run() -> None:
         settings = IngestConfig(linger=0.01)
-        writing = Writing(engine, SeriesIndex.load(engine), settings, telemetry, fault=lambda: fault)
-        doors, clock = OtlpDoors(writing, telemetry), SystemClock()
+        clock = SystemClock()
+        admission = Admission("acme", limits, clock, telemetry) if limits else None
+        index = SeriesIndex.load(engine)
+        writing = Writing(engine, index, settings, telemetry, fault=lambda: fault, admission=admission)
+        doors = OtlpDoors(writing, telemetry)
         app = routes.build(
             [
                 agents.router(doors, settings, clock),
@@ -228,5 +237,95 @@ def test_what_are_no_zipkin_spans_is_refused_in_words(
         answer = await client.post("/api/v2/spans", content=body, headers={"Content-Type": kind})
         assert answer.status_code == status
         assert says in answer.text
+
+    with_doors(engine, story)
+
+
+# -- what bad input gets, at every HTTP door -------------------------------------------------------------------------
+
+NOW_TEXT = str(time.time_ns())
+GOOD: dict[str, tuple[str, bytes, int]] = {
+    "loki": (
+        "/loki/api/v1/push",
+        json.dumps({"streams": [{"stream": {"app": "good"}, "values": [[NOW_TEXT, "x"]]}]}).encode(),
+        204,
+    ),
+    "elastic": ("/good/_bulk", b'{"index":{}}\n{"message":"x"}\n', 200),
+    "ndjson": ("/aiprism/v1/ingest/ndjson?service=good", b'{"message":"x"}', 200),
+    "zipkin": ("/api/v2/spans", json.dumps([zipkin_span()]).encode(), 202),
+}
+ROWS: dict[str, tuple[bytes, str, int, str]] = {
+    "bad gzip": (b"not gzip", "gzip", 400, "gzip"),
+    "another encoding": (b"x", "br", 415, "'br'"),
+    "a zip bomb": (gzip.compress(b"\0" * 200_000_000), "gzip", 413, "ingest.inflated_bytes"),
+    "a large body": (b"\0" * (33 * 1024 * 1024), "", 413, "ingest.body_bytes"),
+    "garbage": (b"\xff\x00garbage\n", "", 400, ""),
+    "an empty body, or one of nothing": (b" ", "", 400, ""),
+}
+
+
+@pytest.mark.parametrize("door", list(GOOD))
+@pytest.mark.parametrize("row", list(ROWS))
+def test_bad_input_is_refused_and_its_neighbours_are_stored(engine: Engine, door: str, row: str) -> None:
+    path, good, fine = GOOD[door]
+    body, encoding, status, says = ROWS[row]
+    if (door, row) == ("ndjson", "an empty body, or one of nothing"):
+        status = 200  # no lines are no fault
+
+    async def story(client: httpx.AsyncClient) -> None:
+        json_body = {"Content-Type": "application/json"}
+        bad = {**json_body, **({"Content-Encoding": encoding} if encoding else {})}
+        answers = await asyncio.gather(
+            client.post(path, content=good, headers=json_body),
+            client.post(path, content=body, headers=bad),
+            client.post(path, content=good, headers=json_body),
+        )
+        assert [answer.status_code for answer in answers] == [fine, status, fine]
+        assert says in answers[1].text
+
+    telemetry = with_doors(engine, story)
+    assert counts(telemetry, f"receive.{door}")["passed"] == 2.0
+
+
+@pytest.mark.parametrize("door", list(GOOD))
+def test_a_full_disk_is_503_with_retry_after_at_every_door(engine: Engine, door: str) -> None:
+    path, good, _ = GOOD[door]
+
+    async def story(client: httpx.AsyncClient) -> None:
+        answer = await client.post(path, content=good, headers={"Content-Type": "application/json"})
+        assert (answer.status_code, int(answer.headers["Retry-After"]) > 0) == (503, True)
+        assert "the disk is full" in answer.text
+
+    telemetry = with_doors(engine, story, fault="the disk is full")
+    assert counts(telemetry, f"receive.{door}")["dropped"] == {"unavailable": 1.0}
+
+
+@pytest.mark.parametrize("door", list(GOOD))
+def test_a_rate_is_429_and_names_itself_and_the_tenant_at_every_door(engine: Engine, door: str) -> None:
+    path, good, fine = GOOD[door]
+    limits = LimitsConfig(spans_per_second=1, log_records_per_second=1, burst=1)
+
+    async def story(client: httpx.AsyncClient) -> None:
+        headers = {"Content-Type": "application/json"}
+        assert (await client.post(path, content=good, headers=headers)).status_code == fine
+        answer = await client.post(path, content=good, headers=headers)
+        assert (answer.status_code, int(answer.headers["Retry-After"]) > 0) == (429, True)
+        assert "'acme'" in answer.text
+        assert "_per_second" in answer.text
+
+    with_doors(engine, story, limits=limits)
+
+
+@examples(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.sampled_from(list(GOOD)),
+    st.binary(max_size=200),
+    st.sampled_from(["application/json", "application/x-protobuf"]),
+)
+def test_no_body_is_a_fault_of_ours(engine: Engine, door: str, body: bytes, kind: str) -> None:
+    async def story(client: httpx.AsyncClient) -> None:
+        for content in (body, GOOD[door][1] + body, GOOD[door][1][: len(body)]):
+            answer = await client.post(GOOD[door][0], content=content, headers={"Content-Type": kind})
+            assert answer.status_code in (200, 202, 204, 400, 415)
 
     with_doors(engine, story)
