@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -13,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
 from tests.journeys.conftest import Server, eventually
@@ -399,3 +403,79 @@ def test_the_zipkin_exporter_of_opentelemetry(shared: Server) -> None:
     assert span["attributes"]["cart.items"] == "3"
     [event] = span["events"]
     assert (event["name"], event["attributes"]) == ("declined", {"attempt": "2"})
+
+
+# -- the examples of the documentation -------------------------------------------------------------------------------
+
+PAGE = (Path(__file__).parent.parent.parent / "docs" / "logs-in.md").read_text(encoding="utf-8")
+FENCES = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+PYTHON = [text for language, text in FENCES if language == "python"]
+RSYSLOG = {text.splitlines()[0]: text for _, text in FENCES if text.startswith("# rsyslog.conf")}
+
+
+def at_server(server: Server, text: str, syslog: str) -> str:
+    """`text` of the documentation with the addresses of `server`; `syslog` says what port 5514 stands for."""
+    for port, address in (
+        ("9090", ("127.0.0.1", urlsplit(server.url).port)),
+        ("5514", server.doors[f"syslog {syslog}"]),
+        ("6514", server.doors["syslog tls"]),
+        ("24224", server.doors["fluent"]),
+    ):
+        text = text.replace(port, str(address[1]))
+    return text
+
+
+def declined(server: Server) -> int:
+    """How often the documentation's card was declined so far."""
+    found = server.get("/aiprism/v1/logs", q="card declined", service="shop", level="ERROR", limit=1000)["logs"]
+    return len(found)
+
+
+@pytest.mark.parametrize("example", PYTHON, ids=[re.findall(r"import (\w+)", text)[-1] for text in PYTHON])
+def test_the_python_examples(shared: Server, example: str) -> None:
+    before = declined(shared)
+    run_client(at_server(shared, example, "udp"))
+    eventually(lambda: declined(shared) == before + 1, what="the line of the example")
+
+
+@pytest.mark.parametrize("example", list(RSYSLOG))
+def test_the_examples_for_rsyslog(shared: Server, tmp_path: Path, certificate: tuple[Path, Path], example: str) -> None:
+    config = at_server(shared, RSYSLOG[example], "tcp").replace("/etc/ssl/certs/aiprism.pem", str(certificate[0]))
+    before = declined(shared)
+    with rsyslogd(tmp_path, "", config, "rsyslog-elasticsearch", "rsyslog-gnutls"):
+        write_log(tmp_path, "-t", "shop", "-p", "user.err", "card declined")
+        eventually(lambda: declined(shared) == before + 1, what="the line of the example")
+
+
+def test_the_example_for_logger(shared: Server) -> None:
+    [command] = [text for _, text in FENCES if text.startswith("$ logger")]
+    before = declined(shared)
+    subprocess.run(shlex.split(at_server(shared, command, "tcp"))[1:], check=True, timeout=30)
+    eventually(lambda: declined(shared) == before + 1, what="the line of the example")
+
+
+def test_the_example_for_ndjson(shared: Server) -> None:
+    [example] = [text for _, text in FENCES if "/ingest/ndjson" in text]
+    [body, answer] = re.findall(r"--data-binary '\n(.*?)'\n(.*)\n", example, re.DOTALL)[0]
+    said = httpx.post(f"{shared.url}/aiprism/v1/ingest/ndjson", params={"service": "nightly"}, content=f"\n{body}")
+    assert said.json() == json.loads(answer)
+    [line] = lines(shared, "nightly", 1)
+    assert (line["level"], line["body"], line["attributes"]) == ("ERROR", "job failed", {"job_id": "17"})
+
+
+def test_ecs_logging_as_ndjson(shared: Server) -> None:
+    printed = run_client(
+        """
+        import ecs_logging, logging, sys
+        handler = logging.StreamHandler(sys.stdout)
+        handler.setFormatter(ecs_logging.StdlibFormatter(extra={"service.name": "ecs-py"}))
+        logger = logging.getLogger("shop")
+        logger.addHandler(handler)
+        logger.error("card declined", extra={"http.response.status_code": 402})
+        """
+    )
+    said = httpx.post(f"{shared.url}/aiprism/v1/ingest/ndjson", content=printed)
+    assert said.json() == {"accepted": 1, "rejected": 0, "errors": []}
+    [line] = lines(shared, "ecs-py", 1)
+    assert (line["level"], line["body"]) == ("ERROR", "card declined")
+    assert (line["attributes"]["http.response.status_code"], line["attributes"]["log.logger"]) == ("402", "shop")
