@@ -348,6 +348,13 @@ class Target:
         found = STORED.findall(self._client.get("/metrics").content)
         return Counter({kind.decode(): int(float(count)) for kind, count in found})
 
+    def settle(self) -> None:
+        """Return once nothing more is stored: what a door without answers was told is stored some time later."""
+        before, after = Counter[str]({"": 1}), self.stored()
+        while after != before:
+            time.sleep(1)
+            before, after = after, self.stored()
+
     def post(self, request: Request) -> httpx.Response:
         headers = [(name.encode(), value.encode("utf-8")) for name, value in request.headers.items()]
         try:
@@ -487,9 +494,10 @@ def _run(target: Target, streams: dict[str, tuple[str, int]], wanted: argparse.N
                 statuses[f"{door.name} {target.try_broken(door, chance)}"] += 1
             for name, method, good in calls:
                 statuses[f"{name} {target.try_broken_call(name, method, broken(good(), chance)).name}"] += 1
-            for name, said in talks:
-                talk(streams[name], broken(said(), chance), datagram="udp" in name)
             if at % 50 == 0:
+                for name, said in talks * 20:
+                    talk(streams[name], broken(said(), chance), datagram="udp" in name)
+                target.settle()
                 for door in doors:
                     target.try_good(door)
                 for name, method, good in calls:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import secrets
 import shutil
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -131,7 +133,7 @@ async def running(load: Load, clock: Clock | None = None) -> AsyncIterator[route
     config = load()
     async with contextlib.AsyncExitStack() as stack:
         # Whatever may be refused is read and opened before anything runs.
-        config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _make_directory(config.data)
         token = configuration.control_token(config)
         main = stack.enter_context(listen(config.server.listen, "server.listen"))
         sockets = [main]
@@ -412,10 +414,24 @@ def _actuators(config: Config, hub: ControlHub, clock: Clock) -> Mapping[str, Ac
     }
 
 
+def _make_directory(data: Path) -> None:
+    """See to it that the data directory is there and can be written; ConfigError when it cannot."""
+    try:
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryFile(dir=data):
+            pass
+    except OSError as error:
+        raise ConfigError(
+            f"data: {data} cannot be written: {error.strerror}; give aiprism a directory of its own that it may write"
+        ) from error
+
+
 def _disk_check(config: Config) -> Callable[[], str | None]:
     """Why the disk of the data directory can take nothing more, None while it can."""
 
     def check() -> str | None:
+        if not os.access(config.data, os.W_OK):
+            return f"{config.data.name} cannot be written; is its file system read-only?"
         free = shutil.disk_usage(config.data).free
         if free >= config.store.min_free_bytes:
             return None

@@ -18,6 +18,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
+from aiprism.app import _disk_check
+from aiprism.config import Config
 from tests.journeys.conftest import Server, eventually
 from tests.store.test_engine_http import ClickHouse, clickhouse
 
@@ -177,6 +179,33 @@ def test_a_full_disk_is_503_with_retry_after_not_ready_and_recovers_by_itself(sm
     eventually(lambda: post(server, spans(os.urandom(16))).status_code == 200, what="storing again")
     assert httpx.get(f"{server.url}/-/ready").status_code == 200
     server.stop()
+
+
+def _remount(place: Path, how: str) -> None:
+    subprocess.run(["mount", "-o", f"remount,{how}", str(place)], check=True)
+
+
+def test_a_read_only_data_directory_stops_the_start_in_words(small_disk: Path) -> None:
+    server = Server(small_disk / "data").start()
+    server.stop()
+    _remount(small_disk, "ro")
+    for data in (small_disk / "data", small_disk / "new"):
+        with pytest.raises(AssertionError) as caught:
+            Server(data).start()
+        assert f"data: {data} cannot be written: Read-only file system" in str(caught.value)
+        assert "Traceback" not in str(caught.value)
+    _remount(small_disk, "rw")
+    assert Server(small_disk / "data").start().stop() == 0
+
+
+def test_a_disk_that_turns_read_only_is_a_fault_until_it_is_writable_again(small_disk: Path) -> None:
+    # The kernel refuses to do this to a disk on which a server has files open; what follows from a fault is shown above.
+    fault = _disk_check(Config(data=small_disk, base=small_disk))
+    assert fault() is None
+    _remount(small_disk, "ro")
+    assert "cannot be written" in (fault() or "")
+    _remount(small_disk, "rw")
+    assert fault() is None
 
 
 def test_the_api_describes_itself(shared: Server) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from aiprism.clock import FakeClock
 from aiprism.config import IngestConfig
 from aiprism.errors import BadInput, StoreError, Unavailable
-from aiprism.store.ingest import GroupCommit
+from aiprism.store.ingest import LONGEST_LINGER, GroupCommit
 from aiprism.telemetry import Telemetry
 
 
@@ -137,3 +137,28 @@ def test_stopping_commits_what_waits_and_takes_nothing_more() -> None:
         return table
 
     assert asyncio.run(story()).rows == ["last"]
+
+
+@pytest.mark.parametrize("hours", [-5, 5])
+def test_a_wall_clock_that_jumps_holds_nothing_up(hours: int) -> None:
+    telemetry = Telemetry()
+
+    async def story() -> Table:
+        table, clock = Table(), FakeClock()
+        commit = GroupCommit("store.test", table.write, IngestConfig(), telemetry, clock)
+        commit.start()
+        for item in ("before", "after"):
+            waiting = asyncio.ensure_future(commit.put(item, 1, 1))
+            await asyncio.sleep(0)
+            clock.jump(hours * 3600)  # while it lingers
+            begun = clock.monotonic()
+            while not waiting.done():
+                await clock.advance(0.1)
+            assert clock.monotonic() - begun <= 2 * LONGEST_LINGER
+        await commit.stop()
+        return table
+
+    assert asyncio.run(story()).rows == ["before", "after"]
+    sums = [line for line in telemetry.exposition().decode().splitlines() if line.startswith("aiprism_stage_duration")]
+    [total] = [line.split()[-1] for line in sums if "_sum" in line and "store.test" in line]
+    assert 0 <= float(total) < 1

@@ -283,7 +283,7 @@ class _Running:
             at_ms += max(late, 1) * interval_ms
 
     async def _evaluate(self, at: float) -> None:
-        began = self.handoffs.clock.now()
+        began = self.handoffs.clock.monotonic()
         self._resume(at)
         for batch in self.batches:
             written = await asyncio.gather(*(self._evaluate_rule(state, at) for state in batch))
@@ -293,7 +293,7 @@ class _Running:
                 _mark_lost(batch, lost)
         await self._keep(at)
         self.evaluated_at = at
-        self.seconds = self.handoffs.clock.now() - began
+        self.seconds = self.handoffs.clock.monotonic() - began
         self.handoffs.telemetry.passed("detect.groups")
         self.handoffs.telemetry.took("detect.groups", self.seconds)
 
@@ -315,7 +315,7 @@ class _Running:
 
     async def _evaluate_rule(self, state: _RuleState, at: float) -> list[Sample]:
         """Evaluate one rule into `state`; its samples, with the ends of the series it no longer yields."""
-        began = self.handoffs.clock.now()
+        began = self.handoffs.clock.monotonic()
         samples: list[Sample] = []
 
         async def step() -> None:
@@ -334,7 +334,7 @@ class _Running:
             health="ok" if failed is None else "err",
             last_error="" if failed is None else str(failed) or type(failed).__name__,
             evaluated_at=at,
-            seconds=self.handoffs.clock.now() - began,
+            seconds=self.handoffs.clock.monotonic() - began,
         )
         return samples
 

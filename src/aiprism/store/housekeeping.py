@@ -110,7 +110,7 @@ class Housekeeping:
 
     def _run(self, duty: Callable[[], Slices]) -> None:
         name = duty.__name__.strip("_")
-        started = self._clock.now()
+        started = self._clock.monotonic()
         try:
             for _ in duty():
                 if self._stopping.is_set():
@@ -123,7 +123,7 @@ class Housekeeping:
             log.exception("housekeeping.failed", duty=name)
         else:
             self._telemetry.passed("store.housekeeping")
-        self._telemetry.took(f"store.housekeeping.{name}", self._clock.now() - started)
+        self._telemetry.took(f"store.housekeeping.{name}", self._clock.monotonic() - started)
 
     def _relieve_disk(self) -> Slices:
         missing = self.config.min_free_bytes - self.free_bytes()
