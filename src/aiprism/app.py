@@ -233,7 +233,14 @@ async def running(load: Load, clock: Clock | None = None) -> AsyncIterator[route
             writing, telemetry, bounds=admission.bounds, series_fault=admission.series_fault
         )
         doors = OtlpDoors(
-            writing, telemetry, config.otlp, levels, clock, bounds=admission.bounds, series_fault=admission.series_fault
+            writing,
+            telemetry,
+            config.otlp,
+            levels,
+            clock,
+            bounds=admission.bounds,
+            series_fault=admission.series_fault,
+            alone=not config.store.url,  # only a store on a server can be shared
         )
         application = routes.build(
             _of_roles(

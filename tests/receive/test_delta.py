@@ -56,6 +56,14 @@ def test_a_repeated_point_gives_the_same_total_again() -> None:
     assert known.add("s", 20, 30, 1, now=0) == second
 
 
+def test_beside_other_processes_a_gap_begins_anew() -> None:
+    known = Deltas[float](add, limit=9, idle=60, alone=False)
+    known.add("s", 10, 20, 1, now=0)
+    assert known.add("s", 20, 30, 2, now=0) == Total(3, begins=False)
+    assert known.add("s", 40, 50, 4, now=0) == Total(4, begins=True)  # 30 to 40 may be counted elsewhere
+    assert known.add("s", 0, 60, 8, now=0) == Total(8, begins=True)
+
+
 def test_another_shape_begins_anew() -> None:
     known = deltas()
     known.add("s", 10, 20, 1, now=0, shape=(1, 2))

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from aiprism.config import OtlpConfig
@@ -359,6 +363,20 @@ def test_a_level_sent_as_deltas_goes_on_from_what_is_stored() -> None:
     decoding.decoder.seed({fp: 7.0})
     assert decoding.samples(made) == [("jobs{}", 10, 5)]
     assert decoding.samples(one_sum(10, 20, 1, monotonic=False)) == [("jobs{}", 20, 6)]
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.booleans()), min_size=1, max_size=12))
+def test_two_processes_that_share_the_deltas_of_a_stream_miss_nothing(sent: list[tuple[int, bool]]) -> None:
+    processes = Decoding(), Decoding()
+    for each in processes:
+        each.decoder = MetricDecoder(partial(each.index.admit, now=0.0), alone=False)
+    stored: dict[float, float] = {}
+    for at, (value, other) in enumerate(sent):
+        rows = processes[other].samples(one_sum(at * 10, at * 10 + 10, value))
+        stored |= {seconds: number for _, seconds, number in rows}
+    values = [number for _, number in sorted(stored.items())]
+    increase = sum(after - before if after >= before else after for before, after in pairwise(values))
+    assert increase == sum(value for value, _ in sent)
 
 
 def test_deltas_of_histograms_are_added_up_bucket_by_bucket() -> None:

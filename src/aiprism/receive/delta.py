@@ -3,7 +3,8 @@
 In: the interval of a data point, (start, end] in Unix nanoseconds, and what was counted in it. Out: the total since the
 stream began here, and whether it begins with this point. A total is never a guess: a point that overlaps what is already
 counted, or comes before it, is refused in words. A point sent twice (the sender did not see our answer) gives the same
-total twice. A gap is no fault: the total goes on, of what happened in the gap nobody told.
+total twice. A gap is no fault: the total goes on, of what happened in the gap nobody told. Unless deltas of a stream may
+also reach another process (`alone` is False): then what is missing here may be counted there, and the total begins anew.
 
 Memory is bounded: streams not heard of for `idle` seconds are forgotten (they begin anew), and past `limit` streams new
 ones are refused. States are values: `undo` puts back what was before a request whose samples could not be stored.
@@ -44,8 +45,8 @@ class _State(NamedTuple, Generic[T]):
 class Deltas(Generic[T]):
     """Totals of streams, by key. Not thread-safe."""
 
-    def __init__(self, plus: Callable[[T, T], T], *, limit: int, idle: float) -> None:
-        self._plus, self._limit, self._idle = plus, limit, idle
+    def __init__(self, plus: Callable[[T, T], T], *, limit: int, idle: float, alone: bool = True) -> None:
+        self._plus, self._limit, self._idle, self._alone = plus, limit, idle, alone
         self._states: OrderedDict[Hashable, _State[T]] = OrderedDict()
         self._looked = -1.0  # when idle streams were last looked for
 
@@ -54,6 +55,11 @@ class Deltas(Generic[T]):
 
     def __contains__(self, key: object) -> bool:
         return key in self._states
+
+    def continues(self, key: Hashable, start_ns: int) -> bool:
+        """Whether a point of `key` from `start_ns` on is added to a total rather than beginning one."""
+        state = self._states.get(key)
+        return state is not None and (self._alone or start_ns == state.end_ns)
 
     def add(
         self,
@@ -86,7 +92,7 @@ class Deltas(Generic[T]):
                 f"more than {self._limit} streams of deltas of this kind (otlp.delta_streams); send cumulative values "
                 "or fewer streams"
             )
-        if state is not None and state.shape == shape:
+        if state is not None and state.shape == shape and self.continues(key, start_ns):
             began_ns, total = state.began_ns, self._plus(state.total, value)
         else:
             began_ns, total = end_ns, value if since is None else self._plus(since, value)

@@ -60,7 +60,7 @@ class OtlpDoors:
     """`receive(signal, body)` for all transports.
 
     `levels` tells from where deltas of levels that go up and down go on, `bounds(signal)` what single items may be like,
-    `series_fault(labels)` what is wrong with a series.
+    `series_fault(labels)` what is wrong with a series; `alone` says that no other process takes metrics of these senders.
     """
 
     def __init__(
@@ -73,10 +73,11 @@ class OtlpDoors:
         *,
         bounds: Callable[[str], Bounds] = lambda signal: ANYTHING,
         series_fault: SeriesFault = no_fault,
+        alone: bool = True,
     ) -> None:
         self._writing, self._telemetry, self._bounds = writing, telemetry, bounds
         self._levels, self._clock = levels or _no_levels, clock or SystemClock()
-        self._metrics = MetricBodies(writing.admit, config, series_fault)
+        self._metrics = MetricBodies(writing.admit, config, series_fault, alone=alone)
         self._decode_metrics = asyncio.Lock()
         self._receivers: dict[Signal, Callable[[bytes, bool], Awaitable[Receipt]]] = {
             Signal.TRACES: self._traces,

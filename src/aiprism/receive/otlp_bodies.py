@@ -40,10 +40,16 @@ class MetricBodies:
     """Turns bodies into batches. Not thread-safe. `compiled` begins with the machine code instead of waiting for it."""
 
     def __init__(
-        self, admit: Admit, config: OtlpConfig | None = None, fault: SeriesFault = no_fault, *, compiled: bool = False
+        self,
+        admit: Admit,
+        config: OtlpConfig | None = None,
+        fault: SeriesFault = no_fault,
+        *,
+        alone: bool = True,
+        compiled: bool = False,
     ) -> None:
         self._config = config or OtlpConfig()
-        self._decoder = MetricDecoder(admit, self._config, fault)
+        self._decoder = MetricDecoder(admit, self._config, fault, alone=alone)
         self._salt = secrets.randbits(64)
         self._known: Known | None = None
         self._info: dict[int, Stream | None] = {}  # target_info, by hash of the resource

@@ -46,12 +46,17 @@ class Decoded:
 
 
 class MetricDecoder:
-    """Turns requests into batches; remembers series and the totals of deltas. Not thread-safe."""
+    """Turns requests into batches; remembers series and the totals of deltas. Not thread-safe.
 
-    def __init__(self, admit: Admit, config: OtlpConfig | None = None, fault: SeriesFault = no_fault) -> None:
+    `alone` says that no other process takes deltas of the same streams.
+    """
+
+    def __init__(
+        self, admit: Admit, config: OtlpConfig | None = None, fault: SeriesFault = no_fault, *, alone: bool = True
+    ) -> None:
         self._admit, self._config = admit, config or OtlpConfig()
         self._streams = Streams(self._config, fault)
-        self._points = Points(self._streams, self._config)
+        self._points = Points(self._streams, self._config, alone=alone)
 
     def decode(self, request: ExportMetricsServiceRequest, now: float, within: Bounds = ANYTHING) -> Decoded:
         """`request`, arrived at `now` (Unix seconds), as the store takes it, without the points that are not `within`

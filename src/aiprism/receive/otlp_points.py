@@ -65,13 +65,15 @@ class _Moment(NamedTuple):
 class Points:
     """Reads data points; remembers what deltas have added up to. Not thread-safe."""
 
-    def __init__(self, streams: Streams, config: OtlpConfig) -> None:
+    def __init__(self, streams: Streams, config: OtlpConfig, *, alone: bool = True) -> None:
         self._streams, self._config = streams, config
         limit, idle = config.delta_streams, config.delta_idle
         # A histogram takes the memory of about ten sums, an exponential one that of twenty.
-        self._numbers_so_far: Deltas[float] = Deltas(add, limit=limit, idle=idle)
-        self._explicit_so_far: Deltas[Explicit] = Deltas(explicit.added, limit=-(-limit // 10), idle=idle)
-        self._exponential_so_far: Deltas[Exponential] = Deltas(exponential.added, limit=-(-limit // 20), idle=idle)
+        self._numbers_so_far: Deltas[float] = Deltas(add, limit=limit, idle=idle, alone=alone)
+        self._explicit_so_far: Deltas[Explicit] = Deltas(explicit.added, limit=-(-limit // 10), idle=idle, alone=alone)
+        self._exponential_so_far: Deltas[Exponential] = Deltas(
+            exponential.added, limit=-(-limit // 20), idle=idle, alone=alone
+        )
         self._levels: dict[int, float] = {}
         self._zero_ns = round(config.start_zeros * 1e9)
 
@@ -150,8 +152,8 @@ class Points:
         if not math.isfinite(value):
             raise BadInput(f"delta point whose value is {value}")
         since = None
-        if not family.counter and stream.identity not in self._numbers_so_far:
-            # A level that goes up and down is what it was before aiprism started, plus what comes.
+        if not family.counter and not self._numbers_so_far.continues(stream.identity, moment.start_ns):
+            # A level that goes up and down is what it was before it came to this process, plus what comes.
             if stream.identity not in self._levels:
                 columns.levels.append((family.name, stream.identity))
             since = self._levels.pop(stream.identity, 0.0)
