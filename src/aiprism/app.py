@@ -27,6 +27,7 @@ import structlog
 import uvloop
 from fastapi import APIRouter
 
+from aiprism import __version__
 from aiprism import config as configuration
 from aiprism.clock import Clock, SystemClock
 from aiprism.config import Config
@@ -57,6 +58,8 @@ from aiprism.respond.pipeline import Policy
 from aiprism.respond.responder import Responder
 from aiprism.store import usage
 from aiprism.store.alertstates import AlertStates
+from aiprism.store.backup import Manifest
+from aiprism.store.backup import backup as take_backup
 from aiprism.store.engine import Engine
 from aiprism.store.following import Following
 from aiprism.store.housekeeping import Housekeeping
@@ -70,6 +73,7 @@ from aiprism.store.writing import Writing
 from aiprism.telemetry import Telemetry
 from aiprism.web import (
     agents,
+    backup,
     control,
     elastic,
     explore,
@@ -227,6 +231,9 @@ async def running(load: Load, clock: Clock | None = None) -> AsyncIterator[route
                 await rule_groups.reload(fresh_groups)
                 log.info("aiprism.reloaded", needs_restart=_kept_until_restart(config, fresh))
 
+        def back_up(directory: Path) -> Manifest:
+            return take_backup(engine, records, directory, now=clock.now(), version=__version__)
+
         # web
         in_flight = InFlight(config.ingest.in_flight_bytes, telemetry)
         remote_write_door = RemoteWriteDoor(
@@ -256,6 +263,7 @@ async def running(load: Load, clock: Clock | None = None) -> AsyncIterator[route
                 ("query respond", incidents.router(responder)),
                 ("respond", control.router(hub, token, lambda: leadership.leads("respond"))),
                 ("receive query", storage.router(engine, housekeeping)),
+                ("receive query", backup.router(back_up, control.knows(token))),
                 # Last of all: its one-part paths (HEAD /<index>) must not stand before anybody's.
                 ("receive", elastic.router(doors, config.ingest, clock)),
             ),

@@ -56,6 +56,7 @@ def parser() -> argparse.ArgumentParser:
     _serving(commands)
     _asking(commands)
     _responding(commands)
+    _backing_up(commands)
     return root
 
 
@@ -88,6 +89,19 @@ def _serving(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
     check = _command(commands, "check", "check:run", "validate rules, aiprism.yml, alertmanager.yml and runbooks")
     check.add_argument("files", nargs="+", type=Path, metavar="FILE")
+
+
+def _backing_up(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    take = _client(commands, "backup", "backup:take", "have the running server back everything up into a new directory")
+    take.add_argument("directory", metavar="DIR", help="on the machine the server runs on; new or empty")
+    take.add_argument(
+        "--data", type=Path, default=Path("data"), metavar="DIR", help="where its control.token is (data)"
+    )
+
+    restore = _command(commands, "restore", "backup:restore", "put a backup into an empty data directory")
+    restore.add_argument("directory", metavar="DIR", help="what `aiprism backup` wrote")
+    restore.add_argument("--config", type=Path, metavar="FILE", help="aiprism.yml; without it the defaults hold")
+    restore.add_argument("--data", type=Path, metavar="DIR", help="the new data directory (default: data)")
 
 
 def _asking(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

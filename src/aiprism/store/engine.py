@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -98,7 +99,7 @@ class Engine:
                 raise StoreError(f"{name!r} is not a {what} name: letters, digits and underscores only")
         engine = cls(url, database, workers=workers, cluster=cluster)
         try:
-            first = create_client(dsn=url, settings=dict(engine._settings))
+            first = create_client(dsn=url, settings=dict(engine._settings), **_options(url))
             first.command(f"CREATE DATABASE IF NOT EXISTS {database}" + (f" ON CLUSTER {cluster}" if cluster else ""))
             first.database = database
         except Exception as error:
@@ -195,7 +196,9 @@ class Engine:
         if not room:
             return self._clients.get()
         try:
-            client = create_client(dsn=self.url, database=self.database, settings=dict(self._settings))
+            client = create_client(
+                dsn=self.url, database=self.database, settings=dict(self._settings), **_options(self.url)
+            )
         except BaseException:
             with self._lock:
                 self._opened -= 1
@@ -238,6 +241,13 @@ def _translated(error: ClickHouseError) -> StoreError | Unavailable:
 def _first_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0][:500]
+
+
+def _options(url: str) -> dict[str, Any]:
+    """What only the embedded engine takes: the file that configures it."""
+    if not url.startswith("chdb:"):
+        return {}
+    return {"chdb_options": {"config-file": str(files("aiprism.store") / "chdb.xml")}}
 
 
 def _without_secret(url: str) -> str:

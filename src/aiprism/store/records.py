@@ -7,10 +7,11 @@ modules beside this one (`alertstates.py` …); telemetry never comes here. Time
 
 from __future__ import annotations
 
+import itertools
 import math
 import threading
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -23,7 +24,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.dialects import postgresql, sqlite
 
-from aiprism.errors import ConfigError, StoreError, Unavailable
+from aiprism.errors import ConfigError, Conflict, StoreError, Unavailable
 
 metadata = sa.MetaData(
     naming_convention={
@@ -312,6 +313,31 @@ class Records:
         with self._translated(), self._engine.connect() as plain:
             yield plain.execution_options(aiprism_read=True, **_READ_OPTIONS.get(self.dialect, {}))
 
+    def revision(self) -> str:
+        """The revision its tables are at."""
+        with self.reading() as connection:
+            return MigrationContext.configure(connection).get_current_revision() or ""
+
+    def dump(self) -> Iterator[dict[str, Any]]:
+        """Every row of one consistent snapshot as ``{"table": …, "row": …}``, tables that are referred to first."""
+        with self.reading() as connection:
+            for table in metadata.sorted_tables:
+                for row in connection.execute(sa.select(*_plain(table))).mappings():
+                    yield {"table": table.name, "row": dict(row)}
+
+    @classmethod
+    def restore(cls, url: str, revision: str, lines: Iterable[Mapping[str, Any]]) -> None:
+        """The empty database at `url` is at `revision` and holds the rows of `dump`; Conflict when it is not empty."""
+        engine = _engine(url)
+        try:
+            if sa.inspect(engine).get_table_names():
+                raise Conflict(f"the control database {_shown(engine)} is not empty")
+            _migrate(engine, to=revision)
+            with engine.begin() as connection:
+                _insert(connection, lines)
+        finally:
+            engine.dispose()
+
     def close(self) -> None:
         """Give every connection back."""
         self._engine.dispose()
@@ -341,6 +367,30 @@ class Hold:
         """Give the lock to whoever wants it."""
         with suppress(sa.exc.SQLAlchemyError):
             self._connection.close()
+
+
+def _plain(table: sa.Table) -> list[sa.ColumnElement[Any]]:
+    """The columns as they are kept: a number that is not one is NULL."""
+    return [
+        sa.type_coerce(column, sa.Float).label(column.name) if isinstance(column.type, Measured) else column
+        for column in table.c
+    ]
+
+
+def _insert(connection: sa.Connection, lines: Iterable[Mapping[str, Any]]) -> None:
+    # By the tables as they were then, which this version may know otherwise.
+    then = sa.MetaData()
+    then.reflect(connection)
+    for name, group in itertools.groupby(lines, key=lambda line: line["table"]):
+        while rows := [line["row"] for line in itertools.islice(group, 1000)]:
+            connection.execute(sa.insert(then.tables[name]), rows)
+    if connection.dialect.name == "postgresql":  # ids were given, so its counter has not moved
+        connection.execute(
+            sa.text(
+                "SELECT setval(pg_get_serial_sequence('incident_events', 'id'), "
+                "(SELECT coalesce(max(id), 0) + 1 FROM incident_events), false)"
+            )
+        )
 
 
 def _watched(label: str) -> Mapping[str, Any]:
@@ -430,7 +480,7 @@ _ALONE, _LEADER = 0x61697073, 0x61697074
 _ONE_AT_A_TIME = threading.Lock()
 
 
-def _migrate(engine: sa.Engine) -> None:
+def _migrate(engine: sa.Engine, to: str = "head") -> None:
     with (
         _ONE_AT_A_TIME,
         as_file(files("aiprism.store") / "migrations") as scripts,
@@ -443,7 +493,7 @@ def _migrate(engine: sa.Engine) -> None:
         config.set_main_option("path_separator", "os")
         config.attributes["connection"] = connection
         _refuse_newer(connection, ScriptDirectory.from_config(config))
-        command.upgrade(config, "head")
+        command.upgrade(config, to)
 
 
 def _refuse_newer(connection: sa.Connection, scripts: ScriptDirectory) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Request
@@ -68,12 +68,8 @@ class CommandRequest(BaseModel):
     actor: str = Field(default="", max_length=200)
 
 
-def router(hub: ControlHub, token: str, leads: Callable[[], bool] = lambda: True) -> APIRouter:
-    """The routes under /aiprism/v1/control; with an empty `token` nobody is let in.
-
-    Only the process that `leads` the response serves them: it must know which instances are there.
-    """
-    routes = APIRouter(prefix="/aiprism/v1/control", tags=["control"])
+def knows(token: str) -> Callable[..., Awaitable[None]]:
+    """A dependency of routes that lets only those in who show `token`; with an empty one nobody."""
 
     async def known(authorization: Annotated[str, Header()] = "") -> None:
         scheme, _, shown = authorization.partition(" ")
@@ -81,6 +77,18 @@ def router(hub: ControlHub, token: str, leads: Callable[[], bool] = lambda: True
         right = hmac.compare_digest(shown.strip().encode(), token.encode())
         if not token or scheme.lower() != "bearer" or not right:
             raise Unauthorized("show the control token: Authorization: Bearer <token>")
+
+    return known
+
+
+def router(hub: ControlHub, token: str, leads: Callable[[], bool] = lambda: True) -> APIRouter:
+    """The routes under /aiprism/v1/control; with an empty `token` nobody is let in.
+
+    Only the process that `leads` the response serves them: it must know which instances are there.
+    """
+    routes = APIRouter(prefix="/aiprism/v1/control", tags=["control"])
+
+    known = knows(token)
 
     async def here() -> None:
         if not leads():
