@@ -58,6 +58,7 @@ from aiprism.respond.pipeline import Policy
 from aiprism.respond.responder import Responder
 from aiprism.store import usage
 from aiprism.store.alertstates import AlertStates
+from aiprism.store.archive import Archive, Place
 from aiprism.store.backup import Manifest
 from aiprism.store.backup import backup as take_backup
 from aiprism.store.engine import Engine
@@ -165,8 +166,15 @@ async def running(load: Load, clock: Clock | None = None) -> AsyncIterator[route
         admission = Admission(config.store.tenant, config.limits, clock, telemetry)
         writing = Writing(engine, index, config.ingest, telemetry, fault=disk, admission=admission)
         rollups = Rollups(engine, clock.now, telemetry)
+        archive = _archive(config, engine)
         housekeeping = Housekeeping(
-            engine, config.retention, clock, telemetry, rollups=rollups, free_bytes=_free_bytes(config, engine)
+            engine,
+            config.retention,
+            clock,
+            telemetry,
+            rollups=rollups,
+            free_bytes=_free_bytes(config, engine),
+            archive=archive,
         )
 
         # query
@@ -259,10 +267,10 @@ async def running(load: Load, clock: Clock | None = None) -> AsyncIterator[route
                 ("query", tsdb.router(index.cardinality, engine)),
                 ("query", remote_read.router(_remote_read(config, samples), engine, config.ingest)),
                 ("query rule", rules.router(rule_groups.status)),
-                ("query", explore.router(engine, clock)),
+                ("query", explore.router(engine, clock, archive)),
                 ("query respond", incidents.router(responder)),
                 ("respond", control.router(hub, token, lambda: leadership.leads("respond"))),
-                ("receive query", storage.router(engine, housekeeping)),
+                ("receive query", storage.router(engine, housekeeping, archive)),
                 ("receive query", backup.router(back_up, control.knows(token))),
                 # Last of all: its one-part paths (HEAD /<index>) must not stand before anybody's.
                 ("receive", elastic.router(doors, config.ingest, clock)),
@@ -453,6 +461,24 @@ def _disk_check(config: Config) -> Callable[[], str | None]:
         return f"only {free} bytes are free on the disk of {config.data.name} (store.min_free_bytes)"
 
     return check
+
+
+def _archive(config: Config, engine: Engine) -> Archive | None:
+    asked = config.retention
+    place = Place.of(
+        asked.archive,
+        config.base,
+        config.data / "archive",
+        endpoint=asked.archive_endpoint,
+        region=asked.archive_region,
+        key=asked.archive_key,
+        secret=asked.archive_secret,
+    )
+    if place and not engine.embedded and not place.url:
+        # A server can neither write nor read a directory of this machine.
+        log.warning("archive.off", why="the store is a ClickHouse server: set retention.archive to s3://bucket/prefix")
+        return None
+    return Archive(engine, place) if place else None
 
 
 def _free_bytes(config: Config, engine: Engine) -> Callable[[], int]:

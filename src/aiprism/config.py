@@ -132,7 +132,17 @@ class RetentionConfig:
     logs: float = setting(90 * _DAY, "log records, searchable", kind="seconds")
     traces: float = setting(7 * _DAY, "all traces", kind="seconds")
     traces_sampled: float = setting(30 * _DAY, "the sample of traces that is left after that", kind="seconds")
+    logs_archived: float = setting(730 * _DAY, "log records in the archive", kind="seconds")
+    traces_archived: float = setting(730 * _DAY, "sampled traces in the archive", kind="seconds")
     rollups: float = setting(395 * _DAY, "counts per minute: services, edges, log patterns", kind="seconds")
+    archive: str = setting(
+        "",
+        "directory or s3://bucket/prefix of the archive; empty: <data>/archive; none: what is too old is not archived",
+    )
+    archive_endpoint: str = setting("", "URL of an S3-compatible server; empty: AWS")
+    archive_region: str = setting("", "its region; empty: us-east-1")
+    archive_key: str = setting("", "access key; empty: the bucket asks for none", kind="secret")
+    archive_secret: str = setting("", "secret key", kind="secret")
     min_free_bytes: int = setting(256 * MIB, "with less free disk than this the oldest data leaves")
     interval: float = setting(300.0, "how often housekeeping looks for something to do", kind="seconds")
 

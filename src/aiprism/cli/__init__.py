@@ -122,6 +122,7 @@ def _asking(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     logs.add_argument("--service", default="")
     logs.add_argument("--level", action="append", help="ERROR, WARN …; may be repeated")
     logs.add_argument("--trace", default="", metavar="ID", help="only records of this trace")
+    logs.add_argument("--archive", action="store_true", help="search the archived days of the range, too")
     _since(logs, limit=100)
 
     traces = _client(commands, "traces", "explore:traces", "search traces; the newest stand first")
@@ -134,6 +135,7 @@ def _asking(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
     trace = _client(commands, "trace", "explore:trace", "one trace as a waterfall, with its logs")
     trace.add_argument("trace_id", metavar="ID")
+    trace.add_argument("--archive", action="store_true", help="search the archive, too")
 
     cardinality = _client(
         commands, "cardinality", "cardinality:cardinality", "which metrics, labels and values make the most series"

@@ -55,6 +55,7 @@ def logs(wanted: argparse.Namespace) -> int:
         level=wanted.level,
         trace_id=wanted.trace,
         limit=wanted.limit,
+        archive=wanted.archive,
     )
     if wanted.output == "json":
         printing.show_json(answer)
@@ -112,7 +113,7 @@ def traces(wanted: argparse.Namespace) -> int:
 
 def trace(wanted: argparse.Namespace) -> int:
     """One trace as a waterfall, with the log records written within it."""
-    answer = Remote(wanted.server).get(f"/aiprism/v1/traces/{wanted.trace_id}")
+    answer = Remote(wanted.server).get(f"/aiprism/v1/traces/{wanted.trace_id}", archive=wanted.archive)
     if wanted.output == "json":
         printing.show_json(answer)
         return 0

@@ -28,6 +28,8 @@ def storage(wanted: argparse.Namespace) -> int:
         rows.add_row(Text(each["table"], style="bold"), *_sizes(each), *_times(each), _kept(each), _parts(each))
     total = sum(each["bytes"] for each in answer["tables"])
     printing.show(rows, _total(answer, total))
+    if archived := Remote(wanted.server).get("/aiprism/v1/archive")["archive"]:
+        printing.show(printing.titled("archive"), _archive(archived))
     if wanted.partitions:
         printing.show(printing.titled("partitions"), _partitions(answer["partitions"]))
     return 0
@@ -38,6 +40,20 @@ def _partitions(found: list[Mapping[str, Any]]) -> Any:
     rows = printing.table("table", "partition", *numbers, "oldest", "newest", "parts", right=(*numbers, "parts"))
     for each in found:
         rows.add_row(Text(each["table"], style="bold"), each["id"], *_sizes(each), *_times(each), str(each["parts"]))
+    return rows
+
+
+def _archive(found: list[Mapping[str, Any]]) -> Any:
+    numbers = ("days", "rows", "bytes", "B/row")
+    rows = printing.table("table", *numbers, "first", "last", right=numbers)
+    for name in sorted({each["table"] for each in found}):
+        days = [each for each in found if each["table"] == name]
+        count, stored = (sum(each[key] for each in days) for key in ("rows", "bytes"))
+        per_row = printing.figures(stored / max(1, count))
+        rows.add_row(
+            *(Text(name, style="bold"), str(len(days)), f"{count:,}", size(stored), per_row),
+            *(days[0]["day"], days[-1]["day"]),
+        )
     return rows
 
 

@@ -5,7 +5,7 @@ does its work in small slices, remembers in the store how far it has come, and m
 next run goes on from there. What is due is decided by the modules of the duties; only one process of several that share
 a store may run this (`run_once`, or `start` and `stop` with leadership).
 
-    relieve_disk ▸ downsample ▸ apply_ttls ▸ expire
+    relieve_disk ▸ downsample ▸ archive_days ▸ apply_ttls ▸ expire
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import structlog
 
@@ -21,6 +21,7 @@ from aiprism.clock import Clock
 from aiprism.config import RetentionConfig
 from aiprism.errors import AiprismError
 from aiprism.store import retention, usage
+from aiprism.store.archive import TABLES, Archive
 from aiprism.store.downsample import SETTLE, Downsampling
 from aiprism.store.engine import Engine
 from aiprism.store.rollups import DOWNSAMPLED, FINE, FINE_FROM, RAW, RAW_FROM, Rollups
@@ -46,11 +47,13 @@ class Housekeeping:
         *,
         rollups: Rollups,
         free_bytes: Callable[[], int],
+        archive: Archive | None = None,
         settle: float = SETTLE,
     ) -> None:
         self._engine, self._clock, self._telemetry = engine, clock, telemetry
         self.config, self.free_bytes = config, free_bytes
         self._marks, self._rollups = usage.Marks(engine), rollups
+        self._archive = archive
         self._downsampling = Downsampling(engine, rollups, settle=settle)
         self._stopping = threading.Event()
         self._task: asyncio.Task[None] | None = None
@@ -84,7 +87,7 @@ class Housekeeping:
 
     def run_once(self) -> None:
         """Do all that is due. A duty that fails is logged and counted, and does not keep the others from theirs."""
-        for duty in (self._relieve_disk, self._downsample, self._apply_ttls, self._expire):
+        for duty in (self._relieve_disk, self._downsample, self._archive_days, self._apply_ttls, self._expire):
             self._run(duty)
 
     # -- inside --------------------------------------------------------------------------------------------------
@@ -145,17 +148,36 @@ class Housekeeping:
             yield from self._downsampling.advance(self._clock.now())
             yield from self._downsampling.redo()
 
+    def _archive_days(self) -> Slices:
+        """Days of logs and spans leave for the archive, and those there go when they are too old."""
+        if self._archive is None:
+            return
+        for each in self._expired():
+            if each.table in TABLES:
+                yield from self._archive.export(each, self._clock.now())
+                self._drop(each, "archived")
+                yield
+        for table, seconds in (("logs", self.config.logs_archived), ("spans", self.config.traces_archived)):
+            for gone in self._archive.expire(table, self._clock.now() - seconds) if seconds else ():
+                self._telemetry.dropped(f"store.archive.{table}", "expired", gone.rows)
+                yield
+
     def _apply_ttls(self) -> Slices:
         retention.apply_ttls(self._engine, self.config)
         yield
 
     def _expire(self) -> Slices:
-        found = usage.partitions(self._engine)
-        for each in retention.expired(found, retention.rules(self.config), self._clock.now()):
+        for each in self._expired():
+            if self._archive and each.table in TABLES:
+                continue  # leaves for the archive
             if each.table == RAW and self.config.downsample and each.newest > (self._marks.get(DOWNSAMPLED) or 0):
                 continue  # not before it has been downsampled
             self._drop(each, "expired")
             yield
+
+    def _expired(self) -> Sequence[usage.Partition]:
+        found = usage.partitions(self._engine)
+        return retention.expired(found, retention.rules(self.config), self._clock.now())
 
     def _drop(self, partition: usage.Partition, reason: str) -> None:
         begins = {RAW: RAW_FROM, FINE[0]: FINE_FROM}.get(partition.table)

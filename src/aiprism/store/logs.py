@@ -6,7 +6,7 @@ In: a `LogSearch` or a window. Out: frozen values of model/logs.py. Blocking; ru
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 
 from aiprism.model.logs import LogPattern, LogRecord
 from aiprism.model.timerange import TimeRange
+from aiprism.store.archive import Archive, reading
 from aiprism.store.engine import Engine
 from aiprism.store.otlpexport import LOG_COLUMNS, logs_request
 
@@ -62,13 +63,14 @@ class LogSearch:
     text: str = ""
     trace_id: str = ""
     limit: int = 100
+    archived: bool = False  # in the archive, too
 
 
 class LogStore:
     """Logs of one tenant."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, archive: Archive | None = None) -> None:
+        self._engine, self._archive = engine, archive
 
     def search(self, wanted: LogSearch) -> Sequence[LogRecord]:
         """Records that fit, newest first."""
@@ -81,8 +83,13 @@ class LogStore:
     def _rows(self, wanted: LogSearch, columns: str) -> list[dict[str, Any]]:
         words = [word.lower() for word in _WORD.findall(wanted.text)[:_MOST_WORDS]]
         hints = "".join(f"  AND body ILIKE {{word{at}:String}}\n" for at in range(len(words)))
+        relation: str = "logs"
+        bound: Mapping[str, object] = {}
+        if wanted.archived:
+            relation, bound = reading(self._archive).relation("logs", wanted.span.start, wanted.span.end)
+        found = _FOUND.replace("FROM logs", f"FROM {relation}", 1)
         return self._engine.records(
-            f"SELECT {columns} {_FOUND} {hints} ORDER BY ts DESC LIMIT {{limit:UInt32}}",
+            f"SELECT {columns} {found} {hints} ORDER BY ts DESC LIMIT {{limit:UInt32}}",
             {
                 "start": wanted.span.start_ms,
                 "end": wanted.span.end_ms,
@@ -91,6 +98,7 @@ class LogStore:
                 "text": wanted.text,
                 "trace_id": wanted.trace_id,
                 "limit": wanted.limit,
+                **bound,
                 **{f"word{at}": f"%{word}%" for at, word in enumerate(words)},
             },
         )

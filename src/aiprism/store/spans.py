@@ -14,6 +14,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from aiprism.errors import BadInput
 from aiprism.model.spans import ServiceHealth, Span, SpanEvent, TraceSummary
 from aiprism.model.timerange import TimeRange
+from aiprism.store.archive import Archive, reading
 from aiprism.store.engine import Engine
 from aiprism.store.otlpexport import SPAN_COLUMNS, traces_request
 
@@ -35,6 +36,16 @@ FROM spans
 WHERE spans.trace_id = unhex({{trace_id:String}})
   AND spans.service IN (SELECT arrayJoin(lies.3))
   AND spans.start BETWEEN lies.1 - toIntervalSecond(1) AND lies.2 + toIntervalSecond(1)
+ORDER BY start_ns
+LIMIT {{limit:UInt32}}
+"""
+
+# In the archive there is no index: the days asked for are read.
+_ARCHIVED_TRACE = """
+SELECT {columns}
+FROM spans
+WHERE spans.trace_id = unhex({{trace_id:String}})
+  AND spans.start BETWEEN fromUnixTimestamp64Milli({{start:Int64}}) AND fromUnixTimestamp64Milli({{end:Int64}})
 ORDER BY start_ns
 LIMIT {{limit:UInt32}}
 """
@@ -110,8 +121,8 @@ class TraceSearch:
 class SpanStore:
     """Spans of one tenant."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, archive: Archive | None = None) -> None:
+        self._engine, self._archive = engine, archive
 
     def trace(self, trace_id: str, *, limit: int = 20_000) -> Sequence[Span]:
         """The spans of a trace in order of their start, the first `limit`; empty when there is none.
@@ -120,15 +131,20 @@ class SpanStore:
         """
         return [_span(row) for row in self._rows(trace_id, _SPAN_COLUMNS, limit)]
 
+    def archived_trace(self, trace_id: str, days: TimeRange, *, limit: int = 20_000) -> Sequence[Span]:
+        """As `trace`, with what the archive has of `days`; BadInput when there is no archive."""
+        relation, bound = reading(self._archive).relation("spans", days.start, days.end)
+        statement = _ARCHIVED_TRACE.format(columns=_SPAN_COLUMNS).replace("FROM spans", f"FROM {relation}", 1)
+        asked = {"trace_id": _checked(trace_id), "limit": limit, "start": days.start_ms, "end": days.end_ms}
+        return [_span(row) for row in self._engine.records(statement, {**bound, **asked})]
+
     def export(self, trace_id: str, *, limit: int = 20_000) -> ExportTraceServiceRequest:
         """The trace as it was sent, in OTLP; without any span when there is none. BadInput when the id is no id."""
         return traces_request(self._rows(trace_id, SPAN_COLUMNS, limit))
 
     def _rows(self, trace_id: str, columns: str, limit: int) -> Sequence[Mapping[str, Any]]:
-        identifier = trace_id.strip().lower()
-        if len(identifier) != 32 or any(digit not in "0123456789abcdef" for digit in identifier):
-            raise BadInput(f"{trace_id!r} is not a trace id: 32 hexadecimal digits")
-        return self._engine.records(_TRACE.format(columns=columns), {"trace_id": identifier, "limit": limit})
+        asked = {"trace_id": _checked(trace_id), "limit": limit}
+        return self._engine.records(_TRACE.format(columns=columns), asked)
 
     def search(self, wanted: TraceSearch) -> Sequence[TraceSummary]:
         """Traces that fit, newest first."""
@@ -157,6 +173,13 @@ class SpanStore:
             {"start": window.start_ms, "end": window.end_ms, "seconds": max(window.end - start, 0.001)},
         )
         return [ServiceHealth(**{key: row[key] for key in row if key != "seconds_of"}) for row in rows]
+
+
+def _checked(trace_id: str) -> str:
+    identifier = trace_id.strip().lower()
+    if len(identifier) != 32 or any(digit not in "0123456789abcdef" for digit in identifier):
+        raise BadInput(f"{trace_id!r} is not a trace id: 32 hexadecimal digits")
+    return identifier
 
 
 def _span(row: Mapping[str, Any]) -> Span:

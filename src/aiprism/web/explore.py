@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query
 from aiprism.clock import Clock
 from aiprism.errors import BadInput, NotFound
 from aiprism.model.timerange import TimeRange, duration_seconds
+from aiprism.store.archive import Archive
 from aiprism.store.engine import Engine
 from aiprism.store.logs import LogSearch, LogStore
 from aiprism.store.spans import SpanStore, TraceSearch
@@ -19,13 +20,14 @@ MAX_SECONDS = 9e9  # the year 2255: what DateTime64 of nanoseconds can hold
 
 Limit = Annotated[int, Query(ge=1, le=10_000, description="most rows of the answer")]
 Start = Annotated[float | None, Query(description="Unix seconds; default one hour before the end")]
+InArchive = Annotated[bool, Query(description="search the archived days of the range, too")]
 End = Annotated[float | None, Query(description="Unix seconds; default now")]
 
 
-def router(engine: Engine, clock: Clock) -> APIRouter:
+def router(engine: Engine, clock: Clock, archive: Archive | None = None) -> APIRouter:
     """GET services, traces, traces/{id}, logs, logs/patterns below /aiprism/v1."""
     routes = APIRouter(prefix="/aiprism/v1", tags=["explore"])
-    spans, logs = SpanStore(engine), LogStore(engine)
+    spans, logs = SpanStore(engine, archive), LogStore(engine, archive)
 
     def span_of(start: float | None, end: float | None) -> TimeRange:
         until = clock.now() if end is None else end
@@ -65,13 +67,17 @@ def router(engine: Engine, clock: Clock) -> APIRouter:
         return {"traces": [asdict(each) for each in await engine.run(spans.search, wanted)]}
 
     @routes.get("/traces/{trace_id}", summary="Every span of one trace, and the log records written within it")
-    async def trace(trace_id: str) -> dict[str, Any]:
-        found = await engine.run(spans.trace, trace_id, limit=MAX_SPANS + 1)
+    async def trace(trace_id: str, archive: InArchive = False, start: Start = None, end: End = None) -> dict[str, Any]:
+        if archive:
+            days = TimeRange(start or 0.0, clock.now() if end is None else end)
+            found = await engine.run(spans.archived_trace, trace_id, days, limit=MAX_SPANS + 1)
+        else:
+            found = await engine.run(spans.trace, trace_id, limit=MAX_SPANS + 1)
         if not found:
             raise NotFound(f"no trace {trace_id}")
         found, is_whole = found[:MAX_SPANS], len(found) <= MAX_SPANS
         first, last = found[0].start_ns / 1e9, max(each.start_ns + each.duration_ns for each in found) / 1e9
-        lines = LogSearch(TimeRange(first - 60, last + 60), trace_id=trace_id.lower(), limit=1000)
+        lines = LogSearch(TimeRange(first - 60, last + 60), trace_id=trace_id.lower(), limit=1000, archived=archive)
         records = await engine.run(logs.search, lines)
         return {
             "trace_id": trace_id.lower(),
@@ -89,8 +95,9 @@ def router(engine: Engine, clock: Clock) -> APIRouter:
         q: Annotated[str, Query(description="case-insensitive part of the line")] = "",
         trace_id: Annotated[str, Query(pattern="^([0-9a-fA-F]{32})?$")] = "",
         limit: Limit = 100,
+        archive: InArchive = False,
     ) -> dict[str, Any]:
-        wanted = LogSearch(span_of(start, end), service, tuple(level or ()), q, trace_id, limit)
+        wanted = LogSearch(span_of(start, end), service, tuple(level or ()), q, trace_id, limit, archive)
         return {"logs": [asdict(each) for each in await engine.run(logs.search, wanted)]}
 
     @routes.get("/logs/patterns", summary="Templates of the log lines, most frequent first")

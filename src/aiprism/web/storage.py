@@ -8,12 +8,13 @@ from typing import Any
 from fastapi import APIRouter
 
 from aiprism.store import retention, usage
+from aiprism.store.archive import Archive
 from aiprism.store.engine import Engine
 from aiprism.store.housekeeping import Housekeeping
 
 
-def router(engine: Engine, housekeeping: Housekeeping) -> APIRouter:
-    """GET storage below /aiprism/v1."""
+def router(engine: Engine, housekeeping: Housekeeping, archive: Archive | None) -> APIRouter:
+    """GET storage and archive below /aiprism/v1."""
     routes = APIRouter(prefix="/aiprism/v1", tags=["storage"])
 
     @routes.get("/storage", summary="Rows, bytes, compression, times and retention of every table")
@@ -35,5 +36,10 @@ def router(engine: Engine, housekeeping: Housekeeping) -> APIRouter:
             return answer
 
         return await engine.run(read)
+
+    @routes.get("/archive", summary="The days of logs and traces in the archive")
+    async def archived(table: str = "") -> dict[str, Any]:
+        found = await engine.run(archive.listed, table) if archive else []
+        return {"archive": [asdict(each) for each in found]}
 
     return routes
