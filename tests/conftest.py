@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -19,6 +20,10 @@ from aiprism.store.schema import migrate
 # The first example of a test may load compiled code, and the machine may be busy: time says nothing here.
 settings.register_profile("aiprism", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("aiprism")
+# Nor is an answer of a real server late after five seconds, httpx' own default.
+for ask in (httpx.get, httpx.post, httpx.put, httpx.delete, httpx.request, httpx.Client.__init__):
+    defaults: dict[str, object] = getattr(ask, "__kwdefaults__")  # noqa: B009
+    defaults["timeout"] = httpx.Timeout(60)
 
 
 @pytest.fixture(scope="session")

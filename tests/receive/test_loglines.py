@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +11,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 
 from aiprism.errors import BadInput
 from aiprism.receive import otlp
+from aiprism.receive.items import Bounds, OutOfBounds
 from aiprism.receive.loglines import Line, LogLines, Severity, detected, flattened, id_bytes, nanoseconds, severity
 
 NOW = 1_790_000_000_000_000_000
@@ -138,3 +141,24 @@ def test_lines_of_one_sender_share_a_resource() -> None:
         ("who", "string_value"),
     ]
     assert otlp.logs(accepted.body).items == 3  # what OTLP's own door would take
+
+
+def test_lines_that_repeat_more_of_their_sender_than_may_be_stay_behind() -> None:
+    # A small body with a long label and very many lines would be gigabytes in the store.
+    lines = LogLines(NOW, Bounds(expanded_bytes=10_000, tenant="t", signal="logs"))
+    label = (("pod", "x" * 1000),)
+    for _ in range(50):
+        with suppress(OutOfBounds):
+            lines.add(label, Line("hello"))
+    accepted = lines.accepted()
+    assert accepted.items == 9
+    assert accepted.causes == {"expanded": 41}
+    assert "limits.expanded_bytes" in accepted.reason
+
+
+def test_lines_of_a_sender_with_too_many_labels_stay_behind_alone() -> None:
+    lines = LogLines(NOW, Bounds(attributes=2))
+    with pytest.raises(OutOfBounds, match="3 attributes"):
+        lines.add(tuple((name, "1") for name in "abc"), Line("no"))
+    lines.add((("a", "1"),), Line("yes"))
+    assert lines.accepted().items == 1

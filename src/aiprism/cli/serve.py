@@ -15,7 +15,9 @@ def run(wanted: argparse.Namespace) -> int:
     configuration(wanted)  # a slip in the file is told before the seconds it takes to load the platform
 
     from aiprism import app
+    from aiprism.receive import kernels
 
+    kernels.compile_first()
     app.serve(lambda: configuration(wanted))
     return 0
 

@@ -26,6 +26,7 @@ log = structlog.get_logger()
 
 STAGE = "receive.fluent"
 _READ_BYTES = 256 * 1024
+_LARGE = 16 * 1024
 _OVERHEAD = 200  # bytes a held chunk costs besides its own
 _HANDSHAKE_SECONDS = 10
 _HANDSHAKE_BYTES = 16 * 1024
@@ -69,19 +70,23 @@ class FluentDoor:
             self._telemetry.dropped(STAGE, refused.code)
 
     async def _chunks(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        events, limit = Events(self._config.chunk_bytes), self._config.chunk_bytes
+        events, size = Events(self._config.chunk_bytes), 0  # of what is not whole yet
         while True:
             async with asyncio.timeout(self._config.idle):
                 data = await reader.read(_READ_BYTES)
             if not data:
                 return
-            for message, size in events.feed(data):
-                chunk = fluent.chunk_of(message, size, limit)
-                if chunk is None:
-                    continue
+            size += len(data)
+            read = partial(_whole_chunks, events, data, self._config.chunk_bytes)
+            # A chunk of megabytes must not hold up every other door.
+            chunks, fault = await asyncio.to_thread(read) if size > _LARGE else read()
+            for chunk in chunks:
+                size = 0
                 stored = await self._feed.put(chunk, chunk.size + _OVERHEAD)
                 if chunk.acknowledge:
                     stored.add_done_callback(partial(_acknowledge, writer, chunk.acknowledge))
+            if fault:
+                raise fault
 
     async def _knows_key(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         nonce, events = self._nonce(), Events(_HANDSHAKE_BYTES)
@@ -100,6 +105,18 @@ class FluentDoor:
     async def _store(self, chunks: Sequence[Chunk], size: int) -> None:
         decode = partial(fluent.records, now_ns=int(self._clock.now() * 1e9), within=self._doors.bounds(Signal.LOGS))
         await self._doors.take(Signal.LOGS, "fluent", chunks, decode, size=size, comes_again=True)
+
+
+def _whole_chunks(events: Events, data: bytes, limit: int) -> tuple[Sequence[Chunk], BadInput | None]:
+    """The chunks that are whole with `data`, and what is wrong with what comes behind them."""
+    chunks = []
+    try:
+        for message, size in events.feed(data):
+            if chunk := fluent.chunk_of(message, size, limit):
+                chunks.append(chunk)
+    except BadInput as fault:
+        return chunks, fault
+    return chunks, None
 
 
 def _acknowledge(writer: asyncio.StreamWriter, identity: str | bytes, stored: asyncio.Future[None]) -> None:

@@ -14,15 +14,15 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import orjson
 import re2
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
-from opentelemetry.proto.logs.v1.logs_pb2 import ScopeLogs
+from opentelemetry.proto.logs.v1.logs_pb2 import ResourceLogs
 
 from aiprism.errors import BadInput
-from aiprism.receive.items import Bounds, OutOfBounds, record_fault
+from aiprism.receive.items import ANYTHING, Bounds, Fault, OutOfBounds, record_fault, resource_fault
 from aiprism.receive.otlp import Accepted
 
 Value: TypeAlias = str | int | float | bool
@@ -63,14 +63,16 @@ class LogLines:
         self._now_ns, self._within = now_ns, within
         self._causes, self._reason = Counter[str](), ""
         self._request = ExportLogsServiceRequest()
-        self._scopes: dict[Resource, ScopeLogs] = {}
+        self._senders: dict[Resource, _Sender] = {}
         self.count = 0
 
     def add(self, resource: Resource, line: Line) -> None:
         """Add `line` of `resource`; a line without a level gets the one its text shows. OutOfBounds when it may not come in."""
-        scope = self._scopes.get(resource) or self._new_scope(resource)
+        sender = self._senders.get(resource) or self._new_sender(resource)
+        if len(sender.records) >= sender.room:
+            self._leave_out(sender.fault(within=self._within or ANYTHING))
         severity = line.severity if line.severity.number else detected(line.severity, line.body)
-        record = scope.log_records.add(
+        record = sender.records.add(
             # A nanosecond apart, so that lines nobody timed stay in the order they came in.
             time_unix_nano=line.time_ns or self._now_ns + self.count,
             observed_time_unix_nano=self._now_ns,
@@ -82,10 +84,8 @@ class LogLines:
         record.body.string_value = line.body
         put_attributes(record.attributes, line.attributes)
         if self._within and (fault := record_fault(record, self._within, look_at_values=True)):
-            del scope.log_records[-1]
-            self._causes[fault.code] += 1
-            self._reason = self._reason or fault.message
-            raise OutOfBounds(fault)
+            del sender.records[-1]
+            self._leave_out(fault)
         self.count += 1
 
     def accepted(self, rejected: int = 0, reason: str = "") -> Accepted:
@@ -99,12 +99,39 @@ class LogLines:
             is_bounded=self._within is not None,
         )
 
-    def _new_scope(self, resource: Resource) -> ScopeLogs:
-        added = self._request.resource_logs.add()
-        put_attributes(added.resource.attributes, resource)
-        scope = added.scope_logs.add()
-        self._scopes[resource] = scope
-        return scope
+    def _leave_out(self, fault: Fault) -> NoReturn:
+        self._causes[fault.code] += 1
+        self._reason = self._reason or fault.message
+        raise OutOfBounds(fault)
+
+    def _new_sender(self, resource: Resource) -> _Sender:
+        logs = self._request.resource_logs.add()
+        put_attributes(logs.resource.attributes, resource)
+        sender = self._senders[resource] = _Sender.of(logs, self._within)
+        return sender
+
+
+@dataclass(frozen=True, slots=True)
+class _Sender:
+    """The lines of one resource, and for how many of them there is room: every row in the store repeats the resource."""
+
+    logs: ResourceLogs
+    records: Any  # the repeated LogRecord
+    room: int
+
+    @classmethod
+    def of(cls, logs: ResourceLogs, within: Bounds | None) -> _Sender:
+        records = logs.scope_logs.add().log_records
+        if within is None:
+            return cls(logs, records, TIME_LIMIT)
+        fits = len(logs.resource.attributes) <= within.attributes
+        return cls(logs, records, within.expanded_bytes // max(1, logs.resource.ByteSize()) if fits else 0)
+
+    def fault(self, within: Bounds) -> Fault:
+        """Why there is no room for one more."""
+        found = resource_fault(self.logs.resource, self.logs.scope_logs[0].scope, len(self.records) + 1, within)
+        assert found is not None, "there is room"
+        return found
 
 
 def put_attributes(repeated: Any, pairs: Iterable[tuple[str, Value]]) -> None:

@@ -59,7 +59,7 @@ class Feed(Generic[M]):
     ) -> None:
         self._stage, self._store, self._telemetry, self._clock, self._limit = stage, store, telemetry, clock, limit
         self._waiting: deque[_Held[M]] = deque()
-        self._size = 0  # bytes held, those being stored included
+        self._size = self._held = 0  # bytes and messages held, those being stored included
         self._arrived, self._freed = asyncio.Event(), asyncio.Event()
         self._closing = False
         self._tasks: list[asyncio.Task[None]] = []
@@ -79,7 +79,7 @@ class Feed(Generic[M]):
         await asyncio.gather(*late, return_exceptions=True)
         if self._size:
             log.warning("receive.lost_at_stop", stage=self._stage, bytes=self._size)
-            self._telemetry.dropped(self._stage, "stopping", len(self._waiting))
+            self._telemetry.dropped(self._stage, "stopping", self._held)
 
     async def put(self, message: M, size: int) -> asyncio.Future[None]:
         """Hold `message` as soon as there is room; the future is done once it is stored, Refused when it never will be."""
@@ -103,6 +103,7 @@ class Feed(Generic[M]):
     def _hold(self, message: M, size: int) -> asyncio.Future[None]:
         stored = asyncio.get_running_loop().create_future()
         self._waiting.append(_Held(message, size, stored))
+        self._held += 1
         self._count(size)
         self._arrived.set()
         return stored
@@ -138,6 +139,7 @@ class Feed(Generic[M]):
             self._telemetry.dropped(self._stage, "failed", len(batch))
             fault = error
         self._count(-size)
+        self._held -= len(batch)
         self._freed.set()
         for held in batch:
             if held.stored.done():

@@ -20,7 +20,9 @@ from aiprism.errors import BadInput, Refused, TooLarge, TooSlow
 from aiprism.receive.admission import inflated
 from aiprism.receive.inflight import InFlight, Lease, unbounded
 
-_LARGE = 64 * 1024  # compressed bytes from which on inflating moves to a thread
+# Compressed bytes from which on inflating moves to a thread. Few, since what is inside shows only then: half a kilobyte of
+# zstd may hold 16 MiB, which take the event loop some 30 ms.
+_LARGE = 512
 _LEASE = "aiprism.lease"  # where the scope of a request keeps its share of the memory
 
 
