@@ -297,14 +297,18 @@ _KEYED = (
     "SELECT bitShiftRight(key, 16) AS number, count(), uniqExact(key) FROM "
     "(SELECT reinterpretAsUInt64(reverse(span_id)) AS key FROM {}) GROUP BY number"
 )
+# Samples that come after newer ones of their series are kept apart.
+_BY_TIME = (
+    "SELECT toUnixTimestamp64Milli(ts), count(), uniqExact(fp) FROM (SELECT metric, fp, ts FROM samples UNION ALL "
+    "SELECT metric, fp, ts FROM corrections) WHERE startsWith(metric, 'soak_') GROUP BY ts"
+)
 
 
 def verdicts(data: Path, streams: Sequence[Stream], samples: SampleBodies) -> dict[str, Verdict]:
     """Open the store and count."""
     engine = Engine.open(f"chdb:///{(data / 'telemetry').resolve()}")
     try:
-        by_time = engine.query("SELECT toUnixTimestamp64Milli(ts), count(), uniqExact(fp) FROM samples "
-                               "WHERE startsWith(metric, 'soak_') GROUP BY ts")  # fmt: skip
+        by_time = engine.query(_BY_TIME)
         rows = {
             "spans": [tuple(row) for row in engine.query(_KEYED.format("spans"))],
             "records": [tuple(row) for row in engine.query(_KEYED.format("logs"))],
