@@ -85,7 +85,9 @@ class ControlConfig:
 class IngestConfig:
     """Group commit and body limits of the receiving doors."""
 
-    linger: float = setting(0.2, "how long a request waits for others to share its INSERT", kind="seconds")
+    linger: float = setting(
+        0.2, "shortest time between two INSERTs while little arrives; a lone request does not wait", kind="seconds"
+    )
     batch_bytes: int = setting(8 * MIB, "an INSERT is sent once this much waits")
     queue_bytes: int = setting(128 * MIB, "more than this waiting per signal is refused with 503")
     body_bytes: int = setting(32 * MIB, "largest request body as sent")

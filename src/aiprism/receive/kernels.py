@@ -25,8 +25,9 @@ def compile_all() -> None:
     from aiprism.store.columns import FingerprintTable
     from aiprism.store.logcolumns import log_columns
     from aiprism.store.spancolumns import span_columns
+    from aiprism.store.wire import joined
 
-    span_columns(otlp.traces(_traces()).body)
+    span_columns(joined([otlp.traces(_traces()).body]))
     log_columns(otlp.logs(_logs()).body)
     otlpscan.scan(b"", otlpscan.Known(), 0, (0, 0), histograms=True)
     for version in (1, 2):

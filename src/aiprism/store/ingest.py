@@ -11,6 +11,7 @@ that does not help the senders are told to come again. Nothing waits without a b
 from __future__ import annotations
 
 import asyncio
+import math
 import uuid
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -31,7 +32,11 @@ Item = TypeVar("Item")
 # A store that hiccups gets this many more tries of the same INSERT; a sender waits no longer than their sum.
 RETRY_PAUSES = (0.1, 0.4, 1.5)
 
-LONGEST_LINGER = 1.0
+# p99 of an acknowledgement is to stay below a second.
+LONGEST_LINGER = 0.5
+
+# An INSERT of this many bytes costs by its rows, no longer by being an INSERT: it need not wait.
+WORTHWHILE_BYTES = 2 * 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -54,6 +59,7 @@ class GroupCommit(Generic[Item]):
         fault: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._stage, self._write, self._config, self._telemetry = stage, write, config, telemetry
+        self._worthwhile = min(WORTHWHILE_BYTES, config.batch_bytes)
         self._fault = fault  # why nothing can be stored just now (a full disk), None when all is well
         self._clock = clock or SystemClock()
         self._queue: deque[_Waiting[Item]] = deque()
@@ -63,7 +69,7 @@ class GroupCommit(Generic[Item]):
         self._enough = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._closing = False
-        self._last_insert = 0.0  # seconds
+        self._next_insert = -math.inf  # when the next INSERT may begin though little waits
 
     def start(self) -> None:
         """Begin committing."""
@@ -99,7 +105,7 @@ class GroupCommit(Generic[Item]):
         self._queued += size
         self._count(size)
         self._arrived.set()
-        if self._queued >= self._config.batch_bytes:
+        if self._queued >= self._worthwhile:
             self._enough.set()
         try:
             # Shielded: a sender that hangs up must not take its neighbours' INSERT with it.
@@ -127,16 +133,20 @@ class GroupCommit(Generic[Item]):
     async def _linger(self) -> None:
         if self._closing or self._enough.is_set():
             return
-        pause = asyncio.ensure_future(self._clock.sleep(self._pause()))
+        pause = self._next_insert - self._clock.monotonic()
+        if pause <= 0:
+            await asyncio.sleep(0)  # whoever sent at the same time goes along
+            return
+        waited = asyncio.ensure_future(self._clock.sleep(pause))
         enough = asyncio.ensure_future(self._enough.wait())
-        _, left = await asyncio.wait((pause, enough), return_when=asyncio.FIRST_COMPLETED)
+        _, left = await asyncio.wait((waited, enough), return_when=asyncio.FIRST_COMPLETED)
         for task in left:
             task.cancel()
 
-    def _pause(self) -> float:
-        # A trickle of small requests must not keep a core busy with INSERTs, whose cost hardly depends on their size:
-        # when one takes long, the next waits for more company.
-        return max(self._config.linger, min(LONGEST_LINGER, 3 * self._last_insert))
+    def _pause(self, last_insert: float) -> float:
+        # A lone request is stored at once. A trickle of small ones must not keep a core busy with INSERTs, whose cost hardly
+        # depends on their size: the next waits for company, the longer the more the last one took.
+        return max(self._config.linger, min(LONGEST_LINGER, 3 * last_insert))
 
     def _take(self) -> list[_Waiting[Item]]:
         size = 0
@@ -145,7 +155,7 @@ class GroupCommit(Generic[Item]):
             batch.append(self._queue.popleft())
             size += batch[-1].size
         self._queued -= size
-        if self._queued < self._config.batch_bytes:
+        if self._queued < self._worthwhile:
             self._enough.clear()
         if not self._queue and not self._closing:
             self._arrived.clear()
@@ -183,8 +193,9 @@ class GroupCommit(Generic[Item]):
                 log.warning("store.retry", stage=self._stage, error=str(error))
                 await self._clock.sleep(pause)
             else:
-                self._last_insert = self._clock.monotonic() - started
-                self._telemetry.took(self._stage, self._last_insert)
+                ended = self._clock.monotonic()
+                self._telemetry.took(self._stage, ended - started)
+                self._next_insert = ended + self._pause(ended - started)
                 return
 
     def _answer(self, batch: list[_Waiting[Item]], error: Exception | None) -> None:

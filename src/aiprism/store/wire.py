@@ -7,11 +7,13 @@ module loads numba (100 MB, half a second), so whoever needs a kernel imports it
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import numpy as np
 from numba import njit
+
+from aiprism.errors import StoreError
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -72,6 +74,25 @@ def field(buf, at, end):
     if size_fixed > end - at:
         return np.int64(0), np.uint64(0), at, DAMAGED
     return np.int64(tag), np.uint64(0), at, at + size_fixed
+
+
+def joined(bodies: Sequence[bytes]) -> bytes:
+    """The bodies as one message: repeated fields of protobuf messages merge when their bytes are joined.
+
+    StoreError when one is no whole row of fields: it would swallow the beginning of its neighbour.
+    """
+    for body in bodies:
+        if not _is_whole(np.frombuffer(body, np.uint8)):
+            raise StoreError("a body ends within a field", code=33)
+    return b"".join(bodies)
+
+
+@kernel
+def _is_whole(buf):
+    at = 0
+    while 0 <= at < buf.size:
+        _, _, _, at = field(buf, at, buf.size)
+    return at == buf.size
 
 
 @kernel

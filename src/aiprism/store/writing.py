@@ -128,23 +128,25 @@ class Writing:
     # -- the three INSERTs ---------------------------------------------------------------------------------------
 
     async def _write_spans(self, bodies: Sequence[bytes], token: str) -> None:
-        await self._engine.write(self._insert_spans, b"".join(bodies), token)
+        await self._engine.write(self._insert_spans, bodies, token)
 
     async def _write_logs(self, bodies: Sequence[bytes], token: str) -> None:
-        await self._engine.write(self._insert_logs, b"".join(bodies), token)
+        await self._engine.write(self._insert_logs, bodies, token)
 
     # Repeated fields merge when protobuf messages are joined: many requests, one body (decision D2). The compiled code that
     # makes columns of it is loaded with the first body: it costs memory that a server without senders need not have.
 
-    def _insert_spans(self, body: bytes, token: str) -> None:
+    def _insert_spans(self, bodies: Sequence[bytes], token: str) -> None:
         from aiprism.store.spancolumns import span_columns
+        from aiprism.store.wire import joined
 
-        self._engine.insert_arrow("spans", span_columns(body), token=token)
+        self._engine.insert_arrow("spans", span_columns(joined(bodies)), token=token)
 
-    def _insert_logs(self, body: bytes, token: str) -> None:
+    def _insert_logs(self, bodies: Sequence[bytes], token: str) -> None:
         from aiprism.store.logcolumns import log_columns
+        from aiprism.store.wire import joined
 
-        self._engine.insert_arrow("logs_received", log_columns(body), token=token)
+        self._engine.insert_arrow("logs_received", log_columns(joined(bodies)), token=token)
 
     async def _write_samples(self, batches: Sequence[SampleBatch], token: str) -> None:
         await self._engine.write(self._metrics.insert, batches, token, self._clock.now())
