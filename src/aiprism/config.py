@@ -134,6 +134,8 @@ class RetentionConfig:
     logs: float = setting(90 * _DAY, "log records, searchable", kind="seconds")
     traces: float = setting(7 * _DAY, "all traces", kind="seconds")
     traces_sampled: float = setting(30 * _DAY, "the sample of traces that is left after that", kind="seconds")
+    traces_keep_share: float = setting(0.05, "share of the traces without error that the sample takes, by trace id")
+    traces_keep_slowest: float = setting(0.01, "share of the slowest traces of each operation that it takes")
     logs_archived: float = setting(730 * _DAY, "log records in the archive", kind="seconds")
     traces_archived: float = setting(730 * _DAY, "sampled traces in the archive", kind="seconds")
     rollups: float = setting(395 * _DAY, "counts per minute: services, edges, log patterns", kind="seconds")

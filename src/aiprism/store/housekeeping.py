@@ -5,7 +5,7 @@ does its work in small slices, remembers in the store how far it has come, and m
 next run goes on from there. What is due is decided by the modules of the duties; only one process of several that share
 a store may run this (`run_once`, or `start` and `stop` with leadership).
 
-    relieve_disk ▸ downsample ▸ archive_days ▸ apply_ttls ▸ expire
+    relieve_disk ▸ downsample ▸ thin_traces ▸ archive_days ▸ apply_ttls ▸ expire
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import structlog
 from aiprism.clock import Clock
 from aiprism.config import RetentionConfig
 from aiprism.errors import AiprismError
-from aiprism.store import retention, usage
+from aiprism.store import retention, tracesample, usage
 from aiprism.store.archive import TABLES, Archive
 from aiprism.store.downsample import SETTLE, Downsampling
 from aiprism.store.engine import Engine
@@ -87,7 +87,14 @@ class Housekeeping:
 
     def run_once(self) -> None:
         """Do all that is due. A duty that fails is logged and counted, and does not keep the others from theirs."""
-        for duty in (self._relieve_disk, self._downsample, self._archive_days, self._apply_ttls, self._expire):
+        for duty in (
+            self._relieve_disk,
+            self._downsample,
+            self._thin_traces,
+            self._archive_days,
+            self._apply_ttls,
+            self._expire,
+        ):
             self._run(duty)
 
     # -- inside --------------------------------------------------------------------------------------------------
@@ -147,6 +154,11 @@ class Housekeeping:
         if self.config.downsample:
             yield from self._downsampling.advance(self._clock.now())
             yield from self._downsampling.redo()
+
+    def _thin_traces(self) -> Slices:
+        thinned = self._marks.get(tracesample.THINNED) or 0
+        for day in tracesample.due(usage.partitions(self._engine), self.config, thinned, self._clock.now()):
+            yield from tracesample.thin(self._engine, day, self.config)
 
     def _archive_days(self) -> Slices:
         """Days of logs and spans leave for the archive, and those there go when they are too old."""
