@@ -63,7 +63,7 @@ def with_fluent(
             await door.start()
             sender = Sender(*await asyncio.open_connection(*opened.getsockname()))
             try:
-                await asyncio.wait_for(story(sender), 60)
+                await asyncio.wait_for(story(sender), 180)
             finally:
                 sender.writer.close()
                 await door.stop()

@@ -31,6 +31,7 @@ Resource: TypeAlias = tuple[tuple[str, str], ...]
 
 # Objects nested deeper than this stay JSON text instead of becoming dotted names.
 MAX_DEPTH = 8
+_DEEPEST = 254  # what orjson writes
 TIME_LIMIT = 2**63  # nanoseconds are kept as Int64
 _EARLIEST = 10**8  # epoch seconds in 1973: smaller numbers are durations or counts that happen to be called time
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -167,12 +168,26 @@ def json_text(value: object) -> str:
     """`value` as compact JSON; BadInput when it is nested deeper than anybody reads."""
     try:
         return orjson.dumps(value).decode()
-    except TypeError:  # orjson's error: too deep, or an integer over 64 bits
-        pass
+    except TypeError:  # too deep for orjson, or an integer over 64 bits
+        if _is_deeper(value, _DEEPEST):
+            raise BadInput("a value is nested too deeply") from None
     try:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
     except (RecursionError, ValueError, TypeError):
-        raise BadInput("a value is nested too deeply") from None
+        raise BadInput("a value cannot be written as JSON") from None
+
+
+def _is_deeper(value: object, levels: int) -> bool:
+    # Level by level: how deep a recursion may go differs between versions of Python.
+    level = [value]
+    for _ in range(levels):
+        level = [
+            inner
+            for each in level
+            if isinstance(each, dict | list)
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]
+    return bool(level)
 
 
 def _flatten(document: dict[str, object], prefix: str, flat: dict[str, Value], depth: int) -> None:
