@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from aiprism.config import SECTIONS
 from tests.cli.conftest import Run
 
 RULES = """\
@@ -49,11 +50,11 @@ GOOD = [
 WRONG = [
     ("groups: [", "2: is not valid YAML: did not find expected node content"),
     ("", "1: is empty; expected one of these files: known are rules (groups); alertmanager.yml (route and receivers); "
-         "a runbook (match and steps); aiprism.yml (server, store, control, ingest, query, rules, respond)"),
+         "a runbook (match and steps); aiprism.yml (" + ", ".join(SECTIONS) + ")"),
     ("apiVersion: v1\nkind: Pod\n",
      "1: cannot tell what kind of file this is from its keys (apiVersion, kind); known are rules (groups); "
      "alertmanager.yml (route and receivers); a runbook (match and steps); "
-     "aiprism.yml (server, store, control, ingest, query, rules, respond)"),
+     f"aiprism.yml ({', '.join(SECTIONS)})"),
     (RULES.replace("rate(", "rat("),
      "5: group 'api': rule 'HighLatency': 1:1: parse error: unknown function with name 'rat'; did you mean 'rate'? "
      "(at groups[0].rules[0].expr)"),

@@ -211,6 +211,13 @@ def test_the_table_of_fingerprints_is_a_dictionary(batches: list[set[int]]):
     assert table.find(np.array(asked, dtype=np.uint64)).tolist() == [known.get(fp, -1) for fp in asked]
 
 
+def test_a_table_keeps_every_key_of_those_with_one_position():
+    keys = np.random.default_rng(3).integers(1, 2**63, 10_000).astype(np.uint64)
+    table = FingerprintTable()
+    table.put(np.unique(keys), np.zeros(len(np.unique(keys)), dtype=np.int64))
+    assert (table.find(keys) == 0).all()
+
+
 def test_label_names_and_values_are_those_of_the_series_selected():
     index = indexed(*SERIES)
     assert index.metric_names() == ["", "down", "up"]

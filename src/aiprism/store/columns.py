@@ -102,10 +102,10 @@ class FingerprintTable:
         slots = (fps & np.uint64(mask)).astype(np.int64)
         while len(fps):
             free = self.places[slots] < 0
-            # Of those that want one slot the last one written has it; the others see a slot taken and go on.
+            # Of those that want one slot the last one written has it; the others see another's key there and go on.
+            self.keys[slots[free]] = fps[free]
             self.places[slots[free]] = positions[free]
-            placed = self.places[slots] == positions
-            self.keys[slots[placed]] = fps[placed]
+            placed = free & (self.keys[slots] == fps)
             fps, positions, slots = fps[~placed], positions[~placed], (slots[~placed] + 1) & mask
 
     def _resize(self, least: int) -> None:
