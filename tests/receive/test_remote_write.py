@@ -163,6 +163,31 @@ def test_when_a_tenant_has_too_many_series_those_it_has_go_on_and_the_answer_is_
     assert len(decoding.decode(write(({"__name__": "n"}, [(AT, 2.0)]))).batch) == 1
 
 
+def test_at_the_series_limit_what_exists_goes_on_and_others_come_in_while_there_is_room() -> None:
+    index, most = SeriesIndex(), 4
+
+    def allow(fresh: int) -> None:
+        if len(index) + fresh > most:
+            raise TooMany("too many", details={"limit": "ingest.max_series"})
+
+    def admit(sets: Sequence[Labels]) -> Ints:
+        return index.admit(sets, 0.0, allow)
+
+    def find(sets: Sequence[Labels]) -> Ints:
+        return index.find(np.fromiter((labels.fingerprint for labels in sets), np.uint64, len(sets)))
+
+    def body(*names: str) -> bytes:
+        return bytes(write(*[({"__name__": name}, [(AT, 1.0)]) for name in names]).SerializeToString())
+
+    RemoteWriteDecoder(admit, find=find).decode(body("a", "b"), 1)
+    restarted = RemoteWriteDecoder(admit, find=find).decode(body("a", "n1", "b", "n2", "n3", "n4", "n5"), 1)
+    assert (restarted.written.samples, restarted.written.refused) == (4, 3)
+    assert len(index) == most
+    assert isinstance(restarted.written.error, TooMany)
+    again = RemoteWriteDecoder(admit, find=find).decode(body("a", "n1", "n5"), 1)
+    assert (again.written.samples, again.written.refused) == (2, 1)
+
+
 def test_what_is_no_text_refuses_the_whole_body() -> None:
     body = write(({"__name__": "mmmm"}, [(AT, 1.0)])).SerializeToString().replace(b"mmmm", b"m\xff\xfem")
     with pytest.raises(BadInput, match="well-formed"):

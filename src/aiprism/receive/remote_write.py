@@ -25,7 +25,7 @@ import numpy as np
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
-from aiprism.errors import BadInput, Refused, TooMany
+from aiprism.errors import BadInput, Refused, TooLarge, TooMany
 from aiprism.model.labels import Labels
 from aiprism.receive.items import (
     ANYTHING,
@@ -65,6 +65,11 @@ _ODD = np.uint64(0x9E3779B97F4A7C15)  # spreads small numbers over 64 bits
 Admit = Callable[[Sequence[Labels]], NDArray[np.int64]]
 
 
+def _nothing_known(sets: Sequence[Labels]) -> NDArray[np.int64]:
+    """None of these series has a position."""
+    return np.full(len(sets), -1, np.int64)
+
+
 @dataclass(frozen=True, slots=True)
 class Written:
     """What of a request is stored, how many of its samples and histograms are not, and why; `error` is the worst reason."""
@@ -98,7 +103,7 @@ class RemoteWriteDoor:
         series_fault: SeriesFault = no_fault,
     ) -> None:
         self._writing, self._telemetry, self._bounds = writing, telemetry, bounds
-        self._decoder = RemoteWriteDecoder(writing.admit, series_fault)
+        self._decoder = RemoteWriteDecoder(writing.admit, series_fault, find=writing.find)
 
     async def receive(self, body: bytes, *, version: int) -> Written:
         """Return once the sound part of `body` is stored; BadInput when it is no request, Unavailable … as the store says."""
@@ -119,8 +124,8 @@ class RemoteWriteDoor:
 class RemoteWriteDecoder:
     """Turns bodies into batches; remembers the series, metadata and start times it has met. May be called from any thread."""
 
-    def __init__(self, admit: Admit, fault: SeriesFault = no_fault) -> None:
-        self._admit, self._fault = admit, fault
+    def __init__(self, admit: Admit, fault: SeriesFault = no_fault, *, find: Admit = _nothing_known) -> None:
+        self._admit, self._find, self._fault = admit, find, fault
         self._salt = secrets.randbits(64)
         self._known = FingerprintTable()
         self._said = FingerprintTable()  # metadata and start times, each with its series
@@ -177,14 +182,36 @@ class RemoteWriteDecoder:
         if not sets:
             return
         places = np.fromiter(sets, np.int64, len(sets))
-        try:
-            positions[places] = self._admit(list(sets.values()))
-        except TooMany as error:
-            for at in sets:
-                faults.add(error, _items(request.series(at)))
-            return
+        found, refusal = self._admitted(list(sets.values()))
+        positions[places] = found
+        if refusal:
+            for at in places[found < 0].tolist():
+                faults.add(refusal, _items(request.series(at)))
+            places = places[found >= 0]
         hashes, firsts = np.unique(scanned.hashes[places], return_index=True)
         self._known.put(hashes, positions[places][firsts])
+
+    def _admitted(self, sets: Sequence[Labels]) -> tuple[NDArray[np.int64], TooMany | None]:
+        """Positions of the series, -1 for those that are one too many, and why they are.
+
+        At a limit the series that exist go on, and of the others comes in what there is room for: the sender will be back
+        with the rest, and whoever brings more at once than ever fit together must not wait for ever.
+        """
+        try:
+            return self._admit(sets), None
+        except (TooMany, TooLarge) as error:
+            refusal = TooMany(str(error), details=error.details, retry_after=getattr(error, "retry_after", None) or 60)
+        positions = self._find(sets)
+        unknown = np.flatnonzero(positions < 0)
+        some = len(unknown) // 2 if len(unknown) == len(sets) else len(unknown)
+        while some:
+            try:
+                positions[unknown[:some]] = self._admit([sets[at] for at in unknown[:some].tolist()])
+            except (TooMany, TooLarge):
+                some //= 2
+            else:
+                break
+        return positions, refusal
 
     def _checked(self, labels: Labels) -> Labels:
         if fault := self._fault(labels):

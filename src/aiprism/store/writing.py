@@ -97,6 +97,10 @@ class Writing:
         """
         return self._index.admit(sets, self._clock.now(), self._allow)
 
+    def find(self, sets: Sequence[Labels]) -> Ints:
+        """The positions of those of these series that are known, -1 of the others. May be called from any thread."""
+        return self._index.find(np.fromiter((labels.fingerprint for labels in sets), np.uint64, len(sets)))
+
     async def samples(self, batch: SampleBatch) -> None:
         """Return once `batch` is stored."""
         if not batch.is_empty:
@@ -121,7 +125,9 @@ class Writing:
             tenant = self._engine.database.removeprefix("aiprism_")
             raise TooMany(
                 f"tenant {tenant!r} has {active} active metric series and this request brings {fresh} more, "
-                f"over the limit of {most} (ingest.max_series); drop a label with many values"
+                f"over the limit of {most} (ingest.max_series); drop a label with many values",
+                details={"limit": "ingest.max_series", "tenant": tenant},
+                retry_after=60,
             )
         self._admission.new_series(fresh)
 
