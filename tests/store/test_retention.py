@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -75,12 +76,24 @@ def ages(engine: Engine, clock: FakeClock) -> list[int]:
 
 
 def housekeeping(
-    engine: Engine, clock: FakeClock, *, free: int = 10**12, telemetry: Telemetry | None = None, **periods: float
+    engine: Engine,
+    clock: FakeClock,
+    *,
+    free: int = 10**12,
+    free_bytes: Callable[[], int] | None = None,
+    telemetry: Telemetry | None = None,
+    **periods: float,
 ) -> Housekeeping:
     config = replace(DEFAULTS, **periods)  # type: ignore[arg-type]
     rollups = Rollups(engine, clock.now)
     return Housekeeping(
-        engine, config, clock, telemetry or Telemetry(), rollups=rollups, free_bytes=lambda: free, settle=0
+        engine,
+        config,
+        clock,
+        telemetry or Telemetry(),
+        rollups=rollups,
+        free_bytes=free_bytes or (lambda: free),
+        settle=0,
     )
 
 
@@ -109,10 +122,23 @@ def test_a_full_disk_loses_its_oldest_day_and_says_so(engine: Engine):
     keeping.run_once()
     assert ages(engine, clock) == [5, 1, 0]
     assert "1 partition(s) of logs" in (keeping.note() or "")
-    keeping = housekeeping(engine, clock, free=0)
-    keeping.run_once()
+    full = housekeeping(engine, clock, free_bytes=lambda: -sum(each.bytes for each in usage.partitions(engine)))
+    full.run_once()
     assert ages(engine, clock) == [0]
     assert 'dropped_total{reason="disk_full",stage="store.logs"} 1.0' in telemetry.exposition().decode()
+
+
+def test_when_no_room_comes_of_a_drop_no_more_is_dropped_for_ten_minutes(engine: Engine):
+    clock = FakeClock(NOW)
+    for days in (0, 1, 5, 80):
+        a_log_record(engine, days)
+    keeping = housekeeping(engine, clock, free=0)  # something else fills the disk
+    keeping.run_once()
+    keeping.run_once()
+    assert ages(engine, clock) == [5, 1, 0]
+    clock._now += 601
+    keeping.run_once()
+    assert ages(engine, clock) == [1, 0]
 
 
 def test_a_duty_that_fails_leaves_the_others_to_theirs(engine: Engine):

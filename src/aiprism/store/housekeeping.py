@@ -31,6 +31,8 @@ log = structlog.get_logger()
 
 # A disk can fill within the interval of the other duties; asking for its free space costs nothing.
 DISK_EVERY = 10.0
+# After a partition was dropped for room and no room came of it.
+RELIEF_PAUSE = 600.0
 
 Slices = Iterator[None]  # a duty: it may be ended wherever it yields
 
@@ -57,6 +59,7 @@ class Housekeeping:
         self._downsampling = Downsampling(engine, rollups, settle=settle)
         self._stopping = threading.Event()
         self._task: asyncio.Task[None] | None = None
+        self._relief_paused_until = 0.0
         self._helpless = False  # said once that nothing is left to drop
         self._relieved: dict[str, int] = {}  # table → partitions dropped for room since the start
 
@@ -140,14 +143,24 @@ class Housekeeping:
         if missing <= 0:
             self._helpless = False
             return
+        if self._clock.now() < self._relief_paused_until:
+            return
         kept = retention.rules(self.config)
         chosen = retention.relief(usage.partitions(self._engine), kept, self._clock.now(), missing)
         if not chosen and not self._helpless:
             self._helpless = True
             log.error("housekeeping.disk_full", missing_bytes=missing, why="nothing older than today is left to drop")
         for each in chosen:
+            before = self.free_bytes()
             self._drop(each, "disk_full")
             self._relieved[each.table] = self._relieved.get(each.table, 0) + 1
+            if self.free_bytes() - before < each.bytes / 2:
+                # Whatever fills the disk is not what we drop, or the space comes back late: all history gone would not help.
+                self._relief_paused_until = self._clock.now() + RELIEF_PAUSE
+                log.error(
+                    "housekeeping.relief_in_vain", table=each.table, bytes=each.bytes, next_in_seconds=RELIEF_PAUSE
+                )
+                return
             yield
 
     def _downsample(self) -> Slices:
