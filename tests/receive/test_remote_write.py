@@ -399,3 +399,25 @@ def test_a_body_of_many_tiny_messages_is_read() -> None:
     body.timeseries.add().MergeFromString(series)
     assert len(Decoding().decode(body).batch) == 3000
     assert np.all(Decoding().decode(body).batch.values == 0.0)
+
+
+def test_a_body_of_nothing_but_broken_series_is_refused_as_a_whole() -> None:
+    decoding = Decoding()
+    with pytest.raises(BadInput, match="more than 1000 series of the request break the specification"):
+        decoding.decode(b"\x0a\x02\x12\x00" * 5000, 1)
+    assert len(decoding.index) == 0
+
+
+def test_a_body_of_nothing_but_empty_series_takes_no_more_memory_than_it_may() -> None:
+    with pytest.raises(BadInput, match="send smaller batches"):
+        Decoding().decode(b"\x0a\x00" * 1_100_000, 1)
+
+
+def test_one_series_written_in_ever_new_ways_does_not_fill_the_memory() -> None:
+    decoding = Decoding()
+    for start in range(0, 40_000, 10_000):
+        names = [f"empty{number}" for number in range(start, start + 10_000)]
+        body = write(*[([("__name__", "up"), (name, "")], [(AT, 1.0)]) for name in names])
+        decoding.decode(body)
+    assert len(decoding.index) == 1
+    assert len(decoding.decoder._known) <= 20_000

@@ -62,6 +62,9 @@ CREATED_AT_MOST_BEFORE_MS = 300_000
 
 _ODD = np.uint64(0x9E3779B97F4A7C15)  # spreads small numbers over 64 bits
 
+# Series are looked at one by one only when something is wrong with them; a body of nothing else must not stall the door.
+_MOST_BROKEN = 1000
+
 Admit = Callable[[Sequence[Labels]], NDArray[np.int64]]
 
 
@@ -152,6 +155,8 @@ class RemoteWriteDecoder:
     def remember(self, decoded: Decoded) -> None:
         """`decoded` is stored: metadata and start times it brought need not be stored again."""
         with self._lock:
+            if len(self._said) > _bound(decoded.batch.positions):
+                self._said = FingerprintTable()
             self._said.put(*_new(decoded.said[self._said.find(decoded.said) < 0]))
 
     def _decoded(self, scanned: Scanned, request: Request, within: Bounds) -> Decoded:
@@ -173,12 +178,18 @@ class RemoteWriteDecoder:
 
         positions, holds = scanned.positions, scanned.holds
         sets: dict[int, Labels] = {}
+        broken = 0
         for at in np.flatnonzero((positions < 0) & (holds & (SAMPLES | RARE) != 0)).tolist():
             message = request.series(at)
             try:
                 sets[at] = self._checked(label_set(request.labels(message)))
             except BadInput as error:
                 faults.add(error, _items(message))
+                broken += 1
+                if broken > _MOST_BROKEN:
+                    raise BadInput(
+                        f"more than {_MOST_BROKEN} series of the request break the specification or a limit, such as: {error}"
+                    ) from None
         if not sets:
             return
         places = np.fromiter(sets, np.int64, len(sets))
@@ -188,6 +199,8 @@ class RemoteWriteDecoder:
             for at in places[found < 0].tolist():
                 faults.add(refusal, _items(request.series(at)))
             places = places[found >= 0]
+        if len(self._known) > _bound(found):
+            self._known = FingerprintTable()
         hashes, firsts = np.unique(scanned.hashes[places], return_index=True)
         self._known.put(hashes, positions[places][firsts])
 
@@ -248,6 +261,15 @@ class RemoteWriteDecoder:
         at = at[self._said.find(keys[at]) < 0]
         others.said.append(keys[at])
         return [int(place) for place in at]
+
+
+def _bound(positions: NDArray[np.int64]) -> int:
+    """How many keys a table may hold when there are series up to these positions.
+
+    A series may be written in several ways (the order of its labels, empty ones), and a sender that always finds another
+    one must not fill the memory.
+    """
+    return 4 * (int(positions.max(initial=0)) + 1000)
 
 
 def _new(keys: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:

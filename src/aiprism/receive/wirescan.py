@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from aiprism.errors import BadInput
 from aiprism.receive.protowire import (
     compiled,
     finished,
@@ -37,6 +38,8 @@ SAMPLES, RARE, METADATA, CREATED = 1, 2, 4, 8
 
 UNKNOWN, BAD_REFERENCE = -1, -2
 
+# Rows any body may need, at some 90 bytes of memory each; a large one may need one for each eight of its bytes.
+_MOST = 1_000_000
 _FULL, _MALFORMED = -1, -2  # answers of a scan instead of counts
 
 
@@ -65,7 +68,7 @@ def scan(body: bytes, known: FingerprintTable, salt: int, *, version: int) -> Sc
     """What `body` holds, a remote-write request of major `version`; None when it is not well formed."""
     octets = np.frombuffer(body, dtype=np.uint8)
     run: Callable[..., tuple[int, int, int]] = _scan_2 if version == 2 else _scan_1
-    room = len(body) // 24 + 16
+    room, most = len(body) // 24 + 16, max(_MOST, len(body) // 8)
     while True:
         series, samples, others = _Series(room), _Samples(room), np.empty((room, 2), np.int64)
         counts = run(octets, np.uint64(salt), known.keys, known.places, *series.columns, *samples.columns, others)
@@ -73,7 +76,9 @@ def scan(body: bytes, known: FingerprintTable, salt: int, *, version: int) -> Sc
             return None
         if counts[0] != _FULL:
             break
-        room *= 4  # bodies of tiny messages; the smallest takes two bytes
+        if room >= most:
+            raise BadInput(f"the body holds more than {room} series, samples or symbols; send smaller batches")
+        room = min(most, room * 4)  # bodies of tiny messages; the smallest takes two bytes
     n, m, k = counts
     empty = others[:0]
     return Scanned(

@@ -69,4 +69,5 @@ class SampleBatch:
     @property
     def size(self) -> int:
         """Bytes it occupies while it waits, about."""
-        return 24 * len(self.positions) + 600 * len(self.histograms) + 300 * len(self.exemplars) + 64
+        said = sum(len(each.metric) + len(each.help) + len(each.unit) for each in self.metadata)
+        return 24 * len(self.positions) + 600 * len(self.histograms) + 300 * len(self.exemplars) + said + 64

@@ -76,6 +76,9 @@ class FingerprintTable:
         self._resize(64)
         self._size = 0
 
+    def __len__(self) -> int:
+        return self._size
+
     def find(self, fps: NDArray[np.uint64]) -> NDArray[np.int64]:
         """The position of each fingerprint, -1 where it is unknown."""
         found = np.full(len(fps), -1, dtype=np.int64)

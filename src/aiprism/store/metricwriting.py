@@ -20,6 +20,7 @@ from aiprism.store.corrections import version_at
 from aiprism.store.engine import Engine
 from aiprism.store.series import Ints, Seen, SeriesIndex
 
+_MOST_REMEMBERED = 50_000  # metadata rows, each with its help text
 _MILLISECONDS = pa.timestamp("ms")
 _MAP = pa.map_(pa.string(), pa.string())
 
@@ -134,6 +135,8 @@ class MetricWriter:
         columns = ("metric", "type", "help", "unit")
         table = pa.table({name: [getattr(row, name) for row in fresh] for name in columns})
         self._insert("metric_metadata", table, token)
+        if len(self._metadata) > _MOST_REMEMBERED:
+            self._metadata.clear()  # what comes again is written again, and merged away
         self._metadata |= fresh
 
 
