@@ -75,6 +75,13 @@ def test_a_point_that_cannot_be_true_is_refused_in_words(fields: dict[str, float
         of_point(point(**fields))
 
 
+def test_buckets_without_end_are_refused_before_they_are_counted() -> None:
+    sent = ExponentialHistogramDataPoint(count=0)
+    sent.positive.bucket_counts.extend([0] * 10_001)
+    with pytest.raises(BadInput, match="10001 buckets on one side"):
+        of_point(sent)
+
+
 @pytest.mark.parametrize(("scale", "offset"), [(0, 5000), (8, 2**31 - 1), (-4, 64), (0, -1100)])
 def test_a_bucket_beyond_all_numbers_is_refused(scale: int, offset: int) -> None:
     made = ExponentialHistogramDataPoint(scale=scale, count=1)

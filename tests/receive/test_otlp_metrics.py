@@ -293,6 +293,25 @@ def test_exemplars_point_from_their_bucket_to_a_trace() -> None:
     assert exemplars[0].trace_id == b"\1" * 16
 
 
+def test_an_exemplar_keeps_no_id_that_leads_nowhere() -> None:
+    made = request()
+    counter = a_sum(made, temporality=CUMULATIVE).add(time_unix_nano=AT, as_int=1)
+    counter.exemplars.add(time_unix_nano=AT, as_int=4, trace_id=b"\1" * 15, span_id=b"\2" * 9)
+    [exemplar] = Decoding().decode(made).batch.exemplars
+    assert (exemplar.value, exemplar.trace_id, exemplar.span_id) == (4.0, b"", b"")
+
+
+def test_a_histogram_of_thousands_of_bounds_is_refused_alone() -> None:
+    made = request()
+    data = metric(made, "latency").histogram
+    data.aggregation_temporality = CUMULATIVE
+    data.data_points.add(time_unix_nano=AT, bucket_counts=[0] * 1002, explicit_bounds=range(1001))
+    data.data_points.add(time_unix_nano=AT, bucket_counts=[0, 0], explicit_bounds=[1])
+    decoded = Decoding().decode(made)
+    assert (decoded.points, decoded.rejected) == (1, 1)
+    assert "at most 1000" in decoded.reason
+
+
 # -- start times ---------------------------------------------------------------------------------------------------------
 
 

@@ -159,7 +159,7 @@ class OtlpDoors:
                 decoded = await self._metrics_of(body, is_json)
         try:
             await self._writing.samples(decoded.batch)
-        except Refused:
+        except Exception:  # not when the sender hung up: what waits for its INSERT is stored all the same
             async with self._decode_metrics:
                 self._metrics.undo(decoded)
             raise
@@ -170,7 +170,15 @@ class OtlpDoors:
             read = self._metrics.decode_json if is_json else self._metrics.decode
             return read(body, self._clock.now(), self.bounds(Signal.METRICS))
 
-        return await asyncio.to_thread(decode) if len(body) > _LARGE else decode()
+        if len(body) <= _LARGE:
+            return decode()
+        decoding = asyncio.ensure_future(asyncio.to_thread(decode))
+        try:
+            return await asyncio.shield(decoding)
+        except asyncio.CancelledError:
+            if not (decoded := await decoding).levels:  # those are undone already
+                self._metrics.undo(decoded)  # nobody is left to store it
+            raise
 
 
 async def _no_levels(_: Sequence[tuple[str, int]]) -> Mapping[int, float]:

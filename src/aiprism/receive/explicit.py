@@ -12,6 +12,8 @@ from aiprism.errors import BadInput
 from aiprism.model.histograms import NativeHistogram
 from aiprism.receive.exponential import custom_buckets
 
+MOST_BOUNDS = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class Explicit:
@@ -30,6 +32,11 @@ class Explicit:
 
 def bounds_of(point: Any) -> tuple[float, ...]:
     """The finite bounds of a HistogramDataPoint; BadInput when they do not ascend."""
+    if len(point.explicit_bounds) > MOST_BOUNDS:
+        raise BadInput(
+            f"histogram point with {len(point.explicit_bounds)} explicit_bounds, each of which would be a series; "
+            f"at most {MOST_BOUNDS} are taken"
+        )
     bounds = tuple(point.explicit_bounds)
     if not point.bucket_counts:  # only a stale point has bounds without counts
         return bounds if point.flags & 1 else ()

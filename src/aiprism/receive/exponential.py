@@ -25,6 +25,8 @@ from aiprism.model.histograms import (
 
 # Sums of deltas grow in range; past this many buckets a side they get coarser, as the SDKs do at 160.
 MOST_BUCKETS = 320
+# More than any SDK sends of one point (160 by default).
+MOST_SENT = 10_000
 # Empty buckets between two others are written out when they are no more than this: cheaper than a run of their own.
 _SMALL_GAP = 2
 
@@ -50,6 +52,8 @@ def of_point(point: Any) -> Exponential:
         raise BadInput(
             f"exponential histogram of scale {point.scale}; buckets coarser than scale {SMALLEST_SCHEMA} have no native form"
         )
+    if (most := max(len(point.positive.bucket_counts), len(point.negative.bucket_counts))) > MOST_SENT:
+        raise BadInput(f"exponential histogram with {most} buckets on one side; at most {MOST_SENT} are taken")
     read = Exponential(
         scale=point.scale,
         count=point.count,

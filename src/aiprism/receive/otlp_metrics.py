@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from aiprism.config import OtlpConfig
-from aiprism.errors import AiprismError
 from aiprism.receive.items import ANYTHING, Bounds, OutOfBounds, SeriesFault, no_fault, without_stray_exemplars
 from aiprism.receive.otlp_batch import Columns
 from aiprism.receive.otlp_points import CUMULATIVE, DELTA, Points
@@ -70,7 +69,7 @@ class MetricDecoder:
                         self._metric(columns, target, scoped, metric, now, within)
                 self._target_info(columns, target, mark)
             settled = self._streams.settle(self._admit)
-        except AiprismError:
+        except BaseException:
             self._streams.abandon()
             self._undo(columns.undo)
             raise

@@ -318,4 +318,7 @@ def exemplar_of(message: Any, positions: Sequence[int], bounds: Sequence[float])
     labels = {pair.key: text_value(pair.value) for pair in message.filtered_attributes}
     position = positions[bisect_left(bounds, value)] if value == value else positions[len(bounds)]  # NaN: the last
     ts_ms = message.time_unix_nano // _MS
-    return Exemplar(position, ts_ms, value, message.trace_id[:16], message.span_id[:8], labels)
+    # An id of another length leads nowhere; what was measured is still an example.
+    trace_id = message.trace_id if len(message.trace_id) == 16 else b""
+    span_id = message.span_id if len(message.span_id) == 8 else b""
+    return Exemplar(position, ts_ms, value, trace_id, span_id, labels)
