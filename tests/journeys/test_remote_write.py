@@ -79,7 +79,7 @@ def test_vmagent_sends_what_it_scrapes(server: Server, tmp_path: Path) -> None:
         "-promscrape.config=prometheus.yml", "-httpListenAddr={listen}", "-remoteWrite.tmpDataPath=queue",
         f"-remoteWrite.url={server.url}/api/v1/push", "-remoteWrite.flushInterval=1s",
     )  # fmt: skip
-    with running("vmagent", "vmagent", tmp_path, *arguments):
+    with running("vmagent", "victoria-metrics", tmp_path, *arguments):
         eventually(lambda: [each["value"][1] for each in server.instant('up{job="agent"}')] == ["1"])
         assert server.instant('vm_app_version{job="agent"}')
 
