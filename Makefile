@@ -35,7 +35,7 @@ check: install ## lint, types, import direction
 	$(BIN)/python -m pytest tests/test_direction.py
 
 bench: install ## benchmarks beside peers (minutes)
-	@for each in bench/*.py bench/*/*.py; do echo "== $$each"; $(BIN)/python $$each; done
+	@for each in bench/*.py bench/*/*.py; do echo "== $$each"; PYTHONPATH=. $(BIN)/python $$each; done
 
 docs: install ## the documentation site, into site/
 	$(BIN)/mkdocs build --strict

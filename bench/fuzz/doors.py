@@ -1,6 +1,6 @@
 """Fuzzing of every receiving door of a running server: valid bodies, broken in all ways that occur to a random number.
 
-    python bench/fuzz/doors.py --seconds 600 [--seed N] [--door otlp.traces.json]
+    python -m bench.fuzz.doors --seconds 600 [--seed N] [--door otlp.traces.json]
 
 Each door has a good request. It is broken (bytes flipped, cut, repeated, put elsewhere; JSON values exchanged; headers that
 lie) and sent. What must hold:

@@ -1,6 +1,6 @@
 """What idle connections cost: memory of the server, and the latency of one sender that works beside them.
 
-    python bench/ingest/idle.py [--connections 10000]
+    python -m bench.ingest.idle [--connections 10000]
 
 HTTP connections that have sent one request and keep their connection; half of them dribble the head of a next one. The
 server closes them after `server.idle`, which is set to ten minutes here. Exit status 1 when the sender is refused or slowed

@@ -4,7 +4,7 @@ A server of its own, a sender of its own process with keep-alive connections and
 signal: items acknowledged a second, CPU of the server per item, time to the acknowledgement, resident memory, and (from a
 second server that gets every body once) bytes an item on disk once merged.
 
-    python bench/ingest/otlp.py [--items 100000] [--seconds 15] [--connections 8]
+    python -m bench.ingest.otlp [--items 100000] [--seconds 15] [--connections 8]
 """
 
 from __future__ import annotations

@@ -440,12 +440,12 @@ class Mortal:
         self.died = False
 
     @contextmanager
-    def begin(self):
+    def begin(self, *, alone=""):
         self._left -= 1
         if self.died or (self._left == 0 and not self._after_commit):
             self.died = True
             raise Killed
-        with self._records.begin() as connection:
+        with self._records.begin(alone=alone) as connection:
             yield connection
         if self._left == 0:
             self.died = True
