@@ -9,7 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
-from opentelemetry.proto.metrics.v1.metrics_pb2 import HistogramDataPoint, Metric, NumberDataPoint
+from opentelemetry.proto.metrics.v1.metrics_pb2 import (
+    AggregationTemporality,
+    HistogramDataPoint,
+    Metric,
+    NumberDataPoint,
+)
 
 from aiprism.config import OtlpConfig
 from aiprism.errors import BadInput, TooMany
@@ -256,6 +261,30 @@ def test_nothing_is_remembered_of_a_request_that_was_not_admitted() -> None:
         reading.decode(SENT)
     reading.full = False
     assert reading.decode(SENT).points == 3
+
+
+def test_deltas_beside_a_target_info_that_was_not_admitted_are_not_counted() -> None:
+    def both(second: int, value: int) -> bytes:
+        jobs = Metric(name="jobs")
+        jobs.sum.aggregation_temporality = AggregationTemporality.AGGREGATION_TEMPORALITY_DELTA
+        jobs.sum.is_monotonic = True
+        end = AT + second * S
+        jobs.sum.data_points.add(start_time_unix_nano=end - S, time_unix_nano=end, as_int=value)
+        level = Metric(name="level")
+        level.gauge.data_points.add(time_unix_nano=end, as_double=1.0)
+        return body(jobs) + body(level, service="other")
+
+    reading = Reading(compiled=True)
+    reading.decode(both(1, 1))
+    streams = reading._reader._decoder._streams
+    streams._targets = {raw: target for raw, target in streams._targets.items() if b"other" not in raw}
+    reading.full = True
+    with pytest.raises(TooMany):
+        reading.decode(both(2, 10))
+    reading.full = False
+    decoded = reading.decode(both(3, 100))
+    assert 101.0 in decoded.batch.values
+    assert decoded.batch.positions.min() >= 0
 
 
 def test_custom_buckets_are_left_to_the_decoder() -> None:

@@ -384,6 +384,18 @@ def test_a_level_sent_as_deltas_goes_on_from_what_is_stored() -> None:
     assert decoding.samples(one_sum(10, 20, 1, monotonic=False)) == [("jobs{}", 20, 6)]
 
 
+def test_two_points_of_a_level_with_a_gap_between_them_go_on_from_what_is_stored() -> None:
+    decoding, made = Decoding(), request()
+    decoding.decoder = MetricDecoder(partial(decoding.index.admit, now=0.0), alone=False)
+    points = a_sum(made, temporality=DELTA, monotonic=False)
+    for start, value in ((0, 3), (20, 4)):
+        points.add(start_time_unix_nano=AT + start * S, time_unix_nano=AT + (start + 10) * S, as_int=value)
+    decoding.decoder.seed({fp: 7.0 for _, fp in decoding.decode(made).levels})
+    decoded = decoding.decode(made)
+    assert not decoded.levels
+    assert decoded.batch.values.tolist()[:2] == [10, 14]
+
+
 @given(st.lists(st.tuples(st.integers(0, 9), st.booleans()), min_size=1, max_size=12))
 def test_two_processes_that_share_the_deltas_of_a_stream_miss_nothing(sent: list[tuple[int, bool]]) -> None:
     processes = Decoding(), Decoding()

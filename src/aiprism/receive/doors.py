@@ -7,11 +7,11 @@ compression) is left to web/ingest.py and receive/otlp_grpc.py.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence, Sized
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence, Sized
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from aiprism.clock import Clock, SystemClock
 from aiprism.config import OtlpConfig
@@ -78,7 +78,8 @@ class OtlpDoors:
         self._writing, self._telemetry, self._bounds = writing, telemetry, bounds
         self._levels, self._clock = levels or _no_levels, clock or SystemClock()
         self._metrics = MetricBodies(writing.admit, config, series_fault, alone=alone)
-        self._decode_metrics = asyncio.Lock()
+        self._decode_metrics, self._asking = asyncio.Lock(), asyncio.Lock()
+        self._under_way: set[asyncio.Task[Any]] = set()
         self._receivers: dict[Signal, Callable[[bytes, bool], Awaitable[Receipt]]] = {
             Signal.TRACES: self._traces,
             Signal.METRICS: self._metric_points,
@@ -151,34 +152,71 @@ class OtlpDoors:
         return Receipt(accepted.items, accepted.rejected, accepted.reason, causes=accepted.causes)
 
     async def _metric_points(self, body: bytes, is_json: bool) -> Receipt:
-        async with self._decode_metrics:  # what the decoder remembers belongs to one request at a time
-            decoded = await self._metrics_of(body, is_json)
-            if decoded.levels:
-                known = await self._levels(decoded.levels)
-                self._metrics.seed({fp: known.get(fp, 0.0) for _, fp in decoded.levels})
-                decoded = await self._metrics_of(body, is_json)
-        try:
-            await self._writing.samples(decoded.batch)
-        except Exception:  # not when the sender hung up: what waits for its INSERT is stored all the same
-            async with self._decode_metrics:
-                self._metrics.undo(decoded)
-            raise
+        decoded = await self._metrics_of(body, is_json, {})
+        if decoded.levels:
+            # One after the other: points of a stream that begins here must be decoded in the order they came. Requests
+            # that ask for no level pass by.
+            async with self._asking:
+                known: dict[int, float] = {}
+                while decoded.levels:
+                    found = await self._levels(decoded.levels)
+                    known |= {fingerprint: found.get(fingerprint, 0.0) for _, fingerprint in decoded.levels}
+                    decoded = await self._metrics_of(body, is_json, known)
+        # Shielded: what waits for its INSERT is stored though the sender hung up, and if it is not it must not count.
+        await asyncio.shield(self._begun(self._stored(decoded)))
         return Receipt(decoded.points, decoded.rejected, decoded.reason, causes=decoded.causes)
 
-    async def _metrics_of(self, body: bytes, is_json: bool) -> Decoded:
+    async def _metrics_of(self, body: bytes, is_json: bool, levels: Mapping[int, float]) -> Decoded:
+        """What `body` holds, counted from now on, unless it asks for more than `levels`: then nothing of it counts."""
+
         def decode() -> Decoded:
             read = self._metrics.decode_json if is_json else self._metrics.decode
+            self._metrics.seed(levels)
             return read(body, self._clock.now(), self.bounds(Signal.METRICS))
 
         if len(body) <= _LARGE:
-            return decode()
-        decoding = asyncio.ensure_future(asyncio.to_thread(decode))
+            async with self._decode_metrics:  # what the decoder remembers belongs to one request at a time
+                return decode()
+        await self._decode_metrics.acquire()
+        given_up = asyncio.Event()
+        decoding = self._begun(
+            self._in_a_thread(decode, given_up)
+        )  # which nobody can stop: it keeps the lock till then
         try:
             return await asyncio.shield(decoding)
         except asyncio.CancelledError:
-            if not (decoded := await decoding).levels:  # those are undone already
-                self._metrics.undo(decoded)  # nobody is left to store it
+            given_up.set()
+            if decoding.done() and not decoding.cancelled() and not decoding.exception():
+                self._begun(self._undone(decoding.result()))
             raise
+
+    async def _in_a_thread(self, decode: Callable[[], Decoded], given_up: asyncio.Event) -> Decoded:
+        try:
+            decoded = await asyncio.to_thread(decode)
+            if given_up.is_set() and not decoded.levels:  # nobody is left to store it; whoever waits must not add to it
+                self._metrics.undo(decoded)
+            return decoded
+        finally:
+            self._decode_metrics.release()
+
+    async def _stored(self, decoded: Decoded) -> None:
+        try:
+            await self._writing.samples(decoded.batch)
+        except BaseException:
+            await self._undone(decoded)
+            raise
+
+    async def _undone(self, decoded: Decoded) -> None:
+        if not decoded.levels:  # those are undone already
+            async with self._decode_metrics:
+                self._metrics.undo(decoded)
+
+    def _begun(self, work: Coroutine[None, None, T]) -> asyncio.Task[T]:
+        """`work` as a task of its own, which a sender that hangs up does not end."""
+        task = asyncio.create_task(work)
+        self._under_way.add(task)  # the loop alone would not keep it
+        task.add_done_callback(self._under_way.discard)
+        return task
 
 
 async def _no_levels(_: Sequence[tuple[str, int]]) -> Mapping[int, float]:

@@ -104,12 +104,15 @@ class MetricBodies:
         decoded = self._decoder.decode(rest, now, within)
         if decoded.levels:
             return decoded
+        try:
+            info = list(self._target_info(body, scanned))
+        except BaseException:  # as when its series is one too many
+            self.undo(decoded)
+            raise
         fresh = self._remember(scanned, decoded, known)
         return replace(
             decoded,
-            batch=without_stray_exemplars(
-                _together(scanned, list(self._target_info(body, scanned)), exemplars, decoded.batch), within
-            ),
+            batch=without_stray_exemplars(_together(scanned, info, exemplars, decoded.batch), within),
             points=decoded.points + scanned.points,
             undo=[*decoded.undo, partial(known.forget_start, fresh)],
         )

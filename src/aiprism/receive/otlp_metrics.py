@@ -73,6 +73,8 @@ class MetricDecoder:
             self._streams.abandon()
             self._undo(columns.undo)
             raise
+        finally:
+            self._points.seed({})  # they were true for this request
         if columns.levels:
             self._undo(columns.undo)
         rejected = columns.rejected
@@ -94,9 +96,12 @@ class MetricDecoder:
             return None
         try:
             stream = self._streams.info(target)
+            self._streams.settle(self._admit)
         except OutOfBounds:
             return None
-        self._streams.settle(self._admit)
+        except BaseException:
+            self._streams.abandon()
+            raise
         return stream
 
     def undo(self, decoded: Decoded) -> None:
@@ -104,7 +109,7 @@ class MetricDecoder:
         self._undo(decoded.undo)
 
     def seed(self, levels: Mapping[int, float]) -> None:
-        """The last stored values of the series a decoded request asked for, by fingerprint."""
+        """The last stored values of the series a decoded request asked for, by fingerprint, for the next one alone."""
         self._points.seed(levels)
 
     def _undo(self, steps: Sequence[Callable[[], None]]) -> None:

@@ -78,8 +78,8 @@ class Points:
         self._zero_ns = round(config.start_zeros * 1e9)
 
     def seed(self, levels: Mapping[int, float]) -> None:
-        """The last stored values of series that `Columns.levels` asked for, by fingerprint."""
-        self._levels |= levels
+        """The last stored values of series that `Columns.levels` asked for, by fingerprint, for the next request alone."""
+        self._levels = dict(levels)
 
     def read(self, columns: Columns, family: Family, data: Any, now: float, within: Bounds = ANYTHING) -> None:
         """Add every data point of `data` to `columns`, or reject it there."""
@@ -156,8 +156,10 @@ class Points:
             # A level that goes up and down is what it was before it came to this process, plus what comes.
             if stream.identity not in self._levels:
                 columns.levels.append((family.name, stream.identity))
-            since = self._levels.pop(stream.identity, 0.0)
+            since = self._levels.get(stream.identity, 0.0)
         total, zero_ms = _so_far(self._numbers_so_far, columns, stream, moment, value, since=since)
+        if since is not None:
+            self._levels[stream.identity] = total  # should the next point of the request not continue this one
         if zero_ms and family.counter:
             columns.add(stream.positions, zero_ms, (0.0,))
         return total
