@@ -141,6 +141,16 @@ def test_a_form_that_is_not_known_names_file_and_statement(statement: str) -> No
         after(T, statement)
 
 
+@pytest.mark.parametrize("refused", ["EXCHANGE TABLES t AND n", "RENAME TABLE n TO m"])
+def test_a_statement_that_is_refused_changes_nothing(refused: str) -> None:
+    layout = Layout("c", "d")
+    for statement in (T, "CREATE TABLE n (k UInt64) ENGINE = Null"):
+        layout.rewritten(statement, "x.sql")
+    with pytest.raises(StoreError, match="kept table"):
+        layout.rewritten(refused, "x.sql")
+    assert (layout.local("t"), layout.local("n")) == ("t_local", "n")
+
+
 def test_two_views_that_deduplication_could_not_tell_apart_are_refused() -> None:
     door = "CREATE TABLE n (k UInt64) ENGINE = Null"
     views = [f"CREATE MATERIALIZED VIEW {name} TO t AS SELECT k FROM n" for name in "vw"]

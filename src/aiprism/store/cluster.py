@@ -149,9 +149,10 @@ class Layout:
 
     def _rename(self, match: re.Match[str]) -> list[str]:
         old, new = match[1], match[2]
-        known = self._names.pop(old, None)
-        if known is None or known.kind is not Kind.KEPT:
+        known = self._known(old)
+        if known.kind is not Kind.KEPT:
             raise _Unknown(f"{old} is no kept table")
+        del self._names[old]
         self._names[new] = known
         return [
             f"DROP TABLE IF EXISTS {self._on(old)} SYNC",
@@ -161,9 +162,9 @@ class Layout:
 
     def _exchange(self, match: re.Match[str]) -> list[str]:
         one, other = match[1], match[2]
-        self._names[one], self._names[other] = self._known(other), self._known(one)
-        if {self._names[one].kind, self._names[other].kind} != {Kind.KEPT}:
+        if {self._known(one).kind, self._known(other).kind} != {Kind.KEPT}:
             raise _Unknown("only kept tables can be exchanged")
+        self._names[one], self._names[other] = self._names[other], self._names[one]
         locals_ = f"{self._full(one + LOCAL)} AND {self._full(other + LOCAL)}"
         fronts = [self._front(name, "CREATE OR REPLACE TABLE") for name in (one, other)]
         return [f"EXCHANGE TABLES {locals_} ON CLUSTER {self.cluster}", *fronts]
