@@ -14,6 +14,7 @@ import secrets
 import shutil
 import signal
 import socket
+import ssl
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -21,6 +22,7 @@ from dataclasses import replace
 from functools import partial
 from importlib.abc import MetaPathFinder
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import structlog
@@ -45,7 +47,7 @@ from aiprism.receive.fluent_server import FluentDoor
 from aiprism.receive.inflight import InFlight
 from aiprism.receive.limits import Admission
 from aiprism.receive.remote_write import RemoteWriteDoor
-from aiprism.receive.syslog_server import SyslogDoors, tls_context
+from aiprism.receive.syslog_server import SyslogDoors, tls_context, zone_of
 from aiprism.respond import route, runbook
 from aiprism.respond.actions.act import Actuator
 from aiprism.respond.actions.command import Command
@@ -144,6 +146,8 @@ async def running(load: Load, clock: Clock | None = None) -> AsyncIterator[route
         sockets = [main]
         if config.server.otlp_http and "receive" in config.server.roles:
             sockets.append(stack.enter_context(listen(config.server.otlp_http, "server.otlp_http")))
+        syslog_sockets, fluent_socket = _syslog_sockets(config, stack), _fluent_socket(config, stack)
+        zone_of(config.streams.syslog_zone)
         external_url = config.server.external_url or _url(main)
         policy, groups = _policy(config, external_url), _rule_groups(config)
 
@@ -288,8 +292,8 @@ async def running(load: Load, clock: Clock | None = None) -> AsyncIterator[route
         if config.server.otlp_grpc and "receive" in config.server.roles:
             grpc_server, port = otlp_grpc.bound(config.server.otlp_grpc, doors, config.ingest, in_flight)
 
-        syslog = _syslog(config, doors, telemetry, clock, stack)
-        fluent = _fluent(config, doors, telemetry, clock, stack)
+        syslog = _syslog(config, doors, telemetry, clock, syslog_sockets)
+        fluent = _fluent(config, doors, telemetry, clock, fluent_socket)
 
         # From here on things run; they stop in reverse.
         writing.start()
@@ -358,35 +362,51 @@ def _rule_groups(config: Config) -> Sequence[rule_files.Group]:
     return rule_files.load(paths, default_interval=config.rules.interval)
 
 
-def _syslog(
-    config: Config, doors: OtlpDoors, telemetry: Telemetry, clock: Clock, stack: contextlib.AsyncExitStack
-) -> SyslogDoors | None:
-    """The syslog doors that are configured, their addresses printed; None when all are closed."""
+class _SyslogSockets(NamedTuple):
+    """What the syslog doors are opened on; None where one is closed."""
+
+    udp: socket.socket | None = None
+    tcp: socket.socket | None = None
+    tls: tuple[socket.socket, ssl.SSLContext] | None = None
+
+
+def _syslog_sockets(config: Config, stack: contextlib.AsyncExitStack) -> _SyslogSockets:
+    """The sockets of the syslog doors that are configured, with the files TLS needs."""
     asked, streams = config.server, config.streams
-    if not (asked.syslog_udp or asked.syslog_tcp or asked.syslog_tls):
-        return None
     udp = stack.enter_context(datagrams(asked.syslog_udp, "server.syslog_udp")) if asked.syslog_udp else None
     tcp = stack.enter_context(listen(asked.syslog_tcp, "server.syslog_tcp")) if asked.syslog_tcp else None
-    tls = None
-    if asked.syslog_tls:
-        if not (streams.tls_certificate and streams.tls_key):
-            raise ConfigError("server.syslog_tls needs streams.tls_certificate and streams.tls_key")
-        client_ca = config.base / streams.tls_client_ca if streams.tls_client_ca else None
-        context = tls_context(config.base / streams.tls_certificate, config.base / streams.tls_key, client_ca)
-        tls = stack.enter_context(listen(asked.syslog_tls, "server.syslog_tls")), context
-    for kind, opened in (("udp", udp), ("tcp", tcp), ("tls", tls[0] if tls else None)):
-        if opened:
-            print(f"syslog {kind} {_url(opened).removeprefix('http://')}", flush=True)  # noqa: T201
-    return SyslogDoors(doors, streams, telemetry, clock, udp=udp, tcp=tcp, tls=tls)
+    if not asked.syslog_tls:
+        return _SyslogSockets(udp, tcp)
+    if not (streams.tls_certificate and streams.tls_key):
+        raise ConfigError("server.syslog_tls needs streams.tls_certificate and streams.tls_key")
+    client_ca = config.base / streams.tls_client_ca if streams.tls_client_ca else None
+    context = tls_context(config.base / streams.tls_certificate, config.base / streams.tls_key, client_ca)
+    return _SyslogSockets(udp, tcp, (stack.enter_context(listen(asked.syslog_tls, "server.syslog_tls")), context))
+
+
+def _syslog(
+    config: Config, doors: OtlpDoors, telemetry: Telemetry, clock: Clock, opened: _SyslogSockets
+) -> SyslogDoors | None:
+    """The syslog doors on the sockets that are `opened`, their addresses printed; None when all are closed."""
+    if opened == _SyslogSockets():
+        return None
+    for kind, each in (("udp", opened.udp), ("tcp", opened.tcp), ("tls", opened.tls[0] if opened.tls else None)):
+        if each:
+            print(f"syslog {kind} {_url(each).removeprefix('http://')}", flush=True)  # noqa: T201
+    return SyslogDoors(doors, config.streams, telemetry, clock, udp=opened.udp, tcp=opened.tcp, tls=opened.tls)
+
+
+def _fluent_socket(config: Config, stack: contextlib.AsyncExitStack) -> socket.socket | None:
+    """The socket of the Fluent forward protocol when it is configured."""
+    return stack.enter_context(listen(config.server.fluent, "server.fluent")) if config.server.fluent else None
 
 
 def _fluent(
-    config: Config, doors: OtlpDoors, telemetry: Telemetry, clock: Clock, stack: contextlib.AsyncExitStack
+    config: Config, doors: OtlpDoors, telemetry: Telemetry, clock: Clock, listening: socket.socket | None
 ) -> FluentDoor | None:
-    """The door of the Fluent forward protocol when it is configured, its address printed."""
-    if not config.server.fluent:
+    """The door of the Fluent forward protocol, its address printed; None when it is closed."""
+    if listening is None:
         return None
-    listening = stack.enter_context(listen(config.server.fluent, "server.fluent"))
     print(f"fluent {_url(listening).removeprefix('http://')}", flush=True)  # noqa: T201
     return FluentDoor(doors, config.streams, telemetry, clock, listening, partial(secrets.token_bytes, 16))
 
