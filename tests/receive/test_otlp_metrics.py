@@ -312,6 +312,21 @@ def test_a_histogram_of_thousands_of_bounds_is_refused_alone() -> None:
     assert "at most 1000" in decoded.reason
 
 
+def test_a_histogram_that_names_bounds_and_has_no_buckets_is_no_stream_with_buckets() -> None:
+    made = request()
+    data = metric(made, "latency").histogram
+    data.aggregation_temporality = CUMULATIVE
+    data.data_points.add(time_unix_nano=AT, count=1, bucket_counts=[0, 1], explicit_bounds=[1])
+    data.data_points.add(time_unix_nano=AT + S, count=2, explicit_bounds=[1])
+    assert Decoding().samples(made) == [
+        ("latency_bucket{le=1}", 0, 0),
+        ("latency_bucket{le=+Inf}", 0, 1),
+        ("latency_count{}", 0, 1),
+        ("latency_bucket{le=+Inf}", 1, 2),
+        ("latency_count{}", 1, 2),
+    ]
+
+
 # -- start times ---------------------------------------------------------------------------------------------------------
 
 

@@ -172,6 +172,8 @@ class Points:
         one = explicit.of_point(point, bounds)
         native = self._config.convert_histograms_to_nhcb
         has_sum = stale or one.sum is not None
+        if not bounds:  # of no buckets, whatever bounds it names: it must not be taken for a stream that has them
+            point.ClearField("explicit_bounds")
         raw = _identity(point, _OF_HISTOGRAM) + (b"s" if has_sum else b"")
         stream = family.streams.get(raw)
         if stream is None:
