@@ -242,13 +242,13 @@ def _otlp(times: Sequence[int]) -> bytes:
 
 def _loki(times: Sequence[int], metadata: dict[str, str]) -> bytes:
     request = loki_push._PushRequest()
-    stream = request.streams.add(labels=b'{service_name="web", level="info"}')  # type: ignore[attr-defined]
+    stream = request.streams.add(labels=b'{service_name="web", level="info"}')
     for each in times:
         entry = stream.entries.add(line=LINE.encode())
-        entry.timestamp.FromNanoseconds(each)
+        entry.timestamp.seconds, entry.timestamp.nanos = divmod(each, 10**9)
         for name, value in metadata.items():
             entry.metadata.add(name=name.encode(), value=value.encode())
-    return request.SerializeToString()
+    return bytes(request.SerializeToString())
 
 
 def _snappy(body: bytes) -> bytes:

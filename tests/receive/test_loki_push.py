@@ -42,13 +42,13 @@ def in_json(labels: dict[str, object], *values: object) -> bytes:
 
 def in_protobuf(labels: str, *entries: tuple[int, bytes, dict[str, str]]) -> bytes:
     request = loki_push._PushRequest()
-    stream = request.streams.add(labels=labels.encode())  # type: ignore[attr-defined]
+    stream = request.streams.add(labels=labels.encode())
     for ts, line, metadata in entries:
         entry = stream.entries.add(line=line)
-        entry.timestamp.FromNanoseconds(ts)
+        entry.timestamp.seconds, entry.timestamp.nanos = divmod(ts, 10**9)
         for name, value in metadata.items():
             entry.metadata.add(name=name.encode(), value=value.encode())
-    return request.SerializeToString()
+    return bytes(request.SerializeToString())
 
 
 EXPECTED = {

@@ -12,8 +12,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 import orjson
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, timestamp_pb2
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import DecodeError
 
 from aiprism.errors import BadInput
 from aiprism.receive.items import Bounds, OutOfBounds
@@ -29,6 +28,19 @@ from aiprism.receive.loglines import (
     severity,
 )
 from aiprism.receive.otlp import Accepted
+from aiprism.receive.protomessages import messages
+
+# As Loki's push.proto numbers them. Texts are bytes: files hold lines that are not UTF-8.
+_PushRequest = messages(
+    "aiprism.loki",
+    {
+        "PushRequest": ("1 streams *Stream",),
+        "Stream": ("1 labels bytes", "2 entries *Entry"),
+        "Entry": ("1 timestamp Timestamp", "2 line bytes", "3 metadata *Label"),
+        "Timestamp": ("1 seconds int64", "2 nanos int32"),
+        "Label": ("1 name bytes", "2 value bytes"),
+    },
+)("PushRequest")
 
 # Loki's own order (its limits_config.discover_service_name).
 SERVICE_LABELS = (
@@ -96,7 +108,7 @@ def _from_protobuf(body: bytes, lines: LogLines) -> Accepted:
         request = _PushRequest.FromString(body)
     except DecodeError as error:
         raise BadInput(f"the body is not a PushRequest in protobuf: {error}") from None
-    for stream in request.streams:  # type: ignore[attr-defined]  # a message made at run time
+    for stream in request.streams:
         labels = labels_of(stream.labels.decode(errors="replace"))
         source = _Stream(labels)
         for entry in stream.entries:
@@ -210,39 +222,3 @@ def _escaped(code: str) -> str:
     else:
         return _ESCAPED.get(code, code)
     return chr(number) if number < 0x110000 and not 0xD800 <= number < 0xE000 else "\N{REPLACEMENT CHARACTER}"
-
-
-def _push_request() -> type[Message]:
-    """The message as Loki's push.proto numbers it. Texts are bytes: files hold lines that are not UTF-8."""
-    file = descriptor_pb2.FileDescriptorProto(
-        name="aiprism/loki_push.proto",
-        package="aiprism.loki",
-        syntax="proto3",
-        dependency=[timestamp_pb2.DESCRIPTOR.name],
-    )
-    kind = descriptor_pb2.FieldDescriptorProto
-    fields = {
-        "PushRequest": [("streams", 1, "Stream", True)],
-        "Stream": [("labels", 1, "", False), ("entries", 2, "Entry", True)],
-        "Entry": [
-            ("timestamp", 1, "google.protobuf.Timestamp", False),
-            ("line", 2, "", False),
-            ("metadata", 3, "Label", True),
-        ],
-        "Label": [("name", 1, "", False), ("value", 2, "", False)],
-    }
-    for name, members in fields.items():
-        message = file.message_type.add(name=name)
-        for member, number, of, repeated in members:
-            added = message.field.add(name=member, number=number)
-            added.label = kind.LABEL_REPEATED if repeated else kind.LABEL_OPTIONAL
-            added.type = kind.TYPE_MESSAGE if of else kind.TYPE_BYTES
-            if of:
-                added.type_name = of if "." in of else f"aiprism.loki.{of}"
-                added.type_name = f".{added.type_name}"
-    pool = descriptor_pool.Default()
-    pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName("aiprism.loki.PushRequest"))
-
-
-_PushRequest = _push_request()

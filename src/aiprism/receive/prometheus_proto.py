@@ -7,15 +7,8 @@ Sources: Prometheus Remote-Write 1.0 and 2.0 specifications; Prometheus document
 
 from __future__ import annotations
 
-from typing import Any
+from aiprism.receive.protomessages import messages
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-from google.protobuf.message import Message
-
-_Field = descriptor_pb2.FieldDescriptorProto
-_PACKAGE = "aiprism.prometheus"
-
-# message → "number name type", `*` marks a repeated field, a capital letter another message, `count|` a oneof
 _MESSAGES: dict[str, tuple[str, ...]] = {
     "Label": ("1 name string", "2 value string"),
     "Sample": ("1 value double", "2 timestamp int64"),
@@ -49,35 +42,7 @@ _MESSAGES: dict[str, tuple[str, ...]] = {
 METRIC_TYPES = ("unknown", "counter", "gauge", "histogram", "gaugehistogram", "summary", "info", "stateset")
 
 
-def _file() -> descriptor_pb2.FileDescriptorProto:
-    file = descriptor_pb2.FileDescriptorProto(name="aiprism/prometheus.proto", package=_PACKAGE, syntax="proto3")
-    for name, lines in _MESSAGES.items():
-        message = file.message_type.add(name=name)
-        for line in lines:
-            number, field_name, kind = line.split()
-            oneof, _, field_name = field_name.rpartition("|")
-            field = message.field.add(name=field_name, number=int(number), label=_Field.LABEL_OPTIONAL)
-            if kind.startswith("*"):
-                field.label, kind = _Field.LABEL_REPEATED, kind[1:]
-            if kind[0].isupper():
-                field.type, field.type_name = _Field.TYPE_MESSAGE, f".{_PACKAGE}.{kind}"
-            else:
-                field.type = _Field.Type.Value(f"TYPE_{kind.upper()}")
-            if oneof:
-                if oneof not in [each.name for each in message.oneof_decl]:
-                    message.oneof_decl.add(name=oneof)
-                field.oneof_index = len(message.oneof_decl) - 1
-    return file
-
-
-_POOL = descriptor_pool.DescriptorPool()
-_POOL.Add(_file())
-
-
-def _message(name: str) -> type[Any]:
-    made: type[Message] = message_factory.GetMessageClass(_POOL.FindMessageTypeByName(f"{_PACKAGE}.{name}"))
-    return made
-
+_message = messages("aiprism.prometheus", _MESSAGES)
 
 WriteRequest, TimeSeries, MetricMetadata = _message("WriteRequest"), _message("TimeSeries"), _message("MetricMetadata")
 Request, TimeSeries2, Histogram = _message("Request"), _message("TimeSeries2"), _message("Histogram")
