@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aiprism.errors import BadInput, TooMany
+from aiprism.errors import BadInput, TooLarge, TooMany
 from aiprism.model.histograms import CUSTOM_BUCKETS, Buckets, NativeHistogram, ResetHint
 from aiprism.model.labels import Labels
 from aiprism.model.samples import STALE_NAN, is_stale
@@ -33,11 +33,14 @@ class Decoding:
         self.index = SeriesIndex()
         self.asked = 0
         self.allow = allow
-        self.decoder = RemoteWriteDecoder(self.admit)
+        self.decoder = RemoteWriteDecoder(self.admit, find=self.find)
 
     def admit(self, sets: Sequence[Labels]) -> Ints:
         self.asked += len(sets)
         return self.index.admit(sets, 0.0, self.allow)
+
+    def find(self, sets: Sequence[Labels]) -> Ints:
+        return self.index.find(np.fromiter((labels.fingerprint for labels in sets), np.uint64, len(sets)))
 
     def decode(self, message: Any, version: int = 0) -> Decoded:
         body = message if isinstance(message, bytes) else message.SerializeToString()
@@ -421,3 +424,44 @@ def test_one_series_written_in_ever_new_ways_does_not_fill_the_memory() -> None:
         decoding.decode(body)
     assert len(decoding.index) == 1
     assert len(decoding.decoder._known) <= 20_000
+
+
+def test_a_series_long_known_that_is_written_in_a_new_way_makes_nobody_forget_the_others() -> None:
+    decoding, many = Decoding(), [({"__name__": "m", "a": str(at)}, [(AT, 1.0)]) for at in range(5000)]
+    for _ in range(2):
+        decoding.decode(write(*many, ({"__name__": "first"}, [])))
+        decoding.decode(write(([("a", "1"), ("__name__", "m")], [(AT, 1.0)])))
+    assert decoding.asked == 5001
+
+
+def test_what_was_said_of_many_series_is_not_forgotten_with_a_request_of_one() -> None:
+    many, one, decoding = Symbols(), Symbols(), Decoding()
+    for at in range(5000):
+        many.request.symbols.append(str(at))
+        many.request.timeseries.add(labels_refs=[1, 2, 3, 4 + at])
+    many.request.symbols[1:1] = ["__name__", "m_total", "a"]
+    for series in many.request.timeseries:
+        series.samples.add(timestamp=AT, value=1.0)
+        series.created_timestamp = AT - 1000
+    one.add({"__name__": "m_total", "a": "0"}, (AT, 1.0)).created_timestamp = AT - 2000
+    for request in (many.request, one.request):
+        decoding.decoder.remember(decoding.decode(request))
+    assert len(decoding.decode(many.request).batch) == 5000
+
+
+def test_who_brings_more_new_series_than_ever_fit_at_once_gets_in_part_by_part() -> None:
+    def at_most_four(fresh: int) -> None:
+        if fresh > 4:
+            raise TooLarge(f"{fresh} at once", details={"limit": "limits.new_series_per_minute"})
+
+    decoding, stored = Decoding(at_most_four), []
+    body = write(*[({"__name__": "m", "a": str(at)}, [(AT, 1.0)]) for at in range(10)])
+    while len(stored) < 10:
+        written = decoding.decode(body).written
+        stored.append(written.samples)
+        if written.error is None:
+            break
+        assert isinstance(written.error, TooMany)
+        assert (written.error.retry_after, written.error.details["limit"]) == (60, "limits.new_series_per_minute")
+    assert stored == sorted(stored)
+    assert stored[-1] == 10

@@ -153,8 +153,10 @@ def test_a_tenant_over_its_active_series_is_told_limit_and_name_and_gets_room_wh
     writing.admit(sets[:2])
     with pytest.raises(
         TooMany, match=rf"'{engine.database}' has 2 active .* brings 2 more, .*limit of 2 \(ingest.max_s"
-    ):
+    ) as refused:
         writing.admit(sets)
+    assert refused.value.details == {"limit": "ingest.max_series", "tenant": engine.database}
+    assert refused.value.retry_after == 60
     assert writing.admit(sets[:2]).tolist() == [0, 1]
     asyncio.run(clock.advance(61))
     assert writing.admit(sets[2:]).tolist() == [2, 3]

@@ -65,6 +65,9 @@ _ODD = np.uint64(0x9E3779B97F4A7C15)  # spreads small numbers over 64 bits
 # Series are looked at one by one only when something is wrong with them; a body of nothing else must not stall the door.
 _MOST_BROKEN = 1000
 
+# So many keys for each series before a table of them starts anew.
+_MOST_WAYS = 4
+
 Admit = Callable[[Sequence[Labels]], NDArray[np.int64]]
 
 
@@ -132,6 +135,7 @@ class RemoteWriteDecoder:
         self._salt = secrets.randbits(64)
         self._known = FingerprintTable()
         self._said = FingerprintTable()  # metadata and start times, each with its series
+        self._series = 0  # of the index, as far as was seen here
         self._lock = threading.Lock()
 
     def decode(self, body: bytes, version: int, within: Bounds = ANYTHING) -> Decoded:
@@ -155,9 +159,8 @@ class RemoteWriteDecoder:
     def remember(self, decoded: Decoded) -> None:
         """`decoded` is stored: metadata and start times it brought need not be stored again."""
         with self._lock:
-            if len(self._said) > _bound(decoded.batch.positions):
-                self._said = FingerprintTable()
-            self._said.put(*_new(decoded.said[self._said.find(decoded.said) < 0]))
+            self._said = self._bounded(self._said)
+            self._said.put(decoded.said, np.zeros(len(decoded.said), np.int64))
 
     def _decoded(self, scanned: Scanned, request: Request, within: Bounds) -> Decoded:
         faults = _Faults()
@@ -199,10 +202,17 @@ class RemoteWriteDecoder:
             for at in places[found < 0].tolist():
                 faults.add(refusal, _items(request.series(at)))
             places = places[found >= 0]
-        if len(self._known) > _bound(found):
-            self._known = FingerprintTable()
-        hashes, firsts = np.unique(scanned.hashes[places], return_index=True)
-        self._known.put(hashes, positions[places][firsts])
+        self._series = max(self._series, int(found.max(initial=-1)) + 1)
+        self._known = self._bounded(self._known)
+        self._known.put(scanned.hashes[places], positions[places])
+
+    def _bounded(self, table: FingerprintTable) -> FingerprintTable:
+        """`table`, or an empty one when it holds far more than there are series.
+
+        A series may be written in several ways (the order of its labels, empty ones), and a sender that always finds another
+        one must not fill the memory.
+        """
+        return table if len(table) <= _MOST_WAYS * (self._series + 1000) else FingerprintTable()
 
     def _admitted(self, sets: Sequence[Labels]) -> tuple[NDArray[np.int64], TooMany | None]:
         """Positions of the series, -1 for those that are one too many, and why they are.
@@ -261,20 +271,6 @@ class RemoteWriteDecoder:
         at = at[self._said.find(keys[at]) < 0]
         others.said.append(keys[at])
         return [int(place) for place in at]
-
-
-def _bound(positions: NDArray[np.int64]) -> int:
-    """How many keys a table may hold when there are series up to these positions.
-
-    A series may be written in several ways (the order of its labels, empty ones), and a sender that always finds another
-    one must not fill the memory.
-    """
-    return 4 * (int(positions.max(initial=0)) + 1000)
-
-
-def _new(keys: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    distinct = np.unique(keys)
-    return distinct, np.zeros(len(distinct), np.int64)
 
 
 @dataclass(slots=True)

@@ -94,21 +94,22 @@ class FingerprintTable:
         return found
 
     def put(self, fps: NDArray[np.uint64], positions: NDArray[np.int64]) -> None:
-        """Add distinct fingerprints that are not in the table."""
-        self._size += len(fps)
-        if 2 * self._size > len(self.keys):
+        """Set the positions of these fingerprints, known or not; of one given twice either position may stay."""
+        if 2 * (self._size + len(fps)) > len(self.keys):
             known = self.places >= 0
             fps = np.concatenate([self.keys[known], fps])
             positions = np.concatenate([self.places[known], positions])
-            self._resize(4 * self._size)
+            self._resize(4 * len(fps))
+            self._size = 0
         mask = len(self.keys) - 1
         slots = (fps & np.uint64(mask)).astype(np.int64)
         while len(fps):
             free = self.places[slots] < 0
             # Of those that want one slot the last one written has it; the others see another's key there and go on.
             self.keys[slots[free]] = fps[free]
-            self.places[slots[free]] = positions[free]
-            placed = free & (self.keys[slots] == fps)
+            placed = self.keys[slots] == fps
+            self._size += len(np.unique(slots[free]))
+            self.places[slots[placed]] = positions[placed]
             fps, positions, slots = fps[~placed], positions[~placed], (slots[~placed] + 1) & mask
 
     def _resize(self, least: int) -> None:
