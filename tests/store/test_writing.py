@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 from aiprism.clock import FakeClock
 from aiprism.config import IngestConfig
-from aiprism.errors import LimitExceeded, TooMany, Unavailable
+from aiprism.errors import LimitExceeded, StoreError, TooMany, Unavailable
 from aiprism.model.histograms import CUSTOM_BUCKETS, STALE_HISTOGRAM, Buckets, NativeHistogram, ResetHint
 from aiprism.model.labels import Labels, Matcher, MatchOp
 from aiprism.model.samples import STALE_NAN, Sample
-from aiprism.store.batches import HistogramSample, MetricMetadata, SampleBatch
+from aiprism.store.batches import Exemplar, HistogramSample, MetricMetadata, SampleBatch
 from aiprism.store.downsample import Downsampling
 from aiprism.store.engine import Engine
 from aiprism.store.metricwriting import MetricWriter
@@ -277,6 +277,36 @@ def test_an_insert_that_failed_but_was_carried_out_is_not_doubled_when_it_is_sen
     kept.write([(ONE, 2000, 2.0)], "another")
     assert kept.read() == {("1", 1000): 1.0, ("1", 2000): 2.0}
     assert engine.query("SELECT count() FROM samples") == [(2,)]
+
+
+def test_a_later_table_that_fails_doubles_nothing_of_those_before_it(engine: Engine) -> None:
+    index = SeriesIndex()
+    writer = MetricWriter(engine, index)
+    position = int(index.admit([ONE], 0.0)[0])
+    batch = SampleBatch(
+        np.array([position]),
+        np.array([AT]),
+        np.array([1.0]),
+        histograms=[HistogramSample(position, AT + 1, HISTOGRAM)],
+        exemplars=[Exemplar(position, AT, 1.0, b"", b"", {})],
+    )
+    engine.command("RENAME TABLE histograms TO away")
+    with pytest.raises(Unavailable):
+        writer.insert([batch], "one", 0.0)
+    engine.command("RENAME TABLE away TO histograms")
+    writer.insert([batch], "two", 0.0)
+    assert engine.query("SELECT count() FROM samples") == [(1,)]
+    assert engine.query("SELECT count() FROM exemplars") == [(1,)]
+
+
+def test_what_cannot_be_made_a_row_is_refused_before_anything_is_stored(engine: Engine) -> None:
+    index = SeriesIndex()
+    writer = MetricWriter(engine, index)
+    positions = index.admit([ONE], 0.0)
+    bad = SampleBatch(positions, np.array([AT]), np.array([1.0]), metadata=[MetricMetadata("m", "gauge", "\ud800", "")])
+    with pytest.raises(StoreError, match="cannot be made rows"):
+        writer.insert([bad], "one", 0.0)
+    assert engine.query("SELECT count() FROM samples") == engine.query("SELECT count() FROM series") == [(0,)]
 
 
 POINTS = st.lists(

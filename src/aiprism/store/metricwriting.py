@@ -1,7 +1,8 @@
 """Batches of samples made rows: of `series` first, then of `samples` or `corrections`, `histograms`, `exemplars` and
 `metric_metadata`.
 
-In: `SampleBatch` values of one group commit. Out: one Arrow insert a table, and a series index that has seen them. A
+In: `SampleBatch` values of one group commit. Out: one Arrow insert a table, and a series index that has seen them. All rows
+are made before the first is written: what cannot be made one is known before anything of its neighbours is stored. A
 sample whose labels are unknown after a crash would be lost, labels without samples are not: so series are written first,
 and the index takes them for written only once they are.
 """
@@ -14,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from aiprism.errors import StoreError
 from aiprism.model.histograms import Buckets, NativeHistogram
 from aiprism.store.batches import Exemplar, HistogramSample, MetricMetadata, SampleBatch
 from aiprism.store.corrections import version_at
@@ -22,6 +24,8 @@ from aiprism.store.series import Ints, Seen, SeriesIndex
 
 _MOST_REMEMBERED = 50_000  # metadata rows, each with its help text
 _MILLISECONDS = pa.timestamp("ms")
+# What pyarrow and numpy raise of a value that its column cannot hold.
+_UNFIT = (pa.ArrowException, ValueError, TypeError, OverflowError)
 _MAP = pa.map_(pa.string(), pa.string())
 
 
@@ -34,55 +38,53 @@ class MetricWriter:
         self._version = 0  # of the last row of `corrections`
 
     def insert(self, batches: Sequence[SampleBatch], token: str, now: float) -> None:
-        """Return once `batches` are stored; the same token a second time stores nothing twice."""
+        """Return once `batches` are stored; the same token a second time stores nothing twice, and another one only what a
+        reader does not see twice. StoreError, and nothing stored, when something in them cannot be made a row."""
         positions = np.concatenate([batch.positions for batch in batches])
         ts_ms = np.concatenate([batch.ts_ms for batch in batches])
         histograms = [each for batch in batches for each in batch.histograms]
         exemplars = [each for batch in batches for each in batch.exemplars]
+        metadata = {row for batch in batches for row in batch.metadata} - self._metadata
         seen = Seen.of(*_with_others(positions, ts_ms, histograms, exemplars))
         due = self._index.due(seen)
-        if len(due):
-            self._insert("series", self._series_rows(due), token)
-            self._index.registered(due)
-        if len(positions):
-            self._insert_samples(positions, ts_ms, np.concatenate([batch.values for batch in batches]), token, now)
-        if histograms:
-            self._insert("histograms", self._histogram_rows(histograms), token)
-        if exemplars:
-            self._insert("exemplars", self._exemplar_rows(exemplars), token)
-        self._insert_metadata({row for batch in batches for row in batch.metadata}, token)
+        late = self._index.late(positions, ts_ms)
+        samples = self._of_series(
+            positions,
+            {"ts": pa.array(ts_ms, _MILLISECONDS), "value": np.concatenate([batch.values for batch in batches])},
+        )
+        try:
+            tables = {
+                "series": self._series_rows(due),
+                "corrections": self._versioned(samples.filter(pa.array(late)), now),
+                "samples": samples.filter(pa.array(~late)) if late.any() else samples,
+                "histograms": self._histogram_rows(histograms),
+                "metric_metadata": _metadata_rows(metadata),
+                # The only one in which a row that comes twice is two: nothing that could fail comes after it.
+                "exemplars": self._exemplar_rows(exemplars),
+            }
+        except _UNFIT as error:
+            raise StoreError(f"it cannot be made rows: {error}") from error
+        for table, rows in tables.items():
+            if rows.num_rows:
+                self._before(table, seen, Seen.of(positions[late], ts_ms[late]))
+                self._engine.insert_arrow(table, rows, token=token)
+                if table == "series":
+                    self._index.registered(due)
+        self._remember(metadata)
         self._index.see(seen, now)
 
-    def _insert_samples(
-        self, positions: Ints, ts_ms: Ints, values: NDArray[np.float64], token: str, now: float
-    ) -> None:
-        late = self._index.late(positions, ts_ms)
-        if late.any():
-            self._insert_corrections(positions[late], ts_ms[late], values[late], token, now)
-            positions, ts_ms, values = positions[~late], ts_ms[~late], values[~late]
-        if not len(positions):
-            return
-        columns = {"ts": pa.array(ts_ms, _MILLISECONDS), "value": values}
-        try:
-            self._insert("samples", self._of_series(positions, columns), token)
-        except Exception:
-            # An INSERT that failed may have been carried out all the same: what the sender sends again comes late.
-            self._index.maybe_seen(Seen.of(positions, ts_ms))
-            raise
+    def _before(self, table: str, seen: Seen, late: Seen) -> None:
+        """What the index must know before the INSERT, which may be carried out though it fails."""
+        if table == "corrections":
+            self._index.corrected(late)  # no query must overlook them
+        elif table == "samples":
+            self._index.maybe_seen(seen)  # whatever happens from here on, what is sent again comes late
 
-    def _insert_corrections(
-        self, positions: Ints, ts_ms: Ints, values: NDArray[np.float64], token: str, now: float
-    ) -> None:
+    def _versioned(self, rows: pa.Table, now: float) -> pa.Table:
         # Later rows of a batch win, later batches win, and so they do when the clock is set back.
-        first = self._version = max(self._version + 1, version_at(now))
-        self._version += len(positions)
-        versions = first + np.arange(len(positions), dtype=np.uint64)
-        columns = {"ts": pa.array(ts_ms, _MILLISECONDS), "value": values, "version": versions}
-        self._index.corrected(Seen.of(positions, ts_ms))  # first, so that no query overlooks them
-        self._insert("corrections", self._of_series(positions, columns), token)
-
-    def _insert(self, table: str, rows: pa.Table, token: str) -> None:
-        self._engine.insert_arrow(table, rows, token=token)
+        first = max(self._version + 1, version_at(now))
+        self._version = max(self._version, first + rows.num_rows - 1)
+        return rows.append_column("version", pa.array(first + np.arange(rows.num_rows, dtype=np.uint64)))
 
     def _of_series(self, positions: Ints, columns: dict[str, object]) -> pa.Table:
         """`columns` with those that name the series in front."""
@@ -128,16 +130,16 @@ class MetricWriter:
             },
         )
 
-    def _insert_metadata(self, rows: set[MetricMetadata], token: str) -> None:
-        fresh = rows - self._metadata
-        if not fresh:
-            return
-        columns = ("metric", "type", "help", "unit")
-        table = pa.table({name: [getattr(row, name) for row in fresh] for name in columns})
-        self._insert("metric_metadata", table, token)
-        if len(self._metadata) > _MOST_REMEMBERED:
+    def _remember(self, metadata: set[MetricMetadata]) -> None:
+        if len(self._metadata) + len(metadata) > _MOST_REMEMBERED:
             self._metadata.clear()  # what comes again is written again, and merged away
-        self._metadata |= fresh
+        if len(metadata) <= _MOST_REMEMBERED:
+            self._metadata |= metadata
+
+
+def _metadata_rows(metadata: set[MetricMetadata]) -> pa.Table:
+    columns = ("metric", "type", "help", "unit")
+    return pa.table({name: pa.array([getattr(row, name) for row in metadata], pa.string()) for name in columns})
 
 
 def _with_others(
