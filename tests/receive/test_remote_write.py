@@ -16,6 +16,7 @@ from aiprism.errors import BadInput, TooLarge, TooMany
 from aiprism.model.histograms import CUSTOM_BUCKETS, Buckets, NativeHistogram, ResetHint
 from aiprism.model.labels import Labels
 from aiprism.model.samples import STALE_NAN, is_stale
+from aiprism.receive.items import Bounds
 from aiprism.receive.prometheus_proto import Request, WriteRequest
 from aiprism.receive.remote_write import Decoded, RemoteWriteDecoder
 from aiprism.store.batches import MetricMetadata
@@ -313,11 +314,31 @@ def test_native_histograms_of_integers_floats_and_custom_buckets() -> None:
         ({"schema": 9}, "schema 9"),
         ({"positive_deltas": [1]}, "1 bucket counts for spans of 0"),
         ({"schema": -53, "custom_values": [1.0, 1.0]}, "ascend"),
+        ({"schema": -53, "custom_values": [math.nan]}, "no numbers"),
+        ({"schema": -53, "custom_values": [math.inf]}, "ascend"),
+        ({"schema": -53, "custom_values": [1.0], "zero_count_int": 1, "count_int": 1}, "zero bucket"),
+        (
+            {"schema": -53, "custom_values": [1.0], "spans": [(1, 2)], "positive_deltas": [1, 0], "count_int": 2},
+            "beyond",
+        ),
+        ({"custom_values": [1.0]}, "beside exponential"),
+        ({"zero_threshold": math.nan}, "width nan"),
+        ({"count_float": math.nan}, "no number"),
+        ({"count_float": 1.0, "zero_count_float": math.nan}, "no number"),
+        ({"count_float": 1.0, "spans": [(0, 1)], "positive_counts": [math.nan]}, "no number"),
+        ({"count_float": math.inf}, "no number"),
+        ({"count_int": 1, "spans": [(0, 2)], "positive_deltas": [2**62, 2**62]}, "of 1 values whose buckets hold"),
+        ({"count_int": 5, "spans": [(0, 1)], "positive_deltas": [-1]}, "below zero"),
+        ({"count_int": 5, "sum": 1.0, "spans": [(0, 1)], "positive_deltas": [4]}, "of 5 values whose buckets hold 4"),
+        ({"count_int": 3, "spans": [(0, 1), (-1, 1)], "positive_deltas": [1, 1]}, "begins before"),
     ],
 )
-def test_a_histogram_that_contradicts_itself_is_refused_alone(fields: dict[str, object], reason: str) -> None:
+def test_a_histogram_that_contradicts_itself_is_refused_alone(fields: dict[str, Any], reason: str) -> None:
     request = write(({"__name__": "h"}, [(AT, 1.0)]))
-    histogram_message(request, **fields)
+    spans = fields.pop("spans", [])
+    message = histogram_message(request, **fields)
+    for offset, length in spans:
+        message.positive_spans.add(offset=offset, length=length)
     decoded = Decoding().decode(request)
     assert (decoded.written.samples, decoded.written.histograms, decoded.written.refused) == (1, 0, 1)
     assert reason in str(decoded.written.error)
@@ -374,6 +395,22 @@ def test_a_counter_that_began_shortly_before_has_a_zero_where_it_began() -> None
     assert decoded.written.samples == 2
     decoding.decoder.remember(decoded)
     assert decoding.samples(decoding.decode(symbols.request)) == [(young, AT, 5.0), (old, AT, 5.0)]
+
+
+def test_a_zero_where_a_counter_began_keeps_to_the_times_a_tenant_may_send() -> None:
+    symbols, decoding = Symbols(), Decoding()
+    symbols.add({"__name__": "m_total"}, (AT, 5.0)).created_timestamp = AT - 10_000
+    within = Bounds(earliest_ns=(AT - 5000) * 1_000_000)
+    decoded = decoding.decoder.decode(symbols.request.SerializeToString(), 2, within)
+    assert decoding.samples(decoded) == [('Labels(__name__="m_total")', AT, 5.0)]
+    assert decoded.written.error is None
+
+
+def test_observed_nan_is_counted_and_in_no_bucket() -> None:
+    request = write(({"__name__": "h"}, []))
+    histogram_message(request, count_int=3, sum=math.nan, zero_count_int=2)
+    histogram_message(request, count_int=0, sum=STALE_NAN)
+    assert Decoding().decode(request).written.histograms == 2
 
 
 @pytest.mark.parametrize(("references", "reason"), [([0, 1, 2], "odd number"), ([1, 99], "symbol 99")])

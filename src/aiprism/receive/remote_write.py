@@ -262,7 +262,7 @@ class RemoteWriteDecoder:
             others.metadata += request.metadata_of(request.series(at))
         created_keys = scanned.hashes ^ (scanned.created_ms.view(np.uint64) * _ODD)
         for at in self._unsaid(scanned, CREATED, created_keys, others):
-            others.zeros += _zeros(int(scanned.positions[at]), request.series(at))
+            others.zeros += _zeros(int(scanned.positions[at]), request.series(at), within)
         return others
 
     def _unsaid(self, scanned: Scanned, what: int, keys: NDArray[np.uint64], others: _Others) -> list[int]:
@@ -363,9 +363,12 @@ def _followed_by(batch: SampleBatch, zeros: Sequence[tuple[int, int]]) -> Sample
     )
 
 
-def _zeros(position: int, message: Any) -> list[tuple[int, int]]:
-    """Where a zero belongs before the first sample of a series that began at `created_timestamp`."""
+def _zeros(position: int, message: Any, within: Bounds) -> list[tuple[int, int]]:
+    """Where a zero belongs before the first sample of a series that began at `created_timestamp`; nowhere out of bounds."""
     created, times = message.created_timestamp, [sample.timestamp for sample in message.samples]
-    if times and 0 < min(times) - created <= CREATED_AT_MOST_BEFORE_MS and 0 <= created < LAST_MS:
-        return [(position, created)]
-    return []
+    if not times or not 0 < min(times) - created <= CREATED_AT_MOST_BEFORE_MS:
+        return []
+    try:
+        return [(position, checked_time(created, within))]
+    except BadInput:
+        return []

@@ -8,11 +8,10 @@ Sources: Prometheus Remote-Write 1.0 and 2.0 specifications.
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from aiprism.errors import BadInput
 from aiprism.model.histograms import (
@@ -33,6 +32,8 @@ if TYPE_CHECKING:
 
 # A 64-bit count of milliseconds may say any time; the store knows those from 1970 to 2248.
 LAST_MS = 2**43
+
+_ROUNDING = 1e-6  # that counts of buckets may be off their sum, relatively
 
 
 class Request1:
@@ -156,31 +157,61 @@ def native_histogram(message: Any) -> NativeHistogram:
     schema = message.schema
     if not (schema == CUSTOM_BUCKETS or SMALLEST_SCHEMA <= schema <= LARGEST_SCHEMA):
         raise BadInput(f"histogram of the unknown schema {schema}")
-    custom = tuple(message.custom_values)
-    if any(low >= high for low, high in itertools.pairwise(custom)):
-        raise BadInput("histogram whose custom bounds do not ascend")
-    zeros = message.WhichOneof("zero_count")
-    return NativeHistogram(
+    made = NativeHistogram(
         schema=schema,
         count=float(message.count_float if floats else message.count_int),
         sum=message.sum,
         zero_threshold=message.zero_threshold,
-        zero_count=float(getattr(message, zeros)) if zeros else 0.0,
+        zero_count=float(getattr(message, message.WhichOneof("zero_count") or "zero_count_int")),
         positive=_buckets(message.positive_spans, message.positive_deltas, message.positive_counts, floats),
         negative=_buckets(message.negative_spans, message.negative_deltas, message.negative_counts, floats),
-        custom_values=custom,
+        custom_values=tuple(message.custom_values),
         reset_hint=ResetHint(message.reset_hint) if 0 <= message.reset_hint <= 3 else ResetHint.UNKNOWN,
     )
+    if fault := _bounds_fault(made) or _counts_fault(made, floats):
+        raise BadInput(f"histogram {fault}")
+    return made
+
+
+def _bounds_fault(made: NativeHistogram) -> str:
+    """What is wrong with where the buckets of a histogram lie. Written so that a NaN, which is in no order, is wrong."""
+    custom = made.custom_values
+    if not 0 <= made.zero_threshold < math.inf:
+        return f"with a zero bucket of the width {made.zero_threshold}"
+    if made.schema != CUSTOM_BUCKETS:
+        return "with custom bounds beside exponential buckets" if custom else ""
+    if not all(low < high for low, high in itertools.pairwise((-math.inf, *custom, math.inf))):
+        return "whose custom bounds do not ascend, or are no numbers"
+    if made.negative.counts or made.zero_count:
+        return "of custom bounds with negative buckets or a zero bucket"
+    indices = made.positive.indices()
+    if indices and not 0 <= min(indices) <= max(indices) <= len(custom):
+        return f"with buckets beyond its {len(custom)} custom bounds"
+    return ""
+
+
+def _counts_fault(made: NativeHistogram, floats: bool) -> str:
+    """What is wrong with how many values a histogram holds, as Prometheus sees it (`Histogram.Validate`)."""
+    counts = (made.count, made.zero_count, *made.positive.counts, *made.negative.counts)
+    if not all(0 <= count < math.inf for count in counts):
+        return "with a count that is below zero or no number"
+    inside = math.fsum(counts[1:])
+    # NaN observed is in the count, in the sum, and in no bucket; integers past 2**53 and floats are not exact.
+    if inside > made.count * (1 + _ROUNDING) or (
+        not floats and not math.isnan(made.sum) and inside < made.count * (1 - _ROUNDING)
+    ):
+        return f"of {made.count:g} values whose buckets hold {inside:g}"
+    return ""
 
 
 def _buckets(spans: Any, deltas: Any, counts: Any, floats: bool) -> Buckets:
-    # Integer counts are sent as the difference to the bucket before.
-    absolute = tuple(counts) if floats else tuple(np.cumsum(np.array(deltas, np.int64)).astype(np.float64).tolist())
+    # Integer counts are sent as the difference to the bucket before; as Python's integers they do not wrap.
+    absolute = tuple(counts) if floats else tuple(map(float, itertools.accumulate(deltas)))
     lengths = tuple(span.length for span in spans)
     if sum(lengths) != len(absolute):
         raise BadInput(f"histogram with {len(absolute)} bucket counts for spans of {sum(lengths)} buckets")
-    if any(count < 0 for count in absolute):
-        raise BadInput("histogram with a bucket count below zero")
+    if any(span.offset < 0 for span in spans[1:]):
+        raise BadInput("histogram with a span that begins before the one in front of it ends")
     return Buckets(tuple(span.offset for span in spans), lengths, absolute)
 
 
