@@ -448,9 +448,35 @@ def test_a_body_of_nothing_but_broken_series_is_refused_as_a_whole() -> None:
     assert len(decoding.index) == 0
 
 
-def test_a_body_of_nothing_but_empty_series_takes_no_more_memory_than_it_may() -> None:
-    with pytest.raises(BadInput, match="send smaller batches"):
-        Decoding().decode(b"\x0a\x00" * 1_100_000, 1)
+@pytest.mark.parametrize(
+    ("body", "version", "what"),
+    [
+        (b"\x0a\x00" * 10_000_000, 1, "1000000 series"),
+        (b"\x2a\x00" * 10_000_000, 2, "1000000 series"),
+        (b"\x22\x00" * 10_000_000, 2, "1000000 symbols"),
+        (b"\x1a\x00" * 10_000_000, 1, "1000000 symbols or metadata"),
+    ],
+)
+def test_a_body_of_nothing_but_empty_messages_takes_no_more_memory_than_it_may(
+    body: bytes, version: int, what: str
+) -> None:
+    with pytest.raises(BadInput, match=f"more than {what}.*send smaller batches"):
+        Decoding().decode(body, version)
+
+
+def test_a_large_body_of_short_samples_is_read() -> None:
+    sample = b"\x12\x07\x10\xff\xff\xff\xff\xff\x1f"  # a time and the value zero
+    series = b"\x0a\x0d\x0a\x08__name__\x12\x01m" + sample * 300_000
+    size = len(series)
+    prefix = b"\x0a" + bytes([size & 0x7F | 0x80, size >> 7 & 0x7F | 0x80, size >> 14 & 0x7F | 0x80, size >> 21])
+    assert len(Decoding().decode((prefix + series) * 4, 1).batch) == 1_200_000
+
+
+def test_a_body_of_more_new_series_than_can_be_looked_at_is_refused_before_any_is() -> None:
+    decoding = Decoding()
+    with pytest.raises(TooLarge, match="100001 series not met before"):
+        decoding.decode(b"\x0a\x02\x12\x00" * 100_001, 1)
+    assert decoding.asked == 0
 
 
 def test_one_series_written_in_ever_new_ways_does_not_fill_the_memory() -> None:

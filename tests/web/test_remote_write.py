@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import threading
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import httpx
@@ -13,6 +14,7 @@ import pytest
 from aiprism.config import IngestConfig
 from aiprism.receive.prometheus_proto import Request, WriteRequest
 from aiprism.receive.remote_write import RemoteWriteDoor
+from aiprism.store.batches import SampleBatch
 from aiprism.store.engine import Engine
 from aiprism.store.series import SeriesIndex
 from aiprism.store.writing import Writing
@@ -158,3 +160,49 @@ def test_a_bomb_ends_at_its_limit(engine: Engine) -> None:
         assert (await post(bomb, ONE)).status_code == 413
 
     with_door(engine, story, inflated_bytes=1_000_000)
+
+
+def test_a_body_that_takes_long_to_decode_holds_up_nothing_but_remote_write(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stuck, go_on = threading.Event(), threading.Event()
+
+    def slow(labels: Mapping[str, str]) -> None:
+        if labels["__name__"] == "slow":
+            stuck.set()
+            assert go_on.wait(60)
+
+    async def run() -> None:
+        telemetry = Telemetry()
+        writing = Writing(engine, SeriesIndex.load(engine), IngestConfig(linger=0.01), telemetry)
+        door = RemoteWriteDoor(writing, telemetry, series_fault=slow)
+        writing.start()
+        body = with_start_time("m_total")
+        storing = asyncio.Event()
+        samples = writing.samples
+
+        async def stored_while_another_is_decoded(batch: SampleBatch) -> None:
+            storing.set()
+            assert await asyncio.to_thread(stuck.wait, 60)
+            await samples(batch)
+
+        monkeypatch.setattr(writing, "samples", stored_while_another_is_decoded)
+        one = asyncio.ensure_future(door.receive(body, version=2))
+        await storing.wait()
+        others = [
+            asyncio.ensure_future(door.receive(request("slow").SerializeToString(), version=1)) for _ in range(64)
+        ]
+        assert (await asyncio.wait_for(one, 60)).samples == 1
+        await asyncio.wait_for(asyncio.to_thread(int), 60)
+        go_on.set()
+        assert {(await each).samples for each in others} == {1}
+        await writing.stop()
+
+    asyncio.run(run())
+
+
+def with_start_time(name: str) -> bytes:
+    made = Request(symbols=["", "__name__", name])
+    series = made.timeseries.add(labels_refs=[1, 2], created_timestamp=AT - 1000)
+    series.samples.add(timestamp=AT, value=1.0)
+    return bytes(made.SerializeToString())

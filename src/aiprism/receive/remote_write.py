@@ -18,6 +18,7 @@ import secrets
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -62,8 +63,8 @@ CREATED_AT_MOST_BEFORE_MS = 300_000
 
 _ODD = np.uint64(0x9E3779B97F4A7C15)  # spreads small numbers over 64 bits
 
-# Series are looked at one by one only when something is wrong with them; a body of nothing else must not stall the door.
-_MOST_BROKEN = 1000
+# Series that are new or broken are looked at one by one; a body of nothing else must not stall the door.
+_MOST_BROKEN, _MOST_NEW = 1000, 100_000
 
 # So many keys for each series before a table of them starts anew.
 _MOST_WAYS = 4
@@ -110,13 +111,18 @@ class RemoteWriteDoor:
     ) -> None:
         self._writing, self._telemetry, self._bounds = writing, telemetry, bounds
         self._decoder = RemoteWriteDecoder(writing.admit, series_fault, find=writing.find)
+        # Bodies are decoded one after the other, here rather than in the pool that all doors share: they wait for nobody else.
+        self._decoding = ThreadPoolExecutor(1, "remote-write")
 
     async def receive(self, body: bytes, *, version: int) -> Written:
         """Return once the sound part of `body` is stored; BadInput when it is no request, Unavailable … as the store says."""
         try:
-            decoded = await asyncio.to_thread(self._decoder.decode, body, version, self._bounds("samples"))
+            loop, within = asyncio.get_running_loop(), self._bounds("samples")
+            decoded = await loop.run_in_executor(self._decoding, self._decoder.decode, body, version, within)
             await self._writing.samples(decoded.batch)
-            self._decoder.remember(decoded)
+            if len(decoded.said):
+                # There, too: a body being decoded holds the lock, and the event loop must not wait for it.
+                self._decoding.submit(self._decoder.remember, decoded)
         except Refused as refused:
             self._telemetry.dropped(STAGE, refused.code)
             raise
@@ -182,7 +188,12 @@ class RemoteWriteDecoder:
         positions, holds = scanned.positions, scanned.holds
         sets: dict[int, Labels] = {}
         broken = 0
-        for at in np.flatnonzero((positions < 0) & (holds & (SAMPLES | RARE) != 0)).tolist():
+        unmet = np.flatnonzero((positions < 0) & (holds & (SAMPLES | RARE) != 0)).tolist()
+        if len(unmet) > _MOST_NEW:
+            raise TooLarge(
+                f"the request brings {len(unmet)} series not met before, more than {_MOST_NEW}; send smaller batches"
+            )
+        for at in unmet:
             message = request.series(at)
             try:
                 sets[at] = self._checked(label_set(request.labels(message)))

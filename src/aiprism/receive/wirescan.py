@@ -38,9 +38,14 @@ SAMPLES, RARE, METADATA, CREATED = 1, 2, 4, 8
 
 UNKNOWN, BAD_REFERENCE = -1, -2
 
-# Rows any body may need, at some 90 bytes of memory each; a large one may need one for each eight of its bytes.
-_MOST = 1_000_000
-_FULL, _MALFORMED = -1, -2  # answers of a scan instead of counts
+# Series, symbols and metadata of one body, at some 60 bytes of memory each. Senders bring some thousands.
+MOST_SERIES = 1_000_000
+# Samples take 24 bytes of memory; in a large body there may be one for each eight of its bytes, which is what the
+# shortest with a time of these years takes.
+_MOST_SAMPLES, _LEAST_SAMPLE = 1_000_000, 8
+_FULL, _MALFORMED = -1, -2  # answers of a scan instead of counts; _FULL with the room there was, and for what
+_SERIES, _SAMPLE, _OTHER = 0, 1, 2
+_MANY = ("series", "samples", "symbols or metadata")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +73,18 @@ def scan(body: bytes, known: FingerprintTable, salt: int, *, version: int) -> Sc
     """What `body` holds, a remote-write request of major `version`; None when it is not well formed."""
     octets = np.frombuffer(body, dtype=np.uint8)
     run: Callable[..., tuple[int, int, int]] = _scan_2 if version == 2 else _scan_1
-    room, most = len(body) // 24 + 16, max(_MOST, len(body) // 8)
+    most = max(_MOST_SAMPLES, len(body) // _LEAST_SAMPLE)
+    room = len(body) // 24 + 16
     while True:
-        series, samples, others = _Series(room), _Samples(room), np.empty((room, 2), np.int64)
+        few = min(room, MOST_SERIES)
+        series, samples, others = _Series(few), _Samples(room), np.empty((few, 2), np.int64)
         counts = run(octets, np.uint64(salt), known.keys, known.places, *series.columns, *samples.columns, others)
         if counts[0] == _MALFORMED:
             return None
         if counts[0] != _FULL:
             break
-        if room >= most:
-            raise BadInput(f"the body holds more than {room} series, samples or symbols; send smaller batches")
+        if room >= most or (counts[2] != _SAMPLE and few == MOST_SERIES):
+            raise BadInput(f"the body holds more than {counts[1]} {_MANY[counts[2]]}; send smaller batches")
         room = min(most, room * 4)  # bodies of tiny messages; the smallest takes two bytes
     n, m, k = counts
     empty = others[:0]
@@ -188,7 +195,7 @@ def _scan_1(
                 return _MALFORMED, 0, 0
             if tag == np.uint64(0x1A):
                 if k == len(others):
-                    return _FULL, 0, 0
+                    return _FULL, k, _OTHER
                 others[k, 0], others[k, 1] = length(octets, start, size)
                 k += 1
             continue
@@ -196,7 +203,7 @@ def _scan_1(
         if at < 0:
             return _MALFORMED, 0, 0
         if n == len(hashes):
-            return _FULL, 0, 0
+            return _FULL, n, _SERIES
         spans[n, 0], spans[n, 1] = at, end
         state, held = salt, 0
         labels = -1  # where the labels read last begin
@@ -226,7 +233,7 @@ def _scan_1(
                 if at < 0:
                     return _MALFORMED, 0, 0
                 if m == len(ts_ms):
-                    return _FULL, 0, 0
+                    return _FULL, m, _SAMPLE
                 if not _sample(octets, at, stop, n, m, series, ts_ms, bits):
                     return _MALFORMED, 0, 0
                 m += 1
@@ -265,7 +272,7 @@ def _scan_2(
             return _MALFORMED, 0, 0
         if tag == np.uint64(0x22):
             if k == len(others):
-                return _FULL, 0, 0
+                return _FULL, k, _OTHER
             others[k, 0], others[k, 1] = length(octets, start, size)
             k += 1
     symbols = np.empty(k, np.uint64)
@@ -279,7 +286,7 @@ def _scan_2(
             continue
         at, end = length(octets, at, size)
         if n == len(hashes):
-            return _FULL, 0, 0
+            return _FULL, n, _SERIES
         spans[n, 0], spans[n, 1] = at, end
         state, held, references, sound = salt, 0, 0, True
         metadata_hashes[n], created[n] = np.uint64(0), 0
@@ -310,7 +317,7 @@ def _scan_2(
                 if at < 0:
                     return _MALFORMED, 0, 0
                 if m == len(ts_ms):
-                    return _FULL, 0, 0
+                    return _FULL, m, _SAMPLE
                 if not _sample(octets, at, stop, n, m, series, ts_ms, bits):
                     return _MALFORMED, 0, 0
                 m += 1
