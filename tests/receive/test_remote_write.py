@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from aiprism.errors import BadInput, TooLarge, TooMany
 from aiprism.model.histograms import CUSTOM_BUCKETS, Buckets, NativeHistogram, ResetHint
 from aiprism.model.labels import Labels
 from aiprism.model.samples import STALE_NAN, is_stale
-from aiprism.receive.items import Bounds
+from aiprism.receive.items import Bounds, Fault
 from aiprism.receive.prometheus_proto import Request, WriteRequest
 from aiprism.receive.remote_write import Decoded, RemoteWriteDecoder
 from aiprism.store.batches import MetricMetadata
@@ -528,3 +528,25 @@ def test_who_brings_more_new_series_than_ever_fit_at_once_gets_in_part_by_part()
         assert (written.error.retry_after, written.error.details["limit"]) == (60, "limits.new_series_per_minute")
     assert stored == sorted(stored)
     assert stored[-1] == 10
+
+
+def test_metadata_is_cut_where_it_is_too_long_refused_where_its_metric_is_and_counted_in_full() -> None:
+    def fault(labels: Mapping[str, str]) -> Fault | None:
+        return Fault("label_value", "too long") if len(labels["__name__"]) > 100 else None
+
+    request, index = WriteRequest(), SeriesIndex()
+    request.metadata.add(type=1, metric_family_name="m", help="x" * 1_000_000, unit="s" * 1000)
+    request.metadata.add(type=1, metric_family_name="n" * 101, help="Words.")
+    decoded = RemoteWriteDecoder(lambda sets: index.admit(sets, 0.0), fault).decode(request.SerializeToString(), 1)
+    [said] = decoded.batch.metadata
+    assert (said.help, said.unit) == ("x" * 1023 + "…", "s" * 63 + "…")
+    assert (decoded.written.refused, decoded.written.causes) == (1, {"label_value": 1})
+    assert decoded.batch.size > 1024 + 64
+
+
+def test_a_request_does_not_describe_metrics_without_end() -> None:
+    request = WriteRequest()
+    for at in range(20_001):
+        request.metadata.add(type=1, metric_family_name=f"m{at}")
+    with pytest.raises(TooLarge, match="describes more than 20000 metrics"):
+        Decoding().decode(request)

@@ -27,7 +27,7 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
 from aiprism.errors import BadInput, Refused, TooLarge, TooMany
-from aiprism.model.labels import Labels
+from aiprism.model.labels import METRIC_NAME, Labels
 from aiprism.receive.items import (
     ANYTHING,
     Bounds,
@@ -65,6 +65,9 @@ _ODD = np.uint64(0x9E3779B97F4A7C15)  # spreads small numbers over 64 bits
 
 # Series that are new or broken are looked at one by one; a body of nothing else must not stall the door.
 _MOST_BROKEN, _MOST_NEW = 1000, 100_000
+
+# Metrics that one request may describe without bringing samples of them.
+_MOST_METADATA = 20_000
 
 # So many keys for each series before a table of them starts anew.
 _MOST_WAYS = 4
@@ -255,7 +258,14 @@ class RemoteWriteDecoder:
     def _others(self, scanned: Scanned, request: Request, faults: _Faults, within: Bounds) -> _Others:
         from aiprism.receive.wirescan import CREATED, METADATA, RARE
 
-        others = _Others(metadata=list(request.metadata()))
+        others = _Others()
+        for said in request.metadata():
+            if fault := self._fault({METRIC_NAME: said.metric}):
+                faults.add(OutOfBounds(fault), 1)
+            elif len(others.metadata) < _MOST_METADATA:
+                others.metadata.append(said)
+            else:
+                raise TooLarge(f"the request describes more than {_MOST_METADATA} metrics; send smaller batches")
         for at in np.flatnonzero((scanned.holds & RARE != 0) & (scanned.positions >= 0)).tolist():
             position, message = int(scanned.positions[at]), request.series(at)
             for histogram in message.histograms:

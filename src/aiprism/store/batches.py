@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from aiprism.model.histograms import NativeHistogram
 
+MOST_HELP, MOST_UNIT = 1024, 64  # characters of metadata
+
 
 @dataclass(frozen=True, slots=True)
 class HistogramSample:
@@ -38,12 +40,20 @@ class Exemplar:
 
 @dataclass(frozen=True, slots=True)
 class MetricMetadata:
-    """Type (``counter``, ``gauge``, ``histogram``, ``summary``, ``unknown``), help and unit of one metric family."""
+    """Type (``counter``, ``gauge``, ``histogram``, ``summary``, ``unknown``), help and unit of one metric family.
+
+    Help and unit are words for people, whatever a sender puts there: what is too long is cut.
+    """
 
     metric: str
     type: str
     help: str
     unit: str
+
+    def __post_init__(self) -> None:
+        for name, most in (("help", MOST_HELP), ("unit", MOST_UNIT)):
+            if len(text := getattr(self, name)) > most:
+                object.__setattr__(self, name, text[: most - 1] + "…")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,5 +79,12 @@ class SampleBatch:
     @property
     def size(self) -> int:
         """Bytes it occupies while it waits, about."""
+        buckets = sum(_buckets(each.histogram) for each in self.histograms)
         said = sum(len(each.metric) + len(each.help) + len(each.unit) for each in self.metadata)
-        return 24 * len(self.positions) + 600 * len(self.histograms) + 300 * len(self.exemplars) + said + 64
+        labels = sum(len(name) + len(value) for each in self.exemplars for name, value in each.labels.items())
+        rows = 600 * len(self.histograms) + 300 * len(self.exemplars) + 300 * len(self.metadata)
+        return 24 * len(self.positions) + rows + 32 * buckets + said + labels + 64
+
+
+def _buckets(histogram: NativeHistogram) -> int:
+    return len(histogram.positive.counts) + len(histogram.negative.counts) + len(histogram.custom_values)
