@@ -16,10 +16,12 @@ from aiprism.errors import BadInput, TooLarge, TooMany
 from aiprism.model.histograms import CUSTOM_BUCKETS, Buckets, NativeHistogram, ResetHint
 from aiprism.model.labels import Labels
 from aiprism.model.samples import STALE_NAN, is_stale
+from aiprism.receive import wirescan
 from aiprism.receive.items import Bounds, Fault
 from aiprism.receive.prometheus_proto import Request, WriteRequest
 from aiprism.receive.remote_write import Decoded, RemoteWriteDecoder
 from aiprism.store.batches import MetricMetadata
+from aiprism.store.columns import FingerprintTable
 from aiprism.store.series import Ints, SeriesIndex
 
 AT = 1_790_000_000_000
@@ -550,3 +552,26 @@ def test_a_request_does_not_describe_metrics_without_end() -> None:
         request.metadata.add(type=1, metric_family_name=f"m{at}")
     with pytest.raises(TooLarge, match="describes more than 20000 metrics"):
         Decoding().decode(request)
+
+
+def test_labels_cannot_be_made_whose_hash_collides_whatever_the_salt() -> None:
+    def body(first: int, second: int) -> bytes:
+        # The words that are hashed of this label: its size, tag and name, then two of the value.
+        value = struct.pack("<QQ", first, second)
+        label = b"\x0a\x04name\x12\x10" + value
+        series = b"\x0a" + bytes([len(label)]) + label
+        return b"\x0a" + bytes([len(series)]) + series
+
+    def hash_of(message: bytes, salt: int) -> int:
+        return int(wirescan.scan(message, FingerprintTable(), salt, version=1).hashes[0])
+
+    # Turning bit 63 of a word and bits 63 and 34 of the next undid itself while the multiplier was a constant.
+    for shift in range(8):
+        one = body(0x4141414141414141, 0x4141414141414141)
+        other = bytearray(one)
+        end = len(other) - shift
+        other[end - 9] ^= 0x80
+        other[end - 1] ^= 0x80
+        other[end - 4] ^= 0x04
+        for salt in (0, 1, 0x0123456789ABCDEF):
+            assert hash_of(one, salt) != hash_of(bytes(other), salt)

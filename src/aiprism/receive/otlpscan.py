@@ -15,7 +15,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from aiprism.receive.protowire import compiled, finished, hashed, inlined, length, mixed, skipped, varint, word_at
+from aiprism.receive.protowire import (
+    compiled,
+    finished,
+    hashed,
+    inlined,
+    length,
+    mixed,
+    multiplier,
+    skipped,
+    varint,
+    word_at,
+)
 from aiprism.receive.wirebytes import field
 from aiprism.store.columns import FingerprintTable, Growing
 
@@ -168,7 +179,7 @@ def scan(body: bytes, known: Known, salt: int, times: tuple[int, int], *, histog
 
 
 @compiled
-def _header(octets, at, end, child, state, headers, n, level, number):
+def _header(octets, at, end, child, state, by, headers, n, level, number):
     """Stir every field but the repeated message `child` (a tag) into `state`, and note it. (state, headers or an answer)."""
     while at < end:
         start = at
@@ -183,12 +194,12 @@ def _header(octets, at, end, child, state, headers, n, level, number):
             return state, _FULL
         headers[n, 0], headers[n, 1], headers[n, 2], headers[n, 3] = level, number, start, at
         n += 1
-        state = hashed(octets, start, at, state)
+        state = hashed(octets, start, at, state, by)
     return state, n
 
 
 @compiled
-def _metric_header(octets, at, end, state, headers, n, number):
+def _metric_header(octets, at, end, state, by, headers, n, number):
     """As `_header`, of a Metric: (state, headers or an answer, kind, start and end of its data)."""
     kind, first, last = np.int64(0), 0, 0
     while at < end:
@@ -211,12 +222,12 @@ def _metric_header(octets, at, end, state, headers, n, number):
             return state, _FULL, 0, 0, 0
         headers[n, 0], headers[n, 1], headers[n, 2], headers[n, 3] = 2, number, start, at
         n += 1
-        state = hashed(octets, start, at, state)
-    return mixed(state, np.uint64(kind)), n, kind, first, last
+        state = hashed(octets, start, at, state, by)
+    return mixed(state, np.uint64(kind), by), n, kind, first, last
 
 
 @compiled
-def _data_header(octets, at, end, state, headers, n, number):
+def _data_header(octets, at, end, state, by, headers, n, number):
     """As `_header`, of the data of a metric: (state, headers or an answer, temporality, is monotonic)."""
     temporality, monotonic = np.int64(0), np.int64(0)
     while at < end:
@@ -238,7 +249,7 @@ def _data_header(octets, at, end, state, headers, n, number):
             return state, _FULL, 0, 0
         headers[n, 0], headers[n, 1], headers[n, 2], headers[n, 3] = 3, number, start, at
         n += 1
-        state = hashed(octets, start, at, state)
+        state = hashed(octets, start, at, state, by)
     return state, n, temporality, monotonic
 
 
@@ -255,7 +266,7 @@ def _stream(keys, places, state):
 
 
 @compiled
-def _number(octets, at, end, state):
+def _number(octets, at, end, state, by):
     """A NumberDataPoint: (state or 0 when it is nothing for this code, start, time, bits of the value, plain)."""
     start, time, bits = np.uint64(0), np.uint64(0), np.uint64(0)
     plain, valued = True, False
@@ -269,7 +280,7 @@ def _number(octets, at, end, state):
         if at < 0:
             return np.uint64(0), start, time, bits, False
         if tag == np.uint64(0x3A):
-            state = hashed(octets, first, at, state)
+            state = hashed(octets, first, at, state, by)
         elif tag == np.uint64(0x19):
             time = word_at(octets, body)
         elif tag == np.uint64(0x31):
@@ -289,7 +300,7 @@ def _number(octets, at, end, state):
 
 
 @compiled
-def _histogram(octets, at, end, state):
+def _histogram(octets, at, end, state, by):
     """A HistogramDataPoint: (state or 0, start, time, count, bits of the sum, has a sum, start of the counts, how many,
     start of the bounds, plain)."""
     start, time, count, total = np.uint64(0), np.uint64(0), np.uint64(0), np.uint64(0)
@@ -306,7 +317,7 @@ def _histogram(octets, at, end, state):
         if at < 0:
             return nothing
         if tag == np.uint64(0x4A):
-            state = hashed(octets, first, at, state)
+            state = hashed(octets, first, at, state, by)
         elif tag == np.uint64(0x11):
             start = word_at(octets, body)
         elif tag == np.uint64(0x19):
@@ -322,7 +333,7 @@ def _histogram(octets, at, end, state):
                 return nothing
             n_counts = (stop - counts) // 8
         elif tag == np.uint64(0x3A):
-            state = hashed(octets, first, at, state)
+            state = hashed(octets, first, at, state, by)
             bounds, stop = length(octets, body, end)
             if n_bounds or (stop - bounds) % 8 or stop == bounds:
                 return nothing
@@ -337,7 +348,7 @@ def _histogram(octets, at, end, state):
             plain = False
     if n_counts != n_bounds + 1 or infinite:
         return nothing
-    state = mixed(state, np.uint64(1 if summed else 2))
+    state = mixed(state, np.uint64(1 if summed else 2), by)
     return finished(state), start, time, count, total, summed, counts, n_counts, bounds, plain
 
 
@@ -388,6 +399,7 @@ def _scan(
     full = _FULL, 0, 0, 0, 0, 0, 0, 0
     other = _OTHER, 0, 0, 0, 0, 0, 0, 0
     at, size = 0, len(octets)
+    by = multiplier(salt)
     while at < size:
         tag, at = varint(octets, at, size)
         if at < 0 or tag != np.uint64(0x0A):
@@ -398,7 +410,7 @@ def _scan(
         if n_resources == len(resources):
             return full
         of_resource, n_headers = _header(
-            octets, at, resource_end, np.uint64(0x12), salt, headers, n_headers, 0, n_resources
+            octets, at, resource_end, np.uint64(0x12), salt, by, headers, n_headers, 0, n_resources
         )
         if n_headers < 0:
             return n_headers, 0, 0, 0, 0, 0, 0, 0
@@ -414,7 +426,7 @@ def _scan(
                 return full
             scopes[n_scopes] = n_resources
             of_scope, n_headers = _header(
-                octets, at, scope_end, np.uint64(0x12), of_resource, headers, n_headers, 1, n_scopes
+                octets, at, scope_end, np.uint64(0x12), of_resource, by, headers, n_headers, 1, n_scopes
             )
             if n_headers < 0:
                 return n_headers, 0, 0, 0, 0, 0, 0, 0
@@ -427,7 +439,7 @@ def _scan(
                 if n_metrics == len(metrics):
                     return full
                 state, n_headers, kind, first, last = _metric_header(
-                    octets, at, metric_end, of_scope, headers, n_headers, n_metrics
+                    octets, at, metric_end, of_scope, by, headers, n_headers, n_metrics
                 )
                 at = metric_end
                 if n_headers < 0:
@@ -436,7 +448,7 @@ def _scan(
                 temporality, monotonic = 0, 0
                 if kind:
                     state, n_headers, temporality, monotonic = _data_header(
-                        octets, first, last, state, headers, n_headers, n_metrics
+                        octets, first, last, state, by, headers, n_headers, n_metrics
                     )
                     if n_headers < 0:
                         return n_headers, 0, 0, 0, 0, 0, 0, 0
@@ -455,7 +467,7 @@ def _scan(
                     start, time = np.uint64(0), np.uint64(0)
                     stream, bounds, n_bounds = -1, 0, 0
                     if number:
-                        key, start, time, value, plain = _number(octets, first, end, state)
+                        key, start, time, value, plain = _number(octets, first, end, state, by)
                         if plain and key != np.uint64(0):
                             stream = _stream(keys, places, key)
                             if stream >= 0 and sizes[stream] == 1:
@@ -464,7 +476,7 @@ def _scan(
                                 after = m + 1
                     elif histogram:
                         key, start, time, count, total, summed, counts, n_counts, bounds, plain = _histogram(
-                            octets, first, end, state
+                            octets, first, end, state, by
                         )
                         n_bounds = n_counts - 1
                         if plain and key != np.uint64(0):

@@ -101,19 +101,41 @@ def skipped(octets, tag, at, end):
     return -1  # groups: not in these messages, gone from protobuf
 
 
-@inlined
-def mixed(state, word):
-    """`state` with one more word stirred in."""
-    state = (state ^ word) * np.uint64(0x9FB21C651E98DF25)
-    return state ^ (state >> np.uint64(29))
+@intrinsic
+def folded(context, one, other):
+    """The two halves of the 128-bit product of two words, one over the other."""
+
+    def generate(context, builder, signature, arguments):
+        wide = ir.IntType(128)
+        product = builder.mul(*(builder.zext(argument, wide) for argument in arguments))
+        high = builder.trunc(builder.lshr(product, ir.Constant(wide, 64)), ir.IntType(64))
+        return builder.xor(builder.trunc(product, ir.IntType(64)), high)
+
+    return types.uint64(types.uint64, types.uint64), generate
 
 
 @inlined
-def hashed(octets, at, end, state):
+def multiplier(salt):
+    """The number that hashes salted so multiply by: odd, and secret as the salt is."""
+    return finished(salt ^ np.uint64(0x9FB21C651E98DF25)) | np.uint64(1)
+
+
+@inlined
+def mixed(state, word, by):
+    """`state` with one more word stirred in.
+
+    Both the state and the multiplier are secret: with a constant multiplier some bits of a word turn the same bits of the
+    state whatever the salt, and the next word can turn them back.
+    """
+    return folded(state ^ word, by)
+
+
+@inlined
+def hashed(octets, at, end, state, by):
     """`state` and the bytes from `at` to `end`, and how many they are, stirred together."""
-    state = mixed(state, np.uint64(end - at))
+    state = mixed(state, np.uint64(end - at), by)
     while at + 8 <= end:
-        state = mixed(state, word_at(octets, at))
+        state = mixed(state, word_at(octets, at), by)
         at += 8
     if at < end:
         word = np.uint64(0)
@@ -122,7 +144,7 @@ def hashed(octets, at, end, state):
             word |= octet_at(octets, at) << shift
             shift += np.uint64(8)
             at += 1
-        state = mixed(state, word)
+        state = mixed(state, word, by)
     return state
 
 

@@ -3,6 +3,7 @@
 In: the uncompressed protobuf of a remote-write request, 1.0 or 2.0, and the table of series met before. Out: for each
 time series the position it is known under (or that it is not), for each sample its series, time and value. Nothing is
 decoded but numbers: a series is known by a 64-bit hash of its label bytes, salted so that nobody can aim at a collision.
+The labels of a known series are not looked at again: they are the bytes that were found sound when it was met.
 What is rare (unknown series, exemplars, histograms, metadata) is only found, and read by remote_write.py.
 
 Every read is bounded by the message it lies in; a message that is not well formed is an answer, not an exception.
@@ -26,6 +27,7 @@ from aiprism.receive.protowire import (
     inlined,
     length,
     mixed,
+    multiplier,
     octet_at,
     skipped,
     varint,
@@ -184,6 +186,7 @@ def _scan_1(
     """WriteRequest: 1 timeseries, 3 metadata. (series, samples, other fields) found."""
     n, m, k = 0, 0, 0
     at, size = 0, len(octets)
+    by = multiplier(salt)
     while at < size:
         tag, at = varint(octets, at, size)
         if at < 0:
@@ -226,7 +229,7 @@ def _scan_1(
                     at += 2 + np.int64(short)
                 continue
             if labels >= 0:
-                state = hashed(octets, labels, field, state)
+                state = hashed(octets, labels, field, state, by)
                 labels = -1
             if tag == np.uint64(0x12):
                 at, stop = length(octets, at, end)
@@ -246,7 +249,7 @@ def _scan_1(
             if at < 0:
                 return _MALFORMED, 0, 0
         if labels >= 0:
-            state = hashed(octets, labels, end, state)
+            state = hashed(octets, labels, end, state, by)
         state = finished(state)
         hashes[n], holds[n], positions[n] = state, held, UNKNOWN
         n += 1
@@ -261,6 +264,7 @@ def _scan_2(
     """Request: 4 symbols, 5 timeseries. (series, samples, symbols) found."""
     n, m, k = 0, 0, 0
     at, size = 0, len(octets)
+    by = multiplier(salt)
     # Symbols may stand anywhere, so all of them are found before any series is read.
     while at < size:
         tag, at = varint(octets, at, size)
@@ -277,7 +281,7 @@ def _scan_2(
             k += 1
     symbols = np.empty(k, np.uint64)
     for symbol in range(k):
-        symbols[symbol] = finished(hashed(octets, others[symbol, 0], others[symbol, 1], salt))
+        symbols[symbol] = finished(hashed(octets, others[symbol, 0], others[symbol, 1], salt, by))
     at = 0
     while at < size:
         tag, at = varint(octets, at, size)
@@ -306,7 +310,7 @@ def _scan_2(
                     if at < 0:
                         return _MALFORMED, 0, 0
                     if reference < np.uint64(k):
-                        state = mixed(state, symbols[reference])
+                        state = mixed(state, symbols[reference], by)
                     else:
                         sound = False
                     references += 1
@@ -327,7 +331,7 @@ def _scan_2(
                 at, stop = length(octets, at, end)
                 if at < 0:
                     return _MALFORMED, 0, 0
-                metadata_hashes[n] = _metadata(octets, at, stop, symbols, salt)
+                metadata_hashes[n] = _metadata(octets, at, stop, symbols, salt, by)
                 held |= METADATA
                 at = stop
             elif tag == np.uint64(0x30):
@@ -342,7 +346,7 @@ def _scan_2(
                 at = skipped(octets, tag, at, end)
                 if at < 0:
                     return _MALFORMED, 0, 0
-        state = finished(mixed(state, np.uint64(references)))
+        state = finished(mixed(state, np.uint64(references), by))
         hashes[n], holds[n] = state, held
         sound = sound and references % 2 == 0
         positions[n] = UNKNOWN if sound else BAD_REFERENCE
@@ -352,7 +356,7 @@ def _scan_2(
 
 
 @compiled
-def _metadata(octets, at, end, symbols, salt):
+def _metadata(octets, at, end, symbols, salt, by):
     """A hash of what a Metadata message says, so that what was said before need not be read again.
 
     Anything odd about it makes it merely new: the message is read in full then, and refused if it must be.
@@ -367,5 +371,5 @@ def _metadata(octets, at, end, symbols, salt):
             return finished(state)
         if tag != np.uint64(0x08):
             value = symbols[value] if value < np.uint64(len(symbols)) else np.uint64(0)
-        state = mixed(mixed(state, tag), value)
+        state = mixed(mixed(state, tag, by), value, by)
     return finished(state)
