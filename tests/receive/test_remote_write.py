@@ -519,7 +519,7 @@ def test_who_brings_more_new_series_than_ever_fit_at_once_gets_in_part_by_part()
         if fresh > 4:
             raise TooLarge(f"{fresh} at once", details={"limit": "limits.new_series_per_minute"})
 
-    decoding, stored = Decoding(at_most_four), []
+    decoding, stored = Decoding(at_most_four), list[int]()
     body = write(*[({"__name__": "m", "a": str(at)}, [(AT, 1.0)]) for at in range(10)])
     while len(stored) < 10:
         written = decoding.decode(body).written
@@ -563,7 +563,9 @@ def test_labels_cannot_be_made_whose_hash_collides_whatever_the_salt() -> None:
         return b"\x0a" + bytes([len(series)]) + series
 
     def hash_of(message: bytes, salt: int) -> int:
-        return int(wirescan.scan(message, FingerprintTable(), salt, version=1).hashes[0])
+        scanned = wirescan.scan(message, FingerprintTable(), salt, version=1)
+        assert scanned is not None
+        return int(scanned.hashes[0])
 
     # Turning bit 63 of a word and bits 63 and 34 of the next undid itself while the multiplier was a constant.
     for shift in range(8):
