@@ -171,13 +171,17 @@ def metrics(draw: st.DrawFn) -> Any:
 @given(bodies=st.lists(st.lists(metrics(), max_size=3), min_size=1, max_size=3))
 def test_both_ways_give_the_same(scope: bool, bodies: list[list[Metric]]) -> None:
     ways = [Reading(compiled=compiled, promote_scope_metadata=scope) for compiled in (True, False)]
+    stored = set()
     for each in [*bodies, *bodies]:  # the second time everything is known
         sent = body(*each)
         fast, slow = (way.decode(sent) for way in ways)
         assert (fast.points, fast.rejected, fast.reason) == (slow.points, slow.rejected, slow.reason)
         rows = [way.rows(decoded.batch) for way, decoded in zip(ways, (fast, slow), strict=True)]
         info = [{row for row in of if "target_info" in row[0]} for of in rows]
-        assert rows[0] - info[0] == rows[1] - info[1]
+        # Of a stream that names two start times one way may bring a zero again that is stored already.
+        repeated = (rows[0] - info[0]) ^ (rows[1] - info[1])
+        assert {row for row in repeated if row not in stored or row[2] != 0} == set()
+        stored |= rows[0] & rows[1]
         assert info[0] >= info[1]  # where both ways had part, both bring it
         shown = [way.shown(decoded.batch) for way, decoded in zip(ways, (fast, slow), strict=True)]
         assert shown[0] == shown[1]

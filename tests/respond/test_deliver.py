@@ -161,11 +161,15 @@ def test_a_process_killed_between_send_and_mark_sends_once_more_with_the_same_ke
     class Killed(BaseException):
         pass
 
-    async def send_and_die(letter, now):
-        await post(letter, now)
-        raise Killed
-
     with receiver() as there:
+
+        async def send_and_die(letter, now):
+            await post(letter, now)
+            async with asyncio.timeout(60):  # the others are on their way, and are not to be cut off before they arrive
+                while len(there.got) < 3:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            raise Killed
+
         respond = Respond(records, clock, Policy(routing=everyone(there.url)))
         respond.accept([alert()])
 

@@ -230,13 +230,13 @@ class Points:
     def _begins(self, columns: Columns, stream: Stream, moment: _Moment) -> int:
         """Where a zero belongs before this cumulative point, in Unix ms: the first of its start time, which is not long
         ago. 0 when nowhere."""
-        if moment.start_ns == stream.start_ns:
+        if moment.start_ns in (0, stream.start_ns):  # 0 says nothing, and so nothing new
             return 0
         columns.undo.append(partial(setattr, stream, "start_ns", stream.start_ns))
         stream.start_ns = moment.start_ns
         # A point that starts when it ends says that its start is unknown: its value is where counting begins from.
         recent = 0 < moment.end_ns - moment.start_ns <= self._zero_ns
-        return _zero_ms(moment) if recent and moment.start_ns else 0
+        return _zero_ms(moment) if recent else 0
 
 
 # -- what all kinds share ------------------------------------------------------------------------------------------------
