@@ -6,17 +6,22 @@ does it once, and `aiprism serve` before it begins when nobody has.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
+from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 _PACKAGE = Path(__file__).parent.parent
-# One of the kernels of each room; numba keeps them beside their source when it can.
-_SIGNS = (_PACKAGE / "store" / "spancolumns.py", _PACKAGE / "receive" / "wirescan.py")
+_SOURCES = (
+    *(f"store/{name}.py" for name in ("wire", "attributes", "spancolumns", "logcolumns", "logpatterns", "origin")),
+    *(f"receive/{name}.py" for name in ("protowire", "otlpwire", "otlpscan", "wirescan")),
+)
 
 
 def compile_all() -> None:
@@ -30,16 +35,20 @@ def compile_all() -> None:
     span_columns(joined([otlp.traces(_traces()).body]))
     log_columns(otlp.logs(_logs()).body)
     otlpscan.scan(b"", otlpscan.Known(), 0, (0, 0), histograms=True)
-    for version in (1, 2):
-        wirescan.scan(b"", FingerprintTable(), 0, version=version)
+    for major in (1, 2):
+        wirescan.scan(b"", FingerprintTable(), 0, version=major)
 
 
 def are_kept() -> bool:
-    """True when compiled code that is newer than its source lies beside it."""
-    return all(
-        any(kept.stat().st_mtime >= sign.stat().st_mtime for kept in sign.parent.glob(f"__pycache__/{sign.stem}.*.nbi"))
-        for sign in _SIGNS
-    )
+    """True when `compile_and_keep` was run with these sources, this Python and this numba."""
+    return _mark().exists()
+
+
+def compile_and_keep() -> None:
+    """As `compile_all`, and noted down, so that nobody does it again."""
+    compile_all()
+    with suppress(OSError):  # where this cannot be written, numba keeps its code elsewhere or not at all
+        _mark().touch()
 
 
 def compile_first() -> None:
@@ -48,6 +57,16 @@ def compile_first() -> None:
     if not are_kept() and os.access(_PACKAGE / "store", os.W_OK):
         print("aiprism compiles its decoders, once after an installation (half a minute)", flush=True)  # noqa: T201
         subprocess.run([sys.executable, "-m", "aiprism.receive.kernels"], check=False)
+
+
+def _mark() -> Path:
+    # By content: the times of files change with every checkout.
+    digest = hashlib.sha256(version("numba").encode())
+    for source in _SOURCES:
+        digest.update((_PACKAGE / source).read_bytes())
+    return (
+        _PACKAGE / "receive" / "__pycache__" / f"kernels-{sys.implementation.cache_tag}-{digest.hexdigest()[:16]}.made"
+    )
 
 
 def _traces() -> bytes:
@@ -66,4 +85,4 @@ def _logs() -> bytes:
 
 
 if __name__ == "__main__":
-    compile_all()
+    compile_and_keep()
