@@ -17,7 +17,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	  { echo "aiprism needs Python 3.11 or newer: make PYTHON=python3.13 …"; exit 1; }
 	@test -x $(UV) || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(UV) pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
-	@$(BIN)/python -m aiprism.receive.kernels
+	@echo 'compiling the decoders, once (half a minute)' && $(BIN)/python -m aiprism.receive.kernels
 	@touch $@
 
 install: $(VENV)/.installed ## virtual environment with everything in it

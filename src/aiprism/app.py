@@ -136,6 +136,7 @@ async def _tried(reload: routes.Reload) -> None:
 @contextlib.asynccontextmanager
 async def running(load: Load, clock: Clock | None = None) -> AsyncIterator[routes.Reload]:
     """The whole platform, from here to the end of the `async with`; gives the function that reloads it."""
+    # Long, and straight: each part is built of those above it, and the order of starting and stopping is what one reads here.
     clock = clock or SystemClock()
     config = load()
     async with contextlib.AsyncExitStack() as stack:
