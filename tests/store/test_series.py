@@ -199,6 +199,19 @@ def test_a_row_is_due_for_a_new_series_for_older_samples_and_after_an_hour():
     assert due(11 * HOUR_MS) == [0, 1]
 
 
+def test_rows_are_written_anew_in_thirty_turns_an_hour():
+    index = SeriesIndex()
+    positions = index.admit([Labels({"__name__": "m", "n": str(n)}) for n in range(300)], 0.0)
+    index.registered(Seen.of(positions, np.full(300, 10 * HOUR_MS)))
+    written = []
+    for scrape in range(1, 241):
+        due = index.due(Seen.of(positions, np.full(300, 10 * HOUR_MS + scrape * 15_000)))
+        index.registered(due)
+        written.append(len(due))
+    assert sorted(written)[-30:] == [10] * 30
+    assert sum(written) == 300
+
+
 # Keys that crowd into few slots, and keys of any bits; positions that several keys share.
 KEYS = st.one_of(st.integers(0, 40).map(lambda n: n << 58 | n % 3), st.integers(0, 2**64 - 1))
 

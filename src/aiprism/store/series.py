@@ -29,6 +29,9 @@ Ints = NDArray[np.int64]
 
 # While a series lives its row in `series` is written anew this often, so that a restart knows when it was last seen.
 REGISTER_EVERY_MS = 3_600_000
+# Not all at once, which would be a huge INSERT, nor a few with every INSERT of samples, which costs more than the samples do
+# (the rows of `series` are wide, and small parts are merged at once): a thirtieth of them every two minutes.
+_TURNS = 30
 # Samples may arrive late, too: a selection errs on the side of more.
 SEEN_SLACK_MS = 2 * REGISTER_EVERY_MS
 
@@ -515,8 +518,8 @@ class _Metric:
 
 
 def _phase(positions: Ints) -> Ints:
-    """When in the hour the row of each series is written anew: they must not all be due in one INSERT."""
-    return (positions * 7919) % REGISTER_EVERY_MS
+    """When in the hour the row of each series is written anew."""
+    return (positions % _TURNS) * (REGISTER_EVERY_MS // _TURNS)
 
 
 def _split(matchers: Iterable[Matcher]) -> tuple[list[Matcher], list[Matcher]]:
