@@ -32,6 +32,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from aiprism.receive.otlp_bodies import MetricBodies
 from aiprism.receive.prometheus_proto import WriteRequest
 from aiprism.store.series import SeriesIndex
+from aiprism.store.writing import Admitted
 
 S = 1_000_000_000
 EXPORT_SECONDS = 15
@@ -135,7 +136,7 @@ def decoder(points: int, exports: int) -> None:
     print(f"decoder: {exports} exports of {points} streams in bodies of {min(points, PER_BODY)}, CPU of one thread")
     for kind in KINDS:
         index = SeriesIndex()
-        reader = MetricBodies(lambda sets, index=index: index.admit(sets, 0.0), compiled=True)  # type: ignore[misc]
+        reader = MetricBodies(lambda sets, index=index: Admitted(index.admit(sets, 0.0)), compiled=True)  # type: ignore[misc]
         bodies = [
             body(kind, first, min(PER_BODY, points), export, 1_790_000_000 * S)
             for export in range(exports)

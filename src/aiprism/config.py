@@ -163,6 +163,9 @@ class LimitsConfig:
         10.0, "how long a tenant that was quiet may send at once what it may send in this time", kind="seconds"
     )
     new_series_per_minute: int = setting(1_000_000, "most new metric series a minute")
+    new_series_per_request: int = setting(
+        100_000, "most series that one metric request may bring which were not met before, also since the start"
+    )
     spans_past: float = setting(400 * DAY, "oldest start of a span that is taken", kind="seconds")
     spans_future: float = setting(3600.0, "how far ahead of our clock a span may start", kind="seconds")
     logs_past: float = setting(400 * DAY, "oldest log record that is taken", kind="seconds")

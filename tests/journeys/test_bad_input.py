@@ -249,10 +249,14 @@ def test_a_limit_is_429_and_names_itself_and_the_tenant(tmp_path: Path) -> None:
         return httpx.post(f"{server.url}/v1/metrics", json=body, timeout=60)
 
     assert send("a", "b").status_code == 200
-    refused = send("a", "c", "d")
-    assert refused.status_code == 429
+    partial = send("a", "c", "d")  # as target_info is no series here, there is room for one more
+    assert partial.status_code == 200
+    rejected = partial.json()["partialSuccess"]
+    assert (rejected["rejectedDataPoints"], "ingest.max_series" in rejected["errorMessage"]) == ("1", True)
+    refused = send("e")
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "60")
     assert "ingest.max_series" in refused.json()["message"]
     assert "'default'" in refused.json()["message"]
     assert send("a", "b").status_code == 200  # what it has already goes on
-    assert len(server.instant("m")) == 2
+    assert len(server.instant("m")) == 3
     server.stop()

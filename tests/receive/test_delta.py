@@ -89,9 +89,9 @@ def test_undone_steps_can_be_sent_again() -> None:
     known = deltas()
     undo: list[Callable[[], None]] = []
     known.add("s", 10, 20, 1, now=0)
-    known.add("s", 20, 30, 2, now=0, undo=undo)
-    known.add("s", 30, 40, 4, now=0, undo=undo)
-    known.add("t", 30, 40, 8, now=0, undo=undo)
+    known.add("s", 20, 30, 2, now=0, undo=undo.append)
+    known.add("s", 30, 40, 4, now=0, undo=undo.append)
+    known.add("t", 30, 40, 8, now=0, undo=undo.append)
     for step in reversed(undo):
         step()
     assert "t" not in known
@@ -102,7 +102,7 @@ def test_undone_steps_can_be_sent_again() -> None:
 def test_what_a_later_point_counts_already_is_not_undone() -> None:
     known = deltas()
     undo: list[Callable[[], None]] = []
-    known.add("s", 10, 20, 1, now=0, undo=undo)
+    known.add("s", 10, 20, 1, now=0, undo=undo.append)
     known.add("s", 20, 30, 2, now=0)
     undo[0]()
     with pytest.raises(BadInput, match="counted already"):

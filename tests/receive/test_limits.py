@@ -107,17 +107,31 @@ def test_more_at_once_than_ever_fits_is_too_large() -> None:
 def test_new_series_are_counted_by_the_minute() -> None:
     clock = FakeClock()
     door, _ = admission(clock, new_series_per_minute=60)
-    door.new_series(60)
-    with pytest.raises(TooMany, match="60 new metric series a minute"):
-        door.new_series(1)
+    assert door.new_series(60) == (60, None)
+    some, refusal = door.new_series(1)
+    assert some == 0
+    assert refusal is not None
+    assert refusal.retry_after == pytest.approx(1.0)
+    assert "60 new metric series a minute" in str(refusal)
     asyncio.run(clock.advance(1))
-    door.new_series(1)
+    assert door.new_series(1) == (1, None)
+
+
+def test_of_more_new_series_than_there_is_room_for_the_first_come_in_and_the_others_are_counted() -> None:
+    clock = FakeClock()
+    door, telemetry = admission(clock, new_series_per_minute=60)
+    some, refusal = door.new_series(100)
+    assert some == 60
+    assert refusal is not None
+    assert refusal.retry_after == pytest.approx(40.0)
+    assert refusal.details == {"limit": "limits.new_series_per_minute", "tenant": "acme"}
+    assert telemetry.flow()[0]["dropped"] == {"new_series_per_minute": 40.0}
 
 
 def test_a_limit_of_zero_is_none() -> None:
     door, _ = admission(FakeClock(), spans_per_second=0, bytes_per_second=0, new_series_per_minute=0)
     door.spans(10**12, 10**15)
-    door.new_series(10**9)
+    assert door.new_series(10**9) == (10**9, None)
 
 
 @pytest.mark.parametrize("hours", [-5, 5])

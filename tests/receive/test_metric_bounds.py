@@ -16,6 +16,7 @@ from aiprism.receive.prometheus_proto import Request, WriteRequest
 from aiprism.receive.remote_write import RemoteWriteDecoder
 from aiprism.store.batches import SampleBatch
 from aiprism.store.series import SeriesIndex
+from aiprism.store.writing import Admitted
 
 NOW = 1_790_000_000
 LIMITS = LimitsConfig(
@@ -45,7 +46,7 @@ def gauge(made: ExportMetricsServiceRequest, name: str, seconds: int = 0, **attr
 
 def otlp(made: ExportMetricsServiceRequest, config: Any = None) -> tuple[SeriesIndex, Decoded]:
     index = SeriesIndex()
-    decoder = MetricDecoder(lambda sets: index.admit(sets, 0.0), config, FAULT)
+    decoder = MetricDecoder(lambda sets: Admitted(index.admit(sets, 0.0)), config, FAULT)
     return index, decoder.decode(made, NOW, WITHIN)
 
 
@@ -127,7 +128,7 @@ def test_a_delta_that_claims_to_begin_in_1970_makes_no_sample_there() -> None:
 
 def remote_write(message: Any) -> tuple[SeriesIndex, Any]:
     index = SeriesIndex()
-    decoder = RemoteWriteDecoder(lambda sets: index.admit(sets, 0.0), FAULT)
+    decoder = RemoteWriteDecoder(lambda sets: Admitted(index.admit(sets, 0.0)), FAULT)
     version = 2 if isinstance(message, Request) else 1
     return index, decoder.decode(message.SerializeToString(), version, WITHIN)
 

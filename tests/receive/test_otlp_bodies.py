@@ -26,6 +26,7 @@ from aiprism.receive.otlp_bodies import WORTH_COMPILING, MetricBodies
 from aiprism.receive.otlp_metrics import Decoded, MetricDecoder
 from aiprism.store.batches import SampleBatch
 from aiprism.store.series import SeriesIndex
+from aiprism.store.writing import Admitted
 
 S = 1_000_000_000
 AT = 1_790_000_000 * S
@@ -51,9 +52,8 @@ class Reading:
         (self._reader if self._compiled else self._plain).undo(decoded)
 
     def _admit(self, sets: Any) -> Any:
-        if self.full:
-            raise TooMany("enough")
-        return self.index.admit(sets, 0.0)
+        room = (lambda fresh: 0) if self.full else None
+        return Admitted(self.index.admit(sets, 0.0, room), TooMany("enough") if self.full else None)
 
     def rows(self, batch: SampleBatch) -> set[tuple[str, int, int]]:
         """(series, time, bits of the value), each once."""
@@ -261,13 +261,25 @@ def test_a_batch_that_was_not_stored_is_read_anew() -> None:
 def test_nothing_is_remembered_of_a_request_that_was_not_admitted() -> None:
     reading = Reading(compiled=True)
     reading.full = True
-    with pytest.raises(TooMany):
-        reading.decode(SENT)
+    decoded = reading.decode(SENT)
+    assert (decoded.points, decoded.rejected, decoded.batch.is_empty) == (0, 3, True)
     reading.full = False
     assert reading.decode(SENT).points == 3
 
 
-def test_deltas_beside_a_target_info_that_was_not_admitted_are_not_counted() -> None:
+def test_what_was_met_goes_on_when_there_is_no_room_for_more() -> None:
+    reading = Reading(compiled=True)
+    reading.decode(body(counter(count=2)))
+    reading.full = True
+    for _ in range(2):
+        decoded = reading.decode(body(counter(count=5)))
+        assert (decoded.points, decoded.rejected, decoded.reason) == (2, 3, "enough")
+        assert decoded.batch.positions.min() >= 0
+    reading.full = False
+    assert reading.decode(body(counter(count=5))).points == 5
+
+
+def test_a_target_info_for_which_there_is_no_room_costs_no_point_and_is_asked_for_again() -> None:
     def both(second: int, value: int) -> bytes:
         jobs = Metric(name="jobs")
         jobs.sum.aggregation_temporality = AggregationTemporality.AGGREGATION_TEMPORALITY_DELTA
@@ -283,12 +295,17 @@ def test_deltas_beside_a_target_info_that_was_not_admitted_are_not_counted() -> 
     streams = reading._reader._decoder._streams
     streams._targets = {raw: target for raw, target in streams._targets.items() if b"other" not in raw}
     reading.full = True
-    with pytest.raises(TooMany):
-        reading.decode(both(2, 10))
+    # The name of the sender's second resource is forgotten here, and unknown to the index.
+    reading.index, known = SeriesIndex(), reading.index
+    reading.index.admit(
+        [Labels(pairs) for pairs in known.labels(np.arange(len(known))) if "other" not in str(pairs)], 0.0
+    )
+    decoded = reading.decode(both(2, 10))
+    assert (decoded.points, decoded.rejected, decoded.reason) == (2, 0, "enough")
+    assert 11.0 in decoded.batch.values
     reading.full = False
     decoded = reading.decode(both(3, 100))
-    assert 101.0 in decoded.batch.values
-    assert decoded.batch.positions.min() >= 0
+    assert (decoded.points, decoded.reason, 111.0 in decoded.batch.values) == (2, "", True)
 
 
 def test_custom_buckets_are_left_to_the_decoder() -> None:
@@ -303,7 +320,7 @@ def loading(reader: MetricBodies) -> Any:
 
 def test_a_large_body_is_read_at_once_and_the_next_ones_fast() -> None:
     index = SeriesIndex()
-    reader = MetricBodies(lambda sets: index.admit(sets, 0.0))
+    reader = MetricBodies(lambda sets: Admitted(index.admit(sets, 0.0)))
     large = body(counter(count=WORTH_COMPILING // 40))
     assert len(large) > WORTH_COMPILING
     assert reader.decode(body(counter()), 0.0).points == 1
@@ -316,7 +333,7 @@ def test_a_large_body_is_read_at_once_and_the_next_ones_fast() -> None:
 
 def test_points_out_of_bounds_are_left_to_the_decoder_which_says_so() -> None:
     index = SeriesIndex()
-    reader = MetricBodies(lambda sets: index.admit(sets, 0.0), compiled=True)
+    reader = MetricBodies(lambda sets: Admitted(index.admit(sets, 0.0)), compiled=True)
     reader.decode(SENT, 0.0)
     assert reader.decode(SENT, 0.0, Bounds(earliest_ns=AT, latest_ns=AT, signal="samples")).points == 3
     for bounds in (Bounds(earliest_ns=AT + 1, signal="samples"), Bounds(latest_ns=AT - 1, signal="samples")):

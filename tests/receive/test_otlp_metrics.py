@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -15,13 +14,13 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from aiprism.config import OtlpConfig
-from aiprism.errors import TooMany
 from aiprism.model.histograms import CUSTOM_BUCKETS, Buckets, NativeHistogram
 from aiprism.model.labels import Labels
 from aiprism.model.samples import is_stale
+from aiprism.receive.items import Bounds
 from aiprism.receive.otlp_metrics import Decoded, MetricDecoder
 from aiprism.store.batches import MetricMetadata
-from aiprism.store.series import Ints, SeriesIndex
+from tests.receive.room import Room
 
 MS, S = 1_000_000, 1_000_000_000
 AT = 1_790_000_000 * S
@@ -47,11 +46,12 @@ def attribute(point: Any, key: str, value: str) -> None:
 
 
 class Decoding:
-    """A decoder that admits into an index of its own."""
+    """A decoder that admits into an index of its own, with `room` for so many more series."""
 
-    def __init__(self, **settings: Any) -> None:
-        self.index = SeriesIndex()
-        self.decoder = MetricDecoder(lambda sets: self.index.admit(sets, 0.0), OtlpConfig(**settings))
+    def __init__(self, room: int = 10**9, **settings: Any) -> None:
+        self.room = Room(room)
+        self.index = self.room.index
+        self.decoder = MetricDecoder(self.room.admit, OtlpConfig(**settings))
 
     def decode(self, made: ExportMetricsServiceRequest, now: float = 0.0) -> Decoded:
         copy = ExportMetricsServiceRequest()
@@ -345,7 +345,7 @@ def test_a_counter_that_has_just_begun_gets_a_zero_after_its_start_once() -> Non
     [({}, -901, True), ({}, 0, True), ({}, 1, True), ({}, -10, False), ({"start_zeros": 0.0}, -10, True)],
     ids=["long ago", "unknown", "in the future", "no counter", "turned off"],
 )
-def test_no_zero_where_none_belongs(settings: dict[str, float], start: float, monotonic: bool) -> None:
+def test_no_zero_where_none_belongs(settings: dict[str, Any], start: float, monotonic: bool) -> None:
     made = one_sum(start, 0, 5, temporality=CUMULATIVE, monotonic=monotonic)
     assert [value for _, _, value in Decoding(**settings).samples(made)] == [5]
 
@@ -401,7 +401,7 @@ def test_a_level_sent_as_deltas_goes_on_from_what_is_stored() -> None:
 
 def test_two_points_of_a_level_with_a_gap_between_them_go_on_from_what_is_stored() -> None:
     decoding, made = Decoding(), request()
-    decoding.decoder = MetricDecoder(partial(decoding.index.admit, now=0.0), alone=False)
+    decoding.decoder = MetricDecoder(decoding.room.admit, alone=False)
     points = a_sum(made, temporality=DELTA, monotonic=False)
     for start, value in ((0, 3), (20, 4)):
         points.add(start_time_unix_nano=AT + start * S, time_unix_nano=AT + (start + 10) * S, as_int=value)
@@ -415,7 +415,7 @@ def test_two_points_of_a_level_with_a_gap_between_them_go_on_from_what_is_stored
 def test_two_processes_that_share_the_deltas_of_a_stream_miss_nothing(sent: list[tuple[int, bool]]) -> None:
     processes = Decoding(), Decoding()
     for each in processes:
-        each.decoder = MetricDecoder(partial(each.index.admit, now=0.0), alone=False)
+        each.decoder = MetricDecoder(each.room.admit, alone=False)
     stored: dict[float, float] = {}
     for at, (value, other) in enumerate(sent):
         rows = processes[other].samples(one_sum(at * 10, at * 10 + 10, value))
@@ -542,18 +542,85 @@ def test_a_repeated_series_is_admitted_once() -> None:
 
 
 def test_series_that_were_not_admitted_are_asked_for_again() -> None:
-    decoding, full = Decoding(), True
-
-    def admit(sets: Sequence[Labels]) -> Ints:
-        if full:
-            raise TooMany("enough")
-        return decoding.index.admit(sets, 0.0)
-
-    decoding.decoder = MetricDecoder(admit)
+    decoding = Decoding(room=0)
     made = request(**{"host.name": "h"})
     a_sum(made, temporality=DELTA).add(start_time_unix_nano=AT - 10 * S, time_unix_nano=AT, as_int=1)
-    with pytest.raises(TooMany):
-        decoding.decode(made)
-    full = False
+    decoded = decoding.decode(made)
+    assert (decoded.points, decoded.rejected, decoded.batch.is_empty) == (0, 1, True)
+    assert decoded.refusal is not None
+    decoding.room.left = 2
     assert decoding.samples(made) == [("jobs_total{}", -9.999, 0), ("jobs_total{}", 0, 1)]
     assert len(decoding.index) == 2
+
+
+def test_at_the_series_limit_known_series_go_on_and_points_of_the_others_are_rejected_and_counted() -> None:
+    decoding = Decoding(room=1)
+    known, more = request(), request()
+    metric(known, "up").gauge.data_points.add(time_unix_nano=AT, as_int=1)
+    decoding.decode(known)
+    metric(more, "up").gauge.data_points.add(time_unix_nano=AT + S, as_int=2)
+    points = metric(more, "down").gauge.data_points
+    for at in range(3):
+        attribute(points.add(time_unix_nano=AT + S, as_int=1), "a", str(at))
+    for _ in range(2):  # the second time nothing is remembered of the first
+        decoded = decoding.decode(more)
+        assert (decoded.points, decoded.rejected, dict(decoded.causes)) == (1, 3, {"max_series": 3})
+        assert decoded.reason == "no room for 3 (ingest.max_series)"
+        assert [each.metric for each in decoded.batch.metadata] == ["up"]
+        assert decoded.batch.values.tolist() == [2.0]
+    decoding.room.left = 2
+    decoded = decoding.decode(more)
+    assert (decoded.points, decoded.rejected) == (3, 1)
+
+
+def test_a_histogram_comes_in_with_all_of_its_series_or_not_at_all() -> None:
+    decoding = Decoding(room=3)
+    made = request()
+    data = metric(made, "latency", "s").histogram
+    data.aggregation_temporality = CUMULATIVE
+    data.data_points.add(time_unix_nano=AT, count=2, sum=3.0, bucket_counts=[1, 1, 0], explicit_bounds=[1, 5])
+    decoded = decoding.decode(made)
+    assert (decoded.points, decoded.rejected, decoded.batch.is_empty) == (0, 1, True)
+    decoding.room.left = 2  # the other two of its five series
+    assert len(decoding.decode(made).batch) == 5
+
+
+@pytest.mark.parametrize("order", ["ab", "ba"])
+def test_deltas_of_a_stream_for_which_there_was_no_room_are_not_counted(order: str) -> None:
+    decoding = Decoding(room=1)
+    made = request()
+    for name in order:
+        for start in (0, 10):
+            a_sum(made, temporality=DELTA, name=name).add(
+                start_time_unix_nano=AT + start * S, time_unix_nano=AT + (start + 10) * S, as_int=5
+            )
+    first, second = (f"{name}_total{{}}" for name in order)
+    assert decoding.values(made) == {first: 10}
+    decoding.room.left = 1
+    assert decoding.values(made) == {first: 10, second: 10}
+
+
+def test_a_request_brings_no_more_new_series_than_it_may() -> None:
+    decoding = Decoding()
+    made = request(**{"host.name": "h"})
+    points = metric(made, "up").gauge.data_points
+    for at in range(10):
+        attribute(points.add(time_unix_nano=AT, as_int=1), "a", str(at))
+    for taken in (4, 8, 10):
+        copy = ExportMetricsServiceRequest()
+        copy.CopyFrom(made)
+        decoded = decoding.decoder.decode(copy, 0.0, Bounds(tenant="acme", new_series=4, signal="samples"))
+        assert (decoded.points, decoded.rejected) == (taken, 10 - taken)
+        if decoded.rejected:
+            assert dict(decoded.causes) == {"new_series_per_request": 10 - taken}
+            assert "'acme' may send 4 at once (limits.new_series_per_request)" in decoded.reason
+    assert max(decoding.room.asked) <= 5  # target_info is one, too
+
+
+def test_reasons_without_end_take_no_memory_without_end() -> None:
+    made = request()
+    for at in range(1000):
+        metric(made, f"m{at}").gauge.data_points.add(time_unix_nano=AT)
+    decoded = Decoding().decode(made)
+    assert decoded.rejected == 1000
+    assert decoded.reason.endswith("; and 96 more reasons")

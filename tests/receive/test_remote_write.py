@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,9 @@ from aiprism.receive.prometheus_proto import Request, WriteRequest
 from aiprism.receive.remote_write import Decoded, RemoteWriteDecoder
 from aiprism.store.batches import MetricMetadata
 from aiprism.store.columns import FingerprintTable
-from aiprism.store.series import Ints, SeriesIndex
+from aiprism.store.series import SeriesIndex
+from aiprism.store.writing import Admitted
+from tests.receive.room import Room
 
 AT = 1_790_000_000_000
 
@@ -32,18 +34,14 @@ Pairs = dict[str, str] | Sequence[tuple[str, str]]
 class Decoding:
     """A decoder with an index of its own."""
 
-    def __init__(self, allow: Callable[[int], None] | None = None) -> None:
-        self.index = SeriesIndex()
-        self.asked = 0
-        self.allow = allow
-        self.decoder = RemoteWriteDecoder(self.admit, find=self.find)
+    def __init__(self, room: int = 10**9) -> None:
+        self.room = Room(room)
+        self.index = self.room.index
+        self.decoder = RemoteWriteDecoder(self.room.admit)
 
-    def admit(self, sets: Sequence[Labels]) -> Ints:
-        self.asked += len(sets)
-        return self.index.admit(sets, 0.0, self.allow)
-
-    def find(self, sets: Sequence[Labels]) -> Ints:
-        return self.index.find(np.fromiter((labels.fingerprint for labels in sets), np.uint64, len(sets)))
+    @property
+    def asked(self) -> int:
+        return sum(self.room.asked)
 
     def decode(self, message: Any, version: int = 0) -> Decoded:
         body = message if isinstance(message, bytes) else message.SerializeToString()
@@ -157,41 +155,29 @@ def test_when_a_tenant_has_too_many_series_those_it_has_go_on_and_the_answer_is_
     known = ({"__name__": "m"}, [(AT, 1.0)])
     decoding.decode(write(known))
 
-    def no_more(fresh: int) -> None:
-        raise TooMany(f"{fresh} too many", retry_after=7)
-
-    decoding.allow = no_more
+    decoding.room.left = 0
     decoded = decoding.decode(write(known, ({"__name__": "n"}, [(AT, 2.0)]), ({"x": "y"}, [(AT, 2.0)])))
     assert decoded.batch.values.tolist() == [1.0]
     assert isinstance(decoded.written.error, TooMany)
     assert (decoded.written.error.retry_after, decoded.written.refused, len(decoding.index)) == (7, 2, 1)
-    decoding.allow = None
+    assert dict(decoded.written.causes) == {"max_series": 1, "bad_data": 1}
+    decoding.room.left = 1
     assert len(decoding.decode(write(({"__name__": "n"}, [(AT, 2.0)]))).batch) == 1
 
 
 def test_at_the_series_limit_what_exists_goes_on_and_others_come_in_while_there_is_room() -> None:
-    index, most = SeriesIndex(), 4
+    room = Room(4)
 
-    def allow(fresh: int) -> None:
-        if len(index) + fresh > most:
-            raise TooMany("too many", details={"limit": "ingest.max_series"})
+    def written(*names: str) -> tuple[int, int]:
+        body = write(*[({"__name__": name}, [(AT, 1.0)]) for name in names]).SerializeToString()
+        found = RemoteWriteDecoder(room.admit).decode(bytes(body), 1).written  # as after a restart
+        assert isinstance(found.error, TooMany) or not found.refused
+        return found.samples, found.refused
 
-    def admit(sets: Sequence[Labels]) -> Ints:
-        return index.admit(sets, 0.0, allow)
-
-    def find(sets: Sequence[Labels]) -> Ints:
-        return index.find(np.fromiter((labels.fingerprint for labels in sets), np.uint64, len(sets)))
-
-    def body(*names: str) -> bytes:
-        return bytes(write(*[({"__name__": name}, [(AT, 1.0)]) for name in names]).SerializeToString())
-
-    RemoteWriteDecoder(admit, find=find).decode(body("a", "b"), 1)
-    restarted = RemoteWriteDecoder(admit, find=find).decode(body("a", "n1", "b", "n2", "n3", "n4", "n5"), 1)
-    assert (restarted.written.samples, restarted.written.refused) == (4, 3)
-    assert len(index) == most
-    assert isinstance(restarted.written.error, TooMany)
-    again = RemoteWriteDecoder(admit, find=find).decode(body("a", "n1", "n5"), 1)
-    assert (again.written.samples, again.written.refused) == (2, 1)
+    assert written("a", "b") == (2, 0)
+    assert written("a", "n1", "b", "n2", "n3", "n4", "n5") == (4, 3)
+    assert len(room.index) == 4
+    assert written("a", "n1", "n5") == (2, 1)
 
 
 def test_what_is_no_text_refuses_the_whole_body() -> None:
@@ -476,8 +462,9 @@ def test_a_large_body_of_short_samples_is_read() -> None:
 
 def test_a_body_of_more_new_series_than_can_be_looked_at_is_refused_before_any_is() -> None:
     decoding = Decoding()
-    with pytest.raises(TooLarge, match="100001 series not met before"):
-        decoding.decode(b"\x0a\x02\x12\x00" * 100_001, 1)
+    within = Bounds(tenant="acme", new_series=1000, signal="samples")
+    with pytest.raises(TooLarge, match=r"1001 series not met before.*'acme' .*limits\.new_series_per_request"):
+        decoding.decoder.decode(b"\x0a\x02\x12\x00" * 1001, 1, within)
     assert decoding.asked == 0
 
 
@@ -515,21 +502,12 @@ def test_what_was_said_of_many_series_is_not_forgotten_with_a_request_of_one() -
 
 
 def test_who_brings_more_new_series_than_ever_fit_at_once_gets_in_part_by_part() -> None:
-    def at_most_four(fresh: int) -> None:
-        if fresh > 4:
-            raise TooLarge(f"{fresh} at once", details={"limit": "limits.new_series_per_minute"})
-
-    decoding, stored = Decoding(at_most_four), list[int]()
+    decoding, stored = Decoding(), list[int]()
     body = write(*[({"__name__": "m", "a": str(at)}, [(AT, 1.0)]) for at in range(10)])
-    while len(stored) < 10:
-        written = decoding.decode(body).written
-        stored.append(written.samples)
-        if written.error is None:
-            break
-        assert isinstance(written.error, TooMany)
-        assert (written.error.retry_after, written.error.details["limit"]) == (60, "limits.new_series_per_minute")
-    assert stored == sorted(stored)
-    assert stored[-1] == 10
+    for _ in range(3):
+        decoding.room.left = 4
+        stored.append(decoding.decode(body).written.samples)
+    assert stored == [4, 8, 10]
 
 
 def test_metadata_is_cut_where_it_is_too_long_refused_where_its_metric_is_and_counted_in_full() -> None:
@@ -539,7 +517,9 @@ def test_metadata_is_cut_where_it_is_too_long_refused_where_its_metric_is_and_co
     request, index = WriteRequest(), SeriesIndex()
     request.metadata.add(type=1, metric_family_name="m", help="x" * 1_000_000, unit="s" * 1000)
     request.metadata.add(type=1, metric_family_name="n" * 101, help="Words.")
-    decoded = RemoteWriteDecoder(lambda sets: index.admit(sets, 0.0), fault).decode(request.SerializeToString(), 1)
+    decoded = RemoteWriteDecoder(lambda sets: Admitted(index.admit(sets, 0.0)), fault).decode(
+        request.SerializeToString(), 1
+    )
     [said] = decoded.batch.metadata
     assert (said.help, said.unit) == ("x" * 1023 + "…", "s" * 63 + "…")
     assert (decoded.written.refused, decoded.written.causes) == (1, {"label_value": 1})

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aiprism.errors import BadInput, TooMany
+from aiprism.errors import BadInput
 from aiprism.model.labels import Labels, Matcher, MatchOp, matches_all
 from aiprism.store.columns import FingerprintTable
 from aiprism.store.engine import Engine
@@ -153,19 +153,18 @@ def test_a_series_is_selected_only_once_a_sample_of_it_is_stored():
     assert selected(index, "__name__ = up") == {Labels(SERIES[0])}
 
 
-def test_when_new_series_are_not_allowed_none_is_admitted():
+def test_of_new_series_the_first_come_in_for_which_there_is_room():
     index = indexed(SERIES[0])
     asked: list[int] = []
 
-    def allow(fresh: int) -> None:
+    def room(fresh: int) -> int:
         asked.append(fresh)
-        raise TooMany("enough")
+        return 1
 
     sets = [Labels(each) for each in (SERIES[0], SERIES[1], SERIES[2], SERIES[1])]
-    with pytest.raises(TooMany):
-        index.admit(sets, 0.0, allow)
-    assert (asked, len(index)) == ([2], 1)
-    index.admit(sets[:1], 0.0, allow)
+    assert index.admit(sets, 0.0, room).tolist() == [0, 1, -1, 1]
+    assert (asked, len(index)) == ([2], 2)
+    index.admit(sets[:2], 0.0, room)
     assert asked == [2]
 
 

@@ -113,7 +113,9 @@ def stored(engine: Engine, batches: Callable[[Writing], Sequence[SampleBatch]]) 
 
 def test_native_histograms_are_read_back_as_they_were_written_the_last_of_one_time_alone(engine: Engine) -> None:
     def batches(writing: Writing) -> list[SampleBatch]:
-        one, two = writing.admit([Labels({"__name__": "h", "a": "1"}), Labels({"__name__": "h", "a": "2"})]).tolist()
+        one, two = writing.admit(
+            [Labels({"__name__": "h", "a": "1"}), Labels({"__name__": "h", "a": "2"})]
+        ).positions.tolist()
         wrong = replace(HISTOGRAM, count=1.0)
         return [
             SampleBatch(histograms=[HistogramSample(one, AT, wrong), HistogramSample(two, AT, CUSTOM)]),
@@ -150,16 +152,34 @@ def test_a_tenant_over_its_active_series_is_told_limit_and_name_and_gets_room_wh
     index = SeriesIndex()
     writing = Writing(engine, index, IngestConfig(max_series=2, active_window=60), Telemetry(), clock=clock)
     sets = [Labels({"__name__": "m", "a": str(at)}) for at in range(4)]
-    writing.admit(sets[:2])
-    with pytest.raises(
-        TooMany, match=rf"'{engine.database}' has 2 active .* brings 2 more, .*limit of 2 \(ingest.max_s"
-    ) as refused:
-        writing.admit(sets)
-    assert refused.value.details == {"limit": "ingest.max_series", "tenant": engine.database}
-    assert refused.value.retry_after == 60
-    assert writing.admit(sets[:2]).tolist() == [0, 1]
+    assert writing.admit(sets[:1]) == (np.array([0]), None)
+    positions, refusal = writing.admit(sets)
+    assert positions.tolist() == [0, 1, -1, -1]
+    assert refusal is not None
+    assert f"'{engine.database}' has 1 active metric series and this request brings 3 more" in str(refusal)
+    assert "limit of 2 (ingest.max_series)" in str(refusal)
+    assert refusal.details == {"limit": "ingest.max_series", "tenant": engine.database}
+    assert refusal.retry_after == 60
+    assert writing.admit(sets[:2]).positions.tolist() == [0, 1]
     asyncio.run(clock.advance(61))
-    assert writing.admit(sets[2:]).tolist() == [2, 3]
+    assert writing.admit(sets[2:]).positions.tolist() == [2, 3]
+
+
+def test_of_samples_of_our_own_those_of_known_series_are_stored_at_the_limit(engine: Engine) -> None:
+    async def story(writing: Writing) -> None:
+        await writing.append([Sample(Labels({"__name__": "known"}), AT, 1.0)])
+        both = [Sample(Labels({"__name__": name}), AT + 1, 2.0) for name in ("known", "new")]
+        with pytest.raises(TooMany, match=r"ingest\.max_series"):
+            await writing.append(both)
+
+    async def run() -> None:
+        writing = Writing(engine, SeriesIndex(), IngestConfig(max_series=1), Telemetry())
+        writing.start()
+        await story(writing)
+        await writing.stop()
+
+    asyncio.run(run())
+    assert engine.query("SELECT metric, value FROM samples ORDER BY ts") == [("known", 1.0), ("known", 2.0)]
 
 
 def test_a_series_whose_row_could_not_be_written_is_written_with_the_next_batch(engine: Engine) -> None:

@@ -71,12 +71,12 @@ class Deltas(Generic[T]):
         now: float,
         shape: Hashable = None,
         since: T | None = None,
-        undo: list[Callable[[], None]] | None = None,
+        undo: Callable[[Callable[[], None]], None] = lambda step: None,
     ) -> Total[T]:
         """The total of stream `key` with `value` of (start_ns, end_ns]; BadInput when it cannot be added.
 
         A start of 0 is unknown and taken for the end of the point before. `since` is what a stream that begins here has
-        already counted to. What takes the step back is appended to `undo`: to be called the latest first.
+        already counted to. What takes the step back is handed to `undo`: to be called the latest first.
         """
         if now != self._looked:
             self._forget_idle(now)
@@ -99,8 +99,7 @@ class Deltas(Generic[T]):
         after = _State(total, value, start_ns, end_ns, began_ns, shape, now)
         self._states[key] = after
         self._states.move_to_end(key)
-        if undo is not None:
-            undo.append(partial(self._undo, key, state, after))
+        undo(partial(self._undo, key, state, after))
         return Total(total, begins=began_ns == end_ns)
 
     def _undo(self, key: Hashable, before: _State[T] | None, after: _State[T]) -> None:

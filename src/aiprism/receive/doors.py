@@ -162,6 +162,9 @@ class OtlpDoors:
                     found = await self._levels(decoded.levels)
                     known |= {fingerprint: found.get(fingerprint, 0.0) for _, fingerprint in decoded.levels}
                     decoded = await self._metrics_of(body, is_json, known)
+        if decoded.refusal and not decoded.points:  # nothing is stored, so all of it may come again
+            await self._undone(decoded)
+            raise decoded.refusal
         # Shielded: what waits for its INSERT is stored though the sender hung up, and if it is not it must not count.
         await asyncio.shield(self._begun(self._stored(decoded)))
         return Receipt(decoded.points, decoded.rejected, decoded.reason, causes=decoded.causes)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from aiprism.config import LimitsConfig
-from aiprism.errors import BadInput
+from aiprism.errors import BadInput, Refused
 from aiprism.store.batches import SampleBatch
 
 _UNBOUNDED = 2**63 - 1
@@ -38,6 +38,7 @@ class Bounds:
     events: int = _UNBOUNDED
     links: int = _UNBOUNDED
     expanded_bytes: int = _UNBOUNDED
+    new_series: int = _UNBOUNDED  # of one request
     signal: str = ""  # as the time settings name it: spans, logs, samples
 
 
@@ -50,6 +51,11 @@ class OutOfBounds(BadInput):
     def __init__(self, fault: Fault) -> None:
         super().__init__(fault.message)
         self.code = fault.code
+
+
+def cause_of(refused: Refused) -> str:
+    """What counters call it: the limit that is passed, else its code."""
+    return str(refused.details.get("limit", refused.code)).rpartition(".")[2]
 
 
 SeriesFault = Callable[[Mapping[str, str]], Fault | None]
@@ -72,6 +78,7 @@ def bounds(limits: LimitsConfig, tenant: str, signal: str, now: float) -> Bounds
         events=limits.events_per_span or _UNBOUNDED,
         links=limits.links_per_span or _UNBOUNDED,
         expanded_bytes=limits.expanded_bytes or _UNBOUNDED,
+        new_series=limits.new_series_per_request or _UNBOUNDED,
         signal=signal,
     )
 
@@ -93,6 +100,15 @@ def resource_fault(resource: Any, scope: Any, items: int, within: Bounds) -> Fau
             "fewer items at once",
         )
     return None
+
+
+def new_series_fault(within: Bounds, many: str = "more") -> Fault:
+    """Why a request brings too many series at once: each costs the time and memory of its labels."""
+    return Fault(
+        "new_series_per_request",
+        f"the request brings {many} series not met before, of which tenant {within.tenant!r} may send {within.new_series} "
+        "at once (limits.new_series_per_request); send smaller batches",
+    )
 
 
 def span_fault(span: Any, within: Bounds, look_at_values: bool) -> Fault | None:

@@ -99,9 +99,20 @@ class Admission:
         """Let `items` samples of `size` bytes in; TooMany or TooLarge when that is over a rate."""
         self._take({"samples_per_second": items, "bytes_per_second": size}, items)
 
-    def new_series(self, items: int) -> None:
-        """Let `items` series come into being; TooMany or TooLarge when that is over the limit of a minute."""
-        self._take({"new_series_per_minute": items}, items)
+    def new_series(self, items: int) -> tuple[int, TooMany | None]:
+        """How many of `items` series may come into being now, and why it is not all of them."""
+        name, now = "new_series_per_minute", self._clock.monotonic()
+        with self._lock:
+            limit = self._limits.get(name)
+            if limit is None:
+                return items, None
+            bucket = limit.bucket.filled(now)
+            some = min(items, int(bucket.level))
+            limit = self._limits[name] = replace(limit, bucket=replace(bucket, level=bucket.level - some))
+        if some == items:
+            return items, None
+        self._telemetry.dropped(STAGE, name, items - some)
+        return some, self._over(limit, limit.bucket.wait(min(items - some, limit.bucket.burst), now))
 
     def bounds(self, signal: str) -> Bounds:
         """What single spans, logs or samples may be like just now."""
@@ -128,17 +139,18 @@ class Admission:
             self._limits.update(after)
 
     def _refusal(self, limit: _Limit, amount: int, now: float) -> TooMany | TooLarge:
-        details = {"limit": limit.setting, "tenant": self._tenant}
         if amount > limit.bucket.burst:
             return TooLarge(
                 f"this request brings {amount} at once, tenant {self._tenant!r} may send {limit.what} and no more than "
                 f"{int(limit.bucket.burst)} at once ({limit.setting}, limits.burst); send smaller batches",
-                details=details,
+                details={"limit": limit.setting, "tenant": self._tenant},
             )
-        wait = limit.bucket.wait(amount, now)
+        return self._over(limit, limit.bucket.wait(amount, now))
+
+    def _over(self, limit: _Limit, wait: float) -> TooMany:
         return TooMany(
             f"tenant {self._tenant!r} is over its limit of {limit.what} ({limit.setting}); "
             f"send this again in {wait:.1f} s",
             retry_after=wait,
-            details=details,
+            details={"limit": limit.setting, "tenant": self._tenant},
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -22,12 +22,14 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import Exemplar as SentExemplar
 from opentelemetry.proto.metrics.v1.metrics_pb2 import ResourceMetrics
 
 from aiprism.config import OtlpConfig
+from aiprism.errors import TooMany
 from aiprism.receive.items import ANYTHING, Bounds, SeriesFault, no_fault, without_stray_exemplars
 from aiprism.receive.otlp import metrics_request
 from aiprism.receive.otlp_metrics import Decoded, MetricDecoder, info_times
 from aiprism.receive.otlp_points import exemplar_of
-from aiprism.receive.otlp_series import CACHE_LIMIT, Admit, Stream
+from aiprism.receive.otlp_series import CACHE_LIMIT, Stream
 from aiprism.store.batches import Exemplar, SampleBatch
+from aiprism.store.writing import Admit
 
 if TYPE_CHECKING:
     from aiprism.receive.otlpscan import Known, Scanned
@@ -105,8 +107,8 @@ class MetricBodies:
         if decoded.levels:
             return decoded
         try:
-            info = list(self._target_info(body, scanned))
-        except BaseException:  # as when its series is one too many
+            info, refusal = self._target_info(body, scanned)
+        except BaseException:
             self.undo(decoded)
             raise
         fresh = self._remember(scanned, decoded, known)
@@ -114,6 +116,7 @@ class MetricBodies:
             decoded,
             batch=without_stray_exemplars(_together(scanned, info, exemplars, decoded.batch), within),
             points=decoded.points + scanned.points,
+            reason=decoded.reason or (str(refusal) if refusal else ""),
             undo=[*decoded.undo, partial(known.forget_start, fresh)],
         )
 
@@ -128,19 +131,23 @@ class MetricBodies:
         known.put(hashes, list(met.values()))
         return hashes
 
-    def _target_info(self, body: bytes, scanned: Scanned) -> Iterator[tuple[int, int]]:
-        """(position, time) of `target_info` beside the samples of each resource."""
+    def _target_info(self, body: bytes, scanned: Scanned) -> tuple[list[tuple[int, int]], TooMany | None]:
+        """(position, time) of `target_info` beside the samples of each resource, and why there is none of some."""
+        found, refusal = list[tuple[int, int]](), None
         for number, (start, end) in enumerate(scanned.resources.tolist()):
             if start == end:
                 continue
             key = int(scanned.resource_hashes[number])
             if key not in self._info:
                 resource = ResourceMetrics.FromString(scanned.resource(body, number)).resource
-                self._info[key] = self._decoder.info(resource)
-            stream = self._info[key]
-            if stream is not None:
-                for ts_ms in info_times(scanned.ts_ms[start:end]):
-                    yield stream.positions[0], ts_ms
+                stream = self._decoder.info(resource)
+                if isinstance(stream, TooMany):  # asked for again with the next request
+                    refusal = stream
+                    continue
+                self._info[key] = stream
+            if stream := self._info[key]:
+                found += [(stream.positions[0], ts_ms) for ts_ms in info_times(scanned.ts_ms[start:end])]
+        return found, refusal
 
 
 def _exemplars(body: bytes, scanned: Scanned, known: Known) -> list[Exemplar]:

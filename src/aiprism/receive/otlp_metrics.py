@@ -8,7 +8,7 @@ Specification: OpenTelemetry, "Prometheus and OpenMetrics Compatibility", sectio
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from aiprism.config import OtlpConfig
+from aiprism.errors import TooMany
 from aiprism.receive.items import ANYTHING, Bounds, OutOfBounds, SeriesFault, no_fault, without_stray_exemplars
 from aiprism.receive.otlp_batch import Columns
 from aiprism.receive.otlp_points import CUMULATIVE, DELTA, Points
-from aiprism.receive.otlp_series import Admit, Family, Stream, Streams, Target
+from aiprism.receive.otlp_series import Family, Stream, Streams, Target
 from aiprism.store.batches import SampleBatch
+from aiprism.store.writing import Admit
 
 # `target_info` is repeated this often (half the usual lookback), so that a join finds it at every time of a request.
 _INFO_EVERY_MS = 150_000
@@ -41,6 +43,7 @@ class Decoded:
     causes: Mapping[str, int]  # rejected points by the code of their fault
     levels: Sequence[tuple[str, int]]
     undo: Sequence[Callable[[], None]]
+    refusal: TooMany | None  # why some of the rejected may come again: the tenant has too many series
     streams: Sequence[Stream | None]  # of each data point in the order of the request; None where there is none
 
 
@@ -61,6 +64,7 @@ class MetricDecoder:
         """`request`, arrived at `now` (Unix seconds), as the store takes it, without the points that are not `within`
         bounds; raises what `admit` raises."""
         columns = Columns()
+        self._streams.begin(within)
         try:
             for resource in request.resource_metrics:
                 target, mark = self._streams.target(resource.resource), columns.mark()
@@ -68,15 +72,18 @@ class MetricDecoder:
                     for metric in scoped.metrics:
                         self._metric(columns, target, scoped, metric, now, within)
                 self._target_info(columns, target, mark)
-            settled = self._streams.settle(self._admit)
+            settled, refusal = self._streams.settle(self._admit)
         except BaseException:
             self._streams.abandon()
-            self._undo(columns.undo)
+            _undo(step for _, step in reversed(columns.undo))
             raise
         finally:
             self._points.seed({})  # they were true for this request
+        if refusal:
+            columns.leave_out(refusal)
+        undo = [step for _, step in columns.undo]
         if columns.levels:
-            self._undo(columns.undo)
+            _undo(reversed(undo))
         rejected = columns.rejected
         return Decoded(
             without_stray_exemplars(columns.batch(settled), within),
@@ -85,36 +92,34 @@ class MetricDecoder:
             rejected.reason,
             dict(rejected.codes),
             columns.levels,
-            columns.undo,
+            undo,
+            refusal,
             columns.streams,
         )
 
-    def info(self, resource: Any) -> Stream | None:
-        """The stream of the `target_info` of a Resource message, None when it has none; raises what `admit` raises."""
+    def info(self, resource: Any) -> Stream | TooMany | None:
+        """The stream of the `target_info` of a Resource message, None when it has none, a refusal when it is one too many;
+        raises what `admit` raises."""
         target = self._streams.target(resource)
         if not target.info:
             return None
         try:
             stream = self._streams.info(target)
-            self._streams.settle(self._admit)
+            _, refusal = self._streams.settle(self._admit)
         except OutOfBounds:
             return None
         except BaseException:
             self._streams.abandon()
             raise
-        return stream
+        return refusal or stream
 
     def undo(self, decoded: Decoded) -> None:
         """What `decoded` holds was not stored: the sender will send it again."""
-        self._undo(decoded.undo)
+        _undo(reversed(decoded.undo))
 
     def seed(self, levels: Mapping[int, float]) -> None:
         """The last stored values of the series a decoded request asked for, by fingerprint, for the next one alone."""
         self._points.seed(levels)
-
-    def _undo(self, steps: Sequence[Callable[[], None]]) -> None:
-        for step in reversed(steps):
-            step()
 
     def _metric(self, columns: Columns, target: Target, scoped: Any, metric: Any, now: float, within: Bounds) -> None:
         kind = metric.WhichOneof("data")
@@ -131,7 +136,7 @@ class MetricDecoder:
             columns.reject(metric.name, fault, len(data.data_points))
             columns.streams += [None] * len(data.data_points)
             return
-        columns.metadata.add(family.metadata)
+        columns.families.append(family)
         self._points.read(columns, family, data, now, within)
 
     def _fault(self, family: Family, metric: Any, data: Any) -> str:
@@ -161,6 +166,11 @@ class MetricDecoder:
             return
         for ts_ms in info_times(columns.times(mark)):
             columns.add(stream.positions, ts_ms, (1.0,))
+
+
+def _undo(steps: Iterable[Callable[[], None]]) -> None:
+    for step in steps:
+        step()
 
 
 def info_times(ts_ms: NDArray[np.int64]) -> list[int]:

@@ -232,7 +232,7 @@ class Points:
         ago. 0 when nowhere."""
         if moment.start_ns in (0, stream.start_ns):  # 0 says nothing, and so nothing new
             return 0
-        columns.undo.append(partial(setattr, stream, "start_ns", stream.start_ns))
+        columns.undo.append((stream, partial(setattr, stream, "start_ns", stream.start_ns)))
         stream.start_ns = moment.start_ns
         # A point that starts when it ends says that its start is unknown: its value is where counting begins from.
         recent = 0 < moment.end_ns - moment.start_ns <= self._zero_ns
@@ -276,7 +276,7 @@ def _so_far(
         now=moment.now,
         shape=shape,
         since=since,
-        undo=columns.undo,
+        undo=lambda step: columns.undo.append((stream, step)),
     )
     return total.value, _zero_ms(moment) if total.begins else 0
 

@@ -3,32 +3,31 @@
 In: protobuf messages and the naming settings. Out: `Stream`s, which hold the positions (in the series index) of all
 series one data point feeds: one for a number, each bucket, count and sum for a histogram. Series repeat in every request,
 so a stream is looked up by the bytes that name it. Streams that are new get negative stand-ins for positions, until
-`settle` has admitted all of a request's at once.
+`settle` has admitted all of a request's at once; of a stream for which there is no room nothing is remembered.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from aiprism.config import OtlpConfig
 from aiprism.model.labels import METRIC_NAME, Labels
-from aiprism.receive.items import OutOfBounds, SeriesFault, no_fault
+from aiprism.receive.items import ANYTHING, Bounds, OutOfBounds, SeriesFault, new_series_fault, no_fault
 from aiprism.receive.otlp_names import Strategy, label_pairs, metric_name, unit_name
 from aiprism.store.anyvalue import text_value
 from aiprism.store.batches import MetricMetadata
-
-Ints = NDArray[np.int64]
-Admit = Callable[[Sequence[Labels]], Ints]
+from aiprism.store.writing import Admit, Admitted
 
 # A cache of label sets needs a bound: past this many it starts anew (a stream costs some hundred bytes).
 CACHE_LIMIT = 1_000_000
 
 ONE = (("", "", ""),)  # the layout of a stream of one series
+_NOTHING = Admitted(np.empty(0, np.int64))
 
 _IDENTITY = ("service.name", "service.namespace", "service.instance.id")
 _RESERVED = ("job", "instance")
@@ -47,6 +46,11 @@ class Stream:
     positions: list[int]
     identity: int
     start_ns: int = 0  # start time of the newest point
+
+    @property
+    def is_admitted(self) -> bool:
+        """False while it has stand-ins for positions, and for ever when there was no room for it."""
+        return not self.positions or self.positions[0] >= 0
 
 
 @dataclass(slots=True)
@@ -81,8 +85,13 @@ class Streams:
         self._strategy = Strategy(config.translation_strategy)
         self._targets: dict[bytes, Target] = {}
         self._size = 0
-        self._unsettled: list[tuple[dict[bytes, Stream] | None, bytes, Stream]] = []
+        self._unsettled: list[tuple[Stream, Callable[[], object]]] = []  # and what forgets it
         self._labels: list[Labels] = []
+        self._within = ANYTHING
+
+    def begin(self, within: Bounds) -> None:
+        """A request begins, which must keep to those bounds."""
+        self._within = within
 
     def target(self, resource: Any) -> Target:
         """The target a Resource message is."""
@@ -116,10 +125,12 @@ class Streams:
     ) -> Stream:
         """A new stream of `family`: its series are named by `layout`, a list of (suffix of the name, label, its value).
 
-        OutOfBounds when the labels of one are more or longer than they may be.
+        OutOfBounds when the labels of one are more or longer than they may be, or the series of the request too many.
         """
-        pairs = [(pair.key, text_value(pair.value)) for pair in attributes]
         layout = list(layout)
+        if len(self._labels) + len(layout) > self._within.new_series:
+            raise OutOfBounds(new_series_fault(self._within))
+        pairs = [(pair.key, text_value(pair.value)) for pair in attributes]
         reserved = {*_RESERVED, *(label for _, label, _ in layout if label)}
         labels = {**family.labels, **label_pairs(pairs, family.strategy, reserved)}
         identity = Labels({**labels, METRIC_NAME: family.name}).fingerprint
@@ -131,7 +142,7 @@ class Streams:
             raise OutOfBounds(fault)
         stream = Stream([self._stand_in(each) for each in sets], identity)
         family.streams[raw] = stream
-        self._unsettled.append((family.streams, raw, stream))
+        self._unsettled.append((stream, partial(family.streams.pop, raw)))
         return stream
 
     def info(self, target: Target) -> Stream:
@@ -141,29 +152,32 @@ class Streams:
             if fault := self._fault(labels):
                 raise OutOfBounds(fault)
             target.stream = Stream([self._stand_in(labels)], labels.fingerprint)
-            self._unsettled.append((None, b"", target.stream))
+            self._unsettled.append((target.stream, partial(setattr, target, "stream", None)))
         return target.stream
 
-    def settle(self, admit: Admit) -> Ints:
-        """The positions of what was new since the last time, in the order of their stand-ins (-1, -2 …)."""
-        positions = admit(self._labels) if self._labels else np.empty(0, dtype=np.int64)
-        for _, _, stream in self._unsettled:
-            stream.positions = [int(positions[-at - 1]) for at in stream.positions]
-        self._size += len(self._unsettled)
+    def settle(self, admit: Admit) -> Admitted:
+        """The positions of what was new since the last time, in the order of their stand-ins (-1, -2 …).
+
+        A stream is in with all of its series or not at all: what is left of a histogram would be no histogram.
+        """
+        positions, refusal = admit(self._labels) if self._labels else _NOTHING
+        for stream, forget in self._unsettled:
+            at = -np.array(stream.positions, np.int64) - 1
+            if refusal and (positions[at] < 0).any():
+                positions[at] = -1
+                forget()
+            else:
+                self._size += 1
+            stream.positions = positions[at].tolist()
         self._unsettled, self._labels = [], []
         if self._size > CACHE_LIMIT:
             self._targets, self._size = {}, 0
-        return positions
+        return Admitted(positions, refusal)
 
     def abandon(self) -> None:
         """Forget what is not settled."""
-        for streams, raw, _ in self._unsettled:
-            if streams is not None:
-                del streams[raw]
-        if any(streams is None for streams, _, _ in self._unsettled):
-            for target in self._targets.values():
-                if target.stream is not None and target.stream.positions[0] < 0:
-                    target.stream = None
+        for _, forget in self._unsettled:
+            forget()
         self._unsettled, self._labels = [], []
 
     def _stand_in(self, labels: Labels) -> int:

@@ -33,6 +33,8 @@ from aiprism.receive.items import (
     Bounds,
     OutOfBounds,
     SeriesFault,
+    cause_of,
+    new_series_fault,
     no_fault,
     time_fault,
     without_stray_exemplars,
@@ -50,7 +52,7 @@ from aiprism.receive.writerequests import (
 )
 from aiprism.store.batches import Exemplar, HistogramSample, MetricMetadata, SampleBatch
 from aiprism.store.columns import FingerprintTable
-from aiprism.store.writing import Writing
+from aiprism.store.writing import Admit, Writing
 from aiprism.telemetry import Telemetry
 
 if TYPE_CHECKING:
@@ -64,20 +66,13 @@ CREATED_AT_MOST_BEFORE_MS = 300_000
 _ODD = np.uint64(0x9E3779B97F4A7C15)  # spreads small numbers over 64 bits
 
 # Series that are new or broken are looked at one by one; a body of nothing else must not stall the door.
-_MOST_BROKEN, _MOST_NEW = 1000, 100_000
+_MOST_BROKEN = 1000
 
 # Metrics that one request may describe without bringing samples of them.
 _MOST_METADATA = 20_000
 
 # So many keys for each series before a table of them starts anew.
 _MOST_WAYS = 4
-
-Admit = Callable[[Sequence[Labels]], NDArray[np.int64]]
-
-
-def _nothing_known(sets: Sequence[Labels]) -> NDArray[np.int64]:
-    """None of these series has a position."""
-    return np.full(len(sets), -1, np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +108,7 @@ class RemoteWriteDoor:
         series_fault: SeriesFault = no_fault,
     ) -> None:
         self._writing, self._telemetry, self._bounds = writing, telemetry, bounds
-        self._decoder = RemoteWriteDecoder(writing.admit, series_fault, find=writing.find)
+        self._decoder = RemoteWriteDecoder(writing.admit, series_fault)
         # Bodies are decoded one after the other, here rather than in the pool that all doors share: they wait for nobody else.
         self._decoding = ThreadPoolExecutor(1, "remote-write")
 
@@ -139,8 +134,8 @@ class RemoteWriteDoor:
 class RemoteWriteDecoder:
     """Turns bodies into batches; remembers the series, metadata and start times it has met. May be called from any thread."""
 
-    def __init__(self, admit: Admit, fault: SeriesFault = no_fault, *, find: Admit = _nothing_known) -> None:
-        self._admit, self._find, self._fault = admit, find, fault
+    def __init__(self, admit: Admit, fault: SeriesFault = no_fault) -> None:
+        self._admit, self._fault = admit, fault
         self._salt = secrets.randbits(64)
         self._known = FingerprintTable()
         self._said = FingerprintTable()  # metadata and start times, each with its series
@@ -175,7 +170,7 @@ class RemoteWriteDecoder:
         faults = _Faults()
         positions = scanned.positions
         if (positions < 0).any():
-            self._meet(scanned, request, faults)
+            self._meet(scanned, request, faults, within)
         others = self._others(scanned, request, faults, within)
         columns = _samples(scanned, faults, within)
         batch = SampleBatch(*columns, others.histograms, others.exemplars, others.metadata)
@@ -184,7 +179,7 @@ class RemoteWriteDecoder:
         written = Written(*counts, faults.total, faults.error(), faults.causes)
         return Decoded(batch, written, np.concatenate(others.said))
 
-    def _meet(self, scanned: Scanned, request: Request, faults: _Faults) -> None:
+    def _meet(self, scanned: Scanned, request: Request, faults: _Faults, within: Bounds) -> None:
         """Give unknown series their positions; those that may not have one stay below zero."""
         from aiprism.receive.wirescan import RARE, SAMPLES
 
@@ -192,10 +187,8 @@ class RemoteWriteDecoder:
         sets: dict[int, Labels] = {}
         broken = 0
         unmet = np.flatnonzero((positions < 0) & (holds & (SAMPLES | RARE) != 0)).tolist()
-        if len(unmet) > _MOST_NEW:
-            raise TooLarge(
-                f"the request brings {len(unmet)} series not met before, more than {_MOST_NEW}; send smaller batches"
-            )
+        if len(unmet) > within.new_series:
+            raise TooLarge(new_series_fault(within, f"{len(unmet)}").message)
         for at in unmet:
             message = request.series(at)
             try:
@@ -210,7 +203,7 @@ class RemoteWriteDecoder:
         if not sets:
             return
         places = np.fromiter(sets, np.int64, len(sets))
-        found, refusal = self._admitted(list(sets.values()))
+        found, refusal = self._admit(list(sets.values()))
         positions[places] = found
         if refusal:
             for at in places[found < 0].tolist():
@@ -227,28 +220,6 @@ class RemoteWriteDecoder:
         one must not fill the memory.
         """
         return table if len(table) <= _MOST_WAYS * (self._series + 1000) else FingerprintTable()
-
-    def _admitted(self, sets: Sequence[Labels]) -> tuple[NDArray[np.int64], TooMany | None]:
-        """Positions of the series, -1 for those that are one too many, and why they are.
-
-        At a limit the series that exist go on, and of the others comes in what there is room for: the sender will be back
-        with the rest, and whoever brings more at once than ever fit together must not wait for ever.
-        """
-        try:
-            return self._admit(sets), None
-        except (TooMany, TooLarge) as error:
-            refusal = TooMany(str(error), details=error.details, retry_after=getattr(error, "retry_after", None) or 60)
-        positions = self._find(sets)
-        unknown = np.flatnonzero(positions < 0)
-        some = len(unknown) // 2 if len(unknown) == len(sets) else len(unknown)
-        while some:
-            try:
-                positions[unknown[:some]] = self._admit([sets[at] for at in unknown[:some].tolist()])
-            except (TooMany, TooLarge):
-                some //= 2
-            else:
-                break
-        return positions, refusal
 
     def _checked(self, labels: Labels) -> Labels:
         if fault := self._fault(labels):
@@ -316,7 +287,7 @@ class _Faults:
     def add(self, error: Refused, items: int) -> None:
         """`items` are refused because of `error`."""
         self._counts[str(error)] += items
-        self._codes[error.code] += items
+        self._codes[cause_of(error)] += items
         # 429 asks the sender to come again, 400 not to: one series too many must not hide behind a bad one.
         if self._worst is None or error.status > self._worst.status:
             self._worst = error

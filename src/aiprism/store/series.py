@@ -170,11 +170,11 @@ class SeriesIndex:
 
     # -- what ingest tells ---------------------------------------------------------------------------------------
 
-    def admit(self, sets: Sequence[Labels], now: float, allow: Callable[[int], None] | None = None) -> Ints:
+    def admit(self, sets: Sequence[Labels], now: float, room: Callable[[int], int] | None = None) -> Ints:
         """The positions of the series `sets` (label sets with the metric name), those not known yet made known.
 
-        When there are such, `allow` is called first with their number; if it raises, nothing is admitted. No query sees
-        a series before `see` told of it.
+        When there are such, `room` is asked with their number how many of them may come in: the first ones do, the others
+        stand at -1. If it raises, nothing is admitted. No query sees a series before `see` told of it.
         """
         fps = np.fromiter((labels.fingerprint for labels in sets), np.uint64, len(sets))
         with self._lock:
@@ -183,8 +183,8 @@ class SeriesIndex:
             if len(unknown):
                 _, firsts = np.unique(fps[unknown], return_index=True)
                 fresh = unknown[np.sort(firsts)]
-                if allow:
-                    allow(len(fresh))
+                if room:
+                    fresh = fresh[: room(len(fresh))]
                 self._append(fps[fresh], (sets[at].pairs for at in fresh.tolist()), now)
                 positions = self._table.find(fps)
         return positions

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -34,7 +34,19 @@ class Admission(Protocol):
 
     def samples(self, items: int, size: int) -> None: ...
 
-    def new_series(self, items: int) -> None: ...
+    def new_series(self, items: int) -> tuple[int, TooMany | None]:
+        """How many of `items` series may come into being, and why not all of them."""
+        ...
+
+
+class Admitted(NamedTuple):
+    """Positions of series, -1 of those that are one too many, and why they are: it names limit and tenant."""
+
+    positions: Ints
+    refusal: TooMany | None = None
+
+
+Admit = Callable[[Sequence[Labels]], Admitted]
 
 
 class _Anything:
@@ -45,8 +57,8 @@ class _Anything:
 
     logs = samples = spans
 
-    def new_series(self, items: int) -> None:
-        return None
+    def new_series(self, items: int) -> tuple[int, TooMany | None]:
+        return items, None
 
 
 class Writing:
@@ -89,17 +101,20 @@ class Writing:
         self._admission.logs(count, len(body))
         await self._logs.put(body, len(body), count)
 
-    def admit(self, sets: Sequence[Labels]) -> Ints:
-        """The positions of these series for a `SampleBatch`, the unknown ones made known.
+    def admit(self, sets: Sequence[Labels]) -> Admitted:
+        """The positions of these series for a `SampleBatch`, the unknown ones made known as far as there is room.
 
-        TooMany, and none of them admitted, when that would be more active series than the tenant may have. May be
-        called from any thread.
+        At a limit the series that exist go on, and of the others the first come in that fit: whoever brings more at once
+        than ever fit together must not wait for ever. May be called from any thread.
         """
-        return self._index.admit(sets, self._clock.now(), self._allow)
+        refusal: TooMany | None = None
 
-    def find(self, sets: Sequence[Labels]) -> Ints:
-        """The positions of those of these series that are known, -1 of the others. May be called from any thread."""
-        return self._index.find(np.fromiter((labels.fingerprint for labels in sets), np.uint64, len(sets)))
+        def room(fresh: int) -> int:
+            nonlocal refusal
+            some, refusal = self._room(fresh)
+            return some
+
+        return Admitted(self._index.admit(sets, self._clock.now(), room), refusal)
 
     async def samples(self, batch: SampleBatch) -> None:
         """Return once `batch` is stored."""
@@ -108,28 +123,29 @@ class Writing:
             await self._samples.put(batch, batch.size, len(batch))
 
     async def append(self, samples: Sequence[Sample]) -> None:
-        """Return once `samples` (of rules and of aiprism itself) are stored."""
-        await self.samples(
-            SampleBatch(
-                positions=self.admit([sample.labels for sample in samples]),
-                ts_ms=np.fromiter((sample.ts_ms for sample in samples), np.int64, len(samples)),
-                values=np.fromiter((sample.value for sample in samples), np.float64, len(samples)),
-            )
-        )
+        """Return once `samples` (of rules and of aiprism itself) are stored; TooMany when some were of a series too many."""
+        admitted = self.admit([sample.labels for sample in samples])
+        kept = admitted.positions >= 0
+        ts_ms = np.fromiter((sample.ts_ms for sample in samples), np.int64, len(samples))
+        values = np.fromiter((sample.value for sample in samples), np.float64, len(samples))
+        await self.samples(SampleBatch(admitted.positions[kept], ts_ms[kept], values[kept]))
+        if admitted.refusal:
+            raise admitted.refusal
 
-    def _allow(self, fresh: int) -> None:
-        """Raise TooMany when `fresh` more series are more than the tenant may have."""
+    def _room(self, fresh: int) -> tuple[int, TooMany | None]:
+        """For how many of `fresh` more series a tenant has room, and why not for all."""
         most = self._config.max_series
         active = self._index.active(self._clock.now() - self._config.active_window)
-        if active + fresh > most:
-            tenant = self._engine.database.removeprefix("aiprism_")
-            raise TooMany(
-                f"tenant {tenant!r} has {active} active metric series and this request brings {fresh} more, "
-                f"over the limit of {most} (ingest.max_series); drop a label with many values",
-                details={"limit": "ingest.max_series", "tenant": tenant},
-                retry_after=60,
-            )
-        self._admission.new_series(fresh)
+        some, late = self._admission.new_series(min(fresh, max(0, most - active)))
+        if active + fresh <= most:
+            return some, late
+        tenant = self._engine.database.removeprefix("aiprism_")
+        return some, TooMany(
+            f"tenant {tenant!r} has {active} active metric series and this request brings {fresh} more, "
+            f"over the limit of {most} (ingest.max_series); drop a label with many values",
+            details={"limit": "ingest.max_series", "tenant": tenant},
+            retry_after=60,
+        )
 
     # -- the three INSERTs ---------------------------------------------------------------------------------------
 
