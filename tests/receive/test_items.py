@@ -174,7 +174,14 @@ def test_bounds_of_time_are_in_order_and_fit_int64(past: float, future: float, n
 
 def test_zero_is_no_limit() -> None:
     off = LimitsConfig(
-        spans_past=0, spans_future=0, attributes=0, value_bytes=0, events_per_span=0, links_per_span=0, expanded_bytes=0
+        spans_past=0,
+        spans_future=0,
+        attributes=0,
+        value_bytes=0,
+        events_per_span=0,
+        links_per_span=0,
+        expanded_bytes=0,
+        new_series_per_request=0,
     )
     assert bounds(off, "acme", "spans", NOW) == Bounds("acme", signal="spans")
 

@@ -90,11 +90,20 @@ def test_json_has_hex_ids_string_integers_and_unknown_fields() -> None:
         b'{"resourceSpans": 7}',
         b'{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"zz"}]}]}]}',
         b"\xff",
+        rb'{"resourceSpans": "\ud800"}',
+        rb'{"resourceSpans": [{"\uDFFF": 1}]}',
+        b'{"resourceSpans": [{"\xed\xa0\x80": 1}]}',
     ],
 )
 def test_what_is_no_otlp_json_is_bad_input(body: bytes) -> None:
-    with pytest.raises(BadInput):
+    with pytest.raises(BadInput) as refused:
         otlp.traces(body, is_json=True)
+    str(refused.value).encode()  # as its answer will be
+
+
+def test_json_may_escape_what_is_beyond_the_basic_plane() -> None:
+    body = rb'{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"timeUnixNano":"1","body":{"stringValue":"\ud83d\ude00"}}]}]}]}'
+    assert "😀".encode() in otlp.logs(body, is_json=True).body
 
 
 def test_a_log_record_without_any_time_is_left_out() -> None:
