@@ -58,3 +58,24 @@ class ServiceHealth:
     p50_ms: float
     p95_ms: float
     last_seen: float
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceEdge:
+    """Calls of one service to another (or to what sends no spans: `virtual`), from `start` (Unix seconds) on for one step.
+
+    `connection` is request, database or messaging; `system` what the caller says the callee is, as `postgresql`. The
+    durations are what the caller waited where that is known, else what the callee took.
+    """
+
+    start: int
+    caller: str
+    callee: str
+    connection: str
+    virtual: bool
+    system: str
+    calls: int
+    errors: int
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float

@@ -5,7 +5,7 @@ does its work in small slices, remembers in the store how far it has come, and m
 next run goes on from there. What is due is decided by the modules of the duties; only one process of several that share
 a store may run this (`run_once`, or `start` and `stop` with leadership).
 
-    relieve_disk ▸ downsample ▸ thin_traces ▸ archive_days ▸ apply_ttls ▸ expire
+    relieve_disk ▸ join_edges ▸ downsample ▸ rejoin_edges ▸ thin_traces ▸ archive_days ▸ apply_ttls ▸ expire
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from aiprism.errors import AiprismError
 from aiprism.store import retention, tracesample, usage
 from aiprism.store.archive import TABLES, Archive
 from aiprism.store.downsample import SETTLE, Downsampling
+from aiprism.store.edges import SPANS_FROM, EdgeJoin
 from aiprism.store.engine import Engine
 from aiprism.store.rollups import DOWNSAMPLED, FINE, FINE_FROM, RAW, RAW_FROM, Rollups
 from aiprism.telemetry import Telemetry
@@ -31,6 +32,8 @@ log = structlog.get_logger()
 
 # A disk can fill within the interval of the other duties; asking for its free space costs nothing.
 DISK_EVERY = 10.0
+# Minutes of spans are joined as they end: nobody wants a service map of five minutes ago.
+EDGES_EVERY = 60.0
 # After a partition was dropped for room and no room came of it.
 RELIEF_PAUSE = 600.0
 
@@ -57,6 +60,7 @@ class Housekeeping:
         self._marks, self._rollups = usage.Marks(engine), rollups
         self._archive = archive
         self._downsampling = Downsampling(engine, rollups, settle=settle)
+        self._edges = EdgeJoin(engine, quiet=settle)
         self._stopping = threading.Event()
         self._task: asyncio.Task[None] | None = None
         self._relief_paused_until = 0.0
@@ -92,7 +96,9 @@ class Housekeeping:
         """Do all that is due. A duty that fails is logged and counted, and does not keep the others from theirs."""
         for duty in (
             self._relieve_disk,
+            self._join_edges,
             self._downsample,
+            self._rejoin_edges,
             self._thin_traces,
             self._archive_days,
             self._apply_ttls,
@@ -103,14 +109,18 @@ class Housekeeping:
     # -- inside --------------------------------------------------------------------------------------------------
 
     async def _loop(self) -> None:
-        due = 0.0
+        due = edges_due = 0.0
         while True:
             # One thread does a whole run: if it was handed back between slices, queries could hold it up for long.
-            if self._clock.now() >= due:
-                due = self._clock.now() + self.config.interval
+            now = self._clock.now()
+            if now >= due:
+                due, edges_due = now + self.config.interval, now + EDGES_EVERY
                 await self._in_thread(self.run_once)
             else:
                 await self._in_thread(lambda: self._run(self._relieve_disk))
+                if now >= edges_due:
+                    edges_due = now + EDGES_EVERY
+                    await self._in_thread(lambda: self._run(self._join_edges))
             await self._clock.sleep(min(DISK_EVERY, self.config.interval))
 
     async def _in_thread(self, work: Callable[[], None]) -> None:
@@ -163,6 +173,12 @@ class Housekeeping:
                 return
             yield
 
+    def _join_edges(self) -> Slices:
+        yield from self._edges.advance(self._clock.now())
+
+    def _rejoin_edges(self) -> Slices:
+        yield from self._edges.redo()
+
     def _downsample(self) -> Slices:
         if self.config.downsample:
             yield from self._downsampling.advance(self._clock.now())
@@ -205,8 +221,8 @@ class Housekeeping:
         return retention.expired(found, retention.rules(self.config), self._clock.now())
 
     def _drop(self, partition: usage.Partition, reason: str) -> None:
-        begins = {RAW: RAW_FROM, FINE[0]: FINE_FROM}.get(partition.table)
-        if begins:  # marked first: readers must not look for samples that may be gone
+        begins = {RAW: RAW_FROM, FINE[0]: FINE_FROM, "spans": SPANS_FROM}.get(partition.table)
+        if begins:  # marked first: nobody must take what is left for the whole
             self._marks.set(begins, max(partition.newest + 1, self._marks.get(begins) or 0))
             self._rollups.reread()
         retention.drop(self._engine, partition)

@@ -11,6 +11,7 @@ from aiprism.clock import Clock
 from aiprism.errors import BadInput, NotFound
 from aiprism.model.timerange import TimeRange, duration_seconds
 from aiprism.store.archive import Archive
+from aiprism.store.edges import joined_until, service_edges
 from aiprism.store.engine import Engine
 from aiprism.store.logs import LogSearch, LogStore
 from aiprism.store.spans import SpanStore, TraceSearch
@@ -25,7 +26,7 @@ End = Annotated[float | None, Query(description="Unix seconds; default now")]
 
 
 def router(engine: Engine, clock: Clock, archive: Archive | None = None) -> APIRouter:
-    """GET services, traces, traces/{id}, logs, logs/patterns below /aiprism/v1."""
+    """GET services, services/edges, traces, traces/{id}, logs, logs/patterns below /aiprism/v1."""
     routes = APIRouter(prefix="/aiprism/v1", tags=["explore"])
     spans, logs = SpanStore(engine, archive), LogStore(engine, archive)
 
@@ -43,6 +44,20 @@ def router(engine: Engine, clock: Clock, archive: Archive | None = None) -> APIR
         now = clock.now()
         found = await engine.run(spans.services, TimeRange(now - window, now))
         return {"services": [asdict(each) for each in found]}
+
+    @routes.get("/services/edges", summary="Who calls whom: calls, errors and latency of each pair of services")
+    async def edges(
+        start: Start = None,
+        end: End = None,
+        step: Annotated[int, Query(ge=0, multiple_of=60, description="seconds; 0: one row an edge")] = 0,
+        limit: Annotated[int, Query(ge=1, le=100_000, description="most rows of the answer")] = 10_000,
+    ) -> dict[str, Any]:
+        found = await engine.run(service_edges, engine, span_of(start, end), step=step, limit=limit + 1)
+        return {
+            "edges": [asdict(each) for each in found[:limit]],
+            "is_whole": len(found) <= limit,
+            "known_until": await engine.run(joined_until, engine),
+        }
 
     @routes.get("/traces", summary="Traces of which one span meets every condition, newest first")
     async def traces(
