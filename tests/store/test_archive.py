@@ -183,3 +183,15 @@ def test_an_archive_that_is_not_there_is_said():
     place = Place.of("kept", Path("/etc/aiprism"), Path("/data/archive"), **nothing)
     assert place
     assert place.root == "/etc/aiprism/kept"
+
+
+def test_the_last_half_second_of_a_day_is_archived(engine: Engine, tmp_path: Path) -> None:
+    engine.command(
+        f"INSERT INTO logs (ts, service, body) SELECT toDateTime64('{MIDNIGHT + DAY - 0.5}', 9, 'UTC'), 'api', 'late'"
+    )
+    place = Place.of("", tmp_path, tmp_path / "archive", endpoint="", region="", key="", secret="")
+    assert place
+    archive = Archive(engine, place)
+    [day] = [each for each in usage.partitions(engine) if each.table == "logs"]
+    list(archive.export(day, NOW))
+    assert [each.rows for each in archive.listed("logs")] == [1]
