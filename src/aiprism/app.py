@@ -60,13 +60,14 @@ from aiprism.respond.pipeline import Policy
 from aiprism.respond.responder import Responder
 from aiprism.store import usage
 from aiprism.store.alertstates import AlertStates
-from aiprism.store.archive import Archive, Place
+from aiprism.store.archive import Archive
 from aiprism.store.backup import Manifest
 from aiprism.store.backup import backup as take_backup
 from aiprism.store.engine import Engine
 from aiprism.store.following import Following
 from aiprism.store.housekeeping import Housekeeping
 from aiprism.store.leadership import Duty, Leadership
+from aiprism.store.place import archive_place, backup_place
 from aiprism.store.records import Records
 from aiprism.store.rollups import Rollups
 from aiprism.store.samples import SampleStore
@@ -244,8 +245,8 @@ async def running(load: Load, clock: Clock | None = None) -> AsyncIterator[route
                 await rule_groups.reload(fresh_groups)
                 log.info("aiprism.reloaded", needs_restart=_kept_until_restart(config, fresh))
 
-        def back_up(directory: Path) -> Manifest:
-            return take_backup(engine, records, directory, now=clock.now(), version=__version__)
+        def back_up(where: str) -> Manifest:
+            return take_backup(engine, records, backup_place(where, config), now=clock.now(), version=__version__)
 
         # web
         in_flight = InFlight(config.ingest.in_flight_bytes, telemetry)
@@ -485,16 +486,7 @@ def _disk_check(config: Config) -> Callable[[], str | None]:
 
 
 def _archive(config: Config, engine: Engine) -> Archive | None:
-    asked = config.retention
-    place = Place.of(
-        asked.archive,
-        config.base,
-        config.data / "archive",
-        endpoint=asked.archive_endpoint,
-        region=asked.archive_region,
-        key=asked.archive_key,
-        secret=asked.archive_secret,
-    )
+    place = archive_place(config)
     if place and not engine.embedded and not place.url:
         # A server can neither write nor read a directory of this machine.
         log.warning("archive.off", why="the store is a ClickHouse server: set retention.archive to s3://bucket/prefix")

@@ -152,6 +152,16 @@ class RetentionConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class BackupConfig:
+    """How the bucket of `aiprism backup s3://…` and `aiprism restore s3://…` is reached. What is empty is as for the archive."""
+
+    endpoint: str = setting("", "URL of an S3-compatible server; empty: retention.archive_endpoint, else AWS")
+    region: str = setting("", "its region; empty: retention.archive_region, else us-east-1")
+    key: str = setting("", "access key; empty: retention.archive_key", kind="secret")
+    secret: str = setting("", "secret key", kind="secret")
+
+
+@dataclass(frozen=True, slots=True)
 class LimitsConfig:
     """What a tenant may send. 0 switches a limit off."""
 
@@ -281,6 +291,7 @@ class Config:
     streams: StreamsConfig = field(default_factory=StreamsConfig)
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     retention: RetentionConfig = field(default_factory=RetentionConfig)
+    backup: BackupConfig = field(default_factory=BackupConfig)
     otlp: OtlpConfig = field(default_factory=OtlpConfig)
     query: QueryConfig = field(default_factory=QueryConfig)
     rules: RulesConfig = field(default_factory=RulesConfig)
@@ -319,6 +330,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "streams": StreamsConfig,
     "limits": LimitsConfig,
     "retention": RetentionConfig,
+    "backup": BackupConfig,
     "otlp": OtlpConfig,
     "query": QueryConfig,
     "rules": RulesConfig,

@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 
 import httpx
+import pytest
+from moto.server import ThreadedMotoServer
 
 from tests.journeys.conftest import Server, eventually
 from tests.journeys.test_two_processes import push
@@ -36,3 +38,24 @@ def test_backed_up_while_it_runs_and_restored_elsewhere(server: Server, tmp_path
     push(restored, "anew")
     eventually(lambda: restored.instant("anew"), what="what came after the restore")
     assert restored.stop() == 0
+
+
+def test_a_bucket_takes_a_backup_and_gives_it_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    storage.start()
+    host, port = storage.get_host_and_port()
+    httpx.put(f"http://{host}:{port}/backups").raise_for_status()
+    for name, value in (("ENDPOINT", f"http://{host}:{port}"), ("KEY", "known"), ("SECRET", "never-logged")):
+        monkeypatch.setenv(f"AIPRISM_BACKUP_{name}", value)
+    server = Server(tmp_path / "old").start()
+    push(server, "kept")
+    eventually(lambda: server.instant("kept"), what="the sample")
+    said = aiprism("backup", "s3://backups/today", "--server", server.url, "--data", str(server.data))
+    assert said.startswith("backed up ")
+    assert server.stop() == 0
+    assert aiprism("restore", "s3://backups/today", "--data", str(tmp_path / "new")).startswith("restored ")
+    restored = Server(tmp_path / "new").start()
+    assert restored.instant("kept")
+    assert restored.stop() == 0
+    storage.stop()
+    assert "never-logged" not in "".join(server.log)

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import httpx
 import pytest
-from moto.server import ThreadedMotoServer
 
 from aiprism.clock import FakeClock
-from aiprism.config import RetentionConfig
+from aiprism.config import Config, RetentionConfig
 from aiprism.errors import BadInput, ConfigError, StoreError
 from aiprism.model.timerange import TimeRange
 from aiprism.store import archive as archives
 from aiprism.store import usage
-from aiprism.store.archive import Archive, Place
+from aiprism.store.archive import Archive
 from aiprism.store.engine import Engine
 from aiprism.store.housekeeping import Housekeeping
 from aiprism.store.logs import LogSearch, LogStore
+from aiprism.store.place import Access, Place, archive_place
 from aiprism.store.rollups import Rollups
 from aiprism.store.spans import SpanStore
 from aiprism.telemetry import Telemetry
@@ -32,28 +29,12 @@ TRACE = "0123456789abcdef0123456789abcdef"
 RANGE = TimeRange(MIDNIGHT, NOW)
 
 
-@pytest.fixture(scope="module")
-def s3() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
 @pytest.fixture(params=["directory", "bucket"])
 def archive(request: pytest.FixtureRequest, engine: Engine, tmp_path: Path) -> Archive:
-    where, endpoint = "", ""
-    if request.param == "bucket":
-        endpoint = request.getfixturevalue("s3")
-        where = f"s3://telemetry-{uuid.uuid4().hex}/kept here"
-    place = Place.of(
-        where, tmp_path, tmp_path / "archive", endpoint=endpoint, region="", key="testing", secret="testing"
-    )
-    assert place
-    if endpoint:
-        assert httpx.put(f"{endpoint}/{place.root.partition('/')[0]}").status_code == 200
-    return Archive(engine, place)
+    if request.param == "directory":
+        return Archive(engine, Place.of(str(tmp_path / "archive"), Access()))
+    name = request.getfixturevalue("bucket")()
+    return Archive(engine, Place.of(f"s3://{name}/kept here", request.getfixturevalue("s3")))
 
 
 def stock(engine: Engine, days: int = 2) -> None:
@@ -176,22 +157,29 @@ def test_a_day_of_many_rows_becomes_several_files(engine: Engine, archive: Archi
 def test_an_archive_that_is_not_there_is_said():
     with pytest.raises(BadInput, match=r"there is no archive \(retention.archive is none\)"):
         archives.reading(None)
-    nothing = {"endpoint": "", "region": "", "key": "", "secret": ""}
-    assert Place.of("none", Path(), Path(), **nothing) is None
+
+
+def test_where_the_archive_lies_is_a_setting():
+    def root(archive: str) -> str:
+        asked = RetentionConfig(archive=archive, archive_key="k", archive_secret="geheim")
+        place = archive_place(Config(data=Path("/data"), base=Path("/etc/aiprism"), retention=asked))
+        assert "geheim" not in repr(place)
+        return place.root if place else ""
+
+    assert [root(each) for each in ("none", "", "kept", "s3://bucket/a/")] == [
+        *("", "/data/archive", "/etc/aiprism/kept", "bucket/a"),
+    ]
     with pytest.raises(ConfigError, match="names no bucket"):
-        Place.of("s3://", Path(), Path(), **nothing)
-    place = Place.of("kept", Path("/etc/aiprism"), Path("/data/archive"), **nothing)
-    assert place
-    assert place.root == "/etc/aiprism/kept"
+        root("s3://")
+    with pytest.raises(ConfigError, match="go together"):
+        Place.of("s3://bucket", Access(key="k"))
 
 
 def test_the_last_half_second_of_a_day_is_archived(engine: Engine, tmp_path: Path) -> None:
     engine.command(
         f"INSERT INTO logs (ts, service, body) SELECT toDateTime64('{MIDNIGHT + DAY - 0.5}', 9, 'UTC'), 'api', 'late'"
     )
-    place = Place.of("", tmp_path, tmp_path / "archive", endpoint="", region="", key="", secret="")
-    assert place
-    archive = Archive(engine, place)
+    archive = Archive(engine, Place.of(str(tmp_path / "archive"), Access()))
     [day] = [each for each in usage.partitions(engine) if each.table == "logs"]
     list(archive.export(day, NOW))
     assert [each.rows for each in archive.listed("logs")] == [1]

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from aiprism.errors import BadInput, Conflict
+from aiprism.config import BackupConfig, Config, RetentionConfig
+from aiprism.errors import BadInput, Conflict, Unavailable
 from aiprism.store.backup import backup, read_manifest, restore
 from aiprism.store.engine import Engine
+from aiprism.store.place import Access, Place, backup_place
 from aiprism.store.records import Records, incident_events, incidents
 from aiprism.store.schema import migrate
 from tests.lab.servers import postgresql
@@ -50,14 +53,24 @@ def fill(engine: Engine) -> None:
     )
 
 
-def taken(engine: Engine, records: Records, directory: Path) -> Path:
-    backup(engine, records, directory, now=5.0, version="1.2.3")
-    return directory
+@pytest.fixture(params=["directory", "bucket"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    if request.param == "directory":
+        return Place.of(str(tmp_path / "backup"), Access())
+    name = request.getfixturevalue("bucket")()
+    return Place.of(f"s3://{name}/of the 24th", request.getfixturevalue("s3"))
 
 
-def test_what_is_backed_up_comes_back(engine: Engine, records: Records, empty: Engine, tmp_path: Path) -> None:
+def taken(engine: Engine, records: Records, place: Place) -> Place:
+    backup(engine, records, place, now=5.0, version="1.2.3")
+    return place
+
+
+def test_what_is_backed_up_comes_back(
+    engine: Engine, records: Records, empty: Engine, place: Place, tmp_path: Path
+) -> None:
     fill(engine)
-    manifest = read_manifest(taken(engine, records, tmp_path / "backup"))
+    manifest = read_manifest(taken(engine, records, place))
     assert (manifest.taken_at, manifest.aiprism, manifest.rows["samples"], manifest.rows["series"]) == (
         5.0,
         "1.2.3",
@@ -65,7 +78,7 @@ def test_what_is_backed_up_comes_back(engine: Engine, records: Records, empty: E
         5,
     )
     url = f"sqlite:///{tmp_path / 'restored.db'}"
-    restore(empty, url, tmp_path / "backup")
+    restore(empty, url, place)
     assert migrate(empty) == migrate(engine)
     for question in ("SELECT count(), sum(value), uniqExact(fp) FROM samples", "SELECT count() FROM series"):
         assert empty.query(question) == engine.query(question)
@@ -78,18 +91,18 @@ def test_what_is_backed_up_comes_back(engine: Engine, records: Records, empty: E
     restored.close()
 
 
-def test_rows_are_counted_also_where_parts_hold_equally_many(engine: Engine, records: Records, tmp_path: Path) -> None:
+def test_rows_are_counted_also_where_parts_hold_equally_many(engine: Engine, records: Records, place: Place) -> None:
     for _ in range(3):
         fill(engine)  # ClickHouse keeps files that are alike once in a backup
-    assert read_manifest(taken(engine, records, tmp_path / "backup")).rows["samples"] == 1500
+    assert read_manifest(taken(engine, records, place)).rows["samples"] == 1500
 
 
 def test_control_state_of_sqlite_goes_into_postgresql(
-    engine: Engine, records: Records, empty: Engine, tmp_path: Path
+    engine: Engine, records: Records, empty: Engine, place: Place
 ) -> None:
-    taken(engine, records, tmp_path / "backup")
+    taken(engine, records, place)
     with postgresql() as url:
-        restore(empty, url, tmp_path / "backup")
+        restore(empty, url, place)
         restored = Records.open(url)
         assert [*restored.dump()] == [*records.dump()]
         with restored.begin() as connection:  # a new row gets a new number
@@ -97,35 +110,70 @@ def test_control_state_of_sqlite_goes_into_postgresql(
         restored.close()
 
 
-def test_a_restore_needs_an_empty_place(engine: Engine, records: Records, empty: Engine, tmp_path: Path) -> None:
-    taken(engine, records, tmp_path / "backup")
+def test_a_restore_needs_an_empty_place(
+    engine: Engine, records: Records, empty: Engine, place: Place, tmp_path: Path
+) -> None:
+    taken(engine, records, place)
     with pytest.raises(Conflict, match="is not empty; restore into a new data directory"):
-        restore(engine, f"sqlite:///{tmp_path / 'new.db'}", tmp_path / "backup")
+        restore(engine, f"sqlite:///{tmp_path / 'new.db'}", place)
     with pytest.raises(Conflict, match=r"the control database .* is not empty"):
-        restore(empty, f"sqlite:///{tmp_path / 'control.db'}", tmp_path / "backup")
+        restore(empty, f"sqlite:///{tmp_path / 'control.db'}", place)
 
 
-def test_a_backup_needs_an_empty_directory(engine: Engine, records: Records, tmp_path: Path) -> None:
-    taken(engine, records, tmp_path / "backup")
-    with pytest.raises(Conflict, match="not empty; name a new directory"):
-        taken(engine, records, tmp_path / "backup")
-    with pytest.raises(BadInput, match="full path"):
-        taken(engine, records, Path("backup"))
+def test_a_backup_needs_an_empty_place(engine: Engine, records: Records, place: Place) -> None:
+    taken(engine, records, place)
+    with pytest.raises(Conflict, match="is not empty; name a new one"):
+        taken(engine, records, place)
 
 
-def test_a_damaged_or_half_backup_is_refused(engine: Engine, records: Records, tmp_path: Path) -> None:
-    directory = taken(engine, records, tmp_path / "backup")
-    (directory / "control.ndjson.gz").write_bytes(b"rubbish")
+def test_a_damaged_backup_is_refused(engine: Engine, records: Records, place: Place) -> None:
+    taken(engine, records, place)
+    place.write("control.ndjson.gz", b"rubbish")
     with pytest.raises(BadInput, match=r"control\.ndjson\.gz is missing or damaged"):
-        read_manifest(directory)
-    (directory / "manifest.json").unlink()
-    with pytest.raises(BadInput, match="no whole backup"):
-        read_manifest(directory)
+        read_manifest(place)
+    place.remove("control.ndjson.gz")
+    with pytest.raises(BadInput, match=r"control\.ndjson\.gz is missing or damaged"):
+        read_manifest(place)
 
 
-def test_a_backup_of_a_newer_form_is_refused(engine: Engine, records: Records, tmp_path: Path) -> None:
-    directory = taken(engine, records, tmp_path / "backup")
-    manifest = json.loads((directory / "manifest.json").read_text())
-    (directory / "manifest.json").write_text(json.dumps({**manifest, "form": 99}))
-    with pytest.raises(BadInput, match="restore it with that or a newer one"):
-        read_manifest(directory)
+def test_a_backup_that_was_broken_off_is_none(
+    engine: Engine, records: Records, empty: Engine, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("aiprism.store.backup._rows", killed)
+    with pytest.raises(KeyboardInterrupt):
+        taken(engine, records, place)
+    assert "telemetry/.backup" in place.files()
+    with pytest.raises(BadInput, match=r"is no whole backup: it has no manifest\.json"):
+        restore(empty, f"sqlite:///{tmp_path / 'new.db'}", place)
+
+
+@pytest.mark.parametrize(
+    ("field", "said"), [("form", "restore it with that or a newer one"), ("schema", "schema version 99")]
+)
+def test_a_backup_of_a_newer_aiprism_is_refused(
+    engine: Engine, records: Records, empty: Engine, place: Place, tmp_path: Path, field: str, said: str
+) -> None:
+    taken(engine, records, place)
+    manifest = json.loads(place.read("manifest.json"))
+    place.write("manifest.json", json.dumps({**manifest, field: 99}).encode())
+    with pytest.raises(BadInput, match=said):
+        restore(empty, f"sqlite:///{tmp_path / 'new.db'}", place)
+
+
+def test_a_bucket_that_is_not_there_is_said(engine: Engine, records: Records, s3: Access) -> None:
+    with pytest.raises(Unavailable, match=r"s3://nobodys/backup cannot be reached: .*NO_SUCH_BUCKET"):
+        taken(engine, records, Place.of("s3://nobodys/backup", s3))
+
+
+def test_a_bucket_is_reached_as_the_section_backup_says_else_as_the_archive() -> None:
+    archive = RetentionConfig(archive_endpoint="http://there", archive_key="a", archive_secret="b")
+    config = Config(data=Path("/data"), base=Path("/"), retention=archive)
+    assert backup_place("s3://bucket/x", config).url == "http://there/bucket/x"
+    own = replace(config, backup=BackupConfig(key="c", secret="d"))
+    assert (backup_place("s3://bucket", config).key, backup_place("s3://bucket", own).key) == ("a", "c")
+    for where in ("backup", "ftp://there/backup"):
+        with pytest.raises(BadInput, match="full path, or s3://bucket/prefix"):
+            backup_place(where, config)

@@ -93,13 +93,15 @@ def _serving(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def _backing_up(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     take = _client(commands, "backup", "backup:take", "have the running server back everything up into a new directory")
-    take.add_argument("directory", metavar="DIR", help="on the machine the server runs on; new or empty")
+    take.add_argument(
+        "directory", metavar="DIR|s3://…", help="on the machine the server runs on, or a bucket; new or empty"
+    )
     take.add_argument(
         "--data", type=Path, default=Path("data"), metavar="DIR", help="where its control.token is (data)"
     )
 
     restore = _command(commands, "restore", "backup:restore", "put a backup into an empty data directory")
-    restore.add_argument("directory", metavar="DIR", help="what `aiprism backup` wrote")
+    restore.add_argument("directory", metavar="DIR|s3://…", help="what `aiprism backup` wrote")
     restore.add_argument("--config", type=Path, metavar="FILE", help="aiprism.yml; without it the defaults hold")
     restore.add_argument("--data", type=Path, metavar="DIR", help="the new data directory (default: data)")
 

@@ -17,10 +17,8 @@ _A_DAY = 86_400.0
 
 def take(wanted: argparse.Namespace) -> int:
     """Have the server write a backup, and say what is in it."""
-    if "://" in wanted.directory:
-        raise ConfigError("only directories so far: back up into one and copy it to where it is to lie")
     remote = Remote(wanted.server, token=_token(wanted), timeout=_A_DAY)
-    manifest = remote.post("/aiprism/v1/backup", {"directory": str(Path(wanted.directory).resolve())})
+    manifest = remote.post("/aiprism/v1/backup", {"directory": _named(wanted.directory)})
     if wanted.output == "json":
         print(json.dumps(manifest))
     else:
@@ -32,6 +30,7 @@ def restore(wanted: argparse.Namespace) -> int:
     """Put a backup into the stores that the configuration names, which must be empty, and bring it to this version."""
     from aiprism.store.backup import restore as put_back
     from aiprism.store.engine import Engine
+    from aiprism.store.place import backup_place
     from aiprism.store.records import Records
     from aiprism.store.schema import migrate
 
@@ -41,13 +40,18 @@ def restore(wanted: argparse.Namespace) -> int:
     found.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     engine = Engine.open(found.store_url, database=f"aiprism_{found.store.tenant}")
     try:
-        manifest = put_back(engine, found.control_database, Path(wanted.directory))
+        manifest = put_back(engine, found.control_database, backup_place(_named(wanted.directory), found))
         migrate(engine)
         Records.open(found.control_database).close()
     finally:
         engine.close()
     print(f"restored {_what({'rows': manifest.rows, 'bytes': manifest.bytes})}; start with `aiprism serve`")
     return 0
+
+
+def _named(where: str) -> str:
+    """A directory by its full path; whatever else as it is."""
+    return where if "://" in where else str(Path(where).resolve())
 
 
 def _what(manifest: dict[str, Any]) -> str:

@@ -11,19 +11,16 @@ after it had been archived.
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
-from urllib.parse import quote
 
 import structlog
-from pyarrow import fs
 
-from aiprism.errors import BadInput, ConfigError, StoreError, Unavailable
+from aiprism.errors import BadInput, StoreError
 from aiprism.store.engine import Engine
+from aiprism.store.place import Place
 from aiprism.store.usage import Partition
 
 log = structlog.get_logger()
@@ -65,54 +62,6 @@ class Archived:
     path: str
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where archives lie: a directory, or a bucket with how to reach it."""
-
-    root: str
-    filesystem: fs.FileSystem
-    url: str = ""  # of the bucket, as ClickHouse's s3() wants it; empty for a directory
-    key: str = ""
-    secret: str = ""
-
-    @classmethod
-    def of(
-        cls, where: str, base: Path, default: Path, *, endpoint: str, region: str, key: str, secret: str
-    ) -> Place | None:
-        """The place `where` means: a directory below `base` (empty: `default`), ``s3://bucket/prefix``, or ``none``."""
-        if where == "none":
-            return None
-        if not where.startswith("s3://"):
-            return cls(str((base / where if where else default).resolve()), fs.LocalFileSystem())
-        bucket, _, prefix = where.removeprefix("s3://").strip("/").partition("/")
-        if not bucket:
-            raise ConfigError(f"retention.archive: {where!r} names no bucket; write s3://bucket/prefix")
-        address = endpoint or f"https://s3.{region or 'us-east-1'}.amazonaws.com"
-        filesystem = fs.S3FileSystem(
-            access_key=key or None,
-            secret_key=secret or None,
-            region=region or "us-east-1",
-            endpoint_override=endpoint or None,
-            connect_timeout=10,
-            request_timeout=60,
-        )
-        root = f"{bucket}/{prefix}".rstrip("/")
-        return cls(root, filesystem, f"{address.rstrip('/')}/{quote(root)}", key, secret)
-
-    def relation(self, engine: Engine, paths: str) -> tuple[str, Mapping[str, str]]:
-        """The table function for files at `paths` (a pattern below the place), and its parameters but for the structure."""
-        if self.url:
-            bound = {"place": f"{self.url}/{paths}", "key": self.key, "secret": self.secret}
-            keys = "{key:String}, {secret:String}" if self.key else "NOSIGN"
-            return f"s3({{place:String}}, {keys}, 'Parquet', {{structure:String}})", bound
-        if not engine.embedded:
-            raise BadInput(
-                "the archive is a directory of aiprism's machine, which a ClickHouse server cannot read or write; "
-                "set retention.archive to s3://bucket/prefix, or to none"
-            )
-        return "file({place:String}, 'Parquet', {structure:String})", {"place": f"{self.root}/{paths}"}
-
-
 def reading(archive: Archive | None) -> Archive:
     """The archive, for a search; BadInput when there is none."""
     if archive is None:
@@ -138,8 +87,8 @@ class Archive:
             return
         number = next((number for number, each in known.items() if each is None), max(known, default=-1) + 1)
         path = f"{self._engine.database}/{partition.table}/{day}/{number}"
-        self._remove(path)
-        self._place.filesystem.create_dir(f"{self._place.root}/{path}", recursive=True)
+        self._place.remove(path)
+        self._place.make(path)
         spans = _slices(date.fromisoformat(day), partition.rows)
         for file, (start, end) in enumerate(spans):
             self._write(partition, f"{path}/{file:02}.parquet", start, end)
@@ -158,17 +107,16 @@ class Archive:
         gone = [each for each in self.listed(table) if date.fromisoformat(each.day) < last]
         for each in gone:
             # The marker first: half a set must not look whole.
-            self._place.filesystem.delete_file(f"{self._place.root}/{each.path}/{_MARKER}")
-            self._remove(each.path)
+            self._place.remove(f"{each.path}/{_MARKER}")
+            self._place.remove(each.path)
         return gone
 
     # -- reading -------------------------------------------------------------------------------------------------
 
     def listed(self, table: str = "") -> Sequence[Archived]:
         """Every complete day, of one table or of all, by table and time."""
-        base = f"{self._engine.database}/{table}".rstrip("/")
-        found = self._files(base)
-        markers = [info.path for info in found if info.base_name == _MARKER]
+        found = self._place.files(f"{self._engine.database}/{table}".rstrip("/"))
+        markers = [path for path in found if path.endswith(f"/{_MARKER}")]
         return sorted((self._marker(path) for path in markers), key=lambda each: (each.table, each.day, each.number))
 
     def relation(self, table: str, start: float, end: float) -> tuple[str, Mapping[str, object]]:
@@ -229,50 +177,25 @@ class Archive:
         )
 
     def _complete(self, done: Archived) -> None:
-        with (
-            _reachable(),
-            self._place.filesystem.open_output_stream(f"{self._place.root}/{done.path}/{_MARKER}") as file,
-        ):
-            file.write(json.dumps(asdict(done)).encode())
+        self._place.write(f"{done.path}/{_MARKER}", json.dumps(asdict(done)).encode())
         log.info("archive.written", table=done.table, day=done.day, rows=done.rows, bytes=done.bytes)
 
     def _numbers(self, table: str, day: str) -> dict[int, Archived | None]:
         """The numbers there are of a day: complete, or None for what a crash left."""
-        found = self._files(f"{self._engine.database}/{table}/{day}")
-        numbers = {int(info.path.rsplit("/", 2)[1]) for info in found if info.path.rsplit("/", 2)[1].isdigit()}
-        markers = {info.path for info in found if info.base_name == _MARKER}
-        root = f"{self._place.root}/{self._engine.database}/{table}/{day}"
+        base = f"{self._engine.database}/{table}/{day}"
+        found = self._place.files(base)
+        numbers = {int(number) for path in found if (number := path.rsplit("/", 2)[1]).isdigit()}
         return {
-            number: self._marker(path) if (path := f"{root}/{number}/{_MARKER}") in markers else None
+            number: self._marker(path) if (path := f"{base}/{number}/{_MARKER}") in found else None
             for number in sorted(numbers)
         }
 
     def _marker(self, path: str) -> Archived:
-        with _reachable(), self._place.filesystem.open_input_stream(path) as file:
-            return Archived(**json.loads(file.read()))
+        return Archived(**json.loads(self._place.read(path)))
 
     def _size(self, path: str) -> tuple[int, int]:
-        files = self._files(path)
-        return sum(info.size for info in files), len(files)
-
-    def _files(self, path: str) -> list[fs.FileInfo]:
-        selector = fs.FileSelector(f"{self._place.root}/{path}", recursive=True, allow_not_found=True)
-        with _reachable():
-            return [info for info in self._place.filesystem.get_file_info(selector) if info.type is fs.FileType.File]
-
-    def _remove(self, path: str) -> None:
-        whole = f"{self._place.root}/{path}"
-        with _reachable():
-            if self._place.filesystem.get_file_info(whole).type is fs.FileType.Directory:
-                self._place.filesystem.delete_dir(whole)
-
-
-@contextlib.contextmanager
-def _reachable() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise Unavailable(f"the archive cannot be reached: {str(error).splitlines()[0][:200]}") from error
+        files = self._place.files(path)
+        return sum(files.values()), len(files)
 
 
 def _slices(day: date, rows: int) -> Sequence[tuple[datetime, datetime]]:

@@ -1,8 +1,8 @@
 """A backup of everything while the platform runs, and the way back into an empty place.
 
-In: an open engine, the control database, a directory. Out: a directory with the telemetry as ClickHouse's own BACKUP, the
-control database as one snapshot in lines of JSON (so that SQLite's goes into PostgreSQL and back), and `manifest.json`
-with versions, checksums and rows, written last: without it a directory is no backup. The control snapshot is taken
+In: an open engine, the control database, a place (a directory or a bucket). Out: there, the telemetry as ClickHouse's own
+BACKUP, the control database as one snapshot in lines of JSON (so that SQLite's goes into PostgreSQL and back), and
+`manifest.json` with versions, checksums and rows, written last: without it a place holds no backup. The control snapshot is taken
 first and the table of series last, so that whatever refers to a row finds it.
 """
 
@@ -12,6 +12,7 @@ import gzip
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -20,12 +21,15 @@ import structlog
 
 from aiprism.errors import BadInput, Conflict, StoreError
 from aiprism.store.engine import Engine
+from aiprism.store.place import Place
 from aiprism.store.records import Records
+from aiprism.store.schema import migrations
 
 log = structlog.get_logger()
 
 FORM = 1
 _MANIFEST, _CONTROL, _TELEMETRY, _SERIES = "manifest.json", "control.ndjson.gz", "telemetry", "series"
+_AT_A_TIME = 16  # files that are read at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,22 +47,20 @@ class Manifest:
     bytes: int
 
 
-def backup(engine: Engine, records: Records, directory: Path, *, now: float, version: str) -> Manifest:
-    """Everything is in `directory`, which must be new or empty; Conflict when it is not."""
-    if not directory.is_absolute():
-        raise BadInput(f"{directory}: name the directory with its full path")
-    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        raise Conflict(f"{directory} is not empty; name a new directory")
-    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with gzip.open(directory / _CONTROL, "wt", encoding="utf-8") as file:
+def backup(engine: Engine, records: Records, place: Place, *, now: float, version: str) -> Manifest:
+    """Everything is in `place`, which must be new or empty; Conflict when it is not."""
+    if place.files():
+        raise Conflict(f"{place.name} is not empty; name a new one")
+    if not place.url:  # a directory is for nobody else's eyes
+        Path(place.root).mkdir(parents=True, exist_ok=True, mode=0o700)
+    with place.writing(_CONTROL) as file, gzip.open(file, "wt", encoding="utf-8") as lines:
         revision = records.revision()
         for line in records.dump():
-            file.write(json.dumps(line, separators=(",", ":")) + "\n")
-    target = str(directory).replace("\\", "\\\\").replace("'", "\\'")
-    engine.command(
-        f"BACKUP DATABASE {engine.database} EXCEPT TABLES {engine.database}.series TO File('{target}/{_TELEMETRY}')"
+            lines.write(json.dumps(line, separators=(",", ":")) + "\n")
+    _carry_out(
+        engine, f"BACKUP DATABASE {engine.database} EXCEPT TABLES {engine.database}.series TO", place, _TELEMETRY
     )
-    engine.command(f"BACKUP TABLE {engine.database}.series TO File('{target}/{_SERIES}')")
+    _carry_out(engine, f"BACKUP TABLE {engine.database}.series TO", place, _SERIES)
     manifest = Manifest(
         form=FORM,
         aiprism=version,
@@ -66,44 +68,54 @@ def backup(engine: Engine, records: Records, directory: Path, *, now: float, ver
         database=engine.database,
         schema=int(engine.query("SELECT max(version) FROM schema_version")[0][0]),
         control=revision,
-        rows=_rows(directory),
-        checksums={name: _checksum(directory / name) for name in _signed()},
-        bytes=sum(file.stat().st_size for file in directory.rglob("*") if file.is_file()),
+        rows=_rows(place),
+        checksums={name: _checksum(place, name) for name in _signed()},
+        bytes=sum(place.files().values()),
     )
-    (directory / _MANIFEST).write_text(json.dumps(asdict(manifest), indent=1) + "\n", encoding="utf-8")
-    log.info("backup.taken", directory=str(directory), bytes=manifest.bytes, rows=sum(manifest.rows.values()))
+    place.write(_MANIFEST, (json.dumps(asdict(manifest), indent=1) + "\n").encode())
+    log.info("backup.taken", place=place.name, bytes=manifest.bytes, rows=sum(manifest.rows.values()))
     return manifest
 
 
-def read_manifest(directory: Path) -> Manifest:
-    """What `directory` says it holds; BadInput when it is no whole backup, or one of a newer form."""
-    file = directory / _MANIFEST
-    if not file.is_file():
-        raise BadInput(f"{directory} is no whole backup: it has no {_MANIFEST}")
-    manifest = Manifest(**json.loads(file.read_text(encoding="utf-8")))
+def read_manifest(place: Place) -> Manifest:
+    """What `place` says it holds; BadInput when it is no whole backup, or one of a newer form."""
+    try:
+        manifest = Manifest(**json.loads(place.read(_MANIFEST)))
+    except FileNotFoundError:
+        raise BadInput(f"{place.name} is no whole backup: it has no {_MANIFEST}") from None
     if manifest.form > FORM:
-        raise BadInput(f"{directory} was made by aiprism {manifest.aiprism}; restore it with that or a newer one")
+        raise BadInput(f"{place.name} was made by aiprism {manifest.aiprism}; restore it with that or a newer one")
     for name, checksum in manifest.checksums.items():
-        if not (directory / name).is_file() or _checksum(directory / name) != checksum:
-            raise BadInput(f"{directory / name} is missing or damaged: its checksum is not that of the manifest")
+        if _checksum(place, name) != checksum:
+            raise BadInput(f"{place.name}/{name} is missing or damaged: its checksum is not that of the manifest")
     return manifest
 
 
-def restore(engine: Engine, control_url: str, directory: Path) -> Manifest:
+def restore(engine: Engine, control_url: str, place: Place) -> Manifest:
     """The backup is in `engine`'s database and the control database, at the versions it was taken at; opening them with
-    this aiprism migrates them. Conflict when either holds anything already."""
-    manifest = read_manifest(directory)
+    this aiprism migrates them. Conflict when either holds anything already, BadInput when it is of a newer aiprism."""
+    manifest = read_manifest(place)
+    known = migrations()[-1].version
+    if manifest.schema > known:
+        raise BadInput(
+            f"{place.name} was made by aiprism {manifest.aiprism} at schema version {manifest.schema}, this one knows "
+            f"{known}; restore it with that or a newer one"
+        )
     if engine.query("SELECT count() FROM system.tables WHERE database = {name:String}", {"name": engine.database}) != [
         (0,)
     ]:
         raise Conflict(f"the database {engine.database} is not empty; restore into a new data directory")
-    source = str(directory.resolve()).replace("\\", "\\\\").replace("'", "\\'")
     old, new = manifest.database, engine.database
-    Records.restore(control_url, manifest.control, _lines(directory / _CONTROL))
-    engine.command(f"RESTORE TABLE {old}.series AS {new}.series FROM File('{source}/{_SERIES}')")
-    engine.command(f"RESTORE DATABASE {old} AS {new} FROM File('{source}/{_TELEMETRY}')")
+    Records.restore(control_url, manifest.control, _lines(place))
+    _carry_out(engine, f"RESTORE TABLE {old}.series AS {new}.series FROM", place, _SERIES)
+    _carry_out(engine, f"RESTORE DATABASE {old} AS {new} FROM", place, _TELEMETRY)
     _verify(engine, manifest)
     return manifest
+
+
+def _carry_out(engine: Engine, statement: str, place: Place, part: str) -> None:
+    target, bound = place.target(part)
+    engine.command(f"{statement} {target} SETTINGS max_execution_time = 0", bound)
 
 
 def _verify(engine: Engine, manifest: Manifest) -> None:
@@ -119,20 +131,23 @@ def _verify(engine: Engine, manifest: Manifest) -> None:
             raise StoreError(f"{table} has {count} rows after the restore, the backup has {wanted}")
 
 
-def _rows(directory: Path) -> dict[str, int]:
+def _rows(place: Place) -> dict[str, int]:
     """Rows by table: every part of a backup names its own. Files that are alike are kept once, so ClickHouse's list of
     them is read, and not the directory."""
-    rows: dict[str, int] = {}
+    counts: list[tuple[str, str]] = []  # (table, where its number of rows lies), one a part
     for part in (_TELEMETRY, _SERIES):
-        for _, file in ElementTree.iterparse(directory / part / ".backup"):  # noqa: S314 - written a moment ago by us
-            if file.tag != "file":
-                continue
-            name = file.findtext("name", "")
-            if name.startswith("data/") and name.endswith("/count.txt"):
-                table = name.split("/")[2]
-                lies = file.findtext("data_file") or name
-                rows[table] = rows.get(table, 0) + int((directory / part / lies).read_text())
-            file.clear()
+        with place.reading(f"{part}/.backup") as listed:
+            for _, file in ElementTree.iterparse(listed):  # noqa: S314 - written a moment ago by us
+                if file.tag != "file":
+                    continue
+                name = file.findtext("name", "")
+                if name.startswith("data/") and name.endswith("/count.txt"):
+                    counts.append((name.split("/")[2], f"{part}/{file.findtext('data_file') or name}"))
+                file.clear()
+    rows: dict[str, int] = {}
+    with ThreadPoolExecutor(_AT_A_TIME) as pool:  # a bucket takes as long for each as for many
+        for (table, _), count in zip(counts, pool.map(place.read, (path for _, path in counts)), strict=True):
+            rows[table] = rows.get(table, 0) + int(count)
     return dict(sorted(rows.items()))
 
 
@@ -141,12 +156,19 @@ def _signed() -> tuple[str, ...]:
     return _CONTROL, f"{_TELEMETRY}/.backup", f"{_SERIES}/.backup"
 
 
-def _checksum(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
+def _checksum(place: Place, name: str) -> str:
+    """SHA-256 of the file, nothing when there is none."""
+    found = hashlib.sha256()
+    try:
+        with place.reading(name) as file:
+            while block := file.read(1 << 20):
+                found.update(block)
+    except FileNotFoundError:
+        return ""
+    return found.hexdigest()
 
 
-def _lines(file: Path) -> Iterator[dict[str, object]]:
-    with gzip.open(file, "rt", encoding="utf-8") as opened:
-        for line in opened:
+def _lines(place: Place) -> Iterator[dict[str, object]]:
+    with place.reading(_CONTROL) as file, gzip.open(file, "rt", encoding="utf-8") as lines:
+        for line in lines:
             yield json.loads(line)
