@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from aiprism.model.labels import Labels, Matcher, MatchOp
 from aiprism.query.promql import Matrix, PromQL
+from aiprism.store.decimals import Decimals
 from aiprism.store.engine import Engine
 from aiprism.store.samples import SampleStore
 from aiprism.store.schema import migrate
@@ -54,12 +55,14 @@ def _fill(engine: Engine, index: SeriesIndex, metric: str, count: int) -> None:
         index.see(Seen(positions, np.full(len(sets), times[0]), np.full(len(sets), times[-1])), START)
         values = np.cumsum(chance.integers(0, 20, (len(sets), SAMPLES)), axis=1).astype(np.float64)
         stamps = (times[None, :] + chance.integers(0, 1000, (len(sets), 1))).reshape(-1)
+        scaled, unscaled = Decimals().split(np.repeat(positions, SAMPLES), values.reshape(-1))
         rows = pa.table(
             {
                 "metric": pa.array([metric] * len(stamps)).dictionary_encode(),
                 "fp": np.repeat(fps, SAMPLES),
                 "ts": pa.array(stamps, pa.timestamp("ms", tz="UTC")),
-                "value": values.reshape(-1),
+                "scaled": scaled,
+                "unscaled": unscaled,
             }
         )
         engine.insert_arrow("samples", rows, token=f"{metric}{first}")

@@ -47,7 +47,7 @@ SELECT concat('metric_', toString(number % 200)), number, map('__name__', concat
 FROM numbers({series:UInt64})
 """
 SAMPLES = """
-INSERT INTO samples (metric, fp, ts, value)
+INSERT INTO samples (metric, fp, ts, unscaled)
 SELECT concat('metric_', toString(number % 200)), number % {series:UInt64},
        now() - intDiv(number, {series:UInt64}) * 60, rand(1)
 FROM numbers({rows:UInt64})

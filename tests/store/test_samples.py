@@ -30,7 +30,7 @@ def stored(engine: Engine, *series: tuple[dict[str, str], list[tuple[int, float]
                 "metric": [full.name] * rows,
                 "fp": pa.array([full.fingerprint] * rows, pa.uint64()),
                 "ts": pa.array(times, pa.timestamp("ms", tz="UTC")),
-                "value": np.array([value for _, value in points]),
+                "unscaled": np.array([value for _, value in points]),
             }
         )
         engine.insert_arrow("samples", table, token=uuid.uuid4().hex)
@@ -164,7 +164,8 @@ def test_a_statement_that_takes_too_long_is_stopped_and_the_next_one_is_well(eng
         engine, *(({"a": str(number)}, [(1000 * place, 1.0) for place in range(1, 400)]) for number in range(20))
     )
     engine.command(
-        "INSERT INTO samples SELECT 'm', fp, ts + INTERVAL arrayJoin(range(1, 300)) SECOND, value FROM samples"
+        "INSERT INTO samples (metric, fp, ts, unscaled) "
+        "SELECT 'm', fp, ts + INTERVAL arrayJoin(range(1, 300)) SECOND, value FROM samples"
     )
     steps = Steps(1000, 10, 10_000)
     with pytest.raises(TimedOut, match="limit timeout"):

@@ -19,6 +19,7 @@ from aiprism.errors import StoreError
 from aiprism.model.histograms import Buckets, NativeHistogram
 from aiprism.store.batches import Exemplar, HistogramSample, MetricMetadata, SampleBatch
 from aiprism.store.corrections import version_at
+from aiprism.store.decimals import Decimals, Floats
 from aiprism.store.engine import Engine
 from aiprism.store.series import Ints, Seen, SeriesIndex
 
@@ -35,6 +36,7 @@ class MetricWriter:
     def __init__(self, engine: Engine, index: SeriesIndex) -> None:
         self._engine, self._index = engine, index
         self._metadata: set[MetricMetadata] = set()
+        self._decimals = Decimals()
         self._version = 0  # of the last row of `corrections`
 
     def insert(self, batches: Sequence[SampleBatch], token: str, now: float) -> None:
@@ -48,15 +50,13 @@ class MetricWriter:
         seen = Seen.of(*_with_others(positions, ts_ms, histograms, exemplars))
         due = self._index.due(seen)
         late = self._index.late(positions, ts_ms)
-        samples = self._of_series(
-            positions,
-            {"ts": pa.array(ts_ms, _MILLISECONDS), "value": np.concatenate([batch.values for batch in batches])},
-        )
+        timely = ~late if late.any() else slice(None)
+        values = np.concatenate([batch.values for batch in batches])
         try:
             tables = {
                 "series": self._series_rows(due),
-                "corrections": self._versioned(samples.filter(pa.array(late)), now),
-                "samples": samples.filter(pa.array(~late)) if late.any() else samples,
+                "corrections": self._correction_rows(positions[late], ts_ms[late], values[late], now),
+                "samples": self._sample_rows(positions[timely], ts_ms[timely], values[timely]),
                 "histograms": self._histogram_rows(histograms),
                 "metric_metadata": _metadata_rows(metadata),
                 # The only one in which a row that comes twice is two: nothing that could fail comes after it.
@@ -80,11 +80,18 @@ class MetricWriter:
         elif table == "samples":
             self._index.maybe_seen(seen)  # whatever happens from here on, what is sent again comes late
 
-    def _versioned(self, rows: pa.Table, now: float) -> pa.Table:
+    def _sample_rows(self, positions: Ints, ts_ms: Ints, values: Floats) -> pa.Table:
+        scaled, unscaled = self._decimals.split(positions, values)
+        return self._of_series(
+            positions, {"ts": pa.array(ts_ms, _MILLISECONDS), "scaled": scaled, "unscaled": unscaled}
+        )
+
+    def _correction_rows(self, positions: Ints, ts_ms: Ints, values: Floats, now: float) -> pa.Table:
         # Later rows of a batch win, later batches win, and so they do when the clock is set back.
         first = max(self._version + 1, version_at(now))
-        self._version = max(self._version, first + rows.num_rows - 1)
-        return rows.append_column("version", pa.array(first + np.arange(rows.num_rows, dtype=np.uint64)))
+        self._version = max(self._version, first + len(positions) - 1)
+        versions = first + np.arange(len(positions), dtype=np.uint64)
+        return self._of_series(positions, {"ts": pa.array(ts_ms, _MILLISECONDS), "value": values, "version": versions})
 
     def _of_series(self, positions: Ints, columns: dict[str, object]) -> pa.Table:
         """`columns` with those that name the series in front."""

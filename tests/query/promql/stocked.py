@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from aiprism.model.labels import Labels
 from aiprism.query.promql import Limits, PromQL
+from aiprism.store.decimals import Decimals
 from aiprism.store.engine import Engine
 from aiprism.store.samples import SampleStore
 from aiprism.store.series import Seen, SeriesIndex
@@ -49,11 +50,15 @@ class Stocked:
             values += [value for _, value in points]
         if not fps:
             return
+        scaled, unscaled = Decimals().split(
+            self.index.find(np.array(fps, dtype=np.uint64)), np.array(values, dtype=np.float64)
+        )
         columns = {
             "metric": pa.array(metrics),
             "fp": pa.array(fps, pa.uint64()),
             "ts": pa.array(times, pa.timestamp("ms", tz="UTC")),
-            "value": pa.array(np.array(values, dtype=np.float64)),
+            "scaled": scaled,
+            "unscaled": unscaled,
         }
         self.engine.insert_arrow("samples", pa.table(columns), token=uuid.uuid4().hex)
 
