@@ -139,6 +139,7 @@ class RetentionConfig:
     logs_archived: float = setting(730 * _DAY, "log records in the archive", kind="seconds")
     traces_archived: float = setting(730 * _DAY, "sampled traces in the archive", kind="seconds")
     rollups: float = setting(395 * _DAY, "counts per minute: services, edges, log patterns", kind="seconds")
+    events: float = setting(2555 * _DAY, "change events: deployments, annotations", kind="seconds")
     archive: str = setting(
         "",
         "directory or s3://bucket/prefix of the archive; empty: <data>/archive; none: what is too old is not archived",

@@ -155,7 +155,7 @@ def test_a_duty_that_fails_leaves_the_others_to_theirs(engine: Engine):
 
 
 def test_a_ttl_is_changed_only_when_it_is_another(engine: Engine):
-    assert sorted(retention.apply_ttls(engine, DEFAULTS)) == ["series", "trace_index"]
+    assert sorted(retention.apply_ttls(engine, DEFAULTS)) == ["events", "series", "trace_index"]
     assert retention.apply_ttls(engine, DEFAULTS) == []
     assert retention.apply_ttls(engine, replace(DEFAULTS, traces_sampled=5 * DAY)) == ["trace_index"]
     assert retention.apply_ttls(engine, replace(DEFAULTS, metrics=0, traces_sampled=5 * DAY)) == ["series"]

@@ -54,6 +54,7 @@ def rules(config: RetentionConfig) -> Mapping[str, Rule]:
         Rule("trace_sample", int(config.traces_sampled), rank=_DERIVED),
         Rule("span_red_1m", int(config.rollups), rank=_DERIVED),
         Rule("service_edges_1m", int(config.rollups), rank=_DERIVED),
+        Rule("events", int(config.events), column="ts", rank=_DERIVED),
         Rule("logs", int(config.logs)),
         Rule("log_patterns_1m", int(config.rollups), rank=_DERIVED),
     )

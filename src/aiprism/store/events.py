@@ -1,0 +1,63 @@
+"""Change events: kept once by id, found by time, kind and service.
+
+In: frozen `ChangeEvent`s. Out: the same, newest first. Blocking; run in the engine's pool.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from aiprism.model.events import ChangeEvent
+from aiprism.model.timerange import TimeRange
+from aiprism.store.engine import Engine
+
+_ROW = (
+    "Tuple(id String, ms Int64, kind String, service String, title String, text String, "
+    "attributes Map(String, String), source String)"
+)
+# Bound as one text: an event's words may hold whatever a sender likes.
+_PUT = f"""
+INSERT INTO events (id, ts, kind, service, title, text, attributes, source)
+SELECT event.id, fromUnixTimestamp64Milli(event.ms, 'UTC'), event.kind, event.service, event.title, event.text,
+    event.attributes, event.source
+FROM (SELECT arrayJoin(JSONExtract({{events:String}}, 'Array({_ROW})')) AS event)
+"""
+
+_FOUND = """
+SELECT id, toUnixTimestamp64Milli(events.ts) / 1000 AS ts, kind, service, title, text, attributes, source
+FROM events FINAL
+WHERE events.ts >= fromUnixTimestamp64Milli({start:Int64}, 'UTC') AND events.ts <= fromUnixTimestamp64Milli({end:Int64}, 'UTC')
+    AND (empty({kinds:Array(String)}) OR kind IN {kinds:Array(String)})
+    AND (empty({services:Array(String)}) OR service IN {services:Array(String)})
+ORDER BY ts DESC, id
+LIMIT {limit:UInt32}
+"""
+
+_KNOWN = "SELECT id, toUnixTimestamp64Milli(ts) / 1000 FROM events FINAL WHERE id IN {ids:Array(String)}"
+
+
+class EventStore:
+    """The change events of one tenant."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def put(self, events: Sequence[ChangeEvent]) -> None:
+        """Store `events`; those whose id is there already take the place of what was there."""
+        latest = {each.id: each for each in events}  # one INSERT has one time: of two with an id the last one counts
+        rows = [{**asdict(each), "ms": round(each.ts * 1000)} for each in latest.values()]
+        self._engine.command(_PUT, {"events": json.dumps(rows, ensure_ascii=False)})
+
+    def times(self, ids: Sequence[str]) -> dict[str, float]:
+        """When those of `ids` that are stored happened."""
+        return {str(key): float(at) for key, at in self._engine.query(_KNOWN, {"ids": list(ids)})} if ids else {}
+
+    def search(
+        self, window: TimeRange, *, kinds: Sequence[str] = (), services: Sequence[str] = (), limit: int = 1000
+    ) -> Sequence[ChangeEvent]:
+        """Events in `window`, both ends included, of these kinds and services (none named: of all), newest first."""
+        bound = {"start": window.start_ms, "end": window.end_ms, "limit": limit}
+        found = self._engine.records(_FOUND, {**bound, "kinds": list(kinds), "services": list(services)})
+        return [ChangeEvent(**row) for row in found]
