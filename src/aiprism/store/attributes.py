@@ -16,7 +16,7 @@ import pyarrow as pa
 from numba import types
 from numba.core.typing import signature
 
-from aiprism.store.wire import DAMAGED, field, fixed64, kernel
+from aiprism.store.wire import DAMAGED, copy, field, fixed64, kernel
 
 # By the field number of AnyValue: nothing, string, bool, int, double, array, map, bytes.
 KINDS = "nsbidamy"
@@ -61,7 +61,7 @@ def text_array(body: Body, starts: Column, ends: Column) -> pa.Array:
     offsets = np.zeros(len(starts) + 1, np.int32)
     np.cumsum(ends - starts, out=offsets[1:])
     data = np.empty(int(offsets[-1]), np.uint8)
-    _copy_texts(body, starts, offsets, data)
+    _copy_texts(body, starts, ends, offsets, data)
     return _strings(offsets, data)
 
 
@@ -113,9 +113,7 @@ def _copy_pairs(buf, pairs, count, keys, key_ends, values, value_ends, kinds):
     key_to, value_to = 0, 0
     key_ends[0], value_ends[0] = 0, 0
     for number in range(count):
-        for k in range(np.int64(pairs[number, 0]), np.int64(pairs[number, 1])):
-            keys[key_to] = buf[k]
-            key_to += 1
+        key_to = copy(buf, np.int64(pairs[number, 0]), np.int64(pairs[number, 1]), keys, key_to)
         kind, value_to = put_value(buf, np.int64(pairs[number, 2]), np.int64(pairs[number, 3]), values, value_to)
         if kind < 0:
             return False
@@ -124,11 +122,9 @@ def _copy_pairs(buf, pairs, count, keys, key_ends, values, value_ends, kinds):
 
 
 @kernel
-def _copy_texts(buf, starts, offsets, data):
+def _copy_texts(buf, starts, ends, offsets, data):
     for row in range(starts.size):
-        start, to = starts[row], offsets[row]
-        for k in range(offsets[row + 1] - to):
-            data[to + k] = buf[start + k]
+        copy(buf, starts[row], ends[row], data, np.int64(offsets[row]))
 
 
 @kernel
@@ -159,9 +155,7 @@ def put_value(buf, at, end, out, to):
     """Write the text of an AnyValue at `to`: (its kind as field number, position behind it); a negative kind is damage."""
     kind, number, start, stop = value_parts(buf, at, end)
     if kind == 1:
-        for k in range(stop - start):
-            out[to + k] = buf[start + k]
-        return kind, to + stop - start
+        return kind, copy(buf, start, stop, out, to)
     if kind == 3:
         return kind, _put_int(np.int64(number), out, to)
     if kind == 2:

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from aiprism.store.wire import fixed64, kernel
+from aiprism.store.wire import copy, fixed64, kernel
 
 # What follows in a longer line is a stack trace or a payload.
 LONGEST = 1024
@@ -127,12 +127,12 @@ def _mask(data, at, end, out, to):
         while end > at and data[end] & 0xC0 == 0x80:  # not within a character
             end -= 1
     has_at = False
-    for k in range(at, end):
+    for k in range(np.uint64(at), np.uint64(end)):
         has_at |= data[k] == 64
     before = 0  # class of the byte before
     local = False  # within a run of characters of an address's name that is none
     while at < end:
-        byte = data[at]
+        byte = data[np.uint64(at)]
         kind = _CLASS[byte]
         if not kind & _LOCAL:
             local = False
@@ -143,13 +143,19 @@ def _mask(data, at, end, out, to):
                 at, before = after, _WORD
                 continue
             local = True
-        if kind & _WORD and not before & _WORD:
-            after, what = _word(data, at, end)
-            if after:
-                to = _put(out, to, what)
-                before, at = _CLASS[data[after - 1]], after
-                continue
-        elif (byte == 43 or byte == 45) and at + 1 < end and _CLASS[data[at + 1]] & _DIGIT:
+        if kind & _WORD:
+            if kind & _HEX and not before & _WORD:
+                after, what = _word(data, at, end)
+                if after:
+                    to = _put(out, to, what)
+                    before, at = _CLASS[data[after - 1]], after
+                    continue
+            # Within a word nothing begins.
+            after = _run(data, at, end, _WORD)
+            to = copy(data, at, after, out, to)
+            at, before = after, _WORD
+            continue
+        if (byte == 43 or byte == 45) and at + 1 < end and _CLASS[data[at + 1]] & _DIGIT:
             # A sign belongs to the number behind it, unless that is something else.
             after, what = _word(data, at + 1, end)
             if after:
@@ -159,7 +165,7 @@ def _mask(data, at, end, out, to):
                 to = _put(out, to, what)
                 before, at = _CLASS[data[after - 1]], after
                 continue
-        out[to] = byte
+        out[np.uint64(to)] = byte
         to += 1
         at += 1
         before = kind
@@ -168,16 +174,13 @@ def _mask(data, at, end, out, to):
 
 @kernel
 def _put(out, to, what):
-    for k in range(what[0], what[1]):
-        out[to] = _MASK[k]
-        to += 1
-    return to
+    return copy(_MASK, what[0], what[1], out, to)
 
 
 @kernel
 def _run(data, at, end, kind):
     """Where the bytes of class `kind` from `at` on end."""
-    while at < end and _CLASS[data[at]] & kind:
+    while at < end and _CLASS[data[np.uint64(at)]] & kind:
         at += 1
     return at
 

@@ -35,12 +35,12 @@ def kernel(function: F) -> F:
 @kernel
 def varint(buf, at, end):
     """(value, position behind it); the position is negative when there is no whole varint of 64 bits."""
-    if at < end and buf[at] < 0x80:
-        return np.uint64(buf[at]), at + 1
+    if at < end and buf[np.uint64(at)] < 0x80:
+        return np.uint64(buf[np.uint64(at)]), at + 1
     value = np.uint64(0)
     shift = np.uint64(0)
     while at < end and shift < 64:
-        byte = np.uint64(buf[at])
+        byte = np.uint64(buf[np.uint64(at)])
         at += 1
         if shift == 63 and byte > 1:
             return np.uint64(0), DAMAGED
@@ -95,29 +95,42 @@ def _is_whole(buf):
     return at == buf.size
 
 
+# An index that may be negative costs a test of each byte, and keeps the compiler from reading or copying many at once:
+# the loops over bytes count without sign.
+
+
 @kernel
 def fixed64(buf, at):
     """Eight bytes, little endian; the caller has made sure they are there."""
-    value = np.uint64(0)
+    value, first = np.uint64(0), np.uint64(at)
     for k in range(8):
-        value |= np.uint64(buf[at + k]) << np.uint64(8 * k)
+        value |= np.uint64(buf[first + np.uint64(k)]) << np.uint64(8 * k)
     return value
 
 
 @kernel
 def fixed32(buf, at):
     """Four bytes, little endian; the caller has made sure they are there."""
-    value = np.uint32(0)
+    value, first = np.uint32(0), np.uint64(at)
     for k in range(4):
-        value |= np.uint32(buf[at + k]) << np.uint32(8 * k)
+        value |= np.uint32(buf[first + np.uint64(k)]) << np.uint32(8 * k)
     return value
+
+
+@kernel
+def copy(buf, start, end, out, to):
+    """Copy the bytes between `start` and `end` to `to`; the position behind them. The caller has made sure of the room."""
+    source, target = np.uint64(start), np.uint64(to)
+    for k in range(np.uint64(end - start)):
+        out[target + k] = buf[source + k]
+    return to + end - start
 
 
 @kernel
 def is_utf8(buf, at, end):
     """True when the bytes are UTF-8 as RFC 3629 has it: shortest forms, no surrogates, nothing above U+10FFFF."""
     high = np.uint8(0)
-    for k in range(at, end):
+    for k in range(np.uint64(at), np.uint64(end)):
         high |= buf[k]
     if high < 0x80:
         return True
@@ -147,6 +160,6 @@ def is_utf8(buf, at, end):
 def all_zero(buf, at, end):
     """True when no bit is set between `at` and `end`."""
     set_bits = np.uint8(0)
-    for k in range(at, end):
+    for k in range(np.uint64(at), np.uint64(end)):
         set_bits |= buf[k]
     return set_bits == 0
