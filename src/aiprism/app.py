@@ -182,6 +182,7 @@ async def running(load: Load, clock: Clock | None = None) -> AsyncIterator[route
             rollups=rollups,
             free_bytes=_free_bytes(config, engine),
             archive=archive,
+            records=records,
         )
 
         # query

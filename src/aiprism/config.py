@@ -140,6 +140,9 @@ class RetentionConfig:
     traces_archived: float = setting(730 * _DAY, "sampled traces in the archive", kind="seconds")
     rollups: float = setting(395 * _DAY, "counts per minute: services, edges, log patterns", kind="seconds")
     events: float = setting(2555 * _DAY, "change events: deployments, annotations", kind="seconds")
+    records: float = setting(
+        2555 * _DAY, "incidents with all of theirs, notifications, runbook runs, control commands", kind="seconds"
+    )
     archive: str = setting(
         "",
         "directory or s3://bucket/prefix of the archive; empty: <data>/archive; none: what is too old is not archived",

@@ -5,7 +5,7 @@ does its work in small slices, remembers in the store how far it has come, and m
 next run goes on from there. What is due is decided by the modules of the duties; only one process of several that share
 a store may run this (`run_once`, or `start` and `stop` with leadership).
 
-    relieve_disk ▸ join_edges ▸ downsample ▸ rejoin_edges ▸ thin_traces ▸ archive_days ▸ apply_ttls ▸ expire
+    relieve_disk ▸ join_edges ▸ downsample ▸ rejoin_edges ▸ thin_traces ▸ archive_days ▸ apply_ttls ▸ expire ▸ forget_records
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from aiprism.store.archive import TABLES, Archive
 from aiprism.store.downsample import SETTLE, Downsampling
 from aiprism.store.edges import SPANS_FROM, EdgeJoin
 from aiprism.store.engine import Engine
+from aiprism.store.recordretention import forget
+from aiprism.store.records import Records
 from aiprism.store.rollups import DOWNSAMPLED, FINE, FINE_FROM, RAW, RAW_FROM, Rollups
 from aiprism.telemetry import Telemetry
 
@@ -53,12 +55,13 @@ class Housekeeping:
         rollups: Rollups,
         free_bytes: Callable[[], int],
         archive: Archive | None = None,
+        records: Records | None = None,
         settle: float = SETTLE,
     ) -> None:
         self._engine, self._clock, self._telemetry = engine, clock, telemetry
         self.config, self.free_bytes = config, free_bytes
         self._marks, self._rollups = usage.Marks(engine), rollups
-        self._archive = archive
+        self._archive, self._records = archive, records
         self._downsampling = Downsampling(engine, rollups, settle=settle)
         self._edges = EdgeJoin(engine, quiet=settle)
         self._stopping = threading.Event()
@@ -103,6 +106,7 @@ class Housekeeping:
             self._archive_days,
             self._apply_ttls,
             self._expire,
+            self._forget_records,
         ):
             self._run(duty)
 
@@ -214,6 +218,15 @@ class Housekeeping:
             if each.table == RAW and self.config.downsample and each.newest > (self._marks.get(DOWNSAMPLED) or 0):
                 continue  # not before it has been downsampled
             self._drop(each, "expired")
+            yield
+
+    def _forget_records(self) -> Slices:
+        """What the control database holds of long ago, and is over."""
+        if self._records is None or not self.config.records:
+            return
+        for gone in forget(self._records, self._clock.now() - self.config.records):
+            self._telemetry.dropped(f"control.{gone.table}", "expired", gone.rows)
+            log.info("housekeeping.forgotten", table=gone.table, rows=gone.rows)
             yield
 
     def _expired(self) -> Sequence[usage.Partition]:
