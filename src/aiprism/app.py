@@ -297,8 +297,8 @@ async def running(load: Load, clock: Clock | None = None) -> AsyncIterator[route
         if config.server.otlp_grpc and "receive" in config.server.roles:
             grpc_server, port = otlp_grpc.bound(config.server.otlp_grpc, doors, config.ingest, in_flight)
 
-        syslog = _syslog(config, doors, telemetry, clock, syslog_sockets)
-        fluent = _fluent(config, doors, telemetry, clock, fluent_socket)
+        syslog = _syslog(config, doors, telemetry, clock, syslog_sockets, in_flight)
+        fluent = _fluent(config, doors, telemetry, clock, fluent_socket, in_flight)
 
         # From here on things run; they stop in reverse.
         writing.start()
@@ -390,7 +390,12 @@ def _syslog_sockets(config: Config, stack: contextlib.AsyncExitStack) -> _Syslog
 
 
 def _syslog(
-    config: Config, doors: OtlpDoors, telemetry: Telemetry, clock: Clock, opened: _SyslogSockets
+    config: Config,
+    doors: OtlpDoors,
+    telemetry: Telemetry,
+    clock: Clock,
+    opened: _SyslogSockets,
+    in_flight: InFlight,
 ) -> SyslogDoors | None:
     """The syslog doors on the sockets that are `opened`, their addresses printed; None when all are closed."""
     if opened == _SyslogSockets():
@@ -398,7 +403,16 @@ def _syslog(
     for kind, each in (("udp", opened.udp), ("tcp", opened.tcp), ("tls", opened.tls[0] if opened.tls else None)):
         if each:
             print(f"syslog {kind} {_url(each).removeprefix('http://')}", flush=True)  # noqa: T201
-    return SyslogDoors(doors, config.streams, telemetry, clock, udp=opened.udp, tcp=opened.tcp, tls=opened.tls)
+    return SyslogDoors(
+        doors,
+        config.streams,
+        telemetry,
+        clock,
+        udp=opened.udp,
+        tcp=opened.tcp,
+        tls=opened.tls,
+        in_flight=in_flight,
+    )
 
 
 def _fluent_socket(config: Config, stack: contextlib.AsyncExitStack) -> socket.socket | None:
@@ -407,13 +421,18 @@ def _fluent_socket(config: Config, stack: contextlib.AsyncExitStack) -> socket.s
 
 
 def _fluent(
-    config: Config, doors: OtlpDoors, telemetry: Telemetry, clock: Clock, listening: socket.socket | None
+    config: Config,
+    doors: OtlpDoors,
+    telemetry: Telemetry,
+    clock: Clock,
+    listening: socket.socket | None,
+    in_flight: InFlight,
 ) -> FluentDoor | None:
     """The door of the Fluent forward protocol, its address printed; None when it is closed."""
     if listening is None:
         return None
     print(f"fluent {_url(listening).removeprefix('http://')}", flush=True)  # noqa: T201
-    return FluentDoor(doors, config.streams, telemetry, clock, listening, partial(secrets.token_bytes, 16))
+    return FluentDoor(doors, config.streams, telemetry, clock, listening, partial(secrets.token_bytes, 16), in_flight)
 
 
 def _kept_until_restart(running: Config, fresh: Config) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,14 +16,18 @@ from aiprism.errors import BadInput, Unavailable
 from aiprism.model.timerange import TimeRange
 from aiprism.receive.doors import OtlpDoors
 from aiprism.receive.fluent_server import FluentDoor
+from aiprism.receive.inflight import InFlight
 from aiprism.store.engine import Engine
 from aiprism.store.logs import LogSearch, LogStore
 from aiprism.store.series import SeriesIndex
 from aiprism.store.writing import Writing
 from aiprism.telemetry import Telemetry
 from aiprism.web.listening import listen
+from tests.journeys.conftest import eventually
 from tests.receive.test_fluent import MODES, ping
 from tests.web.test_agents import counts
+
+BUDGET = 1024 * 1024
 
 
 @dataclass
@@ -50,6 +55,7 @@ def with_fluent(
     story: Callable[[Sender], Awaitable[None]],
     config: StreamsConfig | None = None,
     writing: Callable[[Telemetry], Writing] | None = None,
+    in_flight: InFlight | None = None,
 ) -> Telemetry:
     telemetry = Telemetry()
 
@@ -59,7 +65,15 @@ def with_fluent(
         keeping.start()
         with listen("127.0.0.1:0", "fluent") as opened:
             doors = OtlpDoors(keeping, telemetry)
-            door = FluentDoor(doors, config or StreamsConfig(), telemetry, SystemClock(), opened, lambda: b"nonce")
+            door = FluentDoor(
+                doors,
+                config or StreamsConfig(),
+                telemetry,
+                SystemClock(),
+                opened,
+                lambda: b"nonce",
+                in_flight or InFlight(BUDGET, telemetry),
+            )
             await door.start()
             sender = Sender(*await asyncio.open_connection(*opened.getsockname()))
             try:
@@ -171,3 +185,47 @@ def test_with_a_shared_key_nobody_else_is(engine: Engine) -> None:
     telemetry = with_fluent(engine, story, SECRET)
     assert counts(telemetry, "receive.fluent")["dropped"] == {"shared_key": 1.0}
     assert bodies(engine) == []
+
+
+def packed(size: int) -> bytes:
+    """A chunk of `size` bytes of one record, which is acknowledged."""
+    entries = msgpack.packb([1_795_000_001, {"message": "x" * size}])
+    return bytes(msgpack.packb(["tag", entries, {"chunk": "large"}]))
+
+
+def test_a_chunk_that_is_not_whole_is_held_by_the_budget_and_others_are_not_read_meanwhile(engine: Engine) -> None:
+    budget = InFlight(BUDGET, Telemetry())
+
+    async def story(sender: Sender) -> None:
+        other = Sender(*await asyncio.open_connection(*sender.writer.get_extra_info("peername")))
+        sender.send(packed(BUDGET)[: 900 * 1024])
+        await asyncio.to_thread(eventually, lambda: budget.held >= 900 * 1024, what="the budget to be taken")
+        other.send(packed(800 * 1024))
+        answer = asyncio.create_task(other.answer())
+        await asyncio.sleep(0.3)  # nothing can show that nothing happens
+        assert not answer.done()
+        assert budget.held <= BUDGET
+        sender.writer.close()
+        assert await answer == {"ack": "large"}
+        other.writer.close()
+        await asyncio.to_thread(eventually, lambda: budget.held == 0, what="the budget to be free")
+
+    with_fluent(engine, story, in_flight=budget)
+
+
+def test_what_a_chunk_inflates_to_is_held_by_the_budget(engine: Engine) -> None:
+    budget = InFlight(BUDGET, Telemetry())
+    small = gzip.compress(msgpack.packb([1_795_000_001, {"message": "x" * 3 * BUDGET}]))
+    chunk = msgpack.packb(["tag", small, {"chunk": "bomb", "compressed": "gzip"}])
+
+    async def story(sender: Sender) -> None:
+        with budget.lease() as held:
+            held.grow(BUDGET // 2)
+            sender.send(chunk)
+            assert await sender.answer() is None  # hung up on, to come again
+        again = Sender(*await asyncio.open_connection(*sender.writer.get_extra_info("peername")))
+        again.send(chunk)
+        assert await again.answer() == {"ack": "bomb"}  # alone it may
+        again.writer.close()
+
+    with_fluent(engine, story, in_flight=budget)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aiprism.clock import FakeClock
 from aiprism.errors import Unavailable
 from aiprism.receive.inflight import InFlight
 from aiprism.telemetry import Telemetry
@@ -61,3 +64,26 @@ def test_several_requests_never_hold_more_than_the_budget(steps: list[tuple[int,
         alone = sum(bool(lease.size) for lease in leases) == 1
         assert budget.held == sum(lease.size for lease in leases)
         assert budget.held <= 100 or alone
+
+
+def test_who_waits_for_room_gets_it_or_is_told_after_its_patience() -> None:
+    async def run() -> None:
+        clock, budget = FakeClock(), InFlight(100, Telemetry())
+        with budget.lease() as one, budget.lease() as two:
+            one.grow(80)
+            waiting = asyncio.create_task(two.grow_patiently(30, clock, 10))
+            await clock.advance(0)
+            await clock.advance(5)
+            assert not waiting.done()
+            one.shrink(20)
+            await clock.advance(1)
+            assert waiting.done()
+            assert (two.size, budget.held) == (30, 90)
+            waiting = asyncio.create_task(two.grow_patiently(20, clock, 10))
+            await clock.advance(0)
+            await clock.advance(11)
+            with pytest.raises(Unavailable):
+                await waiting
+            assert (two.size, budget.held) == (30, 90)
+
+    asyncio.run(run())

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import struct
+import tracemalloc
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,11 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aiprism.errors import BadInput, TooLarge, TooMany
+from aiprism.errors import BadInput, Refused, TooLarge, TooMany, Unavailable
 from aiprism.model.histograms import CUSTOM_BUCKETS, Buckets, NativeHistogram, ResetHint
 from aiprism.model.labels import Labels
 from aiprism.model.samples import STALE_NAN, is_stale
 from aiprism.receive import wirescan
+from aiprism.receive.inflight import InFlight, Lease, unbounded
 from aiprism.receive.items import Bounds, Fault
 from aiprism.receive.prometheus_proto import Request, WriteRequest
 from aiprism.receive.remote_write import Decoded, RemoteWriteDecoder
@@ -24,6 +27,7 @@ from aiprism.store.batches import MetricMetadata
 from aiprism.store.columns import FingerprintTable
 from aiprism.store.series import SeriesIndex
 from aiprism.store.writing import Admitted
+from aiprism.telemetry import Telemetry
 from tests.receive.room import Room
 
 AT = 1_790_000_000_000
@@ -543,7 +547,7 @@ def test_labels_cannot_be_made_whose_hash_collides_whatever_the_salt() -> None:
         return b"\x0a" + bytes([len(series)]) + series
 
     def hash_of(message: bytes, salt: int) -> int:
-        scanned = wirescan.scan(message, FingerprintTable(), salt, version=1)
+        scanned = wirescan.scan(message, FingerprintTable(), salt, unbounded(), version=1)
         assert scanned is not None
         return int(scanned.hashes[0])
 
@@ -557,3 +561,51 @@ def test_labels_cannot_be_made_whose_hash_collides_whatever_the_salt() -> None:
         other[end - 4] ^= 0x04
         for salt in (0, 1, 0x0123456789ABCDEF):
             assert hash_of(one, salt) != hash_of(bytes(other), salt)
+
+
+class Counting(Lease):
+    """Remembers the most it ever held."""
+
+    def __init__(self) -> None:
+        self.most = 0
+        super().__init__(self._moved, lambda: Unavailable("no room"))
+
+    def _moved(self, size: int, own: int) -> bool:
+        self.most = max(self.most, own + size)
+        return True
+
+
+SHORT = b"\x12\x02\x10\x01"
+LARGE = {
+    "many new series": bytes(
+        write(*[({"__name__": "m", "a": str(at)}, [(AT, 1.0)]) for at in range(20_000)]).SerializeToString()
+    ),
+    "many samples": bytes(write(({"__name__": "m"}, [(AT + at, 1.0) for at in range(200_000)])).SerializeToString()),
+    "tiny messages": b"\x0a\x00" * 900_000,
+    "tiny samples": (b"\x0a\x14" + SHORT * 5) * 40_000,
+}
+
+
+@pytest.mark.parametrize("kind", LARGE)
+def test_what_decoding_takes_is_held_by_the_lease(kind: str) -> None:
+    decoder = Decoding().decoder
+    decoder.decode(write(({"__name__": "loaded"}, [(AT, 1.0)])).SerializeToString(), 1)
+    lease = Counting()
+    tracemalloc.start()
+    try:
+        with contextlib.suppress(Refused):
+            decoder.decode(LARGE[kind], 1, lease=lease)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak <= 1.25 * lease.most + 2 * 1024 * 1024  # masks over the columns come and go
+
+
+def test_a_body_for_which_there_is_no_memory_comes_again() -> None:
+    budget, decoding = InFlight(1_000_000, Telemetry()), Decoding()
+    with budget.lease() as other, budget.lease() as lease:
+        other.grow(500_000)
+        with pytest.raises(Unavailable, match=r"ingest\.in_flight_bytes"):
+            decoding.decoder.decode(LARGE["many samples"], 1, lease=lease)
+        assert len(decoding.decode(write(({"__name__": "m"}, [(AT, 1.0)]))).batch) == 1
+    assert budget.held == 0

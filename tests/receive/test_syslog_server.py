@@ -19,6 +19,7 @@ from aiprism.config import IngestConfig, StreamsConfig
 from aiprism.errors import ConfigError
 from aiprism.model.timerange import TimeRange
 from aiprism.receive.doors import OtlpDoors
+from aiprism.receive.inflight import InFlight
 from aiprism.receive.streams import Feed
 from aiprism.receive.syslog_server import SyslogDoors, _Datagrams, tls_context, zone_of
 from aiprism.store.engine import Engine
@@ -41,6 +42,7 @@ class Place:
     ) -> None:
         self._engine, self.telemetry, self.udp, self.tcp = engine, telemetry, udp.getsockname(), tcp.getsockname()
         self.tls = tls.getsockname() if tls else None
+        self.budget: InFlight | None = None
 
     def lines(self) -> list[str]:
         now = SystemClock().now()
@@ -82,8 +84,10 @@ def with_syslog(
                 udp=udp,
                 tcp=tcp,
                 tls=(secure, tls) if tls else None,
+                in_flight=(budget := InFlight(1024 * 1024, telemetry)),
             )
             place = Place(engine, telemetry, udp, tcp, secure)
+            place.budget = budget
             await doors.start()
             try:
                 await story(place)
@@ -319,3 +323,22 @@ def test_datagrams_the_kernel_dropped_are_counted() -> None:
 
 async def _nowhere(messages: object, size: int) -> None:
     return None
+
+
+def test_what_was_sent_of_a_message_is_held_by_the_budget_until_it_is_whole(engine: Engine) -> None:
+    async def story(place: Place) -> None:
+        budget = place.budget
+        assert budget
+        _, writer = await place.connected()
+        writer.write(b"<14>1 - h a - - - " + b"x" * 50_000)
+        await asyncio.to_thread(eventually, lambda: budget.held >= 50_000, what="the budget to be taken")
+        with budget.lease() as others:
+            others.grow(budget.limit - budget.held)
+            writer.write(b"y\n")
+            await asyncio.sleep(0.3)  # nothing can show that nothing happens
+            assert place.lines() == []
+        await place.until("x" * 50_000 + "y")
+        assert budget.held == 0
+        writer.close()
+
+    with_syslog(engine, story)

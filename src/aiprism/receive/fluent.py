@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -46,12 +46,18 @@ class Events:
     def __init__(self, limit: int) -> None:
         # Fluentd sends packed entries as text (an older MessagePack had no bytes), so what is no text must survive.
         self._unpacker = _unpacker(limit, "surrogateescape")
-        self._at = 0
+        self._at = self._fed = 0
+
+    @property
+    def pending(self) -> int:
+        """Bytes of the object that is not whole yet."""
+        return self._fed - self._at
 
     def feed(self, data: bytes) -> list[tuple[object, int]]:
         """(object, its size) of those that are whole with `data`; BadInput when this is no MessagePack or over the limit."""
         try:
             self._unpacker.feed(data)
+            self._fed += len(data)
             return list(self._whole())
         except msgpack.BufferFull:
             raise BadInput(
@@ -67,10 +73,13 @@ class Events:
             self._at = at
 
 
-def chunk_of(message: object, size: int, limit: int) -> Chunk | None:
-    """The chunk that `message` is; None for a heartbeat. BadInput when it is neither, or inflates to over `limit` bytes."""
+def chunk_of(message: object, size: int, limit: int, grow: Callable[[int], None] = lambda size: None) -> Chunk | None:
+    """The chunk that `message` is; None for a heartbeat. BadInput when it is neither, or inflates to over `limit` bytes.
+
+    `grow` is told of each part that is inflated before it is kept, and may raise to end it there.
+    """
     try:
-        return None if message is None else _chunk(message, size, limit)
+        return None if message is None else _chunk(message, size, limit, grow)
     except RecursionError:
         raise BadInput("a record is nested too deeply") from None
 
@@ -127,7 +136,7 @@ def _digest(salt: bytes, host: bytes, nonce: bytes, key: bytes) -> bytes:
 _DAMAGE = (msgpack.UnpackException, ValueError, TypeError, OverflowError, RecursionError)
 
 
-def _chunk(message: object, size: int, limit: int) -> Chunk:
+def _chunk(message: object, size: int, limit: int, grow: Callable[[int], None]) -> Chunk:
     if not isinstance(message, list) or not 2 <= len(message) <= 4 or not isinstance(message[0], str | bytes):
         raise BadInput("a message of the forward protocol is [tag, entries, option] or [tag, time, record, option]")
     tag, entries = _text(message[0]), message[1]
@@ -135,7 +144,7 @@ def _chunk(message: object, size: int, limit: int) -> Chunk:
         option, found = _option(message, 2), Chunk(tag, [_cleaned(entry) for entry in entries], size)
     elif isinstance(entries, str | bytes):
         option, packed = _option(message, 2), entries if isinstance(entries, bytes) else _raw(entries)
-        packed = _inflated(packed, option, limit)
+        packed = _inflated(packed, option, limit, grow)
         found = Chunk(tag, packed, max(size, len(packed)))
     elif len(message) >= 3:
         option, found = _option(message, 3), Chunk(tag, [[entries, _cleaned(message[2])]], size)
@@ -215,13 +224,13 @@ def _option(message: Sequence[object], at: int) -> Mapping[object, object]:
     return option if isinstance(option, dict) else {}
 
 
-def _inflated(packed: bytes, option: Mapping[object, object], limit: int) -> bytes:
+def _inflated(packed: bytes, option: Mapping[object, object], limit: int, grow: Callable[[int], None]) -> bytes:
     compressed = option.get("compressed", "text")
     if compressed == "text":
         return packed
     if compressed not in ("gzip", "zstd"):
         raise Unsupported(f"a chunk is compressed by {str(compressed)[:40]!r}; use gzip or zstd")
-    return inflated(packed, str(compressed), limit)
+    return inflated(packed, str(compressed), limit, grow)
 
 
 def _cleaned(value: object) -> object:

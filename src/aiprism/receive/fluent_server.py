@@ -19,6 +19,7 @@ from aiprism.errors import BadInput, Refused
 from aiprism.receive import fluent
 from aiprism.receive.doors import OtlpDoors, Signal
 from aiprism.receive.fluent import Chunk, Events
+from aiprism.receive.inflight import InFlight, Lease
 from aiprism.receive.streams import Feed, StreamServer
 from aiprism.telemetry import Telemetry
 
@@ -29,6 +30,8 @@ _READ_BYTES = 256 * 1024
 _LARGE = 16 * 1024
 _OVERHEAD = 200  # bytes a held chunk costs besides its own
 _HANDSHAKE_SECONDS = 10
+# A connection is not read for so long for want of memory. Then it ends: a chunk that is not whole is sent again.
+_PATIENCE = 15.0
 _HANDSHAKE_BYTES = 16 * 1024
 
 
@@ -43,7 +46,9 @@ class FluentDoor:
         clock: Clock,
         listening: socket.socket,
         nonce: Callable[[], bytes],
+        in_flight: InFlight,
     ) -> None:
+        self._in_flight = in_flight
         self._doors, self._config, self._telemetry, self._clock, self._nonce = doors, config, telemetry, clock, nonce
         self._feed: Feed[Chunk] = Feed(STAGE, self._store, telemetry, clock, config.waiting_bytes)
         self._server = StreamServer(STAGE, listening, self._connection, telemetry, connections=config.connections)
@@ -63,30 +68,31 @@ class FluentDoor:
             if self._config.fluent_shared_key and not await self._knows_key(reader, writer):
                 self._telemetry.dropped(STAGE, "shared_key")
                 return
-            await self._chunks(reader, writer)
+            with self._in_flight.lease() as lease:
+                await self._chunks(reader, writer, lease)
         except Refused as refused:
             # The next message cannot be found behind one that makes no sense, so the connection ends.
             log.warning("receive.fluent_refused", sender=sender, error=str(refused))
             self._telemetry.dropped(STAGE, refused.code)
 
-    async def _chunks(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        events, size = Events(self._config.chunk_bytes), 0  # of what is not whole yet
+    async def _chunks(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, lease: Lease) -> None:
+        events = Events(self._config.chunk_bytes)
         while True:
             async with asyncio.timeout(self._config.idle):
                 data = await reader.read(_READ_BYTES)
             if not data:
                 return
-            size += len(data)
-            read = partial(_whole_chunks, events, data, self._config.chunk_bytes)
+            await lease.grow_patiently(len(data), self._clock, _PATIENCE)
+            read = partial(_whole_chunks, events, data, self._config.chunk_bytes, lease.grow)
             # A chunk of megabytes must not hold up every other door.
-            chunks, fault = await asyncio.to_thread(read) if size > _LARGE else read()
+            chunks, fault = await asyncio.to_thread(read) if lease.size > _LARGE else read()
             for chunk in chunks:
-                size = 0
                 stored = await self._feed.put(chunk, chunk.size + _OVERHEAD)
                 if chunk.acknowledge:
                     stored.add_done_callback(partial(_acknowledge, writer, chunk.acknowledge))
             if fault:
                 raise fault
+            lease.shrink(lease.size - events.pending)  # the rest is held by the feed, which has a bound of its own
 
     async def _knows_key(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         nonce, events = self._nonce(), Events(_HANDSHAKE_BYTES)
@@ -107,14 +113,16 @@ class FluentDoor:
         await self._doors.take(Signal.LOGS, "fluent", chunks, decode, size=size, comes_again=True)
 
 
-def _whole_chunks(events: Events, data: bytes, limit: int) -> tuple[Sequence[Chunk], BadInput | None]:
+def _whole_chunks(
+    events: Events, data: bytes, limit: int, grow: Callable[[int], None]
+) -> tuple[Sequence[Chunk], Refused | None]:
     """The chunks that are whole with `data`, and what is wrong with what comes behind them."""
     chunks = []
     try:
         for message, size in events.feed(data):
-            if chunk := fluent.chunk_of(message, size, limit):
+            if chunk := fluent.chunk_of(message, size, limit, grow):
                 chunks.append(chunk)
-    except BadInput as fault:
+    except Refused as fault:
         return chunks, fault
     return chunks, None
 

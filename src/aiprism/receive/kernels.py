@@ -27,6 +27,7 @@ _SOURCES = (
 def compile_all() -> None:
     """Every kernel is compiled and, where a directory can be written, kept for other processes."""
     from aiprism.receive import otlp, otlpscan, wirescan
+    from aiprism.receive.inflight import unbounded
     from aiprism.store.columns import FingerprintTable
     from aiprism.store.logcolumns import log_columns
     from aiprism.store.spancolumns import span_columns
@@ -36,7 +37,7 @@ def compile_all() -> None:
     log_columns(otlp.logs(_logs()).body)
     otlpscan.scan(b"", otlpscan.Known(), 0, (0, 0), histograms=True)
     for major in (1, 2):
-        wirescan.scan(b"", FingerprintTable(), 0, version=major)
+        wirescan.scan(b"", FingerprintTable(), 0, unbounded(), version=major)
 
 
 def are_kept() -> bool:

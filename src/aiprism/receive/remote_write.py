@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from numpy.typing import NDArray
 
 from aiprism.errors import BadInput, Refused, TooLarge, TooMany
 from aiprism.model.labels import METRIC_NAME, Labels
+from aiprism.receive.inflight import Lease, unbounded
 from aiprism.receive.items import (
     ANYTHING,
     Bounds,
@@ -67,6 +69,9 @@ _ODD = np.uint64(0x9E3779B97F4A7C15)  # spreads small numbers over 64 bits
 
 # Series that are new or broken are looked at one by one; a body of nothing else must not stall the door.
 _MOST_BROKEN = 1000
+
+# Of memory, about: the labels of a series while it is met.
+_LABELS_BYTES = 2000
 
 # Metrics that one request may describe without bringing samples of them.
 _MOST_METADATA = 20_000
@@ -110,13 +115,16 @@ class RemoteWriteDoor:
         self._writing, self._telemetry, self._bounds = writing, telemetry, bounds
         self._decoder = RemoteWriteDecoder(writing.admit, series_fault)
         # Bodies are decoded one after the other, here rather than in the pool that all doors share: they wait for nobody else.
-        self._decoding = ThreadPoolExecutor(1, "remote-write")
+        # Those that wait stand at the lock: a sender that hangs up there leaves no body behind in the queue of the thread.
+        self._decoding, self._turn = ThreadPoolExecutor(1, "remote-write"), asyncio.Lock()
 
-    async def receive(self, body: bytes, *, version: int) -> Written:
-        """Return once the sound part of `body` is stored; BadInput when it is no request, Unavailable … as the store says."""
+    async def receive(self, body: bytes, *, version: int, lease: Lease | None = None) -> Written:
+        """Return once the sound part of `body` is stored; BadInput when it is no request, Unavailable … as the store says.
+
+        `lease` holds the memory of the body, and from here on of what is made of it.
+        """
         try:
-            loop, within = asyncio.get_running_loop(), self._bounds("samples")
-            decoded = await loop.run_in_executor(self._decoding, self._decoder.decode, body, version, within)
+            decoded = await self._decoded(body, version, lease or unbounded())
             await self._writing.samples(decoded.batch)
             if len(decoded.said):
                 # There, too: a body being decoded holds the lock, and the event loop must not wait for it.
@@ -130,6 +138,16 @@ class RemoteWriteDoor:
             self._telemetry.dropped(STAGE, code, items)
         return written
 
+    async def _decoded(self, body: bytes, version: int, lease: Lease) -> Decoded:
+        decode = partial(self._decoder.decode, body, version, self._bounds("samples"), lease)
+        async with self._turn:
+            decoding = asyncio.get_running_loop().run_in_executor(self._decoding, decode)
+            try:
+                return await asyncio.shield(decoding)
+            except asyncio.CancelledError:
+                await asyncio.wait([decoding])  # nobody can stop it: its memory and its turn are taken till then
+                raise
+
 
 class RemoteWriteDecoder:
     """Turns bodies into batches; remembers the series, metadata and start times it has met. May be called from any thread."""
@@ -142,21 +160,23 @@ class RemoteWriteDecoder:
         self._series = 0  # of the index, as far as was seen here
         self._lock = threading.Lock()
 
-    def decode(self, body: bytes, version: int, within: Bounds = ANYTHING) -> Decoded:
+    def decode(self, body: bytes, version: int, within: Bounds = ANYTHING, lease: Lease | None = None) -> Decoded:
         """The batch of a request of major `version`, its new series admitted; BadInput when it is not well formed.
 
-        What is not `within` bounds is left out, as what breaks the specification is.
+        What is not `within` bounds is left out, as what breaks the specification is. `lease` holds the memory it takes;
+        Unavailable when there is none.
         """
+        lease = lease or unbounded()
         # Imported with the first body: who receives no remote write should not pay for the compiler.
         from aiprism.receive import wirescan
 
         with self._lock:
-            scanned = wirescan.scan(body, self._known, self._salt, version=version)
+            scanned = wirescan.scan(body, self._known, self._salt, lease, version=version)
             if scanned is None:
                 raise BadInput("the body is not a well-formed remote-write request")
             try:
                 request = Request2(body, scanned) if version == 2 else Request1(body, scanned)
-                return self._decoded(scanned, request, within)
+                return self._decoded(scanned, request, within, lease)
             except (DecodeError, UnicodeDecodeError) as error:
                 raise BadInput(f"the body is not a well-formed remote-write request: {error}") from None
 
@@ -166,11 +186,12 @@ class RemoteWriteDecoder:
             self._said = self._bounded(self._said)
             self._said.put(decoded.said, np.zeros(len(decoded.said), np.int64))
 
-    def _decoded(self, scanned: Scanned, request: Request, within: Bounds) -> Decoded:
+    def _decoded(self, scanned: Scanned, request: Request, within: Bounds, lease: Lease) -> Decoded:
         faults = _Faults()
         positions = scanned.positions
         if (positions < 0).any():
-            self._meet(scanned, request, faults, within)
+            self._meet(scanned, request, faults, within, lease)
+        lease.grow(8 * len(scanned.ts_ms))  # the positions of samples, and where they are checked
         others = self._others(scanned, request, faults, within)
         columns = _samples(scanned, faults, within)
         batch = SampleBatch(*columns, others.histograms, others.exemplars, others.metadata)
@@ -179,7 +200,7 @@ class RemoteWriteDecoder:
         written = Written(*counts, faults.total, faults.error(), faults.causes)
         return Decoded(batch, written, np.concatenate(others.said))
 
-    def _meet(self, scanned: Scanned, request: Request, faults: _Faults, within: Bounds) -> None:
+    def _meet(self, scanned: Scanned, request: Request, faults: _Faults, within: Bounds, lease: Lease) -> None:
         """Give unknown series their positions; those that may not have one stay below zero."""
         from aiprism.receive.wirescan import RARE, SAMPLES
 
@@ -189,6 +210,7 @@ class RemoteWriteDecoder:
         unmet = np.flatnonzero((positions < 0) & (holds & (SAMPLES | RARE) != 0)).tolist()
         if len(unmet) > within.new_series:
             raise TooLarge(new_series_fault(within, f"{len(unmet)}").message)
+        lease.grow(_LABELS_BYTES * len(unmet))
         for at in unmet:
             message = request.series(at)
             try:

@@ -213,6 +213,11 @@ class Frames:
         self._skip = 0  # octets of a counted message still to be passed over
         self._skip_line = False  # everything up to the end of the line is
 
+    @property
+    def pending(self) -> int:
+        """Bytes of the message that is not whole yet."""
+        return len(self._buffer)
+
     def feed(self, data: bytes) -> list[Frame]:
         """The messages that are whole with `data`."""
         self._buffer += data

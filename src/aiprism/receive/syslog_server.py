@@ -23,6 +23,7 @@ from aiprism.config import StreamsConfig
 from aiprism.errors import ConfigError
 from aiprism.receive import syslog
 from aiprism.receive.doors import OtlpDoors, Signal
+from aiprism.receive.inflight import InFlight
 from aiprism.receive.items import Bounds, OutOfBounds
 from aiprism.receive.loglines import LogLines
 from aiprism.receive.otlp import Accepted
@@ -59,7 +60,9 @@ class SyslogDoors:
         udp: socket.socket | None = None,
         tcp: socket.socket | None = None,
         tls: tuple[socket.socket, ssl.SSLContext] | None = None,
+        in_flight: InFlight,
     ) -> None:
+        self._in_flight = in_flight
         self._doors, self._config, self._telemetry, self._clock = doors, config, telemetry, clock
         self._zone = zone_of(config.syslog_zone)
         self._feed: Feed[Packet] = Feed(STAGE, self._store, telemetry, clock, config.waiting_bytes)
@@ -87,14 +90,17 @@ class SyslogDoors:
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, sender: str) -> None:
         frames = Frames(self._config.message_bytes)
-        while True:
-            async with asyncio.timeout(self._config.idle):
-                data = await reader.read(_READ_BYTES)
-            whole = frames.feed(data) if data else frames.rest()
-            if whole:
-                await self._feed.put(Packet(sender, whole), _size(whole))
-            if not data:
-                return
+        with self._in_flight.lease() as lease:
+            while True:
+                async with asyncio.timeout(self._config.idle):
+                    data = await reader.read(_READ_BYTES)
+                await lease.grow_patiently(len(data), self._clock, self._config.idle)
+                whole = frames.feed(data) if data else frames.rest()
+                if whole:
+                    await self._feed.put(Packet(sender, whole), _size(whole))
+                if not data:
+                    return
+                lease.shrink(lease.size - frames.pending)
 
     async def _store(self, packets: Sequence[Packet], size: int) -> None:
         if self._udp:

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aiprism.errors import BadInput
+from aiprism.receive.inflight import Lease
 from aiprism.receive.protowire import (
     compiled,
     finished,
@@ -40,9 +41,10 @@ SAMPLES, RARE, METADATA, CREATED = 1, 2, 4, 8
 
 UNKNOWN, BAD_REFERENCE = -1, -2
 
-# Series, symbols and metadata of one body, at some 60 bytes of memory each. Senders bring some thousands.
+# Series, symbols and metadata of one body. Senders bring some thousands.
 MOST_SERIES = 1_000_000
-# Samples take 24 bytes of memory; in a large body there may be one for each eight of its bytes, which is what the
+SERIES_BYTES, SAMPLE_BYTES = 49 + 16, 24  # of memory: a row of `_Series` and one of `others`, a row of `_Samples`
+# In a large body there may be one for each eight of its bytes, which is what the
 # shortest with a time of these years takes.
 _MOST_SAMPLES, _LEAST_SAMPLE = 1_000_000, 8
 _FULL, _MALFORMED = -1, -2  # answers of a scan instead of counts; _FULL with the room there was, and for what
@@ -71,14 +73,19 @@ class Scanned:
     others: NDArray[np.int64]
 
 
-def scan(body: bytes, known: FingerprintTable, salt: int, *, version: int) -> Scanned | None:
-    """What `body` holds, a remote-write request of major `version`; None when it is not well formed."""
+def scan(body: bytes, known: FingerprintTable, salt: int, lease: Lease, *, version: int) -> Scanned | None:
+    """What `body` holds, a remote-write request of major `version`; None when it is not well formed.
+
+    The columns are held by `lease`; Unavailable when there is no room for them.
+    """
     octets = np.frombuffer(body, dtype=np.uint8)
     run: Callable[..., tuple[int, int, int]] = _scan_2 if version == 2 else _scan_1
     most = max(_MOST_SAMPLES, len(body) // _LEAST_SAMPLE)
     room = len(body) // 24 + 16
     while True:
         few = min(room, MOST_SERIES)
+        held = few * SERIES_BYTES + room * SAMPLE_BYTES
+        lease.grow(held)
         series, samples, others = _Series(few), _Samples(room), np.empty((few, 2), np.int64)
         counts = run(octets, np.uint64(salt), known.keys, known.places, *series.columns, *samples.columns, others)
         if counts[0] == _MALFORMED:
@@ -88,7 +95,10 @@ def scan(body: bytes, known: FingerprintTable, salt: int, *, version: int) -> Sc
         if room >= most or (counts[2] != _SAMPLE and few == MOST_SERIES):
             raise BadInput(f"the body holds more than {counts[1]} {_MANY[counts[2]]}; send smaller batches")
         room = min(most, room * 4)  # bodies of tiny messages; the smallest takes two bytes
+        del series, samples, others
+        lease.shrink(held)
     n, m, k = counts
+    lease.shrink(held - max(n, k) * SERIES_BYTES - m * SAMPLE_BYTES)  # memory never written to is none
     empty = others[:0]
     return Scanned(
         series.hashes[:n],

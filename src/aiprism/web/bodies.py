@@ -34,13 +34,19 @@ async def body_of(request: Request, config: IngestConfig, *, assumed: str = "") 
     body, encoding = await _as_sent(request), request.headers.get("content-encoding", "") or assumed
     if encoding.strip().lower() in ("", "identity"):
         return inflated(body, encoding, config.inflated_bytes)
-    lease: Lease = request.scope.get(_LEASE) or unbounded()
+    lease = lease_of(request)
     if len(body) > _LARGE:
         whole = await asyncio.to_thread(inflated, body, encoding, config.inflated_bytes, lease.grow)
     else:
         whole = inflated(body, encoding, config.inflated_bytes, lease.grow)
     lease.shrink(len(body))
     return whole
+
+
+def lease_of(request: Request) -> Lease:
+    """The share of the memory that `request` has, for what is made of its body."""
+    lease: Lease = request.scope.get(_LEASE) or unbounded()
+    return lease
 
 
 async def _as_sent(request: Request) -> bytes:

@@ -10,7 +10,7 @@ from fastapi.responses import PlainTextResponse, Response
 from aiprism.config import IngestConfig
 from aiprism.errors import Refused, Unsupported
 from aiprism.receive.remote_write import RemoteWriteDoor, Written
-from aiprism.web.bodies import body_of, retry_headers
+from aiprism.web.bodies import body_of, lease_of, retry_headers
 
 _TYPES = ("application/x-protobuf", "application/protobuf")
 # The `proto` parameter of the Content-Type, and the version of remote write it belongs to; without one it is 1.0.
@@ -26,7 +26,8 @@ def router(door: RemoteWriteDoor, config: IngestConfig) -> APIRouter:
     async def write(request: Request) -> Response:
         try:
             version = _version(request)
-            written = await door.receive(await body_of(request, config, assumed="snappy"), version=version)
+            body = await body_of(request, config, assumed="snappy")
+            written = await door.receive(body, version=version, lease=lease_of(request))
         except Refused as refused:
             return _answer(Written(error=refused))
         return _answer(written)
