@@ -27,6 +27,7 @@ from aiprism.store.series import SeriesIndex
 from aiprism.store.spans import SpanStore, TraceSearch
 from tests.query.promql.stocked import Stocked
 from tests.store.making import labelled, logs_body, many_traces
+from tests.store.test_edges import Sent, calls, joined, store, told
 from tests.store.test_engine import insert_traces, trace_body
 from tests.store.test_engine_http import ClickHouse
 
@@ -180,6 +181,23 @@ def test_on_one_shard_every_row_is_stored_and_derived_once(clickhouse: ClickHous
     assert engine.query("SELECT sum(spans), uniqExact(trace_id) FROM trace_index") == [(6, 1)]
     [found] = SpanStore(engine).search(TraceSearch(TimeRange(0, 2e9)))
     assert found.spans == 6
+    engine.close()
+
+
+def test_calls_are_joined_over_distributed_tables(clickhouse: ClickHouse) -> None:
+    engine = Engine.open(clickhouse.url, cluster="one")
+    migrate(engine)
+    kafka = {"messaging.system": "kafka"}
+    store(engine, *calls(3), Sent(1, "orders", "producer", trace=50, attributes=kafka))
+    assert told(joined(engine)) == [
+        ("gateway", "orders", "request", False, 3, 1),
+        ("orders", "kafka", "messaging", True, 1, 0),
+    ]
+    store(engine, Sent(2, "mailer", "consumer", trace=51, links=((50, 1),)))
+    assert told(joined(engine)) == [
+        ("gateway", "orders", "request", False, 3, 1),
+        ("orders", "mailer", "messaging", False, 1, 0),
+    ]
     engine.close()
 
 
