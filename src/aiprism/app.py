@@ -16,11 +16,10 @@ import signal
 import socket
 import ssl
 import sys
-import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
-from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -67,12 +66,11 @@ from aiprism.store.engine import Engine
 from aiprism.store.following import Following
 from aiprism.store.housekeeping import Housekeeping
 from aiprism.store.leadership import Duty, Leadership
+from aiprism.store.opening import OpenStore, close, make_directory, opened
 from aiprism.store.place import archive_place, backup_place
 from aiprism.store.records import Records
 from aiprism.store.rollups import Rollups
 from aiprism.store.samples import SampleStore
-from aiprism.store.schema import migrate
-from aiprism.store.series import SeriesIndex
 from aiprism.store.writing import Writing
 from aiprism.telemetry import Telemetry
 from aiprism.web import (
@@ -100,24 +98,25 @@ log = structlog.get_logger()
 LEVELS_KEPT = 86_400.0
 
 Load = Callable[[], Config]
+Opening = Future[OpenStore]
 
 
-def serve(load: Load) -> None:
-    """Run the platform until SIGTERM or SIGINT; prints `aiprism ready http://HOST:PORT` once it serves.
+def serve(load: Load, opening: Opening | None = None) -> None:
+    """Run the platform until SIGTERM or SIGINT; prints `aiprism ready http://HOST:PORT` once it serves. `opening` is its store
+    when somebody began to open that already.
 
     Raises ConfigError when the configuration is wrong, Unavailable when a store cannot be opened.
     """
     _log_as_events()
-    sys.meta_path.insert(0, _NoPandas())
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_until_told(load))
+        runner.run(_until_told(load, opening))
 
 
-async def _until_told(load: Load) -> None:
+async def _until_told(load: Load, opening: Opening | None) -> None:
     told, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
-    async with running(load) as reload:
+    async with running(load, opening=opening) as reload:
         reloads: set[asyncio.Task[None]] = set()
 
         def reload_soon() -> None:
@@ -136,14 +135,19 @@ async def _tried(reload: routes.Reload) -> None:
 
 
 @contextlib.asynccontextmanager
-async def running(load: Load, clock: Clock | None = None) -> AsyncIterator[routes.Reload]:
-    """The whole platform, from here to the end of the `async with`; gives the function that reloads it."""
+async def running(
+    load: Load, clock: Clock | None = None, opening: Opening | None = None
+) -> AsyncIterator[routes.Reload]:
+    """The whole platform, from here to the end of the `async with`; gives the function that reloads it. `opening` is its
+    embedded store when that is being opened already; it is closed in any case."""
     # Long, and straight: each part is built of those above it, and the order of starting and stopping is what one reads here.
     clock = clock or SystemClock()
-    config = load()
     async with contextlib.AsyncExitStack() as stack:
+        if opening:
+            stack.push_async_callback(asyncio.to_thread, close, opening)
         # Whatever may be refused is read and opened before anything runs.
-        _make_directory(config.data)
+        config = load()
+        make_directory(config.data)
         token = configuration.control_token(config)
         main = stack.enter_context(listen(config.server.listen, "server.listen"))
         sockets = [main]
@@ -156,19 +160,14 @@ async def running(load: Load, clock: Clock | None = None) -> AsyncIterator[route
 
         # store
         telemetry = Telemetry()
-        database = f"aiprism_{config.store.tenant}"
-        engine = await asyncio.to_thread(
-            Engine.open,
-            config.store_url,
-            database=database,
-            workers=config.store.workers,
-            cluster=config.store.cluster,
-        )
-        stack.push_async_callback(asyncio.to_thread, engine.close)
         records = await asyncio.to_thread(Records.open, config.control_database)
         stack.callback(records.close)
-        await engine.run(_migrate, engine, records)
-        index = await engine.run(SeriesIndex.load, engine)
+        if opening:
+            store = await asyncio.wrap_future(opening)
+        else:
+            store = await asyncio.to_thread(opened, config, partial(records.turn, "migrate"))
+            stack.push_async_callback(asyncio.to_thread, store.engine.close)
+        engine, index = store.engine, store.index
         disk = _disk_check(config)
         admission = Admission(config.store.tenant, config.limits, clock, telemetry)
         writing = Writing(engine, index, config.ingest, telemetry, fault=disk, admission=admission)
@@ -338,12 +337,6 @@ async def running(load: Load, clock: Clock | None = None) -> AsyncIterator[route
 # -- parts that need a line or two of their own ----------------------------------------------------------------------
 
 
-def _migrate(engine: Engine, records: Records) -> None:
-    """The store is at this version; processes that start together wait for each other."""
-    with records.turn("migrate"):
-        migrate(engine)
-
-
 def _of_roles(config: Config, *routers: tuple[str, APIRouter]) -> list[APIRouter]:
     """The routers of which this process has one of the roles."""
     return [router for roles, router in routers if set(roles.split()) & set(config.server.roles)]
@@ -481,18 +474,6 @@ def _actuators(config: Config, hub: ControlHub, clock: Clock) -> Mapping[str, Ac
     }
 
 
-def _make_directory(data: Path) -> None:
-    """See to it that the data directory is there and can be written; ConfigError when it cannot."""
-    try:
-        data.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with tempfile.TemporaryFile(dir=data):
-            pass
-    except OSError as error:
-        raise ConfigError(
-            f"data: {data} cannot be written: {error.strerror}; give aiprism a directory of its own that it may write"
-        ) from error
-
-
 def _disk_check(config: Config) -> Callable[[], str | None]:
     """Why the disk of the data directory can take nothing more, None while it can."""
 
@@ -548,15 +529,6 @@ def _control_check(records: Records) -> routes.Check:
 def _url(listening: socket.socket) -> str:
     host, port = listening.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-class _NoPandas(MetaPathFinder):
-    """Finds no pandas. chDB's package brings it, and pyarrow imports it to see whether an array is one of pandas' own: a
-    second of CPU at the first sample, and 60 MB for as long as the process lives."""
-
-    def find_spec(self, fullname: str, path: object, target: object = None) -> None:
-        if fullname == "pandas":
-            raise ModuleNotFoundError("aiprism does without pandas", name=fullname)
 
 
 def _log_as_events() -> None:

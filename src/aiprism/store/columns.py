@@ -149,6 +149,14 @@ class Dictionary:
         self.used_bytes += times * (len(value) if value.isascii() else len(value.encode("utf-8", "surrogatepass")))
         return code
 
+    def use_all(self, values: pa.Array, times: NDArray[np.int64]) -> NDArray[np.int32]:
+        """As `use` for each of `values`, which are distinct, with its `times`."""
+        codes = np.fromiter(map(self.code, values.to_pylist()), np.int32, len(values))
+        self.uses.reach(len(self.values))
+        self.uses.view()[codes] += times
+        self.used_bytes += int(np.dot(times, pc.binary_length(values).to_numpy()))
+        return codes
+
     def accepts(self, matcher: Matcher, codes: NDArray[np.int32]) -> NDArray[np.bool_]:
         """Which of `codes` stand for values the matcher accepts."""
         if matcher.op is MatchOp.EQUAL:

@@ -419,10 +419,7 @@ class SeriesIndex:
         dictionary = self._dictionaries[label] = Dictionary()
         coded = texts.dictionary_encode()
         uses = np.bincount(coded.indices.to_numpy(), minlength=len(coded.dictionary))
-        values = zip(coded.dictionary.to_pylist(), uses.tolist(), strict=True)
-        codes = np.array([dictionary.use(value, count) for value, count in values], dtype=np.int32)[
-            coded.indices.to_numpy()
-        ]
+        codes = dictionary.use_all(coded.dictionary, uses)[coded.indices.to_numpy()]
         for at, name in _groups(of_metric[owners], metrics):
             self._metrics[name].fill(label, self._rows.view()[owners[at]], codes[at])
 
