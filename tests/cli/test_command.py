@@ -8,6 +8,7 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +23,7 @@ _HEAVY = ("chdb", "numpy", "fastapi", "sqlalchemy", "opentelemetry", "rich", "ht
 def test_help_imports_nothing_heavy() -> None:
     script = f"""
 import sys
+from pathlib import Path
 from aiprism import cli
 try:
     cli.main(["--help"])
@@ -106,3 +108,16 @@ def test_a_bare_installation_is_told_what_to_install(aiprism: Run, monkeypatch: 
         monkeypatch.delitem(sys.modules, module)
     status, _, err = aiprism("services", "--server", "http://127.0.0.1:1")
     assert (status, err.endswith("run: pip install 'aiprism[server]'\n")) == (1, True)
+
+
+def test_a_server_that_cannot_listen_says_so_and_leaves_the_store_whole(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        command = [sys.executable, "-m", "aiprism", "serve", "--data", str(tmp_path), "--listen", address]
+        refused = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (refused.returncode, address in refused.stderr) == (1, True)
+    # The store was being opened meanwhile: it is closed, not left in the middle of making its tables.
+    engine = f"Engine.open('chdb:///{tmp_path}/telemetry').query('SELECT max(version) FROM schema_version')"
+    script = f"from aiprism.store.engine import Engine; print({engine})"
+    seen = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True)
+    assert int(seen.stdout.strip("[(,)]\n")) >= 7
