@@ -252,7 +252,7 @@ async def running(
         # web
         in_flight = InFlight(config.ingest.in_flight_bytes, telemetry)
         remote_write_door = RemoteWriteDoor(
-            writing, telemetry, bounds=admission.bounds, series_fault=admission.series_fault
+            writing, telemetry, bounds=admission.bounds, series_fault=admission.series_fault, clock=clock
         )
         doors = OtlpDoors(
             writing,

@@ -314,6 +314,20 @@ def test_custom_buckets_are_left_to_the_decoder() -> None:
         assert len(reading.decode(SENT).batch.histograms) == 1
 
 
+def test_streams_read_fast_are_described_again_once_in_18_hours_not_all_at_once() -> None:
+    index = SeriesIndex()
+    reader = MetricBodies(lambda sets: Admitted(index.admit(sets, 0.0)), compiled=True)
+    gauge: Any = Metric(name="gauge", description="Words.")
+    gauge.gauge.data_points.add(as_int=1, time_unix_nano=AT)
+    sent, now = body(gauge, latency(), *(counter(name=f"jobs_{at}") for at in range(30))), 1_790_000_000.0
+    said = [len(reader.decode(sent, now + hour * 3600).batch.metadata) for hour in range(38)]
+    assert said[0] == 32
+    assert sum(said[1:20]) in range(32, 40)
+    assert sum(said[19:]) in range(32, 40)
+    assert max(said[1:]) < 12
+    assert len(reader.decode(sent, now).batch) == len(reader.decode(sent, now + 50 * 86_400).batch)
+
+
 def loading(reader: MetricBodies) -> Any:
     return reader._loading
 

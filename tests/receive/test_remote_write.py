@@ -47,9 +47,9 @@ class Decoding:
     def asked(self) -> int:
         return sum(self.room.asked)
 
-    def decode(self, message: Any, version: int = 0) -> Decoded:
+    def decode(self, message: Any, version: int = 0, now: float = 0.0) -> Decoded:
         body = message if isinstance(message, bytes) else message.SerializeToString()
-        return self.decoder.decode(body, version or (2 if isinstance(message, Request) else 1))
+        return self.decoder.decode(body, version or (2 if isinstance(message, Request) else 1), now=now)
 
     def samples(self, decoded: Decoded) -> list[tuple[str, int, float]]:
         labels = [repr(Labels(pairs)) for pairs in self.index.labels(decoded.batch.positions)]
@@ -373,6 +373,7 @@ def test_metadata_of_both_versions_2_0_only_until_it_is_stored() -> None:
         assert list(decoded.batch.metadata) == [MetricMetadata("h", "histogram", "Words.", "s")]
     decoding.decoder.remember(decoded)
     assert list(decoding.decode(symbols.request).batch.metadata) == []
+    assert len(decoding.decode(symbols.request, now=2 * 86_400).batch.metadata) == 1
     metadata.help_ref = symbols.ref("Other words.")
     assert [each.help for each in decoding.decode(symbols.request).batch.metadata] == ["Other words."]
 

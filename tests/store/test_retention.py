@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +13,13 @@ import pytest
 from aiprism.clock import FakeClock
 from aiprism.config import RetentionConfig, load
 from aiprism.store import retention, usage
+from aiprism.store.batches import MetricMetadata, SampleBatch
 from aiprism.store.engine import Engine
 from aiprism.store.housekeeping import Housekeeping
+from aiprism.store.metricwriting import MetricWriter
 from aiprism.store.rollups import Rollups
+from aiprism.store.samples import Metadata, SampleStore
+from aiprism.store.series import SeriesIndex
 from aiprism.store.usage import Partition
 from aiprism.telemetry import Telemetry
 
@@ -58,6 +64,11 @@ def test_a_full_disk_is_relieved_of_the_oldest_first_over_all_tables_sent_data_b
 def test_a_full_disk_is_never_relieved_of_today_nor_of_what_has_no_rule():
     held = [partition("logs", 0.1), partition("schema_version", 100), partition("samples", 0)]
     assert retention.relief(held, RULES, NOW, 10**12) == []
+
+
+def test_metadata_stays_two_days_longer_for_it_is_renewed_once_a_day():
+    assert RULES["metric_metadata"].seconds == RULES["series"].seconds + 2 * DAY
+    assert retention.rules(replace(DEFAULTS, metrics_5m=0))["metric_metadata"].seconds == 0
 
 
 # -- on the store --------------------------------------------------------------------------------------------------------
@@ -155,11 +166,12 @@ def test_a_duty_that_fails_leaves_the_others_to_theirs(engine: Engine):
 
 
 def test_a_ttl_is_changed_only_when_it_is_another(engine: Engine):
-    assert sorted(retention.apply_ttls(engine, DEFAULTS)) == ["events", "series", "trace_index"]
+    assert sorted(retention.apply_ttls(engine, DEFAULTS)) == ["events", "metric_metadata", "series", "trace_index"]
     assert retention.apply_ttls(engine, DEFAULTS) == []
     assert retention.apply_ttls(engine, replace(DEFAULTS, traces_sampled=5 * DAY)) == ["trace_index"]
-    assert retention.apply_ttls(engine, replace(DEFAULTS, metrics=0, traces_sampled=5 * DAY)) == ["series"]
-    assert retention.apply_ttls(engine, replace(DEFAULTS, metrics=0, traces_sampled=5 * DAY)) == []
+    for_ever = replace(DEFAULTS, metrics=0, traces_sampled=5 * DAY)
+    assert sorted(retention.apply_ttls(engine, for_ever)) == ["metric_metadata", "series"]
+    assert retention.apply_ttls(engine, for_ever) == []
 
 
 @pytest.mark.parametrize(("days_old", "left"), [(3000, 0), (10, 1)])
@@ -195,3 +207,16 @@ def test_a_mark_is_remembered(engine: Engine):
     marks.set("downsampled_5m", 5)
     marks.set("downsampled_5m", 7)
     assert (marks.get("downsampled_5m"), marks.all()) == (7, {"downsampled_5m": 7})
+
+
+def test_metadata_leaves_once_nobody_has_sent_it_for_as_long_as_its_samples_are_kept(engine: Engine):
+    index, now = SeriesIndex(), time.time()  # which is what the store goes by
+    writer, clock = MetricWriter(engine, index), FakeClock(now - 12 * DAY)
+    gone, sent = (MetricMetadata(name, "gauge", "Words.", "") for name in ("gone", "sent"))
+    for day in range(12):
+        batch = SampleBatch(metadata=[sent] if day else [gone, sent])
+        writer.insert([batch], f"{day}", clock.now())
+        asyncio.run(clock.advance(DAY))
+    retention.apply_ttls(engine, replace(DEFAULTS, metrics=8 * DAY, metrics_5m=8 * DAY, metrics_1h=8 * DAY))
+    engine.command("OPTIMIZE TABLE metric_metadata FINAL")
+    assert SampleStore(engine, index).metadata() == [Metadata("sent", "gauge", "Words.", "")]

@@ -7,8 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from aiprism.config import RetentionConfig
 from aiprism.store.engine import Engine
+from aiprism.store.retention import apply_ttls
+from aiprism.store.samples import SampleStore
 from aiprism.store.schema import migrate, migrations
+from aiprism.store.series import SeriesIndex
 
 FORMER = [migration.version for migration in migrations()[:-1]]
 # What the oldest schema and every later one can be asked, of rows written by plain inserts into the oldest.
@@ -78,3 +82,17 @@ def test_a_migration_that_a_crash_cut_off_is_carried_through(old: Engine, versio
                 old.command(step.statement)
         migrate(old)
         assert answers(old) == before, f"after statement {done}"
+
+
+def test_metadata_of_a_former_version_is_kept_from_the_upgrade_on_newest_word_first(old: Engine) -> None:
+    migrate(old, to=11)
+    old.command(
+        "INSERT INTO metric_metadata VALUES ('m', 'counter', 'old words', '', '2020-01-01 00:00:00'), "
+        "('m', 'counter', 'new words', '', '2020-01-02 00:00:00'), ('n', 'gauge', 'other', '', '2020-01-01 00:00:00')"
+    )
+    migrate(old)
+    apply_ttls(old, RetentionConfig(metrics=86_400, metrics_5m=86_400, metrics_1h=86_400))
+    old.command("OPTIMIZE TABLE metric_metadata FINAL")
+    said = [(each.metric, each.help) for each in SampleStore(old, SeriesIndex()).metadata()]
+    assert said == [("m", "new words"), ("m", "old words"), ("n", "other")]
+    assert old.query("SELECT count() FROM metric_metadata") == [(3,)]

@@ -329,6 +329,29 @@ def test_what_cannot_be_made_a_row_is_refused_before_anything_is_stored(engine: 
     assert engine.query("SELECT count() FROM samples") == engine.query("SELECT count() FROM series") == [(0,)]
 
 
+def test_metadata_is_written_once_a_day_while_it_is_sent(engine: Engine) -> None:
+    index, clock = SeriesIndex(), FakeClock()
+    writer = MetricWriter(engine, index)
+    said = MetricMetadata("m", "gauge", "Words.", "")
+    written: list[tuple[float, int]] = []
+
+    def sent(*metadata: MetricMetadata, hours: float = 0) -> None:
+        asyncio.run(clock.advance(hours * 3600))
+        batch = SampleBatch(index.admit([ONE], 0.0), np.array([AT]), np.array([1.0]), metadata=metadata)
+        writer.insert([batch], f"{clock.now()}", clock.now())
+        rows = engine.query("SELECT toUnixTimestamp(max(seen)), count() FROM metric_metadata WHERE metric = 'm'")
+        written.append((rows[0][0] - FakeClock().now(), rows[0][1]))
+
+    sent(said)
+    sent(said, hours=1)
+    sent(said, replace(said, metric="other"), hours=22)
+    sent(said, hours=1)
+    sent(said, hours=1)
+    sent(hours=48)
+    sent(said)
+    assert written == [(at * 3600, rows) for at, rows in ((0, 1), (0, 1), (0, 1), (24, 2), (24, 2), (24, 2), (73, 3))]
+
+
 POINTS = st.lists(
     st.tuples(st.sampled_from([ONE, TWO]), st.integers(1, 6).map(lambda n: n * 1000), st.integers(0, 9).map(float)),
     min_size=1,

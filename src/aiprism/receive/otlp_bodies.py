@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 # Bodies below this are decoded in less time than anybody would notice.
 WORTH_COMPILING = 64 * 1024
+_LOOKED_EVERY = 60.0  # seconds
 
 
 class MetricBodies:
@@ -56,6 +57,7 @@ class MetricBodies:
         self._known: Known | None = None
         self._info: dict[int, Stream | None] = {}  # target_info, by hash of the resource
         self._loading: threading.Thread | None = None
+        self._described = 0.0  # until when streams were looked for that must be described again
         if compiled:
             self._load()
 
@@ -93,6 +95,7 @@ class MetricBodies:
         if len(known) > CACHE_LIMIT:
             known = self._known = otlpscan.Known()
             self._info = {}
+        self._describe_again(known, now)
         times = (within.earliest_ns, within.latest_ns)
         custom_buckets = self._config.convert_histograms_to_nhcb
         scanned = otlpscan.scan(body, known, self._salt, times, histograms=not custom_buckets)
@@ -119,6 +122,11 @@ class MetricBodies:
             reason=decoded.reason or (str(refusal) if refusal else ""),
             undo=[*decoded.undo, partial(known.forget_start, fresh)],
         )
+
+    def _describe_again(self, known: Known, now: float) -> None:
+        if abs(now - self._described) >= _LOOKED_EVERY:
+            known.describe_again(self._described, now)
+            self._described = now
 
     def _remember(self, scanned: Scanned, decoded: Decoded, known: Known) -> NDArray[np.uint64]:
         """Let the machine code know the streams that the decoder has met; their hashes."""

@@ -28,6 +28,7 @@ from aiprism.receive.protowire import (
     word_at,
 )
 from aiprism.receive.wirebytes import field
+from aiprism.store.batches import description_turns
 from aiprism.store.columns import FingerprintTable, Growing
 
 Ints = NDArray[np.int64]
@@ -36,6 +37,7 @@ _FULL, _OTHER = -1, -2  # answers of a scan instead of counts: more room, and "n
 _RESOURCE, _SCOPE, _METRIC, _DATA = range(4)  # whose fields a header is
 _GAUGE, _SUM, _HISTOGRAM = 5, 7, 9  # fields of Metric
 _CUMULATIVE = 2
+_FORGOTTEN = np.uint64(2**64 - 1)  # start time of a stream whose next point is looked at as if it were the first
 _NO_STREAM = 0  # hash of a point that is no known kind of stream
 
 
@@ -71,7 +73,12 @@ class Known:
     def forget_start(self, hashes: NDArray[np.uint64]) -> None:
         """The next points of those streams are to be looked at as if they were the first."""
         found = self.table.find(hashes)
-        self.starts.view()[found[found >= 0]] = np.iinfo(np.uint64).max
+        self.starts.view()[found[found >= 0]] = _FORGOTTEN
+
+    def describe_again(self, since: float, now: float) -> None:
+        """The next points of streams whose turn has come since then go the way that brings their metadata, too."""
+        hashes = self.table.keys[self.table.places >= 0]
+        self.forget_start(hashes[description_turns(hashes, now) > description_turns(hashes, since)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -487,7 +494,8 @@ def _scan(
                                     stream, positions,
                                 )  # fmt: skip
                     timely = earliest <= time <= latest
-                    if after > 0 and timely and (not begins or starts[stream] == start):
+                    known = after > 0 and (starts[stream] != _FORGOTTEN if not begins else starts[stream] == start)
+                    if known and timely:
                         ms = np.int64(time // np.uint64(1_000_000))
                         for row in range(m, after):
                             ts_ms[row] = ms

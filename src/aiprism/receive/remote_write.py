@@ -27,6 +27,7 @@ import numpy as np
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
+from aiprism.clock import Clock, SystemClock
 from aiprism.errors import BadInput, Refused, TooLarge, TooMany
 from aiprism.model.labels import METRIC_NAME, Labels
 from aiprism.receive.inflight import Lease, unbounded
@@ -52,7 +53,7 @@ from aiprism.receive.writerequests import (
     native_histogram,
     out_of_time,
 )
-from aiprism.store.batches import Exemplar, HistogramSample, MetricMetadata, SampleBatch
+from aiprism.store.batches import Exemplar, HistogramSample, MetricMetadata, SampleBatch, description_turns
 from aiprism.store.columns import FingerprintTable
 from aiprism.store.writing import Admit, Writing
 from aiprism.telemetry import Telemetry
@@ -94,11 +95,13 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A request made a batch, and what it said that need not be read again once the batch is stored."""
+    """A request made a batch, and what it said that need not be read again once the batch is stored: till the next of
+    the `turns` if it is metadata."""
 
     batch: SampleBatch
     written: Written
     said: NDArray[np.uint64]
+    turns: NDArray[np.int64]
 
 
 class RemoteWriteDoor:
@@ -111,8 +114,10 @@ class RemoteWriteDoor:
         *,
         bounds: Callable[[str], Bounds] = lambda signal: ANYTHING,
         series_fault: SeriesFault = no_fault,
+        clock: Clock | None = None,
     ) -> None:
         self._writing, self._telemetry, self._bounds = writing, telemetry, bounds
+        self._clock = clock or SystemClock()
         self._decoder = RemoteWriteDecoder(writing.admit, series_fault)
         # Bodies are decoded one after the other, here rather than in the pool that all doors share: they wait for nobody else.
         # Those that wait stand at the lock: a sender that hangs up there leaves no body behind in the queue of the thread.
@@ -139,7 +144,7 @@ class RemoteWriteDoor:
         return written
 
     async def _decoded(self, body: bytes, version: int, lease: Lease) -> Decoded:
-        decode = partial(self._decoder.decode, body, version, self._bounds("samples"), lease)
+        decode = partial(self._decoder.decode, body, version, self._bounds("samples"), lease, self._clock.now())
         async with self._turn:
             decoding = asyncio.get_running_loop().run_in_executor(self._decoding, decode)
             try:
@@ -160,8 +165,11 @@ class RemoteWriteDecoder:
         self._series = 0  # of the index, as far as was seen here
         self._lock = threading.Lock()
 
-    def decode(self, body: bytes, version: int, within: Bounds = ANYTHING, lease: Lease | None = None) -> Decoded:
-        """The batch of a request of major `version`, its new series admitted; BadInput when it is not well formed.
+    def decode(
+        self, body: bytes, version: int, within: Bounds = ANYTHING, lease: Lease | None = None, now: float = 0.0
+    ) -> Decoded:
+        """The batch of a request of major `version` that came at `now`, its new series admitted; BadInput when it is not
+        well formed.
 
         What is not `within` bounds is left out, as what breaks the specification is. `lease` holds the memory it takes;
         Unavailable when there is none.
@@ -176,29 +184,29 @@ class RemoteWriteDecoder:
                 raise BadInput("the body is not a well-formed remote-write request")
             try:
                 request = Request2(body, scanned) if version == 2 else Request1(body, scanned)
-                return self._decoded(scanned, request, within, lease)
+                return self._decoded(scanned, request, within, lease, now)
             except (DecodeError, UnicodeDecodeError) as error:
                 raise BadInput(f"the body is not a well-formed remote-write request: {error}") from None
 
     def remember(self, decoded: Decoded) -> None:
-        """`decoded` is stored: metadata and start times it brought need not be stored again."""
+        """`decoded` is stored: the start times it brought need not be stored again, its metadata not in this turn."""
         with self._lock:
             self._said = self._bounded(self._said)
-            self._said.put(decoded.said, np.zeros(len(decoded.said), np.int64))
+            self._said.put(decoded.said, decoded.turns)
 
-    def _decoded(self, scanned: Scanned, request: Request, within: Bounds, lease: Lease) -> Decoded:
+    def _decoded(self, scanned: Scanned, request: Request, within: Bounds, lease: Lease, now: float) -> Decoded:
         faults = _Faults()
         positions = scanned.positions
         if (positions < 0).any():
             self._meet(scanned, request, faults, within, lease)
         lease.grow(8 * len(scanned.ts_ms))  # the positions of samples, and where they are checked
-        others = self._others(scanned, request, faults, within)
+        others = self._others(scanned, request, faults, within, now)
         columns = _samples(scanned, faults, within)
         batch = SampleBatch(*columns, others.histograms, others.exemplars, others.metadata)
         batch = without_stray_exemplars(_followed_by(batch, others.zeros), within)
         counts = (len(columns[0]), len(others.histograms), len(batch.exemplars))
         written = Written(*counts, faults.total, faults.error(), faults.causes)
-        return Decoded(batch, written, np.concatenate(others.said))
+        return Decoded(batch, written, np.concatenate(others.said), np.concatenate(others.turns))
 
     def _meet(self, scanned: Scanned, request: Request, faults: _Faults, within: Bounds, lease: Lease) -> None:
         """Give unknown series their positions; those that may not have one stay below zero."""
@@ -248,7 +256,7 @@ class RemoteWriteDecoder:
             raise OutOfBounds(fault)
         return labels
 
-    def _others(self, scanned: Scanned, request: Request, faults: _Faults, within: Bounds) -> _Others:
+    def _others(self, scanned: Scanned, request: Request, faults: _Faults, within: Bounds, now: float) -> _Others:
         from aiprism.receive.wirescan import CREATED, METADATA, RARE
 
         others = _Others()
@@ -272,18 +280,21 @@ class RemoteWriteDecoder:
                     faults.add(error, 1)
             others.exemplars += exemplars_of(position, message, request)
         metadata_keys = scanned.hashes ^ scanned.metadata_hashes
-        for at in self._unsaid(scanned, METADATA, metadata_keys, others):
+        for at in self._unsaid(scanned, METADATA, metadata_keys, others, description_turns(metadata_keys, now)):
             others.metadata += request.metadata_of(request.series(at))
         created_keys = scanned.hashes ^ (scanned.created_ms.view(np.uint64) * _ODD)
-        for at in self._unsaid(scanned, CREATED, created_keys, others):
+        for at in self._unsaid(scanned, CREATED, created_keys, others, np.zeros(len(created_keys), np.int64)):
             others.zeros += _zeros(int(scanned.positions[at]), request.series(at), within)
         return others
 
-    def _unsaid(self, scanned: Scanned, what: int, keys: NDArray[np.uint64], others: _Others) -> list[int]:
-        """The stored series that hold `what` and whose key is met for the first time."""
+    def _unsaid(
+        self, scanned: Scanned, what: int, keys: NDArray[np.uint64], others: _Others, turns: NDArray[np.int64]
+    ) -> list[int]:
+        """The stored series that hold `what` and whose key is met for the first time in its turn."""
         at = np.flatnonzero((scanned.holds & what != 0) & (scanned.positions >= 0))
-        at = at[self._said.find(keys[at]) < 0]
+        at = at[self._said.find(keys[at]) < turns[at]]
         others.said.append(keys[at])
+        others.turns.append(turns[at])
         return [int(place) for place in at]
 
 
@@ -296,6 +307,7 @@ class _Others:
     exemplars: list[Exemplar] = field(default_factory=list)
     zeros: list[tuple[int, int]] = field(default_factory=list)  # (position, ms)
     said: list[NDArray[np.uint64]] = field(default_factory=lambda: [np.empty(0, np.uint64)])
+    turns: list[NDArray[np.int64]] = field(default_factory=lambda: [np.empty(0, np.int64)])
 
 
 class _Faults:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from aiprism.model.histograms import NativeHistogram
 
 MOST_HELP, MOST_UNIT = 1024, 64  # characters of metadata
+_TURN_SECONDS = 2**16
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,14 @@ class MetricMetadata:
         for name, most in (("help", MOST_HELP), ("unit", MOST_UNIT)):
             if len(text := getattr(self, name)) > most:
                 object.__setattr__(self, name, text[: most - 1] + "…")
+
+
+def description_turns(keys: NDArray[np.uint64], now: float) -> NDArray[np.int64]:
+    """The turn that each of those hashes is in: one lasts 18 hours, and those of different hashes begin at all times of it.
+
+    A door that remembers by hash what it need not describe again describes it once a turn, for the store to keep it.
+    """
+    return (int(now) + (keys & np.uint64(_TURN_SECONDS - 1)).astype(np.int64)) // _TURN_SECONDS
 
 
 @dataclass(frozen=True, slots=True)

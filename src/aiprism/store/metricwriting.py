@@ -24,7 +24,8 @@ from aiprism.store.engine import Engine
 from aiprism.store.series import Ints, Seen, SeriesIndex
 
 _MOST_REMEMBERED = 50_000  # metadata rows, each with its help text
-_MILLISECONDS = pa.timestamp("ms")
+_RENEWED_AFTER = 86_400  # seconds: the row of metadata that is still sent is written again, so that it is kept
+_MILLISECONDS, _SECONDS = pa.timestamp("ms"), pa.timestamp("s")
 # What pyarrow and numpy raise of a value that its column cannot hold.
 _UNFIT = (pa.ArrowException, ValueError, TypeError, OverflowError)
 _MAP = pa.map_(pa.string(), pa.string())
@@ -35,7 +36,7 @@ class MetricWriter:
 
     def __init__(self, engine: Engine, index: SeriesIndex) -> None:
         self._engine, self._index = engine, index
-        self._metadata: set[MetricMetadata] = set()
+        self._metadata: dict[MetricMetadata, float] = {}  # and when it was written
         self._decimals = Decimals()
         self._version = 0  # of the last row of `corrections`
 
@@ -46,7 +47,7 @@ class MetricWriter:
         ts_ms = np.concatenate([batch.ts_ms for batch in batches])
         histograms = [each for batch in batches for each in batch.histograms]
         exemplars = [each for batch in batches for each in batch.exemplars]
-        metadata = {row for batch in batches for row in batch.metadata} - self._metadata
+        metadata = {row for batch in batches for row in batch.metadata if self._is_due(row, now)}
         seen = Seen.of(*_with_others(positions, ts_ms, histograms, exemplars))
         due = self._index.due(seen)
         late = self._index.late(positions, ts_ms)
@@ -58,7 +59,7 @@ class MetricWriter:
                 "corrections": self._correction_rows(positions[late], ts_ms[late], values[late], now),
                 "samples": self._sample_rows(positions[timely], ts_ms[timely], values[timely]),
                 "histograms": self._histogram_rows(histograms),
-                "metric_metadata": _metadata_rows(metadata),
+                "metric_metadata": _metadata_rows(metadata, now),
                 # The only one in which a row that comes twice is two: nothing that could fail comes after it.
                 "exemplars": self._exemplar_rows(exemplars),
             }
@@ -70,7 +71,7 @@ class MetricWriter:
                 self._engine.insert_arrow(table, rows, token=token)
                 if table == "series":
                     self._index.registered(due)
-        self._remember(metadata)
+        self._remember(metadata, now)
         self._index.see(seen, now)
 
     def _before(self, table: str, seen: Seen, late: Seen) -> None:
@@ -137,16 +138,21 @@ class MetricWriter:
             },
         )
 
-    def _remember(self, metadata: set[MetricMetadata]) -> None:
+    def _is_due(self, row: MetricMetadata, now: float) -> bool:
+        written = self._metadata.get(row)
+        return written is None or abs(now - written) >= _RENEWED_AFTER  # the clock may have been set back
+
+    def _remember(self, metadata: set[MetricMetadata], now: float) -> None:
         if len(self._metadata) + len(metadata) > _MOST_REMEMBERED:
             self._metadata.clear()  # what comes again is written again, and merged away
         if len(metadata) <= _MOST_REMEMBERED:
-            self._metadata |= metadata
+            self._metadata.update(dict.fromkeys(metadata, now))
 
 
-def _metadata_rows(metadata: set[MetricMetadata]) -> pa.Table:
+def _metadata_rows(metadata: set[MetricMetadata], now: float) -> pa.Table:
     columns = ("metric", "type", "help", "unit")
-    return pa.table({name: pa.array([getattr(row, name) for row in metadata], pa.string()) for name in columns})
+    rows = {name: pa.array([getattr(row, name) for row in metadata], pa.string()) for name in columns}
+    return pa.table({**rows, "seen": pa.array([int(now)] * len(metadata), _SECONDS)})
 
 
 def _with_others(

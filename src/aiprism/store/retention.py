@@ -37,6 +37,9 @@ class Rule:
 # What a full disk is relieved of: sent data before what was made of it, because the latter is small and goes further back.
 _SENT, _DERIVED = 0, 1
 
+# Metadata that is still sent is written again so often, about (`description_turns` and metricwriting.py together).
+_METADATA_RENEWED = 2 * DAY
+
 
 def rules(config: RetentionConfig) -> Mapping[str, Rule]:
     """The rule of every table that has one; tables of another version of the schema may be among them."""
@@ -48,6 +51,7 @@ def rules(config: RetentionConfig) -> Mapping[str, Rule]:
         Rule("samples_5m", int(config.metrics_5m), rank=_DERIVED),
         Rule("samples_1h", int(config.metrics_1h), rank=_DERIVED),
         Rule("series", samples, column="last_ts"),
+        Rule("metric_metadata", samples and samples + _METADATA_RENEWED, column="seen"),
         Rule("exemplars", int(config.traces_sampled)),
         Rule("spans", int(config.traces_sampled)),
         Rule("trace_index", int(config.traces_sampled), column="end"),
