@@ -80,6 +80,7 @@ from aiprism.web import (
     elastic,
     events,
     explore,
+    federate,
     incidents,
     ingest,
     prometheus,
@@ -87,6 +88,7 @@ from aiprism.web import (
     remote_write,
     routes,
     rules,
+    status,
     storage,
     tsdb,
 )
@@ -230,7 +232,7 @@ async def running(
 
         rule_groups = RuleDuty(groups, evaluated, states)
 
-        one_at_a_time = asyncio.Lock()
+        one_at_a_time, loaded = asyncio.Lock(), status.Loaded(config, clock.now())
 
         async def reload() -> None:
             async with one_at_a_time:
@@ -239,11 +241,13 @@ async def running(
                     fresh_policy = await asyncio.to_thread(_policy, fresh, external_url)
                     fresh_groups = await asyncio.to_thread(_rule_groups, fresh)
                 except ConfigError as error:
+                    loaded.taken = False
                     log.error("aiprism.reload_refused", error=str(error))
                     raise BadInput(str(error)) from error
                 responder.reload(fresh_policy)
                 housekeeping.reload(fresh.retention)
                 await rule_groups.reload(fresh_groups)
+                loaded.config, loaded.at, loaded.taken = fresh, clock.now(), True
                 log.info("aiprism.reloaded", needs_restart=_kept_until_restart(config, fresh))
 
         def back_up(where: str) -> Manifest:
@@ -271,6 +275,8 @@ async def running(
                 ("receive", agents.router(doors, config.ingest, clock)),
                 ("receive", remote_write.router(remote_write_door, config.ingest)),
                 ("query", prometheus.router(promql, engine, clock)),
+                ("query", federate.router(promql, engine, clock)),
+                ("query", status.router(loaded, clock)),
                 ("query", tsdb.router(index.cardinality, engine)),
                 ("query", remote_read.router(_remote_read(config, samples), engine, config.ingest)),
                 ("query rule", rules.router(rule_groups.status)),

@@ -13,9 +13,11 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
+import yaml
+
 from aiprism import yamlfile
 from aiprism.errors import BadInput, ConfigError
-from aiprism.model.timerange import duration_seconds
+from aiprism.model.timerange import duration_seconds, format_duration
 
 MIB = 1024 * 1024
 # What a process may do of what the platform does.
@@ -385,6 +387,25 @@ def documented() -> list[tuple[str, str, Any, str]]:
             default = item.default if item.default is not MISSING else {}
             rows.append((f"{name}.{item.name}", _variable(name, item.name), default, item.metadata["help"]))
     return rows
+
+
+def as_yaml(config: Config) -> str:
+    """`config` as a file that says all of it, but for the secrets: they are covered."""
+    said: dict[str, Any] = {"data": str(config.data)}
+    for name, kind in SECTIONS.items():
+        section = getattr(config, name)
+        said[name] = {item.name: _shown(getattr(section, item.name), item.metadata["kind"]) for item in fields(kind)}
+    return yaml.safe_dump(said, sort_keys=False, allow_unicode=True)
+
+
+def _shown(value: Any, kind: str) -> Any:
+    if kind == "secret":
+        return "<secret>" if value else ""
+    if kind == "seconds":
+        return format_duration(value)
+    if isinstance(value, tuple):
+        return list(value)
+    return dict(value) if isinstance(value, Mapping) else value
 
 
 def _section(kind: type[Any], node: yamlfile.Node, name: str, environ: Mapping[str, str]) -> Any:
