@@ -22,10 +22,16 @@ LISTENING = ServerConfig(listen="127.0.0.1:0", otlp_http="", otlp_grpc="", syslo
         ({}, {}, "server.syslog_tls needs streams.tls_certificate"),
         ({"syslog_tls": ""}, {"syslog_zone": "Mars/Olympus"}, "streams.syslog_zone"),
         ({"syslog_tls": "", "fluent": "nowhere"}, {}, "server.fluent"),
+        ({"syslog_tls": "", "fluent_tls": "127.0.0.1:0"}, {}, "server.fluent_tls needs streams.tls_certificate"),
+        (
+            {"syslog_tls": ""},
+            {"fluent_users": {"shop": "secret"}},
+            "streams.fluent_users needs streams.fluent_shared_key",
+        ),
     ],
 )
 def test_doors_that_cannot_be_opened_are_refused_before_there_is_a_store(
-    data: Path, server: dict[str, str], streams: dict[str, str], says: str
+    data: Path, server: dict[str, str], streams: dict[str, object], says: str
 ) -> None:
     config = Config(data=data, base=data, server=replace(LISTENING, **server), streams=StreamsConfig(**streams))  # type: ignore[arg-type]
 

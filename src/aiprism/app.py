@@ -46,7 +46,8 @@ from aiprism.receive.fluent_server import FluentDoor
 from aiprism.receive.inflight import InFlight
 from aiprism.receive.limits import Admission
 from aiprism.receive.remote_write import RemoteWriteDoor
-from aiprism.receive.syslog_server import SyslogDoors, tls_context, zone_of
+from aiprism.receive.streams import tls_context
+from aiprism.receive.syslog_server import SyslogDoors, zone_of
 from aiprism.respond import route, runbook
 from aiprism.respond.actions.act import Actuator
 from aiprism.respond.actions.command import Command
@@ -155,7 +156,7 @@ async def running(
         sockets = [main]
         if config.server.otlp_http and "receive" in config.server.roles:
             sockets.append(stack.enter_context(listen(config.server.otlp_http, "server.otlp_http")))
-        syslog_sockets, fluent_socket = _syslog_sockets(config, stack), _fluent_socket(config, stack)
+        syslog_sockets, fluent_sockets = _syslog_sockets(config, stack), _fluent_sockets(config, stack)
         zone_of(config.streams.syslog_zone)
         external_url = config.server.external_url or _url(main)
         policy, groups = _policy(config, external_url), _rule_groups(config)
@@ -303,7 +304,7 @@ async def running(
             grpc_server, port = otlp_grpc.bound(config.server.otlp_grpc, doors, config.ingest, in_flight)
 
         syslog = _syslog(config, doors, telemetry, clock, syslog_sockets, in_flight)
-        fluent = _fluent(config, doors, telemetry, clock, fluent_socket, in_flight)
+        fluent = _fluent(config, doors, telemetry, clock, fluent_sockets, in_flight)
 
         # From here on things run; they stop in reverse.
         writing.start()
@@ -376,16 +377,24 @@ class _SyslogSockets(NamedTuple):
 
 def _syslog_sockets(config: Config, stack: contextlib.AsyncExitStack) -> _SyslogSockets:
     """The sockets of the syslog doors that are configured, with the files TLS needs."""
-    asked, streams = config.server, config.streams
+    asked = config.server
     udp = stack.enter_context(datagrams(asked.syslog_udp, "server.syslog_udp")) if asked.syslog_udp else None
     tcp = stack.enter_context(listen(asked.syslog_tcp, "server.syslog_tcp")) if asked.syslog_tcp else None
-    if not asked.syslog_tls:
-        return _SyslogSockets(udp, tcp)
+    return _SyslogSockets(udp, tcp, _tls_socket(config, asked.syslog_tls, "server.syslog_tls", stack))
+
+
+def _tls_socket(
+    config: Config, address: str, door: str, stack: contextlib.AsyncExitStack
+) -> tuple[socket.socket, ssl.SSLContext] | None:
+    """The socket of a door over TLS and the files it needs; None when there is no address."""
+    streams = config.streams
+    if not address:
+        return None
     if not (streams.tls_certificate and streams.tls_key):
-        raise ConfigError("server.syslog_tls needs streams.tls_certificate and streams.tls_key")
+        raise ConfigError(f"{door} needs streams.tls_certificate and streams.tls_key")
     client_ca = config.base / streams.tls_client_ca if streams.tls_client_ca else None
-    context = tls_context(config.base / streams.tls_certificate, config.base / streams.tls_key, client_ca)
-    return _SyslogSockets(udp, tcp, (stack.enter_context(listen(asked.syslog_tls, "server.syslog_tls")), context))
+    context = tls_context(door, config.base / streams.tls_certificate, config.base / streams.tls_key, client_ca)
+    return stack.enter_context(listen(address, door)), context
 
 
 def _syslog(
@@ -414,9 +423,21 @@ def _syslog(
     )
 
 
-def _fluent_socket(config: Config, stack: contextlib.AsyncExitStack) -> socket.socket | None:
-    """The socket of the Fluent forward protocol when it is configured."""
-    return stack.enter_context(listen(config.server.fluent, "server.fluent")) if config.server.fluent else None
+def _fluent_sockets(
+    config: Config, stack: contextlib.AsyncExitStack
+) -> Sequence[tuple[socket.socket, ssl.SSLContext | None]]:
+    """The sockets of the Fluent forward protocol that are configured, those over TLS with what it needs."""
+    asked, streams = config.server, config.streams
+    if streams.fluent_users and not streams.fluent_shared_key:
+        raise ConfigError(
+            "streams.fluent_users needs streams.fluent_shared_key: the protocol asks for both or the key alone"
+        )
+    found: list[tuple[socket.socket, ssl.SSLContext | None]] = []
+    if asked.fluent:
+        found.append((stack.enter_context(listen(asked.fluent, "server.fluent")), None))
+    if secure := _tls_socket(config, asked.fluent_tls, "server.fluent_tls", stack):
+        found.append(secure)
+    return found
 
 
 def _fluent(
@@ -424,13 +445,14 @@ def _fluent(
     doors: OtlpDoors,
     telemetry: Telemetry,
     clock: Clock,
-    listening: socket.socket | None,
+    listening: Sequence[tuple[socket.socket, ssl.SSLContext | None]],
     in_flight: InFlight,
 ) -> FluentDoor | None:
-    """The door of the Fluent forward protocol, its address printed; None when it is closed."""
-    if listening is None:
+    """The door of the Fluent forward protocol, its addresses printed; None when it is closed."""
+    if not listening:
         return None
-    print(f"fluent {_url(listening).removeprefix('http://')}", flush=True)  # noqa: T201
+    for each, tls in listening:
+        print(f"fluent {'tls ' if tls else ''}{_url(each).removeprefix('http://')}", flush=True)  # noqa: T201
     return FluentDoor(doors, config.streams, telemetry, clock, listening, partial(secrets.token_bytes, 16), in_flight)
 
 

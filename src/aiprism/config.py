@@ -41,6 +41,7 @@ class ServerConfig:
     syslog_tcp: str = setting("", "syslog over TCP; empty: closed")
     syslog_tls: str = setting("", "syslog over TLS, with streams.tls_certificate; empty: closed")
     fluent: str = setting("", "Fluent forward protocol, like 127.0.0.1:24224; empty: closed")
+    fluent_tls: str = setting("", "Fluent forward protocol over TLS, with streams.tls_certificate; empty: closed")
     connections: int = setting(
         16_000, "most HTTP connections at a time, as far as the limit of open files allows; further ones get 503"
     )
@@ -116,10 +117,14 @@ class StreamsConfig:
     chunk_bytes: int = setting(32 * MIB, "largest Fluent chunk, before and after decompression")
     waiting_bytes: int = setting(32 * MIB, "more than this waiting for the store stops reading, and drops datagrams")
     syslog_zone: str = setting("", "time zone of RFC 3164 timestamps, like Europe/Berlin; empty: that of this machine")
-    tls_certificate: str = setting("", "PEM file of the certificate, for server.syslog_tls")
+    tls_certificate: str = setting("", "PEM file of the certificate, for server.syslog_tls and server.fluent_tls")
     tls_key: str = setting("", "PEM file of its key")
     tls_client_ca: str = setting("", "PEM file of the authority that must have signed the certificates of senders")
     fluent_shared_key: str = setting("", "secret that Fluent senders must know", kind="secret")
+    fluent_users: Mapping[str, str] = field(
+        default_factory=dict,
+        metadata={"help": "user → password that Fluent senders must know besides the shared key", "kind": "secrets"},
+    )
 
 
 _DAY = 86_400.0
@@ -431,7 +436,7 @@ def _section(kind: type[Any], node: yamlfile.Node, name: str, environ: Mapping[s
 def _from_node(node: yamlfile.Node, how: str, kind: Any) -> Any:
     if how == "seconds":
         return node.seconds()
-    if how == "mapping":
+    if how in ("mapping", "secrets"):
         return node.mapping()
     if kind is int:
         return node.integer()
@@ -448,7 +453,7 @@ def _from_text(text: str, how: str, kind: Any, variable: str) -> Any:
     try:
         if how == "seconds":
             return duration_seconds(text)
-        if how == "mapping":
+        if how in ("mapping", "secrets"):
             return dict(pair.split("=", 1) for pair in text.split(",") if pair)
         if kind is int:
             return int(text)
@@ -459,6 +464,8 @@ def _from_text(text: str, how: str, kind: Any, variable: str) -> Any:
         if kind == tuple[str, ...]:
             return tuple(part for part in text.split(",") if part)
     except (BadInput, ValueError, KeyError) as error:
+        if how == "secrets":  # which no log should hold
+            raise ConfigError(f"{variable}: expected name=secret, one or more, separated by commas") from None
         raise ConfigError(f"{variable}={text!r} is not a {how}: {error}") from None
     return text
 

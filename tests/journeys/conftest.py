@@ -55,7 +55,7 @@ class Server:
             return False
         if match := re.search(r"otlp grpc (\S+:\d+)", line):
             self.grpc = match.group(1)
-        if match := re.search(r"(syslog \w+|fluent) (\S+):(\d+)", line):
+        if match := re.search(r"(syslog \w+|fluent(?: tls)?) (\S+):(\d+)", line):
             self.doors[match.group(1)] = (match.group(2), int(match.group(3)))
         if match := re.search(r"aiprism ready (http://\S+)", line):
             self.url = match.group(1)

@@ -7,9 +7,12 @@ import os
 import re
 import shlex
 import shutil
+import socket
+import ssl
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,9 +20,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+import msgpack
 import pytest
 
 from tests.journeys.conftest import Server, eventually
+from tests.receive.test_fluent import ping
 from tests.receive.test_syslog_server import self_signed
 
 DEADLINE = 120
@@ -344,6 +349,30 @@ def test_the_fluent_logger_of_javascript_shows_the_shared_key(fluent_js: Path, t
     server = Server(tmp_path / "data", config).start()
     run_fluent_js(fluent_js, server.doors["fluent"], "fluent-js-key", "PackedForward", "sesame")
     assert len(server.get("/aiprism/v1/logs", service="fluent-js-key")["logs"]) == 3
+    server.stop()
+
+
+def test_the_forward_protocol_over_tls_asks_for_key_and_password(tmp_path: Path) -> None:
+    certificate, key = self_signed(tmp_path)
+    config = tmp_path / "aiprism.yml"
+    config.write_text(
+        "server: {fluent_tls: 127.0.0.1:0}\n"
+        f"streams: {{tls_certificate: {certificate}, tls_key: {key}, fluent_shared_key: sesame, fluent_users: {{shop: open}}}}\n",
+        encoding="utf-8",
+    )
+    server = Server(tmp_path / "data", config).start()
+    trusting = ssl.create_default_context(cafile=str(certificate))
+    with trusting.wrap_socket(
+        socket.create_connection(server.doors["fluent tls"], 30), server_hostname="127.0.0.1"
+    ) as said:
+        answers = msgpack.Unpacker(said.makefile("rb", buffering=0), read_size=1)
+        asked = answers.unpack()[1]
+        assert len(asked["nonce"]) == len(asked["auth"]) == 16
+        said.sendall(msgpack.packb(ping("sesame", asked["nonce"], "shop", "open", asked["auth"])))
+        assert answers.unpack()[:2] == ["PONG", True]
+        said.sendall(msgpack.packb(["fluent-tls", [[time.time(), {"message": "secret"}]], {"chunk": "1"}]))
+        assert answers.unpack() == {"ack": "1"}
+    assert len(server.get("/aiprism/v1/logs", service="fluent-tls")["logs"]) == 1
     server.stop()
 
 

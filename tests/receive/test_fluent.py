@@ -16,7 +16,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 
 from aiprism.errors import BadInput, Refused
 from aiprism.receive import fluent
-from aiprism.receive.fluent import Chunk, Events
+from aiprism.receive.fluent import Chunk, Events, Handshake
 from aiprism.store.anyvalue import json_value
 from tests.receive.test_loglines import NOW, documents
 
@@ -187,28 +187,64 @@ def test_garbage_is_refused_and_nothing_else(stream: bytes) -> None:
 # -- the handshake ---------------------------------------------------------------------------------------------------
 
 
-def ping(key: str, nonce: bytes) -> list[object]:
+def ping(key: str, nonce: bytes, user: str = "", password: str = "", user_salt: bytes = b"") -> list[object]:
     salt, host = b"salt", "web-1"
-    return ["PING", host, salt, hashlib.sha512(salt + host.encode() + nonce + key.encode()).hexdigest(), "", ""]
+    shown = hashlib.sha512(user_salt + user.encode() + password.encode()).hexdigest() if user else ""
+    return ["PING", host, salt, hashlib.sha512(salt + host.encode() + nonce + key.encode()).hexdigest(), user, shown]
 
 
 def test_who_knows_the_key_is_let_in_and_shown_that_we_know_it_too() -> None:
-    nonce = b"\xff" * 16
-    [kind, option] = msgpack.unpackb(fluent.helo(nonce))
-    assert (kind, option["nonce"]) == ("HELO", nonce)
-    knows, answer = fluent.pong(ping("secret", nonce), nonce, "secret")
-    shown = hashlib.sha512(b"salt" + b"aiprism" + nonce + b"secret").hexdigest()
-    assert knows
-    assert msgpack.unpackb(answer) == ["PONG", True, "", "aiprism", shown]
+    asked = Handshake("secret", b"\xff" * 16, salt=b"unused")
+    assert msgpack.unpackb(asked.helo()) == ["HELO", {"nonce": asked.nonce, "auth": b"", "keepalive": True}]
+    shown = hashlib.sha512(b"salt" + b"aiprism" + asked.nonce + b"secret").hexdigest()
+    for message in (
+        ping("secret", asked.nonce),
+        ping("secret", asked.nonce, "any", "body"),
+        ping("secret", asked.nonce)[:4],
+    ):
+        unknown, answer = asked.pong(message)
+        assert not unknown
+        assert msgpack.unpackb(answer) == ["PONG", True, "", "aiprism", shown]
 
 
 def test_who_does_not_know_the_key_is_told() -> None:
-    knows, answer = fluent.pong(ping("guess", b"n"), b"n", "secret")
-    assert not knows
-    assert msgpack.unpackb(answer)[:3] == ["PONG", False, "shared key mismatch"]
+    unknown, answer = Handshake("secret", b"n").pong(ping("guess", b"n"))
+    assert unknown == "shared_key"
+    assert msgpack.unpackb(answer) == ["PONG", False, "shared key mismatch", "", ""]
 
 
-@pytest.mark.parametrize("message", [None, [], ["PING"], ["PONG", "a", "b", "c"], ["tag", [], {}, {}], "PING"])
+USERS = Handshake("secret", b"n", {"shop": "páss", "empty": ""}, b"\xfe" * 16)
+
+
+def test_a_user_is_let_in_by_the_password_and_the_salt_of_this_connection() -> None:
+    assert msgpack.unpackb(USERS.helo()) == ["HELO", {"nonce": b"n", "auth": b"\xfe" * 16, "keepalive": True}]
+    unknown, answer = USERS.pong(ping("secret", b"n", "shop", "páss", USERS.salt))
+    assert (unknown, msgpack.unpackb(answer)[:3]) == ("", ["PONG", True, ""])
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        ping("secret", b"n"),
+        ping("secret", b"n")[:4],
+        ping("secret", b"n", "shop", "guess", USERS.salt),
+        ping("secret", b"n", "nobody", "", USERS.salt),
+        ping("secret", b"n", "shop", "páss", b"of another connection"),
+    ],
+)
+def test_nobody_else_is_and_is_not_told_which_it_was(message: list[object]) -> None:
+    unknown, answer = USERS.pong(message)
+    assert (unknown, msgpack.unpackb(answer)) == ("user", ["PONG", False, "username/password mismatch", "", ""])
+
+
+def test_a_user_who_does_not_know_the_key_is_not_let_in() -> None:
+    assert USERS.pong(ping("guess", b"n", "shop", "páss", USERS.salt))[0] == "shared_key"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [None, [], ["PING"], ["PONG", "a", "b", "c"], ["tag", [], {}, {}], "PING", [*ping("secret", b"n")[:4], {}, 7]],
+)
 def test_what_comes_before_the_key_is_refused(message: object) -> None:
     with pytest.raises(BadInput, match="shared key"):
-        fluent.pong(message, b"n", "secret")
+        USERS.pong(message)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import msgpack
@@ -17,6 +19,7 @@ from aiprism.model.timerange import TimeRange
 from aiprism.receive.doors import OtlpDoors
 from aiprism.receive.fluent_server import FluentDoor
 from aiprism.receive.inflight import InFlight
+from aiprism.receive.streams import tls_context
 from aiprism.store.engine import Engine
 from aiprism.store.logs import LogSearch, LogStore
 from aiprism.store.series import SeriesIndex
@@ -25,6 +28,7 @@ from aiprism.telemetry import Telemetry
 from aiprism.web.listening import listen
 from tests.journeys.conftest import eventually
 from tests.receive.test_fluent import MODES, ping
+from tests.receive.test_syslog_server import self_signed
 from tests.web.test_agents import counts
 
 BUDGET = 1024 * 1024
@@ -56,6 +60,7 @@ def with_fluent(
     config: StreamsConfig | None = None,
     writing: Callable[[Telemetry], Writing] | None = None,
     in_flight: InFlight | None = None,
+    tls: tuple[ssl.SSLContext, ssl.SSLContext] | None = None,
 ) -> Telemetry:
     telemetry = Telemetry()
 
@@ -70,12 +75,12 @@ def with_fluent(
                 config or StreamsConfig(),
                 telemetry,
                 SystemClock(),
-                opened,
+                [(opened, tls[0] if tls else None)],
                 lambda: b"nonce",
                 in_flight or InFlight(BUDGET, telemetry),
             )
             await door.start()
-            sender = Sender(*await asyncio.open_connection(*opened.getsockname()))
+            sender = Sender(*await asyncio.open_connection(*opened.getsockname(), ssl=tls and tls[1]))
             try:
                 await asyncio.wait_for(story(sender), 180)
             finally:
@@ -185,6 +190,59 @@ def test_with_a_shared_key_nobody_else_is(engine: Engine) -> None:
     telemetry = with_fluent(engine, story, SECRET)
     assert counts(telemetry, "receive.fluent")["dropped"] == {"shared_key": 1.0}
     assert bodies(engine) == []
+
+
+def test_with_users_who_knows_a_password_is_let_in_and_nobody_else(engine: Engine) -> None:
+    config = StreamsConfig(fluent_shared_key="secret", fluent_users={"shop": "sesame"})
+
+    async def story(sender: Sender) -> None:
+        assert (await sender.answer())[1]["auth"] == b"nonce"
+        sender.send(msgpack.packb(ping("secret", b"nonce", "shop", "sesame", b"nonce")))
+        assert (await sender.answer())[:2] == ["PONG", True]
+        sender.send(MODES["forward"])
+        assert await sender.answer() == {"ack": "id-1"}
+        other = Sender(*await asyncio.open_connection(*sender.writer.get_extra_info("peername")))
+        await other.answer()
+        other.send(msgpack.packb(ping("secret", b"nonce", "shop", "guess", b"nonce")), MODES["forward"])
+        assert (await other.answer())[:3] == ["PONG", False, "username/password mismatch"]
+        assert await other.answer() is None
+        other.writer.close()
+
+    telemetry = with_fluent(engine, story, config)
+    assert counts(telemetry, "receive.fluent")["dropped"] == {"user": 1.0}
+    assert bodies(engine) == ["one", "two"]
+
+
+def test_over_tls_a_chunk_is_acknowledged_and_with_an_authority_only_of_whom_it_has_signed(
+    engine: Engine, tmp_path: Path
+) -> None:
+    certificate, key = self_signed(tmp_path)
+    ours = tls_context("server.fluent_tls", certificate, key, certificate)
+    known, stranger = (ssl.create_default_context(cafile=str(certificate)) for _ in range(2))
+    known.load_cert_chain(certificate, key)
+
+    async def story(sender: Sender) -> None:
+        assert sender.writer.get_extra_info("ssl_object").version() in ("TLSv1.2", "TLSv1.3")
+        sender.send(MODES["packed forward"])
+        assert await sender.answer() == {"ack": "id-1"}
+        assert await talked(sender.writer.get_extra_info("peername"), stranger) is None
+        assert await talked(sender.writer.get_extra_info("peername"), None) is None
+        assert bodies(engine) == ["one", "two"]
+
+    with_fluent(engine, story, tls=(ours, known))
+
+
+async def talked(address: tuple[str, int], tls: ssl.SSLContext | None) -> Any:
+    """The answer to a chunk sent so; None when there is none."""
+    try:
+        other = Sender(*await asyncio.open_connection(*address, ssl=tls))
+        other.send(MODES["forward"])
+        try:
+            return await other.answer()
+        finally:
+            other.writer.close()
+    except OSError:  # ssl.SSLError is one
+        return None
 
 
 def packed(size: int) -> bytes:

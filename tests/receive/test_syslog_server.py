@@ -20,8 +20,8 @@ from aiprism.errors import ConfigError
 from aiprism.model.timerange import TimeRange
 from aiprism.receive.doors import OtlpDoors
 from aiprism.receive.inflight import InFlight
-from aiprism.receive.streams import Feed
-from aiprism.receive.syslog_server import SyslogDoors, _Datagrams, tls_context, zone_of
+from aiprism.receive.streams import Feed, tls_context
+from aiprism.receive.syslog_server import SyslogDoors, _Datagrams, zone_of
 from aiprism.store.engine import Engine
 from aiprism.store.logs import LogSearch, LogStore
 from aiprism.store.series import SeriesIndex
@@ -207,7 +207,7 @@ def test_tls(engine: Engine, certificate: tuple[Path, Path]) -> None:
         await place.until("x")
         writer.close()
 
-    with_syslog(engine, story, tls=tls_context(*certificate, None))
+    with_syslog(engine, story, tls=tls_context("server.syslog_tls", *certificate, None))
 
 
 def test_tls_with_an_authority_refuses_whom_it_has_not_signed(engine: Engine, certificate: tuple[Path, Path]) -> None:
@@ -222,12 +222,12 @@ def test_tls_with_an_authority_refuses_whom_it_has_not_signed(engine: Engine, ce
         await place.until("y")
         writer.close()
 
-    with_syslog(engine, story, tls=tls_context(*certificate, certificate[0]))
+    with_syslog(engine, story, tls=tls_context("server.syslog_tls", *certificate, certificate[0]))
 
 
 def test_a_certificate_that_cannot_be_used_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"missing\.pem.*streams\.tls_certificate"):
-        tls_context(tmp_path / "missing.pem", tmp_path / "key.pem", None)
+    with pytest.raises(ConfigError, match=r"server\.fluent_tls.*missing\.pem.*streams\.tls_certificate"):
+        tls_context("server.fluent_tls", tmp_path / "missing.pem", tmp_path / "key.pem", None)
 
 
 def test_a_zone_that_is_none_is_named() -> None:

@@ -1,8 +1,8 @@
 """The Fluent forward protocol, version 1, as Fluentd, Fluent Bit and the Fluent loggers of languages speak it.
 
 In: MessagePack objects of a connection. Out: `Chunk`s (Message, Forward, PackedForward and CompressedPackedForward mode),
-their log records, and the messages of the handshake with a shared key. Fields are read as fields.py reads them; the tag is
-kept as `fluent.tag` and names the service of records that name none.
+their log records, and the messages of the handshake with a shared key and users. Fields are read as fields.py reads them;
+the tag is kept as `fluent.tag` and names the service of records that name none.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import hmac
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import msgpack
 
@@ -108,27 +108,50 @@ def acknowledgement(identity: str | bytes) -> bytes:
 # -- the handshake ---------------------------------------------------------------------------------------------------
 
 
-def helo(nonce: bytes) -> bytes:
-    """The server's first message: whoever goes on must know the shared key."""
-    return _packed(["HELO", {"nonce": nonce, "auth": b"", "keepalive": True}])
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """What one connection is asked: the shared key, and when there are `users` a name of them with its password.
+
+    `nonce` and `salt` are random bytes of this connection, so that nobody can say what was overheard on another.
+    """
+
+    shared_key: str
+    nonce: bytes
+    users: Mapping[str, str] = field(default_factory=dict, repr=False)
+    salt: bytes = b""
+
+    def helo(self) -> bytes:
+        """The server's first message: whoever goes on must know what is asked."""
+        salt = self.salt if self.users else b""  # empty: no user is asked for
+        return _packed(["HELO", {"nonce": self.nonce, "auth": salt, "keepalive": True}])
+
+    def pong(self, ping: object) -> tuple[str, bytes]:
+        """(what the sender does not know, the answer to it), nothing when it is let in; BadInput when `ping` is no PING."""
+        if not isinstance(ping, list) or len(ping) < 4 or not all(isinstance(part, str | bytes) for part in ping[:6]):
+            raise BadInput(_NO_PING)
+        kind, host, salt, shown, user, password = (_bytes(part) for part in [*ping[:6], b"", b""][:6])
+        if kind != b"PING":
+            raise BadInput(_NO_PING)
+        key = self.shared_key.encode()
+        if not hmac.compare_digest(_digest(salt, host, self.nonce, key), shown):
+            return "shared_key", _packed(["PONG", False, "shared key mismatch", "", ""])
+        if self.users and not self._is_user(user, password):
+            return "user", _packed(["PONG", False, "username/password mismatch", "", ""])
+        ours = _digest(salt, SERVER_NAME.encode(), self.nonce, key).decode()
+        return "", _packed(["PONG", True, "", SERVER_NAME, ours])
+
+    def _is_user(self, name: bytes, shown: bytes) -> bool:
+        password = self.users.get(_text(name))
+        # Of a name that is none the same is computed: the time of the answer does not tell which it was.
+        wanted = _digest(self.salt, name, (password or "").encode())
+        return hmac.compare_digest(wanted, shown) and password is not None
 
 
-def pong(ping: object, nonce: bytes, shared_key: str) -> tuple[bool, bytes]:
-    """(whether the sender knows the key, the answer to it); BadInput when `ping` is no PING."""
-    if not isinstance(ping, list) or len(ping) < 4 or not all(isinstance(part, str | bytes) for part in ping[:4]):
-        raise BadInput("server.fluent asks for the shared key first: expected a PING message")
-    kind, host, salt, digest = (_bytes(part) for part in ping[:4])
-    if kind != b"PING":
-        raise BadInput("server.fluent asks for the shared key first: expected a PING message")
-    key = shared_key.encode()
-    if not hmac.compare_digest(_digest(salt, host, nonce, key), digest):
-        return False, _packed(["PONG", False, "shared key mismatch", "", ""])
-    ours = _digest(salt, SERVER_NAME.encode(), nonce, key).decode()
-    return True, _packed(["PONG", True, "", SERVER_NAME, ours])
+_NO_PING = "the forward protocol's doors ask for the shared key first: expected a PING message"
 
 
-def _digest(salt: bytes, host: bytes, nonce: bytes, key: bytes) -> bytes:
-    return hashlib.sha512(salt + host + nonce + key).hexdigest().encode()
+def _digest(*parts: bytes) -> bytes:
+    return hashlib.sha512(b"".join(parts)).hexdigest().encode()
 
 
 # -- inside ----------------------------------------------------------------------------------------------------------

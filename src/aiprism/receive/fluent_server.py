@@ -1,6 +1,6 @@
-"""The door of the Fluent forward protocol, on an address of its own.
+"""The door of the Fluent forward protocol, on addresses of its own, plain and over TLS.
 
-In: a listening socket that app.py opened. Out: log records in the store, and to each sender that wants it the
+In: listening sockets that app.py opened. Out: log records in the store, and to each sender that wants it the
 acknowledgement of a chunk, once that is stored. What a message means is left to fluent.py.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -18,7 +19,7 @@ from aiprism.config import StreamsConfig
 from aiprism.errors import BadInput, Refused
 from aiprism.receive import fluent
 from aiprism.receive.doors import OtlpDoors, Signal
-from aiprism.receive.fluent import Chunk, Events
+from aiprism.receive.fluent import Chunk, Events, Handshake
 from aiprism.receive.inflight import InFlight, Lease
 from aiprism.receive.streams import Feed, StreamServer
 from aiprism.telemetry import Telemetry
@@ -36,7 +37,7 @@ _HANDSHAKE_BYTES = 16 * 1024
 
 
 class FluentDoor:
-    """The forward protocol on a `listening` socket. `nonce` makes the random bytes of a handshake."""
+    """The forward protocol on `listening` sockets, with a context those over TLS. `nonce` makes random bytes of a handshake."""
 
     def __init__(
         self,
@@ -44,29 +45,34 @@ class FluentDoor:
         config: StreamsConfig,
         telemetry: Telemetry,
         clock: Clock,
-        listening: socket.socket,
+        listening: Sequence[tuple[socket.socket, ssl.SSLContext | None]],
         nonce: Callable[[], bytes],
         in_flight: InFlight,
     ) -> None:
         self._in_flight = in_flight
         self._doors, self._config, self._telemetry, self._clock, self._nonce = doors, config, telemetry, clock, nonce
         self._feed: Feed[Chunk] = Feed(STAGE, self._store, telemetry, clock, config.waiting_bytes)
-        self._server = StreamServer(STAGE, listening, self._connection, telemetry, connections=config.connections)
+        self._servers = [
+            StreamServer(STAGE, each, self._connection, telemetry, connections=config.connections, tls=tls)
+            for each, tls in listening
+        ]
 
     async def start(self) -> None:
         """Take chunks."""
         self._feed.start()
-        await self._server.start()
+        for each in self._servers:
+            await each.start()
 
     async def stop(self) -> None:
         """Take no more; store what was read. Senders that still wait for an acknowledgement send again elsewhere or later."""
-        await self._server.stop()
+        await asyncio.gather(*(each.stop() for each in self._servers))
         await self._feed.stop()
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, sender: str) -> None:
         try:
-            if self._config.fluent_shared_key and not await self._knows_key(reader, writer):
-                self._telemetry.dropped(STAGE, "shared_key")
+            if self._config.fluent_shared_key and (unknown := await self._unknown(reader, writer)):
+                log.warning("receive.fluent_refused", sender=sender, error=f"it does not know the {unknown}")
+                self._telemetry.dropped(STAGE, unknown)
                 return
             with self._in_flight.lease() as lease:
                 await self._chunks(reader, writer, lease)
@@ -94,19 +100,21 @@ class FluentDoor:
                 raise fault
             lease.shrink(lease.size - events.pending)  # the rest is held by the feed, which has a bound of its own
 
-    async def _knows_key(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        nonce, events = self._nonce(), Events(_HANDSHAKE_BYTES)
-        writer.write(fluent.helo(nonce))
+    async def _unknown(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str:
+        """What the sender was asked and does not know; nothing when it may go on."""
+        asked = Handshake(self._config.fluent_shared_key, self._nonce(), self._config.fluent_users, self._nonce())
+        events = Events(_HANDSHAKE_BYTES)
+        writer.write(asked.helo())
         async with asyncio.timeout(_HANDSHAKE_SECONDS):
             while True:
                 data = await reader.read(_HANDSHAKE_BYTES)
                 if not data:
                     raise BadInput("the sender left before it showed that it knows the shared key")
                 for ping, _ in events.feed(data):
-                    knows, answer = fluent.pong(ping, nonce, self._config.fluent_shared_key)
+                    unknown, answer = asked.pong(ping)
                     writer.write(answer)
                     await writer.drain()
-                    return knows
+                    return unknown
 
     async def _store(self, chunks: Sequence[Chunk], size: int) -> None:
         decode = partial(fluent.records, now_ns=int(self._clock.now() * 1e9), within=self._doors.bounds(Signal.LOGS))

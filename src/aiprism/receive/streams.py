@@ -16,12 +16,13 @@ import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Generic, TypeVar
 
 import structlog
 
 from aiprism.clock import Clock
-from aiprism.errors import Refused, TooMany, Unavailable
+from aiprism.errors import ConfigError, Refused, TooMany, Unavailable
 from aiprism.telemetry import Telemetry
 
 log = structlog.get_logger()
@@ -224,6 +225,25 @@ class StreamServer:
             writer.close()
             with contextlib.suppress(OSError, ssl.SSLError, TimeoutError):
                 await asyncio.wait_for(writer.wait_closed(), 1)
+
+
+def tls_context(door: str, certificate: Path, key: Path, client_ca: Path | None) -> ssl.SSLContext:
+    """TLS 1.2 or newer with `certificate`; with `client_ca`, senders must show a certificate it has signed.
+
+    `door` is the setting that asks for it, for the words of a ConfigError.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(certificate, key)
+        if client_ca:
+            context.load_verify_locations(client_ca)
+            context.verify_mode = ssl.CERT_REQUIRED
+    except OSError as error:  # ssl.SSLError is one
+        files = ", ".join(str(each) for each in (certificate, key, client_ca) if each)
+        raise ConfigError(
+            f"{door}: cannot use {files}: {error}; streams.tls_certificate and streams.tls_key must be PEM files"
+        ) from error
+    return context
 
 
 def sender_of(peer: object) -> str:

@@ -15,7 +15,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import tzinfo
 from functools import partial
-from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from aiprism.clock import Clock
@@ -130,22 +129,6 @@ def zone_of(name: str) -> tzinfo | None:
         raise ConfigError(
             f"streams.syslog_zone: {name!r} is no time zone; write one like Europe/Berlin or UTC"
         ) from error
-
-
-def tls_context(certificate: Path, key: Path, client_ca: Path | None) -> ssl.SSLContext:
-    """TLS 1.2 or newer with `certificate`; with `client_ca`, senders must show a certificate it has signed."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        context.load_cert_chain(certificate, key)
-        if client_ca:
-            context.load_verify_locations(client_ca)
-            context.verify_mode = ssl.CERT_REQUIRED
-    except OSError as error:  # ssl.SSLError is one
-        files = ", ".join(str(each) for each in (certificate, key, client_ca) if each)
-        raise ConfigError(
-            f"server.syslog_tls: cannot use {files}: {error}; streams.tls_certificate and streams.tls_key must be PEM files"
-        ) from error
-    return context
 
 
 class _Datagrams(asyncio.DatagramProtocol):
