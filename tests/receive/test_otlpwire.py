@@ -124,12 +124,27 @@ def test_what_protobuf_finds_too_deep_is_bad_input() -> None:
         otlp.traces(body)
 
 
-def varint(number: int) -> bytes:
+def varint(number: int, octets: int = 1) -> bytes:
+    """`number`, in no fewer than that many bytes."""
     out = bytearray()
-    while number > 127:
+    while number > 127 or len(out) + 1 < octets:
         out.append(number & 127 | 128)
         number >>= 7
     return bytes([*out, number])
+
+
+@pytest.mark.parametrize(("tag", "size", "taken"), [(1, 1, True), (5, 5, True), (6, 1, False), (1, 6, False)])
+def test_tags_and_lengths_are_taken_as_long_as_protobuf_takes_them(tag: int, size: int, taken: bool) -> None:
+    body = one_span().SerializeToString() + varint(10, tag) + varint(0, size)
+    assert (spans_of(body) == 1) is taken
+    if not taken:
+        with pytest.raises(BadInput):
+            otlp.traces(body)
+
+
+def test_of_a_number_of_more_than_64_bits_the_upper_ones_are_dropped_as_protobuf_does() -> None:
+    body = one_span().SerializeToString() + b"\x88\x06" + b"\xff" * 9 + b"\x7f"
+    assert spans_of(body) == otlp.traces(body).items == 1
 
 
 @pytest.mark.parametrize(

@@ -15,21 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from aiprism.receive.protowire import (
-    compiled,
-    finished,
-    hashed,
-    inlined,
-    length,
-    mixed,
-    multiplier,
-    skipped,
-    varint,
-    word_at,
-)
-from aiprism.receive.wirebytes import field
+from aiprism.receive import wirebytes
+from aiprism.receive.bytehash import finished, hashed, mixed, multiplier, position
 from aiprism.store.batches import description_turns
 from aiprism.store.columns import FingerprintTable, Growing
+from aiprism.store.wire import field, fixed64, kernel
 
 Ints = NDArray[np.int64]
 
@@ -111,15 +101,16 @@ class Scanned:
         resources: dict[int, dict[int, list[bytes]]] = {}
         for metric, points in self._points(body):
             scope, kind = self._metrics[metric].tolist()
-            data = field(kind, headers.of(_DATA, metric) + points) if kind else b""
+            data = wirebytes.field(kind, headers.of(_DATA, metric) + points) if kind else b""
             scopes = resources.setdefault(int(self._scopes[scope]), {})
-            scopes.setdefault(scope, []).append(field(2, headers.of(_METRIC, metric) + data))
+            scopes.setdefault(scope, []).append(wirebytes.field(2, headers.of(_METRIC, metric) + data))
         return b"".join(
-            field(
+            wirebytes.field(
                 1,
                 headers.of(_RESOURCE, resource)
                 + b"".join(
-                    field(2, headers.of(_SCOPE, scope) + b"".join(metrics)) for scope, metrics in scopes.items()
+                    wirebytes.field(2, headers.of(_SCOPE, scope) + b"".join(metrics))
+                    for scope, metrics in scopes.items()
                 ),
             )
             for resource, scopes in resources.items()
@@ -155,7 +146,7 @@ def scan(body: bytes, known: Known, salt: int, times: tuple[int, int], *, histog
     Points outside of `times` (Unix nanoseconds, inclusive) are left, and histograms unless `histograms`.
     """
     earliest, latest = np.uint64(max(1, times[0])), np.uint64(min(times[1], 2**63 - 1))
-    octets = np.frombuffer(body, dtype=np.uint8)
+    buf = np.frombuffer(body, dtype=np.uint8)
     # A sample takes eight bytes or more; the others two, but hardly ever.
     samples, room = len(body) // 8 + 16, len(body) // 16 + 64
     positions, ts_ms, bits = np.empty(samples, np.int64), np.empty(samples, np.int64), np.empty(samples, np.uint64)
@@ -165,7 +156,7 @@ def scan(body: bytes, known: Known, salt: int, times: tuple[int, int], *, histog
         left, hashes = np.empty((room, 3), np.int64), np.empty(room, np.uint64)
         exemplars = np.empty((room, 5), np.int64)
         counts = _scan(
-            octets, np.uint64(salt), known.table.keys, known.table.places, known.firsts.view(), known.sizes.view(),
+            buf, np.uint64(salt), known.table.keys, known.table.places, known.firsts.view(), known.sizes.view(),
             known.starts.view(), known.positions.view(), earliest, latest, histograms, positions, ts_ms, bits,
             resources, hashes_of, scopes, metrics, headers, left, hashes, exemplars,
         )  # fmt: skip
@@ -185,14 +176,12 @@ def scan(body: bytes, known: Known, salt: int, times: tuple[int, int], *, histog
 # -- compiled ------------------------------------------------------------------------------------------------------------
 
 
-@compiled
-def _header(octets, at, end, child, state, by, headers, n, level, number):
+@kernel
+def _header(buf, at, end, child, state, by, headers, n, level, number):
     """Stir every field but the repeated message `child` (a tag) into `state`, and note it. (state, headers or an answer)."""
     while at < end:
         start = at
-        tag, at = varint(octets, at, end)
-        if at >= 0:
-            at = skipped(octets, tag, at, end)
+        tag, _, _, at = field(buf, at, end)
         if at < 0:
             return state, _OTHER
         if tag == child:
@@ -201,187 +190,153 @@ def _header(octets, at, end, child, state, by, headers, n, level, number):
             return state, _FULL
         headers[n, 0], headers[n, 1], headers[n, 2], headers[n, 3] = level, number, start, at
         n += 1
-        state = hashed(octets, start, at, state, by)
+        state = hashed(buf, start, at, state, by)
     return state, n
 
 
-@compiled
-def _metric_header(octets, at, end, state, by, headers, n, number):
+@kernel
+def _metric_header(buf, at, end, state, by, headers, n, number):
     """As `_header`, of a Metric: (state, headers or an answer, kind, start and end of its data)."""
-    kind, first, last = np.int64(0), 0, 0
+    kind, first, last = 0, 0, 0
     while at < end:
         start = at
-        tag, at = varint(octets, at, end)
+        tag, _, content, at = field(buf, at, end)
         if at < 0:
             return state, _OTHER, 0, 0, 0
-        number_of = np.int64(tag >> np.uint64(3))
-        body = at
-        at = skipped(octets, tag, at, end)
-        if at < 0:
-            return state, _OTHER, 0, 0, 0
-        if tag & np.uint64(7) == np.uint64(2) and (number_of == 5 or number_of == 7 or 9 <= number_of <= 11):
+        if tag == 42 or tag == 58 or tag == 74 or tag == 82 or tag == 90:
             if kind:
                 return state, _OTHER, 0, 0, 0  # two of a oneof are merged: legal, and never seen
-            kind = number_of
-            first, last = length(octets, body, end)
+            kind, first, last = tag >> 3, content, at
             continue
         if n == len(headers):
             return state, _FULL, 0, 0, 0
-        headers[n, 0], headers[n, 1], headers[n, 2], headers[n, 3] = 2, number, start, at
+        headers[n, 0], headers[n, 1], headers[n, 2], headers[n, 3] = _METRIC, number, start, at
         n += 1
-        state = hashed(octets, start, at, state, by)
+        state = hashed(buf, start, at, state, by)
     return mixed(state, np.uint64(kind), by), n, kind, first, last
 
 
-@compiled
-def _data_header(octets, at, end, state, by, headers, n, number):
+@kernel
+def _data_header(buf, at, end, state, by, headers, n, number):
     """As `_header`, of the data of a metric: (state, headers or an answer, temporality, is monotonic)."""
-    temporality, monotonic = np.int64(0), np.int64(0)
+    temporality, monotonic = np.uint64(0), np.uint64(0)
     while at < end:
         start = at
-        tag, at = varint(octets, at, end)
+        tag, value, _, at = field(buf, at, end)
         if at < 0:
-            return state, _OTHER, 0, 0
-        body = at
-        at = skipped(octets, tag, at, end)
-        if at < 0:
-            return state, _OTHER, 0, 0
-        if tag == np.uint64(0x0A):
+            return state, _OTHER, temporality, monotonic
+        if tag == 10:
             continue
-        if tag == np.uint64(0x10):
-            temporality = np.int64(varint(octets, body, end)[0])
-        elif tag == np.uint64(0x18):
-            monotonic = np.int64(varint(octets, body, end)[0])
+        if tag == 16:
+            temporality = value
+        elif tag == 24:
+            monotonic = value
         if n == len(headers):
-            return state, _FULL, 0, 0
-        headers[n, 0], headers[n, 1], headers[n, 2], headers[n, 3] = 3, number, start, at
+            return state, _FULL, temporality, monotonic
+        headers[n, 0], headers[n, 1], headers[n, 2], headers[n, 3] = _DATA, number, start, at
         n += 1
-        state = hashed(octets, start, at, state, by)
+        state = hashed(buf, start, at, state, by)
     return state, n, temporality, monotonic
 
 
-@inlined
-def _stream(keys, places, state):
-    """The number of the stream with that hash, -1 when it is unknown."""
-    mask = np.uint64(len(keys) - 1)
-    slot = state & mask
-    while places[slot] >= 0:
-        if keys[slot] == state:
-            return np.int64(places[slot])
-        slot = (slot + np.uint64(1)) & mask
-    return -1
-
-
-@compiled
-def _number(octets, at, end, state, by):
+@kernel
+def _number(buf, at, end, state, by):
     """A NumberDataPoint: (state or 0 when it is nothing for this code, start, time, bits of the value, plain)."""
-    start, time, bits = np.uint64(0), np.uint64(0), np.uint64(0)
+    begun, time, bits = np.uint64(0), np.uint64(0), np.uint64(0)
     plain, valued = True, False
     while at < end:
         first = at
-        tag, at = varint(octets, at, end)
+        tag, value, start, at = field(buf, at, end)
         if at < 0:
-            return np.uint64(0), start, time, bits, False
-        body = at
-        at = skipped(octets, tag, at, end)
-        if at < 0:
-            return np.uint64(0), start, time, bits, False
-        if tag == np.uint64(0x3A):
-            state = hashed(octets, first, at, state, by)
-        elif tag == np.uint64(0x19):
-            time = word_at(octets, body)
-        elif tag == np.uint64(0x31):
-            bits = np.float64(np.int64(word_at(octets, body))).view(np.uint64)
+            return np.uint64(0), begun, time, bits, False
+        if tag == 58:
+            state = hashed(buf, first, at, state, by)
+        elif tag == 25:
+            time = fixed64(buf, start)
+        elif tag == 49:
+            bits = np.float64(np.int64(fixed64(buf, start))).view(np.uint64)
             valued = True
-        elif tag == np.uint64(0x21):
-            bits = word_at(octets, body)
+        elif tag == 33:
+            bits = fixed64(buf, start)
             valued = True
-        elif tag == np.uint64(0x11):
-            start = word_at(octets, body)
-        elif tag == np.uint64(0x40):
-            if varint(octets, body, end)[0] != np.uint64(0):
-                return np.uint64(0), start, time, bits, False
-        elif tag != np.uint64(0x2A):  # exemplars are noted later; of anything else this code has not heard
+        elif tag == 17:
+            begun = fixed64(buf, start)
+        elif tag == 64:
+            if value != 0:
+                return np.uint64(0), begun, time, bits, False
+        elif tag != 42:  # exemplars are noted later; of anything else this code has not heard
             plain = False
-    return finished(state), start, time, bits, plain and valued
+    return finished(state), begun, time, bits, plain and valued
 
 
-@compiled
-def _histogram(octets, at, end, state, by):
+@kernel
+def _histogram(buf, at, end, state, by):
     """A HistogramDataPoint: (state or 0, start, time, count, bits of the sum, has a sum, start of the counts, how many,
     start of the bounds, plain)."""
-    start, time, count, total = np.uint64(0), np.uint64(0), np.uint64(0), np.uint64(0)
+    begun, time, count, total = np.uint64(0), np.uint64(0), np.uint64(0), np.uint64(0)
     plain, summed = True, False
     counts, n_counts, bounds, n_bounds, infinite = 0, 0, 0, 0, False
-    nothing = np.uint64(0), start, time, count, total, False, 0, 0, 0, False
+    nothing = np.uint64(0), begun, time, count, total, False, 0, 0, 0, False
     while at < end:
         first = at
-        tag, at = varint(octets, at, end)
+        tag, value, start, at = field(buf, at, end)
         if at < 0:
             return nothing
-        body = at
-        at = skipped(octets, tag, at, end)
-        if at < 0:
-            return nothing
-        if tag == np.uint64(0x4A):
-            state = hashed(octets, first, at, state, by)
-        elif tag == np.uint64(0x11):
-            start = word_at(octets, body)
-        elif tag == np.uint64(0x19):
-            time = word_at(octets, body)
-        elif tag == np.uint64(0x21):
-            count = word_at(octets, body)
-        elif tag == np.uint64(0x29):
-            total = word_at(octets, body)
+        if tag == 74:
+            state = hashed(buf, first, at, state, by)
+        elif tag == 17:
+            begun = fixed64(buf, start)
+        elif tag == 25:
+            time = fixed64(buf, start)
+        elif tag == 33:
+            count = fixed64(buf, start)
+        elif tag == 41:
+            total = fixed64(buf, start)
             summed = True
-        elif tag == np.uint64(0x32):
-            counts, stop = length(octets, body, end)
-            if n_counts or (stop - counts) % 8:
+        elif tag == 50:
+            if n_counts or (at - start) % 8:
                 return nothing
-            n_counts = (stop - counts) // 8
-        elif tag == np.uint64(0x3A):
-            state = hashed(octets, first, at, state, by)
-            bounds, stop = length(octets, body, end)
-            if n_bounds or (stop - bounds) % 8 or stop == bounds:
+            counts, n_counts = start, (at - start) // 8
+        elif tag == 58:
+            state = hashed(buf, first, at, state, by)
+            if n_bounds or (at - start) % 8 or at == start:
                 return nothing
-            n_bounds = (stop - bounds) // 8
-            infinite = word_at(octets, stop - 8) == np.uint64(0x7FF0000000000000)
-        elif tag == np.uint64(0x59) or tag == np.uint64(0x61):
-            continue  # min and max have no place in Prometheus
-        elif tag == np.uint64(0x50):
-            if varint(octets, body, end)[0] != np.uint64(0):
+            bounds, n_bounds = start, (at - start) // 8
+            infinite = fixed64(buf, at - 8) == np.uint64(0x7FF0000000000000)
+        elif tag == 80:
+            if value != 0:
                 return nothing
-        elif tag != np.uint64(0x42):
+        elif (
+            tag != 66 and tag != 89 and tag != 97
+        ):  # exemplars are noted later; min and max have no place in Prometheus
             plain = False
     if n_counts != n_bounds + 1 or infinite:
         return nothing
     state = mixed(state, np.uint64(1 if summed else 2), by)
-    return finished(state), start, time, count, total, summed, counts, n_counts, bounds, plain
+    return finished(state), begun, time, count, total, summed, counts, n_counts, bounds, plain
 
 
-@compiled
-def _note_exemplars(octets, at, end, wanted, exemplars, n, first, bounds, n_bounds):
+@kernel
+def _note_exemplars(buf, at, end, wanted, exemplars, n, first, bounds, n_bounds):
     """Note each exemplar (a field `wanted`) of a point that is well formed. How many are noted, or an answer."""
     while at < end:
-        tag, at = varint(octets, at, end)
+        tag, _, start, at = field(buf, at, end)
         if tag == wanted:
             if n == len(exemplars):
                 return _FULL
-            start, stop = length(octets, at, end)
-            exemplars[n, 0], exemplars[n, 1], exemplars[n, 2] = first, start, stop
+            exemplars[n, 0], exemplars[n, 1], exemplars[n, 2] = first, start, at
             exemplars[n, 3], exemplars[n, 4] = bounds, n_bounds
             n += 1
-        at = skipped(octets, tag, at, end)
     return n
 
 
-@inlined
-def _buckets(octets, counts, n_counts, count, total, summed, firsts, series, ts_ms, bits, m, stream, positions):
+@kernel
+def _buckets(buf, counts, n_counts, count, total, summed, firsts, series, ts_ms, bits, m, stream, positions):
     """Write a histogram from row m on: buckets up to each bound, count, sum. The row after it, -1 when it does not add up."""
     so_far = np.uint64(0)
     first = firsts[stream]
     for bucket in range(n_counts):
-        so_far += word_at(octets, counts + 8 * bucket)
+        so_far += fixed64(buf, counts + 8 * bucket)
         series[m + bucket] = positions[first + bucket]
         bits[m + bucket] = np.float64(so_far).view(np.uint64)
     if so_far != count:
@@ -396,66 +351,59 @@ def _buckets(octets, counts, n_counts, count, total, summed, firsts, series, ts_
     return m + size
 
 
-@compiled
+@kernel
 def _scan(
-    octets, salt, keys, places, firsts, sizes, starts, positions, earliest, latest, histograms,
+    buf, salt, keys, places, firsts, sizes, starts, positions, earliest, latest, histograms,
     series, ts_ms, bits, resources, resource_hashes, scopes, metrics, headers, left, hashes, exemplars,
 ):  # fmt: skip
     """(points, samples, resources, scopes, metrics, headers, points left, exemplars) found, or an answer in the first place."""
     m, points, n_resources, n_scopes, n_metrics, n_headers, n_left, n_exemplars = 0, 0, 0, 0, 0, 0, 0, 0
     full = _FULL, 0, 0, 0, 0, 0, 0, 0
     other = _OTHER, 0, 0, 0, 0, 0, 0, 0
-    at, size = 0, len(octets)
+    at, size = 0, len(buf)
     by = multiplier(salt)
     while at < size:
-        tag, at = varint(octets, at, size)
-        if at < 0 or tag != np.uint64(0x0A):
-            return other
-        at, resource_end = length(octets, at, size)
-        if at < 0:
+        tag, _, at, resource_end = field(buf, at, size)
+        if resource_end < 0 or tag != 10:
             return other
         if n_resources == len(resources):
             return full
-        of_resource, n_headers = _header(
-            octets, at, resource_end, np.uint64(0x12), salt, by, headers, n_headers, 0, n_resources
-        )
+        of_resource, n_headers = _header(buf, at, resource_end, 18, salt, by, headers, n_headers, 0, n_resources)
         if n_headers < 0:
             return n_headers, 0, 0, 0, 0, 0, 0, 0
         resources[n_resources, 0] = m
         resource_hashes[n_resources] = finished(of_resource)
         while at < resource_end:
-            tag, at = varint(octets, at, resource_end)
-            if tag != np.uint64(0x12):
-                at = skipped(octets, tag, at, resource_end)
+            tag, _, start_of, scope_end = field(buf, at, resource_end)
+            if tag != 18:
+                at = scope_end
                 continue
-            at, scope_end = length(octets, at, resource_end)
+            at = start_of
             if n_scopes == len(scopes):
                 return full
             scopes[n_scopes] = n_resources
-            of_scope, n_headers = _header(
-                octets, at, scope_end, np.uint64(0x12), of_resource, by, headers, n_headers, 1, n_scopes
-            )
+            of_scope, n_headers = _header(buf, at, scope_end, 18, of_resource, by, headers, n_headers, 1, n_scopes)
             if n_headers < 0:
                 return n_headers, 0, 0, 0, 0, 0, 0, 0
             while at < scope_end:
-                tag, at = varint(octets, at, scope_end)
-                if tag != np.uint64(0x12):
-                    at = skipped(octets, tag, at, scope_end)
+                tag, _, start_of, metric_end = field(buf, at, scope_end)
+                if tag != 18:
+                    at = metric_end
                     continue
-                at, metric_end = length(octets, at, scope_end)
+                at = start_of
                 if n_metrics == len(metrics):
                     return full
                 state, n_headers, kind, first, last = _metric_header(
-                    octets, at, metric_end, of_scope, by, headers, n_headers, n_metrics
+                    buf, at, metric_end, of_scope, by, headers, n_headers, n_metrics
                 )
                 at = metric_end
                 if n_headers < 0:
                     return n_headers, 0, 0, 0, 0, 0, 0, 0
                 metrics[n_metrics, 0], metrics[n_metrics, 1] = n_scopes, kind
-                temporality, monotonic = 0, 0
+                temporality, monotonic = np.uint64(0), np.uint64(0)
                 if kind:
                     state, n_headers, temporality, monotonic = _data_header(
-                        octets, first, last, state, by, headers, n_headers, n_metrics
+                        buf, first, last, state, by, headers, n_headers, n_metrics
                     )
                     if n_headers < 0:
                         return n_headers, 0, 0, 0, 0, 0, 0, 0
@@ -465,32 +413,32 @@ def _scan(
                 begins = histogram or (number and monotonic != 0)
                 while first < last:
                     start_of = first
-                    tag, first = varint(octets, first, last)
-                    if tag != np.uint64(0x0A):
-                        first = skipped(octets, tag, first, last)
+                    tag, _, content, end = field(buf, first, last)
+                    if tag != 10:
+                        first = end
                         continue
-                    first, end = length(octets, first, last)
+                    first = content
                     key, after = np.uint64(0), -1
                     start, time = np.uint64(0), np.uint64(0)
                     stream, bounds, n_bounds = -1, 0, 0
                     if number:
-                        key, start, time, value, plain = _number(octets, first, end, state, by)
+                        key, start, time, value, plain = _number(buf, first, end, state, by)
                         if plain and key != np.uint64(0):
-                            stream = _stream(keys, places, key)
+                            stream = position(keys, places, key)
                             if stream >= 0 and sizes[stream] == 1:
                                 series[m] = positions[firsts[stream]]
                                 bits[m] = value
                                 after = m + 1
                     elif histogram:
                         key, start, time, count, total, summed, counts, n_counts, bounds, plain = _histogram(
-                            octets, first, end, state, by
+                            buf, first, end, state, by
                         )
                         n_bounds = n_counts - 1
                         if plain and key != np.uint64(0):
-                            stream = _stream(keys, places, key)
+                            stream = position(keys, places, key)
                             if stream >= 0 and sizes[stream] == n_counts + (2 if summed else 1):
                                 after = _buckets(
-                                    octets, counts, n_counts, count, total, summed, firsts, series, ts_ms, bits, m,
+                                    buf, counts, n_counts, count, total, summed, firsts, series, ts_ms, bits, m,
                                     stream, positions,
                                 )  # fmt: skip
                     timely = earliest <= time <= latest
@@ -500,7 +448,7 @@ def _scan(
                         for row in range(m, after):
                             ts_ms[row] = ms
                         n_exemplars = _note_exemplars(
-                            octets, first, end, np.uint64(0x42 if histogram else 0x2A), exemplars, n_exemplars,
+                            buf, first, end, 66 if histogram else 42, exemplars, n_exemplars,
                             firsts[stream], bounds, n_bounds,
                         )  # fmt: skip
                         if n_exemplars < 0:

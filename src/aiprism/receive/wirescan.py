@@ -7,8 +7,7 @@ The labels of a known series are not looked at again: they are the bytes that we
 What is rare (unknown series, exemplars, histograms, metadata) is only found, and read by remote_write.py.
 
 Every read is bounded by the message it lies in; a message that is not well formed is an answer, not an exception.
-Importing this module imports numba: do it when the first body arrives. The compiled code is kept beside this file, or
-in the user's cache directory, when that can be written.
+Importing this module imports numba: do it when the first body arrives.
 """
 
 from __future__ import annotations
@@ -20,21 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aiprism.errors import BadInput
+from aiprism.receive.bytehash import finished, hashed, mixed, multiplier, position
 from aiprism.receive.inflight import Lease
-from aiprism.receive.protowire import (
-    compiled,
-    finished,
-    hashed,
-    inlined,
-    length,
-    mixed,
-    multiplier,
-    octet_at,
-    skipped,
-    varint,
-    word_at,
-)
 from aiprism.store.columns import FingerprintTable
+from aiprism.store.wire import field, fixed64, inlined, kernel, varint
 
 # What a time series holds besides samples (bits of `Scanned.holds`).
 SAMPLES, RARE, METADATA, CREATED = 1, 2, 4, 8
@@ -78,7 +66,7 @@ def scan(body: bytes, known: FingerprintTable, salt: int, lease: Lease, *, versi
 
     The columns are held by `lease`; Unavailable when there is no room for them.
     """
-    octets = np.frombuffer(body, dtype=np.uint8)
+    buf = np.frombuffer(body, dtype=np.uint8)
     run: Callable[..., tuple[int, int, int]] = _scan_2 if version == 2 else _scan_1
     most = max(_MOST_SAMPLES, len(body) // _LEAST_SAMPLE)
     room = len(body) // 24 + 16
@@ -87,7 +75,7 @@ def scan(body: bytes, known: FingerprintTable, salt: int, lease: Lease, *, versi
         held = few * SERIES_BYTES + room * SAMPLE_BYTES
         lease.grow(held)
         series, samples, others = _Series(few), _Samples(room), np.empty((few, 2), np.int64)
-        counts = run(octets, np.uint64(salt), known.keys, known.places, *series.columns, *samples.columns, others)
+        counts = run(buf, np.uint64(salt), known.keys, known.places, *series.columns, *samples.columns, others)
         if counts[0] == _MALFORMED:
             return None
         if counts[0] != _FULL:
@@ -140,19 +128,8 @@ class _Samples:
         return (self.series, self.ts_ms, self.bits)
 
 
-# -- compiled -----------------------------------------------------------------------------------------------------
-
-
-@inlined
-def _position(keys, places, state):
-    """The position known under a hash; the table is that of store/columns.py."""
-    mask = np.uint64(len(keys) - 1)
-    slot = state & mask
-    while places[slot] >= 0:
-        if keys[slot] == state:
-            return np.int64(places[slot])
-        slot = (slot + np.uint64(1)) & mask
-    return -1
+# -- compiled --------------------------------------------------------------------------------------------------------
+# A tag is number·8 + wire type: 10 is field 1 with a length, 9 is field 1 of eight bytes.
 
 
 @inlined
@@ -160,226 +137,215 @@ def _look_up(keys, places, hashes, positions, n):
     """Fill in the positions of known series; in a loop of its own, so that the waits for memory overlap."""
     for at in range(n):
         if positions[at] == UNKNOWN:
-            positions[at] = _position(keys, places, hashes[at])
+            positions[at] = position(keys, places, hashes[at])
 
 
 @inlined
-def _sample(octets, at, end, out, m, series, ts_ms, bits):
-    """Write the Sample message from `at` to `end` into row m; False when it is not well formed."""
-    value = np.uint64(0)
-    time = np.uint64(0)
+def _sample(buf, at, end, out, m, series, ts_ms, bits):
+    """Write the Sample message from `at` to `end` into row m: value 1, timestamp 2. False when it is not well formed."""
+    series[m], ts_ms[m], bits[m] = out, 0, 0
     while at < end:
-        tag, at = varint(octets, at, end)
+        tag, value, start, at = field(buf, at, end)
         if at < 0:
             return False
-        if tag == np.uint64(0x09):
-            if at + 8 > end:
-                return False
-            value = word_at(octets, at)
-            at += 8
-        elif tag == np.uint64(0x10):
-            time, at = varint(octets, at, end)
-        else:
-            at = skipped(octets, tag, at, end)
-        if at < 0:
-            return False
-    series[m] = out
-    ts_ms[m] = np.int64(time)
-    bits[m] = value
+        if tag == 9:
+            bits[m] = fixed64(buf, start)
+        elif tag == 16:
+            ts_ms[m] = np.int64(value)
     return True
 
 
-@compiled
+@kernel
 def _scan_1(
-    octets, salt, keys, places, hashes, positions, holds, spans, metadata_hashes, created, series, ts_ms, bits, others
+    buf, salt, keys, places, hashes, positions, holds, spans, metadata_hashes, created, series, ts_ms, bits, others
 ):
-    """WriteRequest: 1 timeseries, 3 metadata. (series, samples, other fields) found."""
+    """WriteRequest: 1 timeseries, 3 metadata. (series, samples, other fields) found, or an answer in the first place."""
     n, m, k = 0, 0, 0
-    at, size = 0, len(octets)
+    at, size = 0, len(buf)
     by = multiplier(salt)
     while at < size:
-        tag, at = varint(octets, at, size)
+        tag, _, start, at = field(buf, at, size)
         if at < 0:
             return _MALFORMED, 0, 0
-        if tag != np.uint64(0x0A):
-            start = at
-            at = skipped(octets, tag, at, size)
-            if at < 0:
-                return _MALFORMED, 0, 0
-            if tag == np.uint64(0x1A):
-                if k == len(others):
-                    return _FULL, k, _OTHER
-                others[k, 0], others[k, 1] = length(octets, start, size)
-                k += 1
-            continue
-        at, end = length(octets, at, size)
-        if at < 0:
-            return _MALFORMED, 0, 0
-        if n == len(hashes):
-            return _FULL, n, _SERIES
-        spans[n, 0], spans[n, 1] = at, end
-        state, held = salt, 0
-        labels = -1  # where the labels read last begin
-        while at < end:
-            field = at
-            tag, at = varint(octets, at, end)
-            if at < 0:
-                return _MALFORMED, 0, 0
-            if tag == np.uint64(0x0A):
-                if labels < 0:
-                    labels = field
-                at = length(octets, at, end)[1]
-                if at < 0:
-                    return _MALFORMED, 0, 0
-                # The labels that follow are nearly always shorter than 128 bytes: one byte of tag, one of length.
-                while at + 2 <= end and octet_at(octets, at) == np.uint64(0x0A):
-                    short = octet_at(octets, at + 1)
-                    if short >= np.uint64(0x80) or short > np.uint64(end - at - 2):
-                        break
-                    at += 2 + np.int64(short)
-                continue
-            if labels >= 0:
-                state = hashed(octets, labels, field, state, by)
-                labels = -1
-            if tag == np.uint64(0x12):
-                at, stop = length(octets, at, end)
-                if at < 0:
-                    return _MALFORMED, 0, 0
-                if m == len(ts_ms):
-                    return _FULL, m, _SAMPLE
-                if not _sample(octets, at, stop, n, m, series, ts_ms, bits):
-                    return _MALFORMED, 0, 0
-                m += 1
-                held |= SAMPLES
-                at = stop
-                continue
-            if tag == np.uint64(0x1A) or tag == np.uint64(0x22):
-                held |= RARE
-            at = skipped(octets, tag, at, end)
-            if at < 0:
-                return _MALFORMED, 0, 0
-        if labels >= 0:
-            state = hashed(octets, labels, end, state, by)
-        state = finished(state)
-        hashes[n], holds[n], positions[n] = state, held, UNKNOWN
-        n += 1
-    _look_up(keys, places, hashes, positions, n)
-    return n, m, k
-
-
-@compiled
-def _scan_2(
-    octets, salt, keys, places, hashes, positions, holds, spans, metadata_hashes, created, series, ts_ms, bits, others
-):
-    """Request: 4 symbols, 5 timeseries. (series, samples, symbols) found."""
-    n, m, k = 0, 0, 0
-    at, size = 0, len(octets)
-    by = multiplier(salt)
-    # Symbols may stand anywhere, so all of them are found before any series is read.
-    while at < size:
-        tag, at = varint(octets, at, size)
-        if at < 0:
-            return _MALFORMED, 0, 0
-        start = at
-        at = skipped(octets, tag, at, size)
-        if at < 0:
-            return _MALFORMED, 0, 0
-        if tag == np.uint64(0x22):
+        if tag == 26:
             if k == len(others):
                 return _FULL, k, _OTHER
-            others[k, 0], others[k, 1] = length(octets, start, size)
+            others[k, 0], others[k, 1] = start, at
             k += 1
+        elif tag == 10:
+            if n == len(hashes):
+                return _FULL, n, _SERIES
+            spans[n, 0], spans[n, 1] = start, at
+            hashes[n], holds[n], m = _series_1(buf, start, at, salt, by, n, m, series, ts_ms, bits)
+            if m == _MALFORMED:
+                return _MALFORMED, 0, 0
+            if m == _FULL:
+                return _FULL, len(ts_ms), _SAMPLE
+            positions[n] = UNKNOWN
+            n += 1
+    _look_up(keys, places, hashes, positions, n)
+    return n, m, k
+
+
+@inlined
+def _series_1(buf, at, end, salt, by, n, m, series, ts_ms, bits):
+    """TimeSeries: labels 1, samples 2, exemplars 3, histograms 4. (hash of the labels, what it holds, samples or an answer)."""
+    state, held = salt, 0
+    labels = -1  # where the labels read last begin
+    while at < end:
+        begin = at
+        tag, _, start, at = field(buf, at, end)
+        if at < 0:
+            return state, held, _MALFORMED
+        if tag == 10:
+            if labels < 0:
+                labels = begin
+            at = _past_short(buf, at, end)
+            continue
+        if labels >= 0:
+            state = hashed(buf, labels, begin, state, by)
+            labels = -1
+        if tag == 18:
+            if m == len(ts_ms):
+                return state, held, _FULL
+            if not _sample(buf, start, at, n, m, series, ts_ms, bits):
+                return state, held, _MALFORMED
+            m += 1
+            held |= SAMPLES
+        elif tag == 26 or tag == 34:
+            held |= RARE
+    if labels >= 0:
+        state = hashed(buf, labels, end, state, by)
+    return finished(state), held, m
+
+
+@inlined
+def _past_short(buf, at, end):
+    """Where the labels shorter than 128 bytes that begin at `at` end. Nearly all are: one byte of tag, one of length."""
+    while at + 2 <= end and buf[np.uint64(at)] == 10:
+        short = np.int64(buf[np.uint64(at + 1)])
+        if short >= 128 or short > end - at - 2:
+            break
+        at += 2 + short
+    return at
+
+
+@kernel
+def _scan_2(
+    buf, salt, keys, places, hashes, positions, holds, spans, metadata_hashes, created, series, ts_ms, bits, others
+):
+    """Request: 4 symbols, 5 timeseries. (series, samples, symbols) found, or an answer in the first place."""
+    by = multiplier(salt)
+    # Symbols may stand anywhere, so all of them are found before any series is read.
+    k = _find_symbols(buf, others)
+    if k < 0:
+        return k, len(others), _OTHER
     symbols = np.empty(k, np.uint64)
     for symbol in range(k):
-        symbols[symbol] = finished(hashed(octets, others[symbol, 0], others[symbol, 1], salt, by))
-    at = 0
+        symbols[symbol] = finished(hashed(buf, others[symbol, 0], others[symbol, 1], salt, by))
+    n, m, at, size = 0, 0, 0, len(buf)
     while at < size:
-        tag, at = varint(octets, at, size)
-        if tag != np.uint64(0x2A):
-            at = skipped(octets, tag, at, size)
+        tag, _, start, at = field(buf, at, size)
+        if tag != 42:
             continue
-        at, end = length(octets, at, size)
         if n == len(hashes):
             return _FULL, n, _SERIES
-        spans[n, 0], spans[n, 1] = at, end
-        state, held, references, sound = salt, 0, 0, True
-        metadata_hashes[n], created[n] = np.uint64(0), 0
-        while at < end:
-            tag, at = varint(octets, at, end)
-            if at < 0:
-                return _MALFORMED, 0, 0
-            if tag == np.uint64(0x0A) or tag == np.uint64(0x08):
-                # References to symbols, packed into one field or each in its own.
-                stop = end
-                if tag == np.uint64(0x0A):
-                    at, stop = length(octets, at, end)
-                    if at < 0:
-                        return _MALFORMED, 0, 0
-                while at < stop:
-                    reference, at = varint(octets, at, stop)
-                    if at < 0:
-                        return _MALFORMED, 0, 0
-                    if reference < np.uint64(k):
-                        state = mixed(state, symbols[reference], by)
-                    else:
-                        sound = False
-                    references += 1
-                    if tag == np.uint64(0x08):
-                        break
-            elif tag == np.uint64(0x12):
-                at, stop = length(octets, at, end)
-                if at < 0:
-                    return _MALFORMED, 0, 0
-                if m == len(ts_ms):
-                    return _FULL, m, _SAMPLE
-                if not _sample(octets, at, stop, n, m, series, ts_ms, bits):
-                    return _MALFORMED, 0, 0
-                m += 1
-                held |= SAMPLES
-                at = stop
-            elif tag == np.uint64(0x2A):
-                at, stop = length(octets, at, end)
-                if at < 0:
-                    return _MALFORMED, 0, 0
-                metadata_hashes[n] = _metadata(octets, at, stop, symbols, salt, by)
-                held |= METADATA
-                at = stop
-            elif tag == np.uint64(0x30):
-                value, at = varint(octets, at, end)
-                if at < 0:
-                    return _MALFORMED, 0, 0
-                created[n] = np.int64(value)
-                held |= CREATED
-            else:
-                if tag == np.uint64(0x1A) or tag == np.uint64(0x22):
-                    held |= RARE
-                at = skipped(octets, tag, at, end)
-                if at < 0:
-                    return _MALFORMED, 0, 0
-        state = finished(mixed(state, np.uint64(references), by))
-        hashes[n], holds[n] = state, held
-        sound = sound and references % 2 == 0
-        positions[n] = UNKNOWN if sound else BAD_REFERENCE
+        spans[n, 0], spans[n, 1] = start, at
+        hashes[n], holds[n], positions[n], metadata_hashes[n], created[n], m = _series_2(
+            buf, start, at, salt, by, symbols, n, m, series, ts_ms, bits
+        )
+        if m == _MALFORMED:
+            return _MALFORMED, 0, 0
+        if m == _FULL:
+            return _FULL, len(ts_ms), _SAMPLE
         n += 1
     _look_up(keys, places, hashes, positions, n)
     return n, m, k
 
 
-@compiled
-def _metadata(octets, at, end, symbols, salt, by):
+@inlined
+def _find_symbols(buf, symbols):
+    """Note where each symbol lies. How many there are, or an answer."""
+    k, at = 0, 0
+    while at < len(buf):
+        tag, _, start, at = field(buf, at, len(buf))
+        if at < 0:
+            return _MALFORMED
+        if tag == 34:
+            if k == len(symbols):
+                return _FULL
+            symbols[k, 0], symbols[k, 1] = start, at
+            k += 1
+    return k
+
+
+@inlined
+def _series_2(buf, at, end, salt, by, symbols, n, m, series, ts_ms, bits):
+    """TimeSeries: references 1, samples 2, histograms 3, exemplars 4, metadata 5, created 6.
+
+    (hash of the labels, what it holds, UNKNOWN or BAD_REFERENCE, hash of the metadata, created, samples or an answer).
+    """
+    state, held, references, sound = salt, 0, 0, True
+    metadata, created = np.uint64(0), np.int64(0)
+    while at < end:
+        tag, value, start, at = field(buf, at, end)
+        if at < 0:
+            return state, held, UNKNOWN, metadata, created, _MALFORMED
+        if tag == 10:
+            while start < at:
+                value, start = varint(buf, start, at)
+                if start < 0:
+                    return state, held, UNKNOWN, metadata, created, _MALFORMED
+                state, found = _followed(symbols, value, state, by)
+                sound = sound and found
+                references += 1
+        elif tag == 8:  # each in a field of its own
+            state, found = _followed(symbols, value, state, by)
+            sound = sound and found
+            references += 1
+        elif tag == 18:
+            if m == len(ts_ms):
+                return state, held, UNKNOWN, metadata, created, _FULL
+            if not _sample(buf, start, at, n, m, series, ts_ms, bits):
+                return state, held, UNKNOWN, metadata, created, _MALFORMED
+            m += 1
+            held |= SAMPLES
+        elif tag == 42:
+            metadata = _metadata(buf, start, at, symbols, salt, by)
+            held |= METADATA
+        elif tag == 48:
+            created = np.int64(value)
+            held |= CREATED
+        elif tag == 26 or tag == 34:
+            held |= RARE
+    sound = sound and references % 2 == 0
+    state = finished(mixed(state, np.uint64(references), by))
+    return state, held, UNKNOWN if sound else BAD_REFERENCE, metadata, created, m
+
+
+@inlined
+def _followed(symbols, reference, state, by):
+    """`state` with the symbol of that number stirred in, and whether there is one."""
+    if reference < np.uint64(len(symbols)):
+        return mixed(state, symbols[reference], by), True
+    return state, False
+
+
+@kernel
+def _metadata(buf, at, end, symbols, salt, by):
     """A hash of what a Metadata message says, so that what was said before need not be read again.
 
     Anything odd about it makes it merely new: the message is read in full then, and refused if it must be.
     """
     state = salt
     while at < end:
-        tag, at = varint(octets, at, end)
+        tag, at = varint(buf, at, end)
         if at < 0:
             return finished(state)
-        value, at = varint(octets, at, end)
+        value, at = varint(buf, at, end)
         if at < 0:
             return finished(state)
-        if tag != np.uint64(0x08):
+        if tag != 8:
             value = symbols[value] if value < np.uint64(len(symbols)) else np.uint64(0)
         state = mixed(mixed(state, tag, by), value, by)
     return finished(state)

@@ -1,4 +1,4 @@
-"""Reading protobuf's wire format in compiled code: the primitives that the kernels over OTLP bodies are made of.
+"""Reading protobuf's wire format in compiled code: the primitives that the kernels over bodies are made of.
 
 A kernel is a Python function of numpy arrays and numbers that numba compiles; it runs without the GIL. Every primitive
 keeps within the bounds it is given: a damaged body gives a negative position, never a read outside. Importing this
@@ -19,8 +19,8 @@ F = TypeVar("F", bound=Callable[..., object])
 
 DAMAGED = -1
 
-# Wire types (protobuf encoding, "Message structure"); groups (3, 4) are read by nobody here.
-VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
+# Of a tag or a length: protobuf's own parsers take no longer ones.
+_MOST_OCTETS = 5
 
 
 def kernel(function: F) -> F:
@@ -32,9 +32,18 @@ def kernel(function: F) -> F:
     return compiled
 
 
+def inlined(function: F) -> F:
+    """`function` as a part of the kernels that call it: where a call is not worth the reference it counts for each array."""
+    made: F = njit(nogil=True, error_model="numpy", inline="always")(function)
+    return made
+
+
 @kernel
 def varint(buf, at, end):
-    """(value, position behind it); the position is negative when there is no whole varint of 64 bits."""
+    """(value, position behind it); the position is negative when it does not end within ten bytes.
+
+    Bits above the 64th are dropped, which is what protobuf's own parsers do.
+    """
     if at < end and buf[np.uint64(at)] < 0x80:
         return np.uint64(buf[np.uint64(at)]), at + 1
     value = np.uint64(0)
@@ -42,8 +51,6 @@ def varint(buf, at, end):
     while at < end and shift < 64:
         byte = np.uint64(buf[np.uint64(at)])
         at += 1
-        if shift == 63 and byte > 1:
-            return np.uint64(0), DAMAGED
         value |= (byte & np.uint64(0x7F)) << shift
         if byte < 0x80:
             return value, at
@@ -58,12 +65,12 @@ def field(buf, at, end):
     `tag` is number·8 + wire type. The content lies between `start` and `next`; a varint's content is in `value`.
     `next` is negative when the field is damaged or a group.
     """
-    tag, at = varint(buf, at, end)
+    tag, at = varint(buf, at, min(end, at + _MOST_OCTETS))
     if at < 0 or tag >> np.uint64(32) or tag < 8:
         return np.int64(0), np.uint64(0), at, DAMAGED
     kind = np.int64(tag) & 7
     if kind == 2:
-        size, at = varint(buf, at, end)
+        size, at = varint(buf, at, min(end, at + _MOST_OCTETS))
         if at < 0 or size > np.uint64(end - at):
             return np.int64(0), np.uint64(0), at, DAMAGED
         return np.int64(tag), size, at, at + np.int64(size)
