@@ -28,6 +28,7 @@ LISTENING = ServerConfig(listen="127.0.0.1:0", otlp_http="", otlp_grpc="", syslo
             {"fluent_users": {"shop": "secret"}},
             "streams.fluent_users needs streams.fluent_shared_key",
         ),
+        ({"syslog_tls": "", "cors_origin": "https://(a"}, {}, "server.cors_origin.*no regular expression"),
     ],
 )
 def test_doors_that_cannot_be_opened_are_refused_before_there_is_a_store(

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -158,6 +159,7 @@ async def running(
             sockets.append(stack.enter_context(listen(config.server.otlp_http, "server.otlp_http")))
         syslog_sockets, fluent_sockets = _syslog_sockets(config, stack), _fluent_sockets(config, stack)
         zone_of(config.streams.syslog_zone)
+        origins = _origins(config)
         external_url = config.server.external_url or _url(main)
         policy, groups = _policy(config, external_url), _rule_groups(config)
 
@@ -295,6 +297,7 @@ async def running(
             reload=reload,
             notes={"store": housekeeping.note, "duties": leadership.note},
             names=_host_names(config),
+            origins=origins,
             at_root=elastic.root,
             bodies=config.ingest,
             in_flight=in_flight,
@@ -474,6 +477,16 @@ def _host_names(config: Config) -> Sequence[str]:
     named = urlsplit(config.server.external_url).hostname
     listening = address_of(config.server.listen, "server.listen")[0]
     return [name for name in (named, listening) if name]
+
+
+def _origins(config: Config) -> re.Pattern[str] | None:
+    try:
+        return re.compile(config.server.cors_origin) if config.server.cors_origin else None
+    except re.error as error:
+        raise ConfigError(
+            f"server.cors_origin: {config.server.cors_origin!r} is no regular expression ({error}); "
+            r"write for example https://grafana\.example"
+        ) from error
 
 
 def _limits(config: Config) -> Limits:

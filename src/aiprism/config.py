@@ -50,6 +50,10 @@ class ServerConfig:
     )
     roles: tuple[str, ...] = setting(ROLES, "what this process does: receive, query, rule, respond (cluster)")
     external_url: str = setting("", "how people reach this server; used in links of notifications")
+    cors_origin: str = setting(
+        "",
+        "pages whose origin this regular expression matches as a whole may ask /api/v1, as https://grafana.example; empty: none",
+    )
 
 
 @dataclass(frozen=True, slots=True)

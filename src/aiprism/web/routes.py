@@ -6,6 +6,7 @@ the compatible APIs (Prometheus, OTLP …) answer in their own forms inside thei
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib.resources import files
 from ipaddress import ip_address
@@ -44,6 +45,18 @@ _SAFE_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'",
 }
 
+# What only asks: Prometheus' query API. Writing and our own API stay closed to other pages.
+_QUESTIONS = re.compile(
+    r"/api/v1/(query|query_range|query_exemplars|format_query|parse_query|series|labels|label/[^/]+/values|metadata"
+    r"|rules|alerts|status/\w+)"
+)
+_SHARED_HEADERS = {
+    "Access-Control-Allow-Headers": "Accept, Authorization, Content-Type, Origin",
+    "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
+    "Access-Control-Expose-Headers": "Date",
+    "Vary": "Origin",
+}
+
 
 def build(
     routers: Sequence[APIRouter],
@@ -52,12 +65,14 @@ def build(
     reload: Reload,
     *,
     names: Sequence[str] = (),
+    origins: re.Pattern[str] | None = None,
     at_root: AtRoot = lambda request: None,
     bodies: IngestConfig | None = None,
     in_flight: InFlight | None = None,
     notes: Mapping[str, Note] | None = None,
 ) -> FastAPI:
-    """The application. Besides addresses and localhost it answers only to the host `names`.
+    """The application. Besides addresses and localhost it answers only to the host `names`; pages of `origins` may ask what
+    /api/v1 answers.
 
     Request bodies are bounded by `bodies`, all of those under way by `in_flight`.
     """
@@ -77,7 +92,7 @@ def build(
     app.add_exception_handler(StoreError, _misasked)
     app.add_exception_handler(Exception, _failed)
     app.add_middleware(BoundedBodies, config=bodies, in_flight=in_flight or InFlight(bodies.in_flight_bytes, telemetry))
-    app.add_middleware(_Guard, names=frozenset({"localhost", *names}))
+    app.add_middleware(_Guard, names=frozenset({"localhost", *names}), origins=origins)
     return app
 
 
@@ -193,28 +208,40 @@ class _Guard:
 
     A page of another origin could otherwise reach a server on loopback through the browser of whoever visits it: by
     a name that resolves to 127.0.0.1 (so names nobody configured are refused), or by a form that posts across origins.
+    Pages of the origins somebody configured may ask the query API.
     """
 
-    def __init__(self, app: ASGIApp, names: frozenset[str]) -> None:
-        self._app, self._names = app, names
+    def __init__(self, app: ASGIApp, names: frozenset[str], origins: re.Pattern[str] | None) -> None:
+        self._app, self._names, self._origins = app, names, origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        fault = self._fault(scope["method"], Headers(scope=scope))
+        asked = Headers(scope=scope)
+        welcome = self._shared(scope["path"], asked.get("origin", ""))
+        fault = self._fault("GET" if welcome else scope["method"], asked)
         if fault:
             await JSONResponse(error_body("forbidden", fault), 403)(scope, receive, send)
+            return
+        if welcome and scope["method"] == "OPTIONS":
+            await Response(status_code=204, headers=welcome)(scope, receive, send)
             return
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in _SAFE_HEADERS.items():
+                for name, value in (_SAFE_HEADERS | welcome).items():
                     headers.setdefault(name, value)
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
+
+    def _shared(self, path: str, origin: str) -> Mapping[str, str]:
+        """What tells a browser that a page of `origin` may have the answer at `path`; nothing when it may not."""
+        if not self._origins or not _QUESTIONS.fullmatch(path) or not self._origins.fullmatch(origin):
+            return {}
+        return {**_SHARED_HEADERS, "Access-Control-Allow-Origin": origin}
 
     def _fault(self, method: str, headers: Headers) -> str:
         host = headers.get("host", "")
