@@ -410,6 +410,8 @@ def as_yaml(config: Config) -> str:
 def _shown(value: Any, kind: str) -> Any:
     if kind == "secret":
         return "<secret>" if value else ""
+    if kind == "secrets":
+        return dict.fromkeys(value, "<secret>")
     if kind == "seconds":
         return format_duration(value)
     if isinstance(value, tuple):

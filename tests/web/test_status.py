@@ -13,7 +13,7 @@ from fastapi import FastAPI
 
 from aiprism import config as configuration
 from aiprism.clock import FakeClock
-from aiprism.config import Config, QueryConfig, RetentionConfig, StoreConfig
+from aiprism.config import Config, QueryConfig, RetentionConfig, StoreConfig, StreamsConfig
 from aiprism.web import status
 from tests.query.promql import peer
 from tests.web.test_prometheus import Client
@@ -24,6 +24,7 @@ CONFIG = Config(
     store=StoreConfig(url="https://me:hidden@host"),
     query=QueryConfig(lookback=300.0, timeout=90.0),
     retention=RetentionConfig(archive_secret="hidden"),
+    streams=StreamsConfig(fluent_users={"shop": "hidden"}),
 )
 
 
@@ -71,7 +72,7 @@ def test_runtime_information_follows_a_reload(client: Client, loaded: status.Loa
 def test_the_configuration_can_be_read_again_and_holds_no_secret(client: Client, tmp_path: Path) -> None:
     text = said(client, "config")["yaml"]
     assert "hidden" not in text
-    assert text.count("<secret>") == 2
+    assert text.count("<secret>") == 3
     (tmp_path / "aiprism.yml").write_text(text.replace("<secret>", "hidden"), encoding="utf-8")
     again = configuration.load(tmp_path / "aiprism.yml", {})
     assert (again.query, again.limits, again.server) == (CONFIG.query, CONFIG.limits, CONFIG.server)

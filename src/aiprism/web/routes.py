@@ -231,7 +231,7 @@ class _Guard:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in (_SAFE_HEADERS | welcome).items():
+                for name, value in {**_SAFE_HEADERS, **welcome}.items():
                     headers.setdefault(name, value)
             await send(message)
 
