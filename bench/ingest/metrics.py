@@ -298,10 +298,10 @@ def cpu_of(server: psutil.Process) -> float:
     return float(times.user + times.system)
 
 
-def quiet(server: psutil.Process) -> float:
-    """CPU seconds once the server has done nothing much for some seconds."""
+def quiet(server: psutil.Process, patience: int = 120) -> float:
+    """CPU seconds once the server has done nothing much for some seconds, or at the end of `patience` seconds."""
     calm, before = 0, cpu_of(server)
-    for _ in range(120):
+    for _ in range(patience):
         time.sleep(1)
         now = cpu_of(server)
         calm = calm + 1 if now - before < 0.05 else 0
@@ -359,7 +359,8 @@ def aiprism(directory: Path, load: Load) -> Figures:
     return Figures("aiprism", samples, seconds, cpu, rss, size / rows)
 
 
-def prometheus(directory: Path, load: Load) -> Figures:
+@contextmanager
+def prometheus_server(directory: Path) -> Iterator[tuple[psutil.Process, int]]:
     port = free_port()
     (directory / "prometheus.yml").write_text("{}", encoding="utf-8")
     command = ["prometheus", f"--config.file={directory}/prometheus.yml", f"--storage.tsdb.path={directory}/tsdb"]
@@ -369,16 +370,27 @@ def prometheus(directory: Path, load: Load) -> Figures:
         "--web.enable-admin-api",
     ]
     with process(command, f"http://127.0.0.1:{port}/-/ready") as server:
+        yield server, port
+
+
+def prometheus(directory: Path, load: Load) -> Figures:
+    with prometheus_server(directory) as (server, port):
         samples, seconds, cpu, rss = measured("prometheus", server, port, load)
         call(f"http://127.0.0.1:{port}/api/v1/admin/tsdb/snapshot", "POST")
         size = size_of(directory / "tsdb" / "snapshots")
     return Figures("prometheus", samples, seconds, cpu, rss, size / (load.series * load.scrapes))
 
 
-def victoria(directory: Path, load: Load) -> Figures:
+@contextmanager
+def victoria_server(directory: Path, *options: str) -> Iterator[tuple[psutil.Process, int]]:
     port = free_port()
-    command = ["victoria-metrics", f"-storageDataPath={directory}/vm", f"-httpListenAddr=127.0.0.1:{port}"]
+    command = ["victoria-metrics", f"-storageDataPath={directory}/vm", f"-httpListenAddr=127.0.0.1:{port}", *options]
     with process(command, f"http://127.0.0.1:{port}/health") as server:
+        yield server, port
+
+
+def victoria(directory: Path, load: Load) -> Figures:
+    with victoria_server(directory) as (server, port):
         samples, seconds, cpu, rss = measured("victoria-metrics", server, port, load)
         call(f"http://127.0.0.1:{port}/internal/force_flush")
         call(f"http://127.0.0.1:{port}/internal/force_merge")
