@@ -211,6 +211,22 @@ def test_damaged_bodies_are_refused_or_read_as_protobuf_reads_them(damaged: byte
     assert ways[0].rows(fast.batch) == ways[1].rows(slow.batch)
 
 
+def test_a_body_of_many_tiny_messages_is_read_as_any_other() -> None:
+    gauge: Any = Metric(name="g")
+    gauge.gauge.data_points.add(time_unix_nano=AT, as_int=1).exemplars.add(
+        time_unix_nano=AT, as_int=1, trace_id=b"1" * 16
+    )
+    for _ in range(2000):
+        gauge.gauge.data_points[0].exemplars.add()
+    sent = body(*[Metric()] * 2000, gauge)
+    ways = [Reading(compiled=compiled) for compiled in (True, False)]
+    for _ in range(2):  # the second time the point is read where it lies, and its exemplars are noted
+        fast, slow = (way.decode(sent) for way in ways)
+        assert (fast.points, fast.rejected, fast.reason) == (slow.points, slow.rejected, slow.reason)
+        assert ways[0].shown(fast.batch) == ways[1].shown(slow.batch) != []
+    assert left(ways[0], sent) == 2000
+
+
 def left(reading: Reading, sent: bytes) -> int:
     """How many points of `sent` the machine code leaves to the decoder."""
     known = reading._reader._known

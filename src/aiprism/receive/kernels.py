@@ -20,7 +20,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 _PACKAGE = Path(__file__).parent.parent
 _SOURCES = (
     *(f"store/{name}.py" for name in ("wire", "attributes", "spancolumns", "logcolumns", "logpatterns", "origin")),
-    *(f"receive/{name}.py" for name in ("bytehash", "otlpwire", "otlpscan", "wirescan")),
+    *(f"receive/{name}.py" for name in ("bytehash", "otlpwire", "otlpwalk", "otlppointscan", "wirescan")),
 )
 
 
