@@ -63,6 +63,9 @@ if TYPE_CHECKING:
 
 STAGE = "receive.remote_write"
 
+# In which turn keys are, each of which is said once in one.
+Turns = Callable[[NDArray[np.uint64]], NDArray[np.int64]]
+
 # A counter that began shortly before its first sample is given a zero where it began, so that its first increase counts.
 CREATED_AT_MOST_BEFORE_MS = 300_000
 
@@ -280,21 +283,23 @@ class RemoteWriteDecoder:
                     faults.add(error, 1)
             others.exemplars += exemplars_of(position, message, request)
         metadata_keys = scanned.hashes ^ scanned.metadata_hashes
-        for at in self._unsaid(scanned, METADATA, metadata_keys, others, description_turns(metadata_keys, now)):
+        for at in self._unsaid(scanned, METADATA, metadata_keys, others, partial(description_turns, now=now)):
             others.metadata += request.metadata_of(request.series(at))
         created_keys = scanned.hashes ^ (scanned.created_ms.view(np.uint64) * _ODD)
-        for at in self._unsaid(scanned, CREATED, created_keys, others, np.zeros(len(created_keys), np.int64)):
+        for at in self._unsaid(scanned, CREATED, created_keys, others, _once):
             others.zeros += _zeros(int(scanned.positions[at]), request.series(at), within)
         return others
 
     def _unsaid(
-        self, scanned: Scanned, what: int, keys: NDArray[np.uint64], others: _Others, turns: NDArray[np.int64]
+        self, scanned: Scanned, what: int, keys: NDArray[np.uint64], others: _Others, turns_of: Turns
     ) -> list[int]:
         """The stored series that hold `what` and whose key is met for the first time in its turn."""
         at = np.flatnonzero((scanned.holds & what != 0) & (scanned.positions >= 0))
-        at = at[self._said.find(keys[at]) < turns[at]]
+        turns = turns_of(keys[at])
+        due = self._said.find(keys[at]) < turns
+        at = at[due]
         others.said.append(keys[at])
-        others.turns.append(turns[at])
+        others.turns.append(turns[due])
         return [int(place) for place in at]
 
 
@@ -346,6 +351,11 @@ class _Faults:
         if isinstance(self._worst, TooMany):
             return TooMany(text, details=self._worst.details, retry_after=self._worst.retry_after)
         return BadInput(text)
+
+
+def _once(keys: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """The one turn there is of what is said once and for all."""
+    return np.zeros(len(keys), np.int64)
 
 
 def _items(message: Any) -> int:

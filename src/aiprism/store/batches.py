@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from aiprism.model.histograms import NativeHistogram
 
 MOST_HELP, MOST_UNIT = 1024, 64  # characters of metadata
-_TURN_SECONDS = 2**16
+_TURN_BITS = 16  # of seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def description_turns(keys: NDArray[np.uint64], now: float) -> NDArray[np.int64]
 
     A door that remembers by hash what it need not describe again describes it once a turn, for the store to keep it.
     """
-    return (int(now) + (keys & np.uint64(_TURN_SECONDS - 1)).astype(np.int64)) // _TURN_SECONDS
+    return (int(now) + (keys & np.uint64(2**_TURN_BITS - 1)).astype(np.int64)) >> _TURN_BITS
 
 
 @dataclass(frozen=True, slots=True)
