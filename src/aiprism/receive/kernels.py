@@ -52,6 +52,16 @@ def compile_and_keep() -> None:
         _mark().touch()
 
 
+def forget_others() -> None:
+    """Nothing is kept that was compiled of other sources. numba itself looks whether the file of a kernel is another, not
+    whether those of the kernels in it are."""
+    if not are_kept():
+        for room in ("store", "receive"):
+            for kept in (_PACKAGE / room / "__pycache__").glob("*.nb[ic]"):
+                with suppress(OSError):  # as above
+                    kept.unlink()
+
+
 def compile_first() -> None:
     """Return once compiled code is kept, or cannot be. It is made in another process: making it would hold up this one, in
     which numba would stay for good."""
@@ -86,4 +96,5 @@ def _logs() -> bytes:
 
 
 if __name__ == "__main__":
+    forget_others()
     compile_and_keep()
