@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aiprism.clock import FakeClock
-from aiprism.config import LimitsConfig
+from aiprism.config import IngestConfig, LimitsConfig
+from aiprism.receive.inflight import InFlight
 from aiprism.receive.limits import Admission
 from aiprism.store.engine import Engine
 from aiprism.telemetry import Telemetry
@@ -27,12 +28,15 @@ PAGE = (Path(__file__).parents[2] / "docs" / "events.md").read_text(encoding="ut
 class Api:
     """The routes on `engine`, at `clock`."""
 
-    def __init__(self, engine: Engine, **limits: int) -> None:
+    def __init__(self, engine: Engine, bodies: IngestConfig | None = None, **limits: int) -> None:
         self.clock, self.telemetry = FakeClock(AT), Telemetry()
         config = LimitsConfig(**limits)
         admission = Admission("default", config, self.clock, self.telemetry)
         router = events.router(engine, self.clock, config, admission, self.telemetry)
-        self._app = routes.build([router], self.telemetry, checks={}, reload=_nothing)
+        self.in_flight = InFlight((bodies or IngestConfig()).in_flight_bytes, self.telemetry)
+        self._app = routes.build(
+            [router], self.telemetry, checks={}, reload=_nothing, bodies=bodies, in_flight=self.in_flight
+        )
 
     def ask(self, method: str, path: str, body: object = None) -> httpx.Response:
         async def run() -> httpx.Response:
@@ -145,3 +149,14 @@ def test_whatever_is_said_comes_back_as_it_was_said(
 def test_what_is_no_event_at_all_is_refused(api: Api, body: bytes) -> None:
     assert api.ask("POST", "/aiprism/v1/events", body).status_code == 400
     assert api.found() == []
+
+
+def test_a_body_that_is_too_large_or_has_no_room_is_told_so(engine: Engine) -> None:
+    api = Api(engine, bodies=IngestConfig(body_bytes=100, in_flight_bytes=50))
+    answer = api.post({"title": "x" * 100})
+    assert (answer.status_code, "ingest.body_bytes" in answer.text) == (413, True)
+    with api.in_flight.lease() as others:
+        others.grow(40)
+        answer = api.post({"title": "x"})
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert api.post({"title": "x"}).status_code == 200

@@ -188,6 +188,9 @@ async def _invalid(request: Request, error: Exception) -> Response:
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    # What is said while a body is read FastAPI takes for a body that it cannot parse.
+    if isinstance(error.__cause__, Refused):
+        return await _refused(request, error.__cause__)
     code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "error")
     message = f"nothing at {request.url.path}; see /docs" if error.status_code == 404 else str(error.detail)
     return JSONResponse(error_body(code, message), error.status_code, dict(error.headers or {}))
