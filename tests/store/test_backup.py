@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 from aiprism.config import BackupConfig, Config, RetentionConfig
 from aiprism.errors import BadInput, Conflict, Unavailable
-from aiprism.store.backup import backup, read_manifest, restore
+from aiprism.store.backup import Manifest, backup, read_manifest, restore
 from aiprism.store.engine import Engine
 from aiprism.store.place import Access, Place, backup_place
 from aiprism.store.records import Records, incident_events, incidents
@@ -163,9 +163,53 @@ def test_a_backup_of_a_newer_aiprism_is_refused(
         restore(empty, f"sqlite:///{tmp_path / 'new.db'}", place)
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"{",
+        b"[]",
+        b"\xff",
+        b'{"form": "1"}',
+        b'{"form": 1, "more": 1}',
+        json.dumps(asdict(Manifest(1, "0", 1.0, "a.b AS c", 1, "", {}, {}, 0))).encode(),
+    ],
+)
+def test_a_manifest_that_is_none_is_refused(tmp_path: Path, said: bytes) -> None:
+    (tmp_path / "manifest.json").write_bytes(said)
+    with pytest.raises(BadInput, match=r"manifest\.json is damaged"):
+        read_manifest(Place.of(str(tmp_path), Access()))
+
+
+def test_a_newer_form_is_refused_also_where_it_says_other_things(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text('{"form": 2, "aiprism": "9.9", "parts": []}')
+    with pytest.raises(BadInput, match=r"made by aiprism 9\.9"):
+        read_manifest(Place.of(str(tmp_path), Access()))
+
+
+@pytest.mark.parametrize("prefix", ["a//b", "../other", "a/./b"])
+def test_a_prefix_that_is_no_path_is_refused(prefix: str) -> None:
+    with pytest.raises(BadInput, match="prefix"):
+        backup_place(f"s3://bucket/{prefix}", Config(data=Path(), base=Path()))
+
+
+@pytest.mark.parametrize("where", ["s3://", "backups/today", "gs://bucket"])
+def test_what_is_no_place_is_refused_as_a_request_is(where: str) -> None:
+    with pytest.raises(BadInput):
+        backup_place(where, Config(data=Path(), base=Path()))
+
+
 def test_a_bucket_that_is_not_there_is_said(engine: Engine, records: Records, s3: Access) -> None:
     with pytest.raises(Unavailable, match=r"s3://nobodys/backup cannot be reached: .*NO_SUCH_BUCKET"):
         taken(engine, records, Place.of("s3://nobodys/backup", s3))
+
+
+def test_a_bucket_that_clickhouse_cannot_reach_is_given_up(
+    engine: Engine, records: Records, s3: Access, bucket: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aiprism.store.backup._S3_ATTEMPTS", 2)
+    place = replace(Place.of(f"s3://{bucket()}/today", s3), url="http://127.0.0.1:1/bucket/today")
+    with pytest.raises(Unavailable):
+        taken(engine, records, place)
 
 
 def test_a_bucket_is_reached_as_the_section_backup_says_else_as_the_archive() -> None:

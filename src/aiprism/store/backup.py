@@ -20,7 +20,7 @@ from xml.etree import ElementTree
 import structlog
 
 from aiprism.errors import BadInput, Conflict, StoreError
-from aiprism.store.engine import Engine
+from aiprism.store.engine import Engine, check_name
 from aiprism.store.place import Place
 from aiprism.store.records import Records
 from aiprism.store.schema import migrations
@@ -30,6 +30,8 @@ log = structlog.get_logger()
 FORM = 1
 _MANIFEST, _CONTROL, _TELEMETRY, _SERIES = "manifest.json", "control.ndjson.gz", "telemetry", "series"
 _AT_A_TIME = 16  # files that are read at once
+# ClickHouse tries a bucket that does not answer a thousand times, which takes more than an hour; so often, a minute.
+_S3_ATTEMPTS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +80,19 @@ def backup(engine: Engine, records: Records, place: Place, *, now: float, versio
 
 
 def read_manifest(place: Place) -> Manifest:
-    """What `place` says it holds; BadInput when it is no whole backup, or one of a newer form."""
+    """What `place` says it holds; BadInput when it is no whole backup, a damaged one, or one of a newer form."""
     try:
-        manifest = Manifest(**json.loads(place.read(_MANIFEST)))
+        said = json.loads(place.read(_MANIFEST))
+        if said["form"] > FORM:  # before anything else is read: a newer form may say other things
+            raise BadInput(
+                f"{place.name} was made by aiprism {said.get('aiprism')}; restore it with that or a newer one"
+            )
+        manifest = Manifest(**said)
+        check_name("database", manifest.database)  # it becomes part of statements, and anybody may have written it
     except FileNotFoundError:
         raise BadInput(f"{place.name} is no whole backup: it has no {_MANIFEST}") from None
-    if manifest.form > FORM:
-        raise BadInput(f"{place.name} was made by aiprism {manifest.aiprism}; restore it with that or a newer one")
+    except (ValueError, TypeError, KeyError, StoreError) as error:
+        raise BadInput(f"{place.name}/{_MANIFEST} is damaged: {error}") from None
     for name, checksum in manifest.checksums.items():
         if _checksum(place, name) != checksum:
             raise BadInput(f"{place.name}/{name} is missing or damaged: its checksum is not that of the manifest")
@@ -115,7 +123,8 @@ def restore(engine: Engine, control_url: str, place: Place) -> Manifest:
 
 def _carry_out(engine: Engine, statement: str, place: Place, part: str) -> None:
     target, bound = place.target(part)
-    engine.command(f"{statement} {target} SETTINGS max_execution_time = 0", bound)
+    settings = f"max_execution_time = 0, backup_restore_s3_retry_attempts = {_S3_ATTEMPTS}"
+    engine.command(f"{statement} {target} SETTINGS {settings}", bound)
 
 
 def _verify(engine: Engine, manifest: Manifest) -> None:

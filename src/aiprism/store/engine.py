@@ -94,9 +94,8 @@ class Engine:
 
         Raises Unavailable when the server is away or another process holds the directory.
         """
-        for what, name in (("database", database), ("cluster", cluster or "none")):
-            if not _NAME.fullmatch(name):
-                raise StoreError(f"{name!r} is not a {what} name: letters, digits and underscores only")
+        check_name("database", database)
+        check_name("cluster", cluster or "none")
         engine = cls(url, database, workers=workers, cluster=cluster)
         try:
             first = create_client(dsn=url, settings=dict(engine._settings), **_options(url))
@@ -205,6 +204,12 @@ class Engine:
             raise
         self._all.append(client)
         return client
+
+
+def check_name(what: str, name: object) -> None:
+    """StoreError unless `name` may stand in a statement as it is."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise StoreError(f"{name!r} is not a {what} name: letters, digits and underscores only")
 
 
 def _forget_loaded_code() -> None:

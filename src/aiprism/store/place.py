@@ -49,7 +49,10 @@ def backup_place(where: str, config: Config) -> Place:
     if where.startswith(S3):
         keys = (asked.key, asked.secret) if asked.key else (archive.archive_key, archive.archive_secret)
         endpoint, region = asked.endpoint or archive.archive_endpoint, asked.region or archive.archive_region
-        return Place.of(where, Access(endpoint, region, *keys))
+        try:
+            return Place.of(where, Access(endpoint, region, *keys))
+        except ConfigError as error:  # asked for in a request, not in a file of ours
+            raise BadInput(str(error)) from None
     if "://" in where or not Path(where).is_absolute():
         raise BadInput(f"{where}: name a directory with its full path, or s3://bucket/prefix")
     return Place.of(where, Access())
@@ -68,12 +71,17 @@ class Place:
 
     @classmethod
     def of(cls, where: str, access: Access) -> Place:
-        """The place `where` means: the path of a directory, or ``s3://bucket/prefix``; ConfigError for no bucket, or half a key."""
+        """The place `where` means: the path of a directory, or ``s3://bucket/prefix``; ConfigError for no bucket,
+        a prefix that is no path, or half a key."""
         if not where.startswith(S3):
             return cls(where, str(Path(where)), fs.LocalFileSystem())
         bucket, _, prefix = where.removeprefix(S3).strip("/").partition("/")
         if not bucket:
             raise ConfigError(f"{where!r} names no bucket; write s3://bucket/prefix")
+        if prefix and not {"", ".", ".."}.isdisjoint(prefix.split("/")):
+            raise ConfigError(
+                f"{where!r}: a prefix is names with single slashes between them, none of them a dot or two"
+            )
         if bool(access.key) != bool(access.secret):
             raise ConfigError(f"{where}: an access key and its secret go together; one of them is empty")
         region = access.region or "us-east-1"
