@@ -36,7 +36,7 @@ NOW = int(time.time())  # of which the good bodies are, too
 NOW_NS = NOW * 1_000_000_000
 # What runs as machine code is not watched: its bytecode must stay what numba can compile.
 MACHINE_CODE = (
-    "receive.otlppointscan", "receive.otlpscan", "receive.otlpwalk", "receive.otlpwire", "receive.protowire",
+    "receive.otlppointscan", "receive.otlpscan", "receive.otlpwalk", "receive.otlpwire", "receive.bytehash",
     "receive.wirescan", "store.attributes", "store.logcolumns",
     "store.logpatterns", "store.origin", "store.spancolumns", "store.wire",
 )  # fmt: skip
