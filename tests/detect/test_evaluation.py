@@ -18,7 +18,8 @@ from aiprism.detect.rules import AlertingRule, Rule
 from aiprism.model.alerts import AlertState
 from aiprism.model.labels import Labels
 from aiprism.model.samples import Sample
-from aiprism.query.promql.values import Vector
+from aiprism.query.promql.native import Histogram
+from aiprism.query.promql.values import Vector, VectorItem
 from aiprism.store.alertstates import KeptAlert
 from tests.detect.ruling import item, rule, vector
 
@@ -131,6 +132,12 @@ def test_two_series_that_record_the_same_are_an_error_of_the_rule() -> None:
     assert str(failed.value) == (
         'two series give the same Labels(__name__="r", i="same"); keep a label that tells them apart'
     )
+
+
+def test_a_native_histogram_cannot_be_recorded() -> None:
+    found = Vector((VectorItem(Labels({"i": "a"}), START, math.nan, Histogram(0, 1.0, 1.0)),))
+    with pytest.raises(RuleFailed, match="is a native histogram, which no rule can record"):
+        evaluate(rule("{record: r, expr: up}"), found, {}, Setting(now=START))
 
 
 @pytest.mark.parametrize(("written", "what"), [("{alert: A, expr: up}", "alerts"), ("{record: r, expr: up}", "series")])

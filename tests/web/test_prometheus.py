@@ -15,7 +15,8 @@ from fastapi import FastAPI
 from aiprism.clock import FakeClock
 from aiprism.errors import Unavailable
 from aiprism.model.labels import Labels
-from aiprism.query.promql import Limits, Matrix, PromQL, Scalar, Series, String
+from aiprism.query.promql import Limits, Matrix, PromQL, Scalar, Series, String, Vector, VectorItem
+from aiprism.query.promql.native import Histogram
 from aiprism.store.engine import Engine
 from aiprism.web import prometheus, prometheus_json
 from tests.query.promql.stocked import Stocked
@@ -330,3 +331,36 @@ def test_a_series_without_points_and_one_of_another_time_are_still_json():
     ]
     assert json.loads(prometheus_json.result(Scalar(1.25, -0.0))) == {"resultType": "scalar", "result": [1.25, "-0"]}
     assert json.loads(prometheus_json.result(String(2, "é\\"))) == {"resultType": "string", "result": [2, "é\\"]}
+
+
+def test_histograms_are_lists_of_buckets_with_what_belongs_to_them():
+    one = Histogram(0, 12.0, -0.5, 0.001, 2.0, {0: 3.0, 1: 1e21}, {2: 4.0})
+    shown = {
+        "count": "12",
+        "sum": "-0.5",
+        "buckets": [
+            [1, "-4", "-2", "4"],
+            [3, "-0.001", "0.001", "2"],
+            [0, "0.5", "1", "3"],
+            [0, "1", "2", "1e+21"],
+        ],
+    }
+    vector = Vector((VectorItem(Labels(), 1.5, math.nan, one), VectorItem(Labels(), 1.5, 2.0)))
+    assert json.loads(prometheus_json.result(vector))["result"] == [
+        {"metric": {}, "histogram": [1.5, shown]},
+        {"metric": {}, "value": [1.5, "2"]},
+    ]
+    times = np.array([0, 1000, 2000], dtype=np.int64)
+    cells = np.array([one, None, Histogram(-53, 0.0, 0.0)], dtype=object)
+    assert json.loads(prometheus_json.result(Matrix((Series(Labels(), times, np.ones(3), cells),))))["result"] == [
+        {"metric": {}, "values": [[1, "1"]], "histograms": [[0, shown], [2, {"count": "0", "sum": "0"}]]}
+    ]
+
+
+def test_custom_buckets_reach_from_minus_to_plus_infinity():
+    one = Histogram(-53, 6.0, 9.0, positive={0: 1.0, 1: 2.0, 2: 3.0}, bounds=(1.0, 2.5))
+    assert json.loads(prometheus_json.histogram(one))["buckets"] == [
+        [3, "-Inf", "1", "1"],
+        [0, "1", "2.5", "2"],
+        [0, "2.5", "+Inf", "3"],
+    ]

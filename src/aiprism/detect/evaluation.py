@@ -212,6 +212,10 @@ def _recorded(rule: RecordingRule, vector: Vector, setting: Setting) -> tuple[Sa
         labels = Labels({**dict(item.labels.pairs), **dict(rule.labels), METRIC_NAME: rule.name})
         if labels in samples:
             raise RuleFailed(f"two series give the same {labels}; keep a label that tells them apart")
+        if item.histogram is not None:
+            raise RuleFailed(
+                f"{labels} is a native histogram, which no rule can record; take histogram_quantile(…) of it"
+            )
         samples[labels] = Sample(labels, ts_ms, item.value)
     _check_limit(len(samples), setting, "series")
     return tuple(samples.values())

@@ -76,6 +76,7 @@ class Following:
         self._index.registered(seen)
         self._index.see(seen, 0.0 if everything else now)
         self._index.learn_corrections(self._engine, since / 1000)
+        self._index.learn_native(self._engine, since)
         self._looked = now
         if everything:
             self._looked_at_all = now

@@ -67,19 +67,21 @@ class MetricWriter:
             raise StoreError(f"it cannot be made rows: {error}") from error
         for table, rows in tables.items():
             if rows.num_rows:
-                self._before(table, seen, Seen.of(positions[late], ts_ms[late]))
+                self._before(table, seen, Seen.of(positions[late], ts_ms[late]), histograms)
                 self._engine.insert_arrow(table, rows, token=token)
                 if table == "series":
                     self._index.registered(due)
         self._remember(metadata, now)
         self._index.see(seen, now)
 
-    def _before(self, table: str, seen: Seen, late: Seen) -> None:
+    def _before(self, table: str, seen: Seen, late: Seen, histograms: Sequence[HistogramSample]) -> None:
         """What the index must know before the INSERT, which may be carried out though it fails."""
         if table == "corrections":
             self._index.corrected(late)  # no query must overlook them
         elif table == "samples":
             self._index.maybe_seen(seen)  # whatever happens from here on, what is sent again comes late
+        elif table == "histograms":
+            self._index.native(np.unique([each.position for each in histograms]))
 
     def _sample_rows(self, positions: Ints, ts_ms: Ints, values: Floats) -> pa.Table:
         scaled, unscaled = self._decimals.split(positions, values)

@@ -85,6 +85,7 @@ class Selection:
     metrics: tuple[str, ...]
     of: int  # how many series the index holds of these metrics
     corrected_ms: tuple[int, int] | None = None  # from when to when some of them have rows in `corrections`
+    native: NDArray[np.bool_] | None = None  # whose metric has native histograms; None: nobody's has
 
     def __len__(self) -> int:
         return len(self.fps)
@@ -92,7 +93,8 @@ class Selection:
     def only(self, rows: NDArray[np.int64]) -> Selection:
         """The series of those rows."""
         columns = {name: Column(column.codes[rows], column.values) for name, column in self.columns.items()}
-        return Selection(self.fps[rows], columns, self.metrics, self.of, self.corrected_ms)
+        native = None if self.native is None or not self.native[rows].any() else self.native[rows]
+        return Selection(self.fps[rows], columns, self.metrics, self.of, self.corrected_ms, native)
 
     def labels(self) -> list[Labels]:
         """The label sets, aligned with `fps`."""
@@ -109,6 +111,7 @@ class SeriesIndex:
         self._dictionaries: dict[str, Dictionary] = {}
         self._metrics: dict[str, _Metric] = {}
         self._metric_names = Dictionary()
+        self._native: set[str] = set()  # metrics that have native histograms
         self._table = FingerprintTable()
         # What follows is by position.
         self._fps = Growing(np.uint64)
@@ -145,6 +148,7 @@ class SeriesIndex:
         index.see(seen, 0.0)
         index._learn_newest(engine)
         index.learn_corrections(engine)
+        index.learn_native(engine)
         index._arrived_s.view()[:] = np.clip(last // 1000, 0, np.iinfo(np.uint32).max)
         return index
 
@@ -167,6 +171,15 @@ class SeriesIndex:
             fps, first, last = (rows.column(name).to_numpy() for name in ("fp", "first_ms", "last_ms"))
             found = self.find(fps)
             self.corrected(Seen(found, first, last).only(found >= 0))
+
+    def learn_native(self, engine: Engine, since_ms: int = 0) -> None:
+        """Learn which metrics have native histograms of that time or later."""
+        rows = engine.query(
+            "SELECT DISTINCT metric FROM histograms WHERE ts >= fromUnixTimestamp64Milli({since:Int64}, 'UTC')",
+            {"since": since_ms},
+        )
+        with self._lock:
+            self._native.update(metric for (metric,) in rows)
 
     # -- what ingest tells ---------------------------------------------------------------------------------------
 
@@ -230,6 +243,12 @@ class SeriesIndex:
             at, first, last = seen.positions, self._corrected_from_ms.view(), self._corrected_to_ms.view()
             first[at] = np.minimum(first[at], seen.first_ms)
             last[at] = np.maximum(last[at], seen.last_ms)
+
+    def native(self, positions: Ints) -> None:
+        """The metrics of those series have, or may soon have, native histograms."""
+        with self._lock:
+            for code in np.unique(self._metric_codes.view()[positions]).tolist():
+                self._native.add(self._metric_names.values[code])
 
     def due(self, seen: Seen) -> Seen:
         """Of `seen` what must be written to `series` before the samples are: new series, those with samples older than
@@ -479,7 +498,13 @@ class SeriesIndex:
             metrics=tuple(metric.name for metric, _ in parts),
             of=sum(len(metric.positions) for metric, _ in parts),
             corrected_ms=self._corrected_of(positions),
+            native=self._native_of([metric.name for metric, _ in parts], sizes),
         )
+
+    def _native_of(self, metrics: Sequence[str], sizes: Sequence[int]) -> NDArray[np.bool_] | None:
+        if not self._native or self._native.isdisjoint(metrics):
+            return None
+        return np.repeat(np.array([metric in self._native for metric in metrics], dtype=bool), sizes)
 
     def _corrected_of(self, positions: Ints) -> tuple[int, int] | None:
         first = int(self._corrected_from_ms.view()[positions].min(initial=_LATEST))

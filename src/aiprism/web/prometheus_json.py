@@ -12,7 +12,8 @@ import orjson
 from numpy.typing import NDArray
 
 from aiprism.model.labels import Labels
-from aiprism.query.promql import Matrix, Scalar, Series, String, Value, Vector
+from aiprism.query.promql import Matrix, Scalar, Series, String, Value, Vector, VectorItem
+from aiprism.query.promql.native import Histogram, buckets
 from aiprism.query.promql.numbers import number_text
 
 
@@ -22,10 +23,7 @@ def result(value: Value) -> bytes:
         case Vector():
             kind, body = (
                 b"vector",
-                _list(
-                    b'{"metric":%b,"value":[%b,"%b"]}' % (_labels(item.labels), _seconds(item.ts), _number(item.value))
-                    for item in value
-                ),
+                _list(b'{"metric":%b,%b}' % (_labels(item.labels), _sample(item)) for item in value),
             )
         case Matrix():
             times = _Times()
@@ -86,7 +84,44 @@ class _Times:
         return text
 
 
+def _sample(item: VectorItem) -> bytes:
+    if item.histogram is None:
+        return b'"value":[%b,"%b"]' % (_seconds(item.ts), _number(item.value))
+    return b'"histogram":[%b,%b]' % (_seconds(item.ts), histogram(item.histogram))
+
+
+def histogram(of: Histogram) -> bytes:
+    """``{"count":…,"sum":…,"buckets":[[bounds, lower, upper, count],…]}``: `bounds` says which of them belong to a bucket (0
+    the upper one, 1 the lower one, 2 none, 3 both); without populated buckets there is no list."""
+    listed = [
+        b'[%d,"%b","%b","%b"]'
+        % (
+            _BOUNDS[each.lower_inclusive, each.upper_inclusive],
+            _number(each.lower),
+            _number(each.upper),
+            _number(each.count),
+        )
+        for each in buckets(of)
+    ]
+    more = b',"buckets":%b' % _list(listed) if listed else b""
+    return b'{"count":"%b","sum":"%b"%b}' % (_number(of.count), _number(of.sum), more)
+
+
+_BOUNDS = {(False, True): 0, (True, False): 1, (False, False): 2, (True, True): 3}  # lower, upper
+
+
+def _mixed(series: Series, cells: Sequence[Histogram | None]) -> bytes:
+    """A series with histograms among its values."""
+    points = list(zip(series.ts_ms.tolist(), series.values.tolist(), cells, strict=True))
+    values = [b'[%b,"%b"]' % (seconds(ts), _number(value)) for ts, value, cell in points if cell is None]
+    found = [b"[%b,%b]" % (seconds(ts), histogram(cell)) for ts, _, cell in points if cell is not None]
+    more = b',"values":%b' % _list(values) if values else b""
+    return b'{"metric":%b%b,"histograms":%b}' % (_labels(series.labels), more, _list(found))
+
+
 def _series(series: Series, times: _Times) -> bytes:
+    if series.histograms is not None:
+        return _mixed(series, series.histograms.tolist())
     parts: list[bytes] = [b""] * (2 * len(series.ts_ms))
     parts[0::2] = times.beginnings(series.ts_ms)
     parts[1::2] = numbers(series.values)

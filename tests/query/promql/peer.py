@@ -19,8 +19,10 @@ from typing import Any
 
 import pytest
 
+from aiprism.model.histograms import NativeHistogram
 from aiprism.model.labels import Labels
-from tests.query.promql.stocked import Points
+from aiprism.query.remote_read import _histogram as written_histogram
+from tests.query.promql.stocked import Points, Sample
 
 Json = dict[str, Any]
 HINT = "needs Prometheus to compare with: apt-get install prometheus"
@@ -44,7 +46,7 @@ class Peer:
         """Store samples; sent in the order of time, as it refuses what is much older than the newest it has."""
         slots: dict[int, list[tuple[Labels, Points]]] = {}
         for labels, points in series:
-            parts: dict[int, list[tuple[int, float]]] = {}
+            parts: dict[int, list[tuple[int, Sample]]] = {}
             for ts_ms, value in points:
                 parts.setdefault(ts_ms // 600_000, []).append((ts_ms, value))
             for slot, part in parts.items():
@@ -127,7 +129,12 @@ def _wait_until_ready(url: str, process: subprocess.Popen[bytes], directory: Pat
 
 def _time_series(labels: Labels, points: Points) -> bytes:
     pairs = (_field(1, _field(1, name.encode()) + _field(2, value.encode())) for name, value in labels.pairs)
-    samples = (_field(2, b"\x09" + struct.pack("<d", value) + b"\x10" + _varint(ts_ms)) for ts_ms, value in points)
+    samples = (
+        _field(4, written_histogram(ts_ms, value))
+        if isinstance(value, NativeHistogram)
+        else _field(2, b"\x09" + struct.pack("<d", value) + b"\x10" + _varint(ts_ms))
+        for ts_ms, value in points
+    )
     return b"".join((*pairs, *samples))
 
 

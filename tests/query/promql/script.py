@@ -9,6 +9,10 @@
     eval instant at 0 1 +
       expect fail msg: unexpected end of input
 
+A native histogram is `{{schema:0 sum:5 count:4 buckets:[1 2 1]}}`, with `offset` (the index of the first bucket, default 0),
+`n_buckets` and `n_offset` below zero, `z_bucket` and `z_bucket_w` (its threshold), `custom_values` (with schema -53) and
+`counter_reset_hint`; `{{…}}+{{…}}x3` grows three times.
+
 Also `expect ordered`, `expect string "…"`, `expect fail regex: …`. Every instant evaluation is done four ways, which must
 agree: by the store's functions and by ours, at once and as one step of a range query.
 """
@@ -25,21 +29,29 @@ from typing import Any
 import pytest
 
 from aiprism.errors import AiprismError
+from aiprism.model.histograms import Buckets, NativeHistogram, ResetHint
 from aiprism.model.labels import METRIC_NAME, Labels
 from aiprism.model.samples import STALE_NAN
 from aiprism.model.timerange import duration_ms
-from aiprism.query.promql import Matrix, PromQL, Scalar, String, Value, Vector
+from aiprism.query.promql import Matrix, PromQL, Scalar, Series, String, Value, Vector
+from aiprism.query.promql.native import Histogram, added
 from aiprism.query.promql.parse import parse
 from aiprism.query.promql.syntax import Kind, kind_of
-from tests.query.promql.stocked import Points, Stocked
+from tests.query.promql.stocked import Points, Sample, Stocked
 
 EPSILON = 1e-6  # hand-written expectations have few digits
-_SERIES = re.compile(r"(?P<name>[a-zA-Z_:][\w:]*)?\s*(?:\{(?P<labels>.*)\})?\s*(?P<values>.*)", re.DOTALL)
+_SERIES = re.compile(
+    r"""(?P<name>[a-zA-Z_:][\w:]*)?\s*(?:\{(?!\{)(?P<labels>(?:[^"{}]|"(?:[^"\\]|\\.)*")*)\})?\s*(?P<values>.*)""",
+    re.DOTALL,
+)
 _LABEL = re.compile(r"""\s*(?:(\w[\w.]*)|"((?:[^"\\]|\\.)*)")\s*(?:=\s*"((?:[^"\\]|\\.)*)")?\s*,?""")
 _RUN = re.compile(
     r"(?P<start>[-+]?(?:[\d.]+(?:e[-+]?\d+)?|inf|nan)|_|stale)(?:(?P<step>[-+][\d.]+(?:e[-+]?\d+)?))?x(?P<times>\d+)",
     re.I,
 )
+
+_WORD = re.compile(r"\{\{.*?\}\}(?:[+-]\{\{.*?\}\})?(?:x\d+)?|\S+")
+_HISTOGRAM_RUN = re.compile(r"(?P<start>\{\{.*?\}\})(?:\+(?P<step>\{\{.*?\}\}))?(?:x(?P<times>\d+))?")
 
 
 @dataclass
@@ -57,7 +69,7 @@ class Evaluation:
     pattern: str = ""
     string: str | None = None
     scalar: float | None = None
-    series: list[tuple[Labels, list[float | None]]] = field(default_factory=list)
+    series: list[tuple[Labels, list[Sample | None]]] = field(default_factory=list)
 
 
 def run(path: Path, stocked: Stocked) -> int:
@@ -169,9 +181,12 @@ def _unescaped(text: str) -> str:
     return re.sub(r"\\(.)", lambda match: {"n": "\n", "t": "\t"}.get(match.group(1), match.group(1)), text)
 
 
-def _values(text: str) -> Iterator[float | None]:
-    for word in text.split():
+def _values(text: str) -> Iterator[Sample | None]:
+    for word in _WORD.findall(text):
         run = _RUN.fullmatch(word)
+        if word.startswith("{{"):
+            yield from _histograms(word)
+            continue
         if run is None:
             yield _one(word)
         elif run.group("start") == "_":
@@ -180,6 +195,68 @@ def _values(text: str) -> Iterator[float | None]:
             start, step = _one(run.group("start")), float(run.group("step") or 0)
             assert start is not None
             yield from (start + step * place for place in range(int(run.group("times")) + 1))
+
+
+def _histograms(word: str) -> Iterator[NativeHistogram]:
+    match = _HISTOGRAM_RUN.fullmatch(word)
+    assert match, word
+    start, grow = _histogram(match["start"]), match["step"] and _histogram(match["step"])
+    value: Histogram | None = Histogram.of(start)
+    yield start
+    for _ in range(int(match["times"] or 0)):
+        if grow and value:
+            value = added(value, Histogram.of(grow))
+        assert value
+        yield stored(value)
+
+
+def _histogram(text: str) -> NativeHistogram:
+    said = {"schema": "0", "sum": "0", "count": "0", "offset": "0", "n_offset": "0", "z_bucket": "0", "z_bucket_w": "0"}
+    said |= dict(re.findall(r"(\w+):(\[[^\]]*\]|\S+)", text.strip("{}")))
+
+    def numbers(name: str) -> tuple[float, ...]:
+        return tuple(map(float, said.get(name, "[]").strip("[]").split()))
+
+    def side(prefix: str) -> Buckets:
+        counts = numbers(f"{prefix}buckets")
+        return Buckets((int(said[f"{prefix}offset"]),), (len(counts),), counts) if counts else Buckets()
+
+    return NativeHistogram(
+        int(said["schema"]),
+        float(said["count"]),
+        float(said["sum"]),
+        float(said["z_bucket_w"]),
+        float(said["z_bucket"]),
+        side(""),
+        side("n_"),
+        numbers("custom_values"),
+        _HINTS[said.get("counter_reset_hint", "unknown")],
+    )
+
+
+_HINTS = {"unknown": ResetHint.UNKNOWN, "reset": ResetHint.YES, "not_reset": ResetHint.NO, "gauge": ResetHint.GAUGE}
+
+
+def stored(value: Histogram) -> NativeHistogram:
+    """A value as it could be stored."""
+
+    def side(counts: Mapping[int, float]) -> Buckets:
+        if not counts:
+            return Buckets()
+        whole = range(min(counts), max(counts) + 1)
+        return Buckets((whole[0],), (len(whole),), tuple(counts.get(at, 0.0) for at in whole))
+
+    return NativeHistogram(
+        value.schema,
+        value.count,
+        value.sum,
+        value.zero_threshold,
+        value.zero_count,
+        side(value.positive),
+        side(value.negative),
+        value.bounds,
+        value.hint,
+    )
 
 
 def _one(word: str) -> float | None:
@@ -245,7 +322,7 @@ def _check_instant(wanted: Evaluation, engine: PromQL, how: str) -> None:
         _compare(expected, {labels: points for labels, points in here.items() if points}, f"{how}, as a range")
 
 
-def _instant_points(wanted: Evaluation) -> dict[Labels, dict[int, float]]:
+def _instant_points(wanted: Evaluation) -> dict[Labels, dict[int, Sample]]:
     if wanted.scalar is not None:
         return {Labels(): {wanted.start_ms: wanted.scalar}}
     return {
@@ -253,7 +330,7 @@ def _instant_points(wanted: Evaluation) -> dict[Labels, dict[int, float]]:
     }
 
 
-def _range_points(wanted: Evaluation) -> dict[Labels, dict[int, float]]:
+def _range_points(wanted: Evaluation) -> dict[Labels, dict[int, Sample]]:
     assert wanted.step_ms is not None
     step = wanted.step_ms
     return {
@@ -262,20 +339,27 @@ def _range_points(wanted: Evaluation) -> dict[Labels, dict[int, float]]:
     }
 
 
-def _points(got: Value) -> dict[Labels, dict[int, float]]:
+def _points(got: Value) -> dict[Labels, dict[int, float | Histogram]]:
     match got:
         case Scalar():
             return {Labels(): {round(got.ts * 1000): got.value}}
         case Vector():
-            return {item.labels: {round(item.ts * 1000): item.value} for item in got}
+            return {item.labels: {round(item.ts * 1000): item.histogram or item.value} for item in got}
         case Matrix():
-            return {each.labels: dict(zip(each.ts_ms.tolist(), each.values.tolist(), strict=True)) for each in got}
+            return {each.labels: dict(zip(each.ts_ms.tolist(), _samples(each), strict=True)) for each in got}
         case String():
             raise AssertionError(f"a string: {got.value!r}")
 
 
-def _ordinals(got: Matrix) -> dict[Labels, dict[int, float | None]]:
-    return {each.labels: dict(enumerate(each.values.tolist())) for each in got}
+def _samples(series: Series) -> list[float | Histogram]:
+    values: list[float | Histogram] = series.values.tolist()
+    if series.histograms is None:
+        return values
+    return [value if cell is None else cell for value, cell in zip(values, series.histograms.tolist(), strict=True)]
+
+
+def _ordinals(got: Matrix) -> dict[Labels, dict[int, float | Histogram]]:
+    return {each.labels: dict(enumerate(_samples(each))) for each in got}
 
 
 def _compare(expected: Mapping[Labels, Mapping[int, Any]], got: Mapping[Labels, Mapping[int, Any]], how: str) -> None:
@@ -285,9 +369,30 @@ def _compare(expected: Mapping[Labels, Mapping[int, Any]], got: Mapping[Labels, 
             f"{how}: {labels} has values at {list(got[labels])}, not at {list(points)}"
         )
         for ts, value in points.items():
-            assert same(value, got[labels][ts], EPSILON), (
+            assert alike(value, got[labels][ts], EPSILON), (
                 f"{how}: {labels} at {ts}: {got[labels][ts]!r} instead of {value!r}"
             )
+
+
+def alike(wanted: Sample, got: float | Histogram, epsilon: float) -> bool:
+    """The same number, or histograms of the same layout with the same numbers."""
+    if isinstance(wanted, NativeHistogram) and isinstance(got, Histogram):
+        ours, theirs = map(_flat, (Histogram.of(wanted), got))
+        return ours.keys() == theirs.keys() and all(same(ours[key], theirs[key], epsilon) for key in ours)
+    return isinstance(wanted, float) and isinstance(got, float) and same(wanted, got, epsilon)
+
+
+def _flat(of: Histogram) -> dict[object, float]:
+    return {
+        "schema": of.schema,
+        "count": of.count,
+        "sum": of.sum,
+        "threshold": of.zero_threshold,
+        "zero": of.zero_count,
+        **dict(enumerate(of.bounds)),
+        **{("+", at): count for at, count in of.positive.items()},
+        **{("-", at): count for at, count in of.negative.items()},
+    }
 
 
 def same(a: float, b: float, epsilon: float) -> bool:

@@ -9,14 +9,18 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from aiprism.model.histograms import NativeHistogram
 from aiprism.model.labels import Labels
 from aiprism.query.promql import Limits, PromQL
+from aiprism.store.batches import HistogramSample, SampleBatch
 from aiprism.store.decimals import Decimals
 from aiprism.store.engine import Engine
+from aiprism.store.metricwriting import MetricWriter
 from aiprism.store.samples import SampleStore
 from aiprism.store.series import Seen, SeriesIndex
 
-Points = Sequence[tuple[int, float]]  # (Unix ms, value)
+Sample = float | NativeHistogram
+Points = Sequence[tuple[int, Sample]]  # (Unix ms, value)
 
 
 @dataclass
@@ -38,7 +42,13 @@ class Stocked:
     def add(self, series: Iterable[tuple[Labels, Points]]) -> None:
         """Store the samples of `series`."""
         metrics, fps, times, values = [], [], [], []
-        for labels, points in series:
+        histograms = []
+        for labels, given in series:
+            position = int(self.index.admit([labels], 0.0)[0]) if given else -1
+            histograms += [
+                HistogramSample(position, ts, each) for ts, each in given if isinstance(each, NativeHistogram)
+            ]
+            points = [(ts, value) for ts, value in given if not isinstance(value, NativeHistogram)]
             if not points:
                 continue
             fp = labels.fingerprint
@@ -48,6 +58,8 @@ class Stocked:
             fps += [fp] * len(points)
             times += [ts for ts, _ in points]
             values += [value for _, value in points]
+        if histograms:
+            MetricWriter(self.engine, self.index).insert([SampleBatch(histograms=histograms)], uuid.uuid4().hex, 0.0)
         if not fps:
             return
         scaled, unscaled = Decimals().split(
@@ -65,5 +77,6 @@ class Stocked:
     def clear(self) -> None:
         """Forget everything."""
         self.engine.command("TRUNCATE TABLE samples")
+        self.engine.command("TRUNCATE TABLE histograms")
         fresh = Stocked.on(self.engine, self.promql.limits)
         self.index, self.samples, self.promql, self.plain = fresh.index, fresh.samples, fresh.promql, fresh.plain

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from aiprism.errors import BadInput, LimitExceeded, TimedOut
+from aiprism.model.histograms import NativeHistogram
 from aiprism.model.labels import Labels
 from aiprism.query.promql import Limits, Matrix, PromQL, QueryFailed, Scalar, String, Vector, VectorItem
 from aiprism.store.engine import Engine
 from aiprism.store.samples import GridValues, SampleStore
+from aiprism.store.series import SeriesIndex
 from tests.query.promql.stocked import Stocked
 
 X = Labels({"__name__": "x", "a": "1"})
@@ -124,6 +126,30 @@ def test_equal_selectors_are_read_once(stocked: Stocked, monkeypatch: pytest.Mon
     monkeypatch.setattr(SampleStore, "grid", counted)
     stocked.promql.range("rate(x[5m]) / (rate(x[5m]) + 1) > rate(x[5m]) or rate(x[4m])", 0, 600, 60)
     assert len(read) == 2
+
+
+def test_a_metric_without_native_histograms_costs_no_look_for_them(stocked: Stocked, monkeypatch: pytest.MonkeyPatch):
+    asked: list[str] = []
+    real = stocked.engine.arrow
+
+    def counting(sql: str, *args: Any, **kwargs: Any) -> Any:
+        asked.append(sql)
+        return real(sql, *args, **kwargs)
+
+    monkeypatch.setattr(stocked.engine, "arrow", counting)
+    stocked.add([(Labels({"__name__": "size"}), [(0, NativeHistogram(0, 1.0, 1.0))])])
+    stocked.promql.instant("x", 0)
+    assert ["histograms" in sql for sql in asked] == [False]
+    [item] = stocked.promql.vector("size", 0)
+    assert item.histogram is not None
+    assert any("histograms" in sql for sql in asked)
+
+
+def test_which_metrics_have_native_histograms_is_known_after_a_restart(stocked: Stocked):
+    stocked.add([(Labels({"__name__": "size"}), [(0, NativeHistogram(0, 1.0, 1.0))])])
+    again = SeriesIndex.load(stocked.engine)
+    [item] = PromQL(SampleStore(stocked.engine, again)).vector("size", 0)
+    assert item.histogram is not None
 
 
 def test_one_engine_serves_many_threads(stocked: Stocked):

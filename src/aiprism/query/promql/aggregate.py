@@ -7,12 +7,13 @@ or some of the series themselves (topk, bottomk, limitk, limit_ratio). Sums are 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from aiprism.model.labels import METRIC_NAME
-from aiprism.query.promql.blocks import Block
+from aiprism.query.promql import native
+from aiprism.query.promql.blocks import Block, Cells, natives
 from aiprism.query.promql.kernels import compensated, quantile_of_rows
 from aiprism.query.promql.labelsets import Groups, LabelSets
 from aiprism.query.promql.numbers import number_text
@@ -40,6 +41,8 @@ def aggregate(op: str, block: Block, grouping: Grouping, param: Floats | str | N
     """`op` over the groups of `block`; QueryFailed for a parameter the operator cannot take."""
     if not len(block):
         return block
+    if block.cells is not None and op not in _OF_EITHER_KIND:
+        block = block.numbers()
     if op == "count_values":
         assert isinstance(param, str)
         return _count_values(block, grouping, param)
@@ -47,6 +50,8 @@ def aggregate(op: str, block: Block, grouping: Grouping, param: Floats | str | N
         assert isinstance(param, np.ndarray)
         return _CHOICES[op](block, grouping, param)
     rows = _Rows.of(block, grouping)
+    if rows.cells is not None and op in ("sum", "avg"):
+        return _of_mixed(op, rows)
     if op == "quantile":
         assert isinstance(param, np.ndarray)
         return rows.result(_quantiles(rows, param))
@@ -61,6 +66,7 @@ class _Rows:
     values: Floats
     valid: Bools
     starts: Ints
+    cells: Cells | None = None
 
     @classmethod
     def of(cls, block: Block, grouping: Grouping) -> _Rows:
@@ -68,10 +74,11 @@ class _Rows:
         groups = kept.groups()
         labels = kept.take(groups.firsts)
         if len(groups) == 1:
-            return cls(labels, block.values, block.valid, np.zeros(1, dtype=np.int64))
+            return cls(labels, block.values, block.valid, np.zeros(1, dtype=np.int64), block.cells)
         order = np.argsort(groups.ids, kind="stable")
         starts = np.searchsorted(groups.ids[order], np.arange(len(groups)))
-        return cls(labels, block.values[order], block.valid[order], starts)
+        cells = None if block.cells is None else block.cells[order]
+        return cls(labels, block.values[order], block.valid[order], starts, cells)
 
     def fold(self, ufunc: np.ufunc, of: Floats) -> Floats:
         """[group, step]: `ufunc` over each group's rows."""
@@ -164,6 +171,24 @@ FOLDS: Mapping[str, Callable[[_Rows], Floats]] = {
 }
 
 
+def _of_mixed(op: str, rows: _Rows) -> Block:
+    """Sum or mean where some values are histograms; a group with both kinds at a step has none there."""
+    assert rows.cells is not None
+    there = natives(rows.cells) & rows.valid
+    numbers = replace(rows, valid=rows.valid & ~there, cells=None)
+    held, counts = np.add.reduceat(there, rows.starts, axis=0, dtype=np.int64), rows.counts()
+    values, cells = FOLDS[op](numbers), np.full(held.shape, None)
+    ends = np.append(rows.starts[1:], len(rows.values))
+    for group, step in zip(*np.nonzero((held > 0) & (held == counts)), strict=True):
+        part = slice(rows.starts[group], ends[group])
+        run = rows.cells[part, step][there[part, step]].tolist()
+        cells[group, step] = native.summed(run) if op == "sum" else native.averaged(run)
+    return Block(rows.labels, values, ((held == 0) & (counts > 0)) | natives(cells), cells)
+
+
+_TEXTS = 0xFFF8_0000_0000_0001  # from here on stand histograms among the bits of numbers
+
+
 def _count_values(block: Block, grouping: Grouping, label: str) -> Block:
     """How many series of a group have each value; the value becomes `label`."""
     base = grouping.keep(block.labels.without((label,)))
@@ -171,16 +196,21 @@ def _count_values(block: Block, grouping: Grouping, label: str) -> Block:
     groups = base.groups()
     row, step = np.nonzero(block.valid)
     seen = block.values[row, step]
-    seen = np.where(np.isnan(seen), np.nan, seen)  # one NaN for all of them
-    bits, code = np.unique(
-        np.zeros(len(seen), dtype=np.uint64) if dropped else seen.view(np.uint64), return_inverse=True
-    )
+    seen = np.where(np.isnan(seen), np.nan, seen).view(np.uint64)  # one NaN for all of them
+    told: dict[str, int] = {}
+    if block.cells is not None:
+        for place, cell in enumerate(block.cells[row, step].tolist()):
+            if cell is not None:  # a NaN of its own for each text
+                seen[place] = _TEXTS + told.setdefault(native.text(cell), len(told))
+    bits, code = np.unique(np.zeros_like(seen) if dropped else seen, return_inverse=True)
     pairs, pair = np.unique(groups.ids[row] * max(1, len(bits)) + code, return_inverse=True)
     steps = block.values.shape[1]
     counts = np.bincount(pair * steps + step, minlength=len(pairs) * steps).reshape(len(pairs), steps)
     labels = base.take(groups.firsts[pairs // max(1, len(bits))])
     if not dropped:
-        texts = [number_text(value) for value in bits.view(np.float64).tolist()]
+        known = {_TEXTS + place: text for text, place in told.items()}
+        numbers = zip(bits.tolist(), bits.view(np.float64).tolist(), strict=True)
+        texts = [known.get(pattern) or number_text(value) for pattern, value in numbers]
         labels = labels.with_texts(label, [texts[place] for place in (pairs % max(1, len(bits))).tolist()])
     return Block(labels, counts.astype(np.float64), counts > 0)
 
@@ -223,7 +253,7 @@ def _first_rows(block: Block, grouping: Grouping, param: Floats) -> Block:
     groups = grouping.keep(block.labels).groups()
     order = np.argsort(~block.valid, axis=0, kind="stable")
     place = _place_in_group(order, groups)
-    return Block(block.labels, block.values, block.valid & (place < limit)).compact()
+    return block.where(place < limit).compact()
 
 
 def _sampled(block: Block, grouping: Grouping, ratio: Floats) -> Block:
@@ -233,7 +263,7 @@ def _sampled(block: Block, grouping: Grouping, ratio: Floats) -> Block:
     ratio = np.clip(ratio, -1.0, 1.0)
     place = np.array([labels.fingerprint / 2.0**64 for labels in block.labels.labels()])[:, None]
     chosen = np.where(ratio >= 0, place < ratio, place >= 1.0 + ratio)
-    return Block(block.labels, block.values, block.valid & chosen).compact()
+    return block.where(chosen).compact()
 
 
 def _limit(param: Floats, most: int) -> Ints:
@@ -250,5 +280,8 @@ _CHOICES: Mapping[str, Callable[[Block, Grouping, Floats], Block]] = {
     "limitk": _first_rows,
     "limit_ratio": _sampled,
 }
+
+# The others pass over histograms.
+_OF_EITHER_KIND = frozenset({"sum", "avg", "count", "group", "count_values", "limitk", "limit_ratio"})
 
 OPERATORS: Collection[str] = frozenset({*FOLDS, *_CHOICES, "quantile", "count_values"})

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import repeat
+
 import numpy as np
 
 from aiprism.errors import BadInput
 from aiprism.model.labels import Labels
-from aiprism.query.promql.blocks import Block
+from aiprism.query.promql.blocks import Block, Cells, natives
 from aiprism.query.promql.evaluate import Evaluator
 from aiprism.query.promql.limits import Limits, Watch
 from aiprism.query.promql.parse import parse
@@ -97,8 +99,10 @@ def _vector(block: Block, at: float, *, in_order: bool) -> Vector:
     block = block.compact()
     rows = np.arange(len(block)) if in_order else block.labels.order()
     block = block.take(rows)
-    pairs = zip(block.labels.labels(), block.values[:, 0].tolist(), strict=True)
-    return Vector(tuple(VectorItem(labels, at, value) for labels, value in pairs))
+    values = block.values[:, 0].tolist()
+    cells = repeat(None) if block.cells is None else block.cells[:, 0].tolist()
+    items = zip(block.labels.labels(), values, cells, strict=False)
+    return Vector(tuple(VectorItem(labels, at, value, cell) for labels, value, cell in items))
 
 
 def _matrix(block: Block, steps: Steps) -> Matrix:
@@ -106,6 +110,15 @@ def _matrix(block: Block, steps: Steps) -> Matrix:
     block = block.take(block.labels.order())
     times = steps.times_ms()
     whole: list[bool] = np.all(block.valid, axis=1).tolist()
+    if block.cells is not None:
+        return Matrix(
+            tuple(
+                Series(labels, times[valid], values[valid], _some(cells[valid]))
+                for labels, values, valid, cells in zip(
+                    block.labels.labels(), block.values, block.valid, block.cells, strict=True
+                )
+            )
+        )
     return Matrix(
         tuple(
             Series(labels, times, values) if complete else Series(labels, times[valid], values[valid])
@@ -116,6 +129,10 @@ def _matrix(block: Block, steps: Steps) -> Matrix:
     )
 
 
+def _some(cells: Cells) -> Cells | None:
+    return cells if natives(cells).any() else None
+
+
 def _matrix_of_samples(evaluator: Evaluator, node: Samples, steps: Steps) -> Matrix:
     labels, windows = evaluator.samples(node, steps)
     order = labels.order()
@@ -123,7 +140,12 @@ def _matrix_of_samples(evaluator: Evaluator, node: Samples, steps: Steps) -> Mat
     edges = zip(windows.lo[order, 0].tolist(), windows.hi[order, 0].tolist(), strict=True)
     return Matrix(
         tuple(
-            Series(each, windows.ts_ms[lo:hi], windows.values[lo:hi])
+            Series(
+                each,
+                windows.ts_ms[lo:hi],
+                windows.values[lo:hi],
+                None if windows.cells is None else _some(windows.cells[lo:hi]),
+            )
             for each, (lo, hi) in zip(labels.take(order).labels(), edges, strict=True)
         )
     )

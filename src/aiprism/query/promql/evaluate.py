@@ -7,17 +7,20 @@ step; a subquery is the same evaluation on a grid of its own.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from aiprism.model.samples import STALE_NAN_BITS
+from aiprism.query.promql import histogram_kernels
 from aiprism.query.promql.aggregate import aggregate
 from aiprism.query.promql.blocks import Block, stacked
-from aiprism.query.promql.functions import EVALUATED, PUSHED, ROLLED, Moment, Operand
+from aiprism.query.promql.functions import EVALUATED, PUSHED, ROLLED, TAKES_HISTOGRAMS, Moment, Operand
 from aiprism.query.promql.info import with_info_labels
-from aiprism.query.promql.kernels import KERNELS, last_over_time, ts_of_last_over_time
 from aiprism.query.promql.labelsets import LabelSets
 from aiprism.query.promql.limits import Watch
-from aiprism.query.promql.operators import between_scalars, between_vectors, with_scalar
+from aiprism.query.promql.mixing import one_after_the_other, with_histograms, without_hints
+from aiprism.query.promql.operators import between_scalars, between_vectors, negated, with_scalar
 from aiprism.query.promql.plan import (
     LATEST,
     LATEST_TIME,
@@ -39,11 +42,13 @@ from aiprism.query.promql.plan import (
 from aiprism.query.promql.values import QueryFailed
 from aiprism.query.promql.windows import Windows
 from aiprism.store.rollups import Source
-from aiprism.store.samples import Bools, Combine, Floats, GridFunction, RawSamples, SampleStore, Steps
+from aiprism.store.samples import Combine, Floats, GridFunction, RawHistograms, RawSamples, SampleStore, Steps
 from aiprism.store.series import Selection
 
 # Folding all series inside ClickHouse spares moving their grids here; below this many cells that saves nothing.
 COMBINE_CELLS = 100_000
+# What one native histogram counts for where samples are counted: about as much memory.
+HISTOGRAM_SAMPLES = 50
 _COMBINED = {"min": Combine.MIN, "max": Combine.MAX, "count": Combine.COUNT, "group": Combine.GROUP}
 # ClickHouse adds plainly: only where all terms have one sign are its sums as exact as ours.
 _COMBINED_SUMS = {"sum": Combine.SUM, "avg": Combine.AVG}
@@ -71,6 +76,8 @@ class Evaluator:
                 return self._over_subquery(node, steps)
             case Apply():
                 args = [self.value(arg, steps) for arg in node.args]
+                if node.function not in TAKES_HISTOGRAMS:
+                    args = [arg.numbers() if isinstance(arg, Block) else arg for arg in args]
                 return EVALUATED[node.function](Moment(steps.times_ms()), args)
             case Aggregate():
                 return self._aggregate(node, steps)
@@ -83,7 +90,9 @@ class Evaluator:
             case Absent():
                 return _absent(node, self.block(node.expr, steps))
             case Info():
-                return with_info_labels(self.block(node.expr, steps), self.block(node.infos, steps), node.matchers)
+                return with_info_labels(
+                    self.block(node.expr, steps), self.block(node.infos, steps).numbers(), node.matchers
+                )
             case Samples():
                 raise AssertionError("a range vector has no value at steps")
 
@@ -98,7 +107,17 @@ class Evaluator:
         leaf = node.leaf
         if isinstance(leaf, OverSubquery):
             return self._subquery_windows(leaf, at)
-        return self._leaf_windows(leaf, at, self._selection(leaf, _ends(leaf, at)))
+        ends = _ends(leaf, at)
+        selection = self._selection(leaf, ends)
+        histograms = self._histograms(leaf, ends, selection)
+        if histograms is None:
+            return self._leaf_windows(leaf, at, selection)
+        held = np.isin(np.arange(len(selection)), histograms.rows)
+        parts = (
+            self._mixed_windows(leaf, at, selection, histograms),
+            self._leaf_windows(leaf, at, selection.only(np.flatnonzero(~held))),
+        )
+        return parts[0][0].followed_by(parts[1][0]), one_after_the_other(parts[0][1], parts[1][1])
 
     def sources(self, node: Node, steps: Steps) -> list[Source]:
         """Where the leaves of `node` would be read from, those of subqueries excepted."""
@@ -121,10 +140,21 @@ class Evaluator:
             return _repeated_block(self._leaf(leaf, Steps(steps.start_ms, steps.step_ms, 1)), steps.count)
         ends = _ends(leaf, steps)
         selection = self._selection(leaf, ends)
+        histograms = self._histograms(leaf, ends, selection)
+        if histograms is None:
+            return _named(leaf, self._of_numbers(leaf, steps, selection))
+        held = np.isin(np.arange(len(selection)), histograms.rows)
+        mixed = self._from_windows(leaf, steps, *self._mixed_windows(leaf, steps, selection, histograms))
+        others = self._of_numbers(leaf, steps, selection.only(np.flatnonzero(~held)))
+        return _named(leaf, stacked([mixed, others]))
+
+    def _of_numbers(self, leaf: Leaf, steps: Steps, selection: Selection) -> Block:
+        """A leaf over series without histograms."""
+        ends = _ends(leaf, steps)
         source = self.source(leaf, ends)
         function = self._pushed(leaf, source)
         if function is None:
-            return _named(leaf, self._from_raw(leaf, steps, selection))
+            return self._from_raw(leaf, steps, selection)
         found = self._store.grid(
             selection,
             function,
@@ -139,7 +169,42 @@ class Evaluator:
             sure = block.take(~found.doubtful)
             rest = self._from_raw(leaf, steps, selection.only(found.rows[found.doubtful]))
             block = stacked([sure, rest])
-        return _named(leaf, block)
+        return block
+
+    def _histograms(self, leaf: Leaf, ends: Steps, selection: Selection) -> RawHistograms | None:
+        """The native histograms in the windows of a leaf, None when there are none: mostly known without asking."""
+        if selection.native is None:
+            return None
+        rows = np.flatnonzero(selection.native)
+        found = self._store.histograms(
+            selection.only(rows),
+            ends.start_ms - self._window_ms(leaf),
+            ends.end_ms,
+            limit=self._watch.limits.samples // HISTOGRAM_SAMPLES,
+            seconds=self._watch.left(),
+        )
+        return replace(found, rows=rows[found.rows]) if len(found.rows) else None
+
+    def _mixed_windows(
+        self, leaf: Leaf, steps: Steps, selection: Selection, histograms: RawHistograms
+    ) -> tuple[LabelSets, Windows]:
+        """The samples of the series that have histograms: these and their numbers."""
+        ends, window_ms = _ends(leaf, steps), self._window_ms(leaf)
+        part = selection.only(histograms.rows)
+        numbers = self._store.raw(
+            part,
+            ends.start_ms - window_ms,
+            ends.end_ms,
+            stale=True,
+            limit=self._watch.limits.samples,
+            seconds=self._watch.left(),
+            exact=True,
+        )
+        raw, cells = with_histograms(
+            numbers, replace(histograms, rows=np.arange(len(part))), stale=leaf.function in (LATEST, LATEST_TIME)
+        )
+        windows = _windows(raw, ends, window_ms, steps, fixed=leaf.at_ms is not None)
+        return LabelSets.of_selection(part, raw.rows), replace(windows, cells=cells)
 
     def source(self, leaf: Leaf, ends: Steps) -> Source:
         """Where the samples of a leaf come from, for windows that end at `ends`."""
@@ -160,13 +225,15 @@ class Evaluator:
         return PUSHED.get(leaf.function)
 
     def _from_raw(self, leaf: Leaf, steps: Steps, selection: Selection) -> Block:
-        labels, windows = self._leaf_windows(leaf, steps, selection)
-        if leaf.function in (LATEST, LATEST_TIME):
-            values, valid = (last_over_time if leaf.function == LATEST else ts_of_last_over_time)(windows, ())
-            valid = valid & (np.ascontiguousarray(windows.last(windows.values)).view(np.uint64) != STALE_NAN_BITS)
-        else:
-            values, valid = self._kernel(leaf, windows, steps)
-        return Block(labels, values, valid).compact()
+        return self._from_windows(leaf, steps, *self._leaf_windows(leaf, steps, selection))
+
+    def _from_windows(self, leaf: Leaf, steps: Steps, labels: LabelSets, windows: Windows) -> Block:
+        if leaf.function not in (LATEST, LATEST_TIME):
+            return Block(labels, *self._kernel(leaf, windows, steps)).compact()
+        name = "last_over_time" if leaf.function == LATEST else "ts_of_last_over_time"
+        values, valid, cells = histogram_kernels.fold(name, windows, ())
+        valid = valid & (np.ascontiguousarray(windows.last(windows.values)).view(np.uint64) != STALE_NAN_BITS)
+        return Block(labels, values, valid, cells).compact()
 
     def _leaf_windows(self, leaf: Leaf, steps: Steps, selection: Selection) -> tuple[LabelSets, Windows]:
         ends = _ends(leaf, steps)
@@ -193,19 +260,18 @@ class Evaluator:
     def _window_ms(self, leaf: Leaf) -> int:
         return round(self._watch.limits.lookback * 1000) if leaf.window_ms is None else leaf.window_ms
 
-    def _kernel(self, node: Leaf | OverSubquery, windows: Windows, steps: Steps) -> tuple[Floats, Bools]:
+    def _kernel(self, node: Leaf | OverSubquery, windows: Windows, steps: Steps) -> histogram_kernels.Mixed:
         args = [_numbers(self.value(arg, steps)) for arg in node.args]
         if node.function == "double_exponential_smoothing":
             _check_factors(args)
         self._watch.check_cells(len(windows.lo), steps.count)
-        return KERNELS[node.function](windows, args)
+        return histogram_kernels.fold(node.function, windows, args)
 
     # -- subqueries ----------------------------------------------------------------------------------------------
 
     def _over_subquery(self, node: OverSubquery, steps: Steps) -> Block:
         labels, windows = self._subquery_windows(node, steps)
-        values, valid = self._kernel(node, windows, steps)
-        return _named(node, Block(labels, values, valid).compact())
+        return _named(node, Block(labels, *self._kernel(node, windows, steps)).compact())
 
     def _subquery_windows(self, node: OverSubquery, steps: Steps) -> tuple[LabelSets, Windows]:
         ends = _ends(node, steps)
@@ -218,7 +284,10 @@ class Evaluator:
             ts_ms=np.broadcast_to(inner.times_ms(), block.values.shape)[block.valid],
             values=block.values[block.valid],
         )
-        return block.labels, _windows(raw, ends, node.window_ms, steps, fixed=node.at_ms is not None)
+        windows = _windows(raw, ends, node.window_ms, steps, fixed=node.at_ms is not None)
+        if block.cells is not None:
+            windows = replace(windows, cells=without_hints(block.cells[block.valid]))
+        return block.labels, windows
 
     def _subquery_steps(self, node: OverSubquery, ends: Steps) -> Steps:
         """The multiples of the subquery's step in (first end - range, last end]."""
@@ -252,7 +321,7 @@ class Evaluator:
         if combine is None or function in (None, GridFunction.LATEST, GridFunction.AVG) or leaf.at_ms is not None:
             return None
         selection = self._selection(leaf, ends)
-        if len(selection) * steps.count < COMBINE_CELLS or len(selection.metrics) != 1:
+        if len(selection) * steps.count < COMBINE_CELLS or len(selection.metrics) != 1 or selection.native is not None:
             return None
         assert function is not None
         found = self._store.combined_grid(
@@ -324,7 +393,7 @@ def _operate(node: Operate, left: Operand, right: Operand) -> Operand:
 
 def _negated(value: Operand) -> Operand:
     if isinstance(value, Block):
-        return Block(value.labels.without_name(), -value.values, value.valid).compact().distinct()
+        return negated(value).relabelled(value.labels.without_name()).compact().distinct()
     return -_numbers(value)
 
 
@@ -340,4 +409,5 @@ def _repeated(value: Operand, count: int) -> Operand:
 
 
 def _repeated_block(block: Block, count: int) -> Block:
-    return Block(block.labels, np.repeat(block.values, count, axis=1), np.repeat(block.valid, count, axis=1))
+    cells = None if block.cells is None else np.repeat(block.cells, count, axis=1)
+    return Block(block.labels, np.repeat(block.values, count, axis=1), np.repeat(block.valid, count, axis=1), cells)

@@ -15,10 +15,12 @@ import numpy as np
 
 from aiprism.errors import BadInput
 from aiprism.model.labels import compiled
+from aiprism.query.promql import native
 from aiprism.query.promql.blocks import Block, stacked
 from aiprism.query.promql.histogram import histogram_fraction, histogram_quantile
 from aiprism.query.promql.kernels import KERNELS
 from aiprism.query.promql.labelsets import LabelSets
+from aiprism.query.promql.native import Histogram
 from aiprism.query.promql.numbers import number_text
 from aiprism.query.promql.values import QueryFailed
 from aiprism.store.samples import Floats, GridFunction, Ints
@@ -232,7 +234,7 @@ def _quantiles(moment: Moment, args: Sequence[Operand]) -> Block:
     block, label = _block(args[0]), _text(args[1])
     found = []
     for share in map(_number, args[2:]):
-        part = histogram_quantile(share, block)
+        part = _of_histograms([share], block, histogram_quantile, native.quantile)
         found.append(part.relabelled(part.labels.with_texts(label, [_openmetrics(float(share[0]))] * len(part))))
     return stacked(found).merged()
 
@@ -242,9 +244,42 @@ def _openmetrics(value: float) -> str:
     return text if "." in text or not np.isfinite(value) else f"{text}.0"
 
 
-def _of_native_histograms(moment: Moment, args: Sequence[Operand]) -> Block:
-    """Functions of native histograms pass over floats, and floats are all there is here."""
-    return Block.empty(len(moment.times_ms))
+def _classic_and_native(classic: Callable[..., Block], one: Callable[..., float]) -> Evaluate:
+    """A function of histograms of both kinds; where one has the same labels as the other, neither has a result."""
+
+    def evaluate(moment: Moment, args: Sequence[Operand]) -> Block:
+        *limits, block = (*map(_number, args[:-1]), _block(args[-1]))
+        return _of_histograms(limits, block, classic, one)
+
+    return evaluate
+
+
+def _of_histograms(
+    limits: Sequence[Floats], block: Block, classic: Callable[..., Block], one: Callable[..., float]
+) -> Block:
+    of_numbers = classic(*limits, block.numbers())
+    if block.cells is None:
+        return of_numbers
+    of_natives = _of_native(lambda histogram, step: one(*(float(each[step]) for each in limits), histogram), block)
+    both = stacked([of_numbers, of_natives])
+    ids = both.labels.groups().ids
+    count = int(ids.max(initial=-1)) + 1
+    crowd = np.zeros((count, both.valid.shape[1]), dtype=np.int64)
+    np.add.at(crowd, ids, both.valid.astype(np.int64))
+    return both.where(crowd[ids] == 1).merged()
+
+
+def _of_native(function: Callable[[Histogram, int], float], block: Block) -> Block:
+    """A number of each histogram, which `function` takes with the step; floats have no result."""
+    valid, values = block.native(), np.zeros(block.values.shape)
+    for row, step in zip(*(places.tolist() for places in np.nonzero(valid)), strict=True):
+        assert block.cells is not None
+        values[row, step] = function(block.cells[row, step], step)
+    return Block(block.labels, values, valid).compact().without_name()
+
+
+def _of_each_native(function: Callable[[Histogram], float]) -> Evaluate:
+    return lambda moment, args: _of_native(lambda histogram, step: function(histogram), _block(args[0]))
 
 
 EVALUATED: Mapping[str, Evaluate] = {
@@ -294,14 +329,21 @@ EVALUATED: Mapping[str, Evaluate] = {
     "sort_desc": _sort(-1.0),
     "sort_by_label": _sort_by_label(descending=False),
     "sort_by_label_desc": _sort_by_label(descending=True),
-    "histogram_quantile": lambda moment, args: histogram_quantile(_number(args[0]), _block(args[1])),
+    "histogram_quantile": _classic_and_native(histogram_quantile, native.quantile),
     "histogram_quantiles": _quantiles,
-    "histogram_fraction": lambda moment, args: histogram_fraction(_number(args[0]), _number(args[1]), _block(args[2])),
-    **dict.fromkeys(
-        ("histogram_count", "histogram_sum", "histogram_avg", "histogram_stddev", "histogram_stdvar"),
-        _of_native_histograms,
-    ),
+    "histogram_fraction": _classic_and_native(histogram_fraction, native.fraction),
+    "histogram_count": _of_each_native(lambda histogram: histogram.count),
+    "histogram_sum": _of_each_native(lambda histogram: histogram.sum),
+    "histogram_avg": _of_each_native(native.mean),
+    "histogram_stdvar": _of_each_native(native.variance),
+    "histogram_stddev": _of_each_native(lambda histogram: native.variance(histogram) ** 0.5),
 }
+
+# The others pass over native histograms.
+TAKES_HISTOGRAMS = frozenset(
+    {name for name in EVALUATED if name.startswith("histogram_")}
+    | {"label_replace", "label_join", "sort_by_label", "sort_by_label_desc", "timestamp"}
+)
 
 # Old names of functions, and what they are called now.
 RENAMED: Mapping[str, str] = {"holt_winters": "double_exponential_smoothing"}

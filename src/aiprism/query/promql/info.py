@@ -40,7 +40,8 @@ def with_info_labels(block: Block, infos: Block, matchers: Sequence[Matcher]) ->
             masks.append(mask)
     if not rows:
         return Block.empty(block.values.shape[1])
-    return Block(LabelSets.of(sets), block.values[rows], np.array(masks)).compact().merged()
+    found = block.take(np.array(rows)).relabelled(LabelSets.of(sets))
+    return found.where(np.array(masks)).compact().merged()
 
 
 @dataclass(frozen=True, slots=True)

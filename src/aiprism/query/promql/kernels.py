@@ -27,11 +27,16 @@ _CANCELLED = 1e-3
 
 def _extrapolated(w: Windows, *, counter: bool, per_second: bool) -> Folded:
     """What the range would have gained had it been sampled to its edges."""
-    valid = w.sizes >= 2
-    first_ms, last_ms, first = w.first(w.ts_ms), w.last(w.ts_ms), w.first(w.values)
+    first = w.first(w.values)
     gain = w.last(w.values) - first
     if counter:
         gain = gain + _lost_to_resets(w)
+    return gain * extrapolation(w, gain, first, counter=counter, per_second=per_second), w.sizes >= 2
+
+
+def extrapolation(w: Windows, gain: Floats, first: Floats, *, counter: bool, per_second: bool) -> Floats:
+    """By how much the gain between the first and the last sample is to be multiplied."""
+    first_ms, last_ms = w.first(w.ts_ms), w.last(w.ts_ms)
     sampled = (last_ms - first_ms) / 1000
     to_start = (first_ms - (w.ends_ms - w.range_ms)) / 1000
     to_end = (w.ends_ms - last_ms) / 1000
@@ -46,7 +51,7 @@ def _extrapolated(w: Windows, *, counter: bool, per_second: bool) -> Folded:
     factor = (sampled + to_start + to_end) / sampled
     if per_second:
         factor = factor / (w.range_ms / 1000)
-    return gain * factor, valid
+    return factor
 
 
 def _lost_to_resets(w: Windows) -> Floats:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from aiprism.model.labels import METRIC_NAME
-from aiprism.query.promql.blocks import Block, stacked
+from aiprism.query.promql.blocks import Block, Cells, natives, stacked
 from aiprism.query.promql.labelsets import LabelSets
+from aiprism.query.promql.native import Histogram, added, divided, equal, multiplied, subtracted
 from aiprism.query.promql.syntax import Cardinality, Matching
 from aiprism.query.promql.values import QueryFailed
 from aiprism.store.samples import Bools, Floats, Ints
@@ -51,12 +52,27 @@ def between_scalars(op: str, left: Floats, right: Floats) -> Floats:
 def with_scalar(op: str, block: Block, scalar: Floats, *, scalar_left: bool, return_bool: bool) -> Block:
     """Every series with the scalar of the step. A comparison without `bool` keeps the vector's values that satisfy it."""
     left, right = (scalar, block.values) if scalar_left else (block.values, scalar)
+    if block.cells is not None:
+        sides = (Side(scalar), Side(block.values, block.cells))
+        found = of_mixed(op, *(sides if scalar_left else sides[::-1]), block.valid, return_bool=return_bool)
+        result = Block(block.labels, *found)
+        return result.without_name() if op in ARITHMETIC or return_bool else result
     if op in ARITHMETIC:
         return Block(block.labels, ARITHMETIC[op](left, right), block.valid).without_name()
     holds = COMPARISON[op](left, right)
     if return_bool:
         return Block(block.labels, holds.astype(np.float64), block.valid).without_name()
-    return Block(block.labels, block.values, block.valid & holds)
+    return block.where(holds)
+
+
+def negated(block: Block) -> Block:
+    """Every value times -1."""
+    if block.cells is None:
+        return Block(block.labels, -block.values, block.valid)
+    return Block(
+        block.labels,
+        *of_mixed("*", Side(block.values, block.cells), Side(np.full(1, -1.0)), block.valid, return_bool=False),
+    )
 
 
 def between_vectors(op: str, left: Block, right: Block, matching: Matching, *, return_bool: bool) -> Block:
@@ -73,16 +89,92 @@ def between_vectors(op: str, left: Block, right: Block, matching: Matching, *, r
     many_values, one_values = many.values[pairs.many], one.values[pairs.one]
     left_values, right_values = (one_values, many_values) if swapped else (many_values, one_values)
     valid = many.valid[pairs.many] & one.valid[pairs.one]
-    if op in ARITHMETIC:
+    cells = None
+    if left.cells is not None or right.cells is not None:
+        many_side, one_side = Side.of(many, pairs.many), Side.of(one, pairs.one)
+        sides = (one_side, many_side) if swapped else (many_side, one_side)
+        values, valid, cells = of_mixed(op, *sides, valid, return_bool=return_bool)
+    elif op in ARITHMETIC:
         values = ARITHMETIC[op](left_values, right_values)
     elif return_bool:
         values = COMPARISON[op](left_values, right_values).astype(np.float64)
     else:
         values, valid = left_values, valid & COMPARISON[op](left_values, right_values)
     labels = _result_labels(many, one, pairs, matching, drop_name=op in ARITHMETIC or return_bool)
-    result = Block(labels, values, valid)
+    result = Block(labels, values, valid, cells)
     _refuse_ambiguous(result, keys.many[pairs.many], matching)
     return result.compact().merged()
+
+
+# -- where some values are native histograms -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One side of an operator, cell by cell."""
+
+    values: Floats
+    cells: Cells | None = None
+
+    @classmethod
+    def of(cls, block: Block, rows: Ints) -> Side:
+        return cls(block.values[rows], None if block.cells is None else block.cells[rows])
+
+    def spread(self, shape: tuple[int, ...]) -> tuple[Floats, Cells]:
+        cells = np.full(shape, None) if self.cells is None else np.broadcast_to(self.cells, shape)
+        return np.broadcast_to(self.values, shape), cells
+
+
+def of_mixed(
+    op: str, left: Side, right: Side, valid: Bools, *, return_bool: bool
+) -> tuple[Floats, Bools, Cells | None]:
+    """The operation where cells may be histograms: those that the operator does not know with their kinds have no result."""
+    (ours, our_cells), (theirs, their_cells) = left.spread(valid.shape), right.spread(valid.shape)
+    native = natives(our_cells) | natives(their_cells)
+    known, cells = valid & ~native, np.full(valid.shape, None)
+    if op in ARITHMETIC:
+        values = ARITHMETIC[op](ours, theirs)
+    elif return_bool:
+        values = COMPARISON[op](ours, theirs).astype(np.float64)
+    else:
+        values, known = ours.copy(), known & COMPARISON[op](ours, theirs)
+    done: dict[tuple[object, object], Histogram | bool | None] = {}
+    for row, step in zip(*np.nonzero(valid & native), strict=True):
+        one, other = our_cells[row, step], their_cells[row, step]
+        pair = (
+            float(ours[row, step]) if one is None else one,
+            float(theirs[row, step]) if other is None else other,
+        )
+        if pair not in done:
+            done[pair] = _of_pair(op, *pair)
+        match done[pair]:
+            case Histogram() as found:
+                known[row, step], cells[row, step] = True, found
+            case bool() as found if return_bool:
+                known[row, step], values[row, step] = True, float(found)
+            case True:
+                known[row, step], cells[row, step] = True, one
+    return values, known, cells
+
+
+def _of_pair(op: str, one: Histogram | float, other: Histogram | float) -> Histogram | bool | None:
+    match (one, op, other):
+        case Histogram(), "+", Histogram():
+            return added(one, other)
+        case Histogram(), "-", Histogram():
+            return subtracted(one, other)
+        case Histogram(), "==", Histogram():
+            return equal(one, other)
+        case Histogram(), "!=", Histogram():
+            return not equal(one, other)
+        case Histogram(), "*", float():
+            return multiplied(one, other)
+        case float(), "*", Histogram():
+            return multiplied(other, one)
+        case Histogram(), "/", float():
+            return divided(one, other)
+        case _:
+            return None
 
 
 # -- matching ------------------------------------------------------------------------------------------------------------
@@ -187,7 +279,7 @@ def _set_operation(op: str, left: Block, right: Block, matching: Matching) -> Bl
     keys = _match_keys(left, right, matching)
     if op == "or":
         taken = _any_of_group(left, keys.many, keys.count, np.maximum)[keys.one] > 0
-        rest = Block(right.labels, right.values, right.valid & ~taken)
+        rest = right.where(~taken)
         return stacked([left, rest.compact()]).merged()
     there = _any_of_group(right, keys.one, keys.count, np.maximum)[keys.many] > 0
-    return Block(left.labels, left.values, left.valid & (there if op == "and" else ~there))
+    return left.where(there if op == "and" else ~there)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from aiprism.errors import Refused
 from aiprism.model.labels import Labels
+from aiprism.query.promql.native import Histogram
 
 
 class QueryFailed(Refused):
@@ -36,11 +37,12 @@ class String:
 
 @dataclass(frozen=True, slots=True)
 class VectorItem:
-    """The value of one series at one time (Unix seconds)."""
+    """The value of one series at one time (Unix seconds): a histogram, or a number."""
 
     labels: Labels
     ts: float
-    value: float
+    value: float  # NaN where there is a histogram
+    histogram: Histogram | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +60,13 @@ class Vector:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Series:
-    """One series over time: aligned arrays of Unix milliseconds and values."""
+    """One series over time: aligned arrays of Unix milliseconds and values, and of native histograms where any is one
+    (None where it is a number; where it is not, the value means nothing)."""
 
     labels: Labels
     ts_ms: NDArray[np.int64]
     values: NDArray[np.float64]
+    histograms: NDArray[np.object_] | None = None
 
     @property
     def timestamps(self) -> NDArray[np.float64]:

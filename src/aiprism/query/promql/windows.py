@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from aiprism.query.promql.blocks import Cells, natives
 from aiprism.store.samples import Bools, Floats, Ints, Steps
 
 # Cells of a padded block: big enough that numpy's overhead vanishes, small enough for the processor's cache.
@@ -39,6 +40,7 @@ class Windows:
     ends_ms: Ints
     at_ms: Ints
     range_ms: int
+    cells: Cells | None = None  # the samples that are native histograms; None: no sample is
 
     @classmethod
     def of(cls, offsets: Ints, ts_ms: Ints, values: Floats, ends: Steps, range_ms: int, at_ms: Ints) -> Windows:
@@ -62,6 +64,21 @@ class Windows:
             hi=np.repeat(self.hi, len(at_ms), axis=1),
             ends_ms=np.repeat(self.ends_ms, len(at_ms)),
             at_ms=at_ms,
+        )
+
+    def numbers(self) -> Windows:
+        """The same windows over those samples that are no histograms."""
+        if self.cells is None:
+            return self
+        kept = ~natives(self.cells)
+        before = np.concatenate([[0], np.cumsum(kept)])
+        return replace(
+            self,
+            ts_ms=self.ts_ms[kept],
+            values=self.values[kept],
+            lo=before[self.lo],
+            hi=before[self.hi],
+            cells=None,
         )
 
     @property
