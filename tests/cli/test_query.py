@@ -56,6 +56,21 @@ def test_a_range_shows_the_course_of_each_series(aiprism: Run) -> None:
     ]
 
 
+def test_native_histograms_are_told_by_what_they_hold(aiprism: Run) -> None:
+    told = {"count": "12", "sum": "4.5", "buckets": [[0, "1", "2", "12"]]}
+    data = {"resultType": "vector", "result": [{"metric": {"job": "api"}, "histogram": [NOW, told]}]}
+    with pretended({"/api/v1/query": {"status": "success", "data": data}}) as server:
+        _, out, _ = aiprism("query", "h", "--server", server.url)
+    assert out.splitlines()[2].split("   ") == ['{job="api"}', "histogram of 12, sum 4.5"]
+    data = {
+        "resultType": "matrix",
+        "result": [{"metric": {"job": "api"}, "histograms": [[NOW, told], [NOW + 1, told]]}],
+    }
+    with pretended({"/api/v1/query_range": {"status": "success", "data": data}}) as server:
+        _, out, _ = aiprism("query", "h", "--start", "1h", "--server", server.url)
+    assert out.splitlines()[2].split() == ['{job="api"}', "2", "histograms"]
+
+
 def test_a_scalar_is_a_number_and_an_empty_answer_says_so(aiprism: Run) -> None:
     scalar = {"status": "success", "data": {"resultType": "scalar", "result": [NOW, "42"]}}
     with pretended({"/api/v1/query": scalar}) as server:

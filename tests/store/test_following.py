@@ -9,8 +9,9 @@ import pyarrow as pa
 import pytest
 
 from aiprism.clock import FakeClock
+from aiprism.model.histograms import NativeHistogram
 from aiprism.model.labels import Labels, Matcher, MatchOp
-from aiprism.store.batches import SampleBatch
+from aiprism.store.batches import HistogramSample, SampleBatch
 from aiprism.store.engine import Engine
 from aiprism.store.following import ALL_EVERY, Following
 from aiprism.store.metricwriting import MetricWriter
@@ -97,3 +98,14 @@ async def test_a_correction_another_process_writes_counts_here(engine: Engine) -
     write(1.0)
     following.look()
     assert read() == [1.0]
+
+
+async def test_native_histograms_another_process_writes_are_looked_for_here(engine: Engine) -> None:
+    index, theirs = SeriesIndex.load(engine), SeriesIndex.load(engine)
+    following = Following(engine, index, FakeClock(NOW))
+    sample = HistogramSample(int(theirs.admit([LABELS], NOW)[0]), round(NOW * 1000), NativeHistogram(0, 1.0, 1.0))
+    MetricWriter(engine, theirs).insert([SampleBatch(histograms=[sample])], uuid.uuid4().hex, NOW)
+    following.look()
+    native = index.select([Matcher("__name__", MatchOp.EQUAL, "up")], round(NOW * 1000), round(NOW * 1000)).native
+    assert native is not None
+    assert native.tolist() == [True]

@@ -65,7 +65,7 @@ def _show(kind: str, result: Any) -> None:
 def _show_vector(result: Sequence[Mapping[str, Any]]) -> None:
     rows = printing.table("series", "value", right=("value",), fold="series")
     for item in result:
-        rows.add_row(series(item["metric"]), _number(item["value"][1]))
+        rows.add_row(series(item["metric"]), _value(item))
     printing.show(rows)
 
 
@@ -73,11 +73,21 @@ def _show_matrix(result: Sequence[Mapping[str, Any]]) -> None:
     numbers = ("least", "mean", "most", "last")
     rows = printing.table("series", "course", *numbers, right=numbers, fold="series")
     for item in result:
+        if "values" not in item:
+            rows.add_row(series(item["metric"]), f"{len(item['histograms'])} histograms", "", "", "", "")
+            continue
         values = [float(value) for _, value in item["values"]]
         mean = sum(values) / len(values)
         told = (printing.figures(value, 4) for value in (min(values), mean, max(values), values[-1]))
         rows.add_row(series(item["metric"]), printing.sparkline(_thinned(values)), *told)
     printing.show(rows)
+
+
+def _value(item: Mapping[str, Any]) -> str:
+    if "histogram" not in item:
+        return _number(item["value"][1])
+    told = item["histogram"][1]
+    return f"histogram of {_number(told['count'])}, sum {_number(told['sum'])}"
 
 
 def series(labels: Mapping[str, str]) -> Text:

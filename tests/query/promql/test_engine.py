@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from aiprism.errors import BadInput, LimitExceeded, TimedOut
-from aiprism.model.histograms import NativeHistogram
+from aiprism.model.histograms import STALE_HISTOGRAM, NativeHistogram
 from aiprism.model.labels import Labels
 from aiprism.query.promql import Limits, Matrix, PromQL, QueryFailed, Scalar, String, Vector, VectorItem
 from aiprism.store.engine import Engine
@@ -143,6 +143,22 @@ def test_a_metric_without_native_histograms_costs_no_look_for_them(stocked: Stoc
     [item] = stocked.promql.vector("size", 0)
     assert item.histogram is not None
     assert any("histograms" in sql for sql in asked)
+
+
+def test_a_staleness_marker_that_is_a_histogram_ends_the_series(stocked: Stocked):
+    one = NativeHistogram(0, 1.0, 1.0)
+    stocked.add([(Labels({"__name__": "size"}), [(0, one), (15_000, STALE_HISTOGRAM), (30_000, one)])])
+    shown = stocked.promql.range("size", 0, 45, 15)
+    assert [each.ts_ms.tolist() for each in shown] == [[0, 30_000, 45_000]]
+    [count] = stocked.promql.vector("count_over_time(size[1m])", 45)
+    assert count.value == 2
+
+
+def test_a_histogram_weighs_fifty_samples_against_the_limit(stocked: Stocked):
+    stocked.add([(Labels({"__name__": "size"}), [(at, NativeHistogram(0, 1.0, 1.0)) for at in range(3)])])
+    with pytest.raises(LimitExceeded, match="more than 2 histograms"):
+        limited(stocked, samples=149).instant("size", 1)
+    assert len(limited(stocked, samples=150).vector("size", 1)) == 1
 
 
 def test_which_metrics_have_native_histograms_is_known_after_a_restart(stocked: Stocked):

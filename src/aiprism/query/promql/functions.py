@@ -260,7 +260,15 @@ def _of_histograms(
     of_numbers = classic(*limits, block.numbers())
     if block.cells is None:
         return of_numbers
-    of_natives = _of_native(lambda histogram, step: one(*(float(each[step]) for each in limits), histogram), block)
+    known: dict[tuple[object, ...], float] = {}  # the lookback shows the same histogram at many steps
+
+    def of_one(histogram: Histogram, step: int) -> float:
+        key = (histogram, *(float(each[step]) for each in limits))
+        if key not in known:
+            known[key] = one(*key[1:], histogram)
+        return known[key]
+
+    of_natives = _of_native(of_one, block)
     both = stacked([of_numbers, of_natives])
     ids = both.labels.groups().ids
     count = int(ids.max(initial=-1)) + 1

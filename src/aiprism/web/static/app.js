@@ -355,7 +355,7 @@ async function showGraph(signal) {
   const { data } = await ask(`/api/v1/query_range?${parameters}`, signal);
   const all = data.result.map((each) => ({
     label: seriesName(each.metric),
-    points: each.values.map(([at, value]) => [at, Number(value.replace("Inf", "Infinity"))]),
+    points: (each.values ?? []).map(([at, value]) => [at, Number(value.replace("Inf", "Infinity"))]),
   }));
   const place = $("answer");
   if (!all.length) return void fill(place, nothing(`Nothing matches in the last ${wanted.range}.`));
@@ -370,7 +370,11 @@ async function showTable(signal) {
     return void fill(place, table(["", ">value"], [[data.resultType, data.result[1]]], "instant"));
   }
   if (!data.result.length) return void fill(place, nothing("Nothing matches now."));
-  const value = (each) => (each.value ? number(Number(each.value[1].replace("Inf", "Infinity"))) : `${each.values.length} samples`);
+  const value = (each) => {
+    if (each.histogram) return `histogram of ${number(Number(each.histogram[1].count))}`;
+    if (each.value) return number(Number(each.value[1].replace("Inf", "Infinity")));
+    return `${(each.values ?? []).length + (each.histograms ?? []).length} samples`;
+  };
   const rows = data.result.slice(0, 1000).map((each) => [seriesName(each.metric), value(each)]);
   fill(place, el("div", { class: "scroll" }, table(["series", ">value"], rows, "instant")));
 }
