@@ -14,6 +14,7 @@ from fastapi import FastAPI
 
 from aiprism.clock import FakeClock
 from aiprism.errors import Unavailable
+from aiprism.model.histograms import NativeHistogram
 from aiprism.model.labels import Labels
 from aiprism.query.promql import Limits, Matrix, PromQL, Scalar, Series, String, Vector, VectorItem
 from aiprism.query.promql.native import Histogram
@@ -364,3 +365,10 @@ def test_custom_buckets_reach_from_minus_to_plus_infinity():
         [0, "1", "2.5", "2"],
         [0, "2.5", "+Inf", "3"],
     ]
+
+
+def test_what_was_left_out_is_told_beside_the_answer(stocked: Stocked, client: Client):
+    stocked.add([(Labels({"__name__": "size"}), [(0, NativeHistogram(0, 1.0, 1.0))])])
+    answer = client.get("/api/v1/query", {"query": "max(size)", "time": 0}).json()
+    assert answer["infos"] == ["PromQL info: ignored histogram in max aggregation"]
+    assert "warnings" not in answer

@@ -23,7 +23,7 @@ from aiprism.clock import Clock
 from aiprism.errors import AiprismError, BadInput, LimitExceeded, Refused, TimedOut, Unavailable
 from aiprism.model.labels import Labels, Matcher
 from aiprism.model.timerange import duration_seconds
-from aiprism.query.promql import Matrix, PromQL, QueryFailed, Value, Vector
+from aiprism.query.promql import Matrix, Notes, PromQL, QueryFailed, Value, Vector
 from aiprism.query.promql.parse import parse
 from aiprism.query.promql.syntax import VectorSelector, as_json, selectors
 from aiprism.store.engine import Engine
@@ -45,10 +45,11 @@ _TRUNCATED = "results truncated due to limit"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The `data` of a response as JSON, and warnings to go with it."""
+    """The `data` of a response as JSON, and what is to be said of it."""
 
     data: bytes
     warnings: Sequence[str] = ()
+    infos: Sequence[str] = ()
 
 
 def router(promql: PromQL, engine: Engine, clock: Clock) -> APIRouter:
@@ -152,7 +153,9 @@ class _Api:
         """The value of an expression at one time."""
         at = asked.time("time", self._clock.now())
         limit, timeout = asked.limit(), asked.timeout()
-        return _limited(_of_query(lambda: self._promql.instant(asked.text("query"), at, seconds=timeout)), limit)
+        notes = Notes()
+        value = _of_query(lambda: self._promql.instant(asked.text("query"), at, seconds=timeout, notes=notes))
+        return _limited(value, limit, notes)
 
     def query_range(self, asked: Parameters) -> Answer:
         """The values of an expression over time."""
@@ -171,9 +174,11 @@ class _Api:
                 "Try decreasing the query resolution (?step=XX)"
             )
         limit, timeout = asked.limit(), asked.timeout()
-        return _limited(
-            _of_query(lambda: self._promql.range(asked.text("query"), start, end, step, seconds=timeout)), limit
+        notes = Notes()
+        value = _of_query(
+            lambda: self._promql.range(asked.text("query"), start, end, step, seconds=timeout, notes=notes)
         )
+        return _limited(value, limit, notes)
 
     def query_exemplars(self, asked: Parameters) -> Answer:
         """Example measurements of the series an expression selects."""
@@ -262,8 +267,12 @@ async def served(request: Request, answer: Callable[[Parameters], Awaitable[Answ
         given = await answer(await Parameters.of(request))
     except AiprismError as error:
         return _refusal(error)
-    warnings = b',"warnings":%b' % orjson.dumps(list(given.warnings)) if given.warnings else b""
-    return _json(200, b'{"status":"success","data":%b%b}' % (given.data, warnings))
+    said = b"".join(
+        b',"%b":%b' % (name, orjson.dumps(list(texts)))
+        for name, texts in ((b"warnings", given.warnings), (b"infos", given.infos))
+        if texts
+    )
+    return _json(200, b'{"status":"success","data":%b%b}' % (given.data, said))
 
 
 def _refusal(error: AiprismError) -> Response:
@@ -302,12 +311,12 @@ def _of_query(evaluate: Callable[[], T]) -> T:
         raise BadInput(f'invalid parameter "query": {error}', details=error.details) from error
 
 
-def _limited(value: Value, limit: int | None) -> Answer:
-    if limit is not None and isinstance(value, Vector) and len(value) > limit:
-        return Answer(prometheus_json.result(Vector(value.items[:limit])), (_TRUNCATED,))
-    if limit is not None and isinstance(value, Matrix) and len(value) > limit:
-        return Answer(prometheus_json.result(Matrix(value.series[:limit])), (_TRUNCATED,))
-    return Answer(prometheus_json.result(value))
+def _limited(value: Value, limit: int | None, notes: Notes) -> Answer:
+    warnings = notes.warnings
+    if limit is not None and isinstance(value, Vector | Matrix) and len(value) > limit:
+        value = Vector(value.items[:limit]) if isinstance(value, Vector) else Matrix(value.series[:limit])
+        warnings.append(_TRUNCATED)
+    return Answer(prometheus_json.result(value), warnings, notes.infos)
 
 
 def _cut(data: bytes, there: int, limit: int | None) -> Answer:

@@ -10,7 +10,7 @@ import pytest
 from aiprism.errors import BadInput, LimitExceeded, TimedOut
 from aiprism.model.histograms import STALE_HISTOGRAM, NativeHistogram
 from aiprism.model.labels import Labels
-from aiprism.query.promql import Limits, Matrix, PromQL, QueryFailed, Scalar, String, Vector, VectorItem
+from aiprism.query.promql import Limits, Matrix, Notes, PromQL, QueryFailed, Scalar, String, Vector, VectorItem
 from aiprism.store.engine import Engine
 from aiprism.store.samples import GridValues, SampleStore
 from aiprism.store.series import SeriesIndex
@@ -159,6 +159,35 @@ def test_a_histogram_weighs_fifty_samples_against_the_limit(stocked: Stocked):
     with pytest.raises(LimitExceeded, match="more than 2 histograms"):
         limited(stocked, samples=149).instant("size", 1)
     assert len(limited(stocked, samples=150).vector("size", 1)) == 1
+
+
+@pytest.mark.parametrize(
+    ("query", "warnings", "infos"),
+    [
+        ("rate(size[1m])", ['encountered a mix of histograms and floats for metric name "size"'], []),
+        (
+            "max_over_time(size[1m])",
+            [],
+            ['ignored histograms in a range containing both floats and histograms for metric name "size"'],
+        ),
+        ("count_over_time(size[1m])", [], []),
+        ('sum({__name__=~"size|x"})', ["encountered a mix of histograms and floats for aggregation"], []),
+        ("max(size)", [], ["ignored histogram in max aggregation"]),
+        ("size + 1", [], ['incompatible sample types encountered for binary operator "+": histogram + float']),
+        ("2 / size", [], ['incompatible sample types encountered for binary operator "/": float / histogram']),
+        ("size < size", [], ['incompatible sample types encountered for binary operator "<": histogram < histogram']),
+        ("size * 2", [], []),
+    ],
+)
+def test_what_is_left_out_beside_native_histograms_is_noted(
+    stocked: Stocked, query: str, warnings: list[str], infos: list[str]
+):
+    stocked.add([(Labels({"__name__": "size"}), [(0, 1.0), (15_000, NativeHistogram(0, 1.0, 1.0))])])
+    for ask in (stocked.promql.instant, lambda text, at, notes: stocked.promql.range(text, at, at, 1, notes=notes)):
+        notes = Notes()
+        ask(query, 15, notes=notes)
+        assert notes.warnings == [f"PromQL warning: {text}" for text in warnings]
+        assert notes.infos == [f"PromQL info: {text}" for text in infos]
 
 
 def test_which_metrics_have_native_histograms_is_known_after_a_restart(stocked: Stocked):

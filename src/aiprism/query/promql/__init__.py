@@ -9,6 +9,19 @@ aggregate.py.
 
 from aiprism.query.promql.engine import PromQL
 from aiprism.query.promql.limits import Limits
+from aiprism.query.promql.notes import Notes
 from aiprism.query.promql.values import Matrix, QueryFailed, Scalar, Series, String, Value, Vector, VectorItem
 
-__all__ = ["Limits", "Matrix", "PromQL", "QueryFailed", "Scalar", "Series", "String", "Value", "Vector", "VectorItem"]
+__all__ = [
+    "Limits",
+    "Matrix",
+    "Notes",
+    "PromQL",
+    "QueryFailed",
+    "Scalar",
+    "Series",
+    "String",
+    "Value",
+    "Vector",
+    "VectorItem",
+]

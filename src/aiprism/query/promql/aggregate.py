@@ -16,6 +16,7 @@ from aiprism.query.promql import native
 from aiprism.query.promql.blocks import Block, Cells, natives
 from aiprism.query.promql.kernels import compensated, quantile_of_rows
 from aiprism.query.promql.labelsets import Groups, LabelSets
+from aiprism.query.promql.notes import Notes
 from aiprism.query.promql.numbers import number_text
 from aiprism.query.promql.values import QueryFailed
 from aiprism.query.promql.windows import Windows
@@ -37,11 +38,16 @@ class Grouping:
         return labels.without((METRIC_NAME, *self.labels)) if self.without else labels.only(self.labels)
 
 
-def aggregate(op: str, block: Block, grouping: Grouping, param: Floats | str | None) -> Block:
+def aggregate(
+    op: str, block: Block, grouping: Grouping, param: Floats | str | None, notes: Notes | None = None
+) -> Block:
     """`op` over the groups of `block`; QueryFailed for a parameter the operator cannot take."""
+    notes = notes or Notes()
     if not len(block):
         return block
     if block.cells is not None and op not in _OF_EITHER_KIND:
+        if block.native().any():
+            notes.ignored_in_aggregation(op)
         block = block.numbers()
     if op == "count_values":
         assert isinstance(param, str)
@@ -51,7 +57,7 @@ def aggregate(op: str, block: Block, grouping: Grouping, param: Floats | str | N
         return _CHOICES[op](block, grouping, param)
     rows = _Rows.of(block, grouping)
     if rows.cells is not None and op in ("sum", "avg"):
-        return _of_mixed(op, rows)
+        return _of_mixed(op, rows, notes)
     if op == "quantile":
         assert isinstance(param, np.ndarray)
         return rows.result(_quantiles(rows, param))
@@ -171,12 +177,14 @@ FOLDS: Mapping[str, Callable[[_Rows], Floats]] = {
 }
 
 
-def _of_mixed(op: str, rows: _Rows) -> Block:
+def _of_mixed(op: str, rows: _Rows, notes: Notes) -> Block:
     """Sum or mean where some values are histograms; a group with both kinds at a step has none there."""
     assert rows.cells is not None
     there = natives(rows.cells) & rows.valid
     numbers = replace(rows, valid=rows.valid & ~there, cells=None)
     held, counts = np.add.reduceat(there, rows.starts, axis=0, dtype=np.int64), rows.counts()
+    if ((held > 0) & (held < counts)).any():
+        notes.mixed_aggregation()
     values, cells = FOLDS[op](numbers), np.full(held.shape, None)
     ends = np.append(rows.starts[1:], len(rows.values))
     for group, step in zip(*np.nonzero((held > 0) & (held == counts)), strict=True):

@@ -11,6 +11,7 @@ from aiprism.model.labels import Labels
 from aiprism.query.promql.blocks import Block, Cells, natives
 from aiprism.query.promql.evaluate import Evaluator
 from aiprism.query.promql.limits import Limits, Watch
+from aiprism.query.promql.notes import Notes
 from aiprism.query.promql.parse import parse
 from aiprism.query.promql.plan import Samples, explained, keeps_order, plan
 from aiprism.query.promql.syntax import Expr, Kind, kind_of
@@ -31,12 +32,12 @@ class PromQL:
         self.samples, self.limits = samples, limits
         self._pushdown = pushdown
 
-    def instant(self, text: str, at: float, *, seconds: float | None = None) -> Value:
-        """The value of `text` at one time; `seconds` may shorten the limit on its run time."""
+    def instant(self, text: str, at: float, *, seconds: float | None = None, notes: Notes | None = None) -> Value:
+        """The value of `text` at one time; `seconds` may shorten the limit on its run time, `notes` collects annotations."""
         expr = parse(text)
         steps = Steps(round(at * 1000), 1, 1)
         node = plan(expr, steps.start_ms, steps.end_ms)
-        evaluator = self._evaluator(seconds)
+        evaluator = self._evaluator(seconds, notes=notes)
         with np.errstate(all="ignore"):
             if isinstance(node, Samples):
                 return _matrix_of_samples(evaluator, node, steps)
@@ -54,11 +55,20 @@ class PromQL:
             raise BadInput(f"{text!r} gives a {kind_of(parse(text)).value}, not an instant vector or a scalar")
         return value
 
-    def range(self, text: str, start: float, end: float, step: float, *, seconds: float | None = None) -> Matrix:
+    def range(
+        self,
+        text: str,
+        start: float,
+        end: float,
+        step: float,
+        *,
+        seconds: float | None = None,
+        notes: Notes | None = None,
+    ) -> Matrix:
         """The values of `text` from `start` to at most `end`, every `step` seconds, series by labels."""
         expr = parse(text)
         steps = _steps(expr, start, end, step)
-        evaluator = self._evaluator(seconds, steps.count)
+        evaluator = self._evaluator(seconds, steps.count, notes)
         node = plan(expr, steps.start_ms, round(end * 1000))
         with np.errstate(all="ignore"):
             value = evaluator.value(node, steps)
@@ -77,8 +87,8 @@ class PromQL:
             lines += [f"reads {source}" for source in self._evaluator(None, steps.count).sources(node, steps)]
         return "\n".join(lines)
 
-    def _evaluator(self, seconds: float | None, steps: int = 1) -> Evaluator:
-        watch = Watch(self.limits, seconds)
+    def _evaluator(self, seconds: float | None, steps: int = 1, notes: Notes | None = None) -> Evaluator:
+        watch = Watch(self.limits, seconds, notes)
         watch.check_steps(steps)
         return Evaluator(self.samples, watch, pushdown=self._pushdown)
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from aiprism.model.labels import METRIC_NAME
 from aiprism.model.samples import STALE_NAN_BITS
 from aiprism.query.promql import histogram_kernels
 from aiprism.query.promql.aggregate import aggregate
@@ -20,6 +21,7 @@ from aiprism.query.promql.info import with_info_labels
 from aiprism.query.promql.labelsets import LabelSets
 from aiprism.query.promql.limits import Watch
 from aiprism.query.promql.mixing import one_after_the_other, with_histograms, without_hints
+from aiprism.query.promql.notes import Notes
 from aiprism.query.promql.operators import between_scalars, between_vectors, negated, with_scalar
 from aiprism.query.promql.plan import (
     LATEST,
@@ -82,7 +84,7 @@ class Evaluator:
             case Aggregate():
                 return self._aggregate(node, steps)
             case Operate():
-                return _operate(node, self.value(node.left, steps), self.value(node.right, steps))
+                return _operate(node, self.value(node.left, steps), self.value(node.right, steps), self._watch.notes)
             case Negate():
                 return _negated(self.value(node.expr, steps))
             case Fixed():
@@ -229,7 +231,7 @@ class Evaluator:
 
     def _from_windows(self, leaf: Leaf, steps: Steps, labels: LabelSets, windows: Windows) -> Block:
         if leaf.function not in (LATEST, LATEST_TIME):
-            return Block(labels, *self._kernel(leaf, windows, steps)).compact()
+            return Block(labels, *self._kernel(leaf, labels, windows, steps)).compact()
         name = "last_over_time" if leaf.function == LATEST else "ts_of_last_over_time"
         values, valid, cells = histogram_kernels.fold(name, windows, ())
         valid = valid & (np.ascontiguousarray(windows.last(windows.values)).view(np.uint64) != STALE_NAN_BITS)
@@ -260,18 +262,30 @@ class Evaluator:
     def _window_ms(self, leaf: Leaf) -> int:
         return round(self._watch.limits.lookback * 1000) if leaf.window_ms is None else leaf.window_ms
 
-    def _kernel(self, node: Leaf | OverSubquery, windows: Windows, steps: Steps) -> histogram_kernels.Mixed:
+    def _kernel(
+        self, node: Leaf | OverSubquery, labels: LabelSets, windows: Windows, steps: Steps
+    ) -> histogram_kernels.Mixed:
         args = [_numbers(self.value(arg, steps)) for arg in node.args]
         if node.function == "double_exponential_smoothing":
             _check_factors(args)
         self._watch.check_cells(len(windows.lo), steps.count)
+        if windows.cells is not None:
+            self._note_mixtures(node.function, labels, windows)
         return histogram_kernels.fold(node.function, windows, args)
+
+    def _note_mixtures(self, function: str, labels: LabelSets, windows: Windows) -> None:
+        notes = self._watch.notes
+        note = notes.mixed_range if function in histogram_kernels.OF_ONE_KIND else notes.ignored_in_range
+        if function in histogram_kernels.OF_EITHER_KIND:
+            return
+        for metric in dict.fromkeys(labels.take(histogram_kernels.mixtures(windows)).texts(METRIC_NAME)):
+            note(metric)
 
     # -- subqueries ----------------------------------------------------------------------------------------------
 
     def _over_subquery(self, node: OverSubquery, steps: Steps) -> Block:
         labels, windows = self._subquery_windows(node, steps)
-        return _named(node, Block(labels, *self._kernel(node, windows, steps)).compact())
+        return _named(node, Block(labels, *self._kernel(node, labels, windows, steps)).compact())
 
     def _subquery_windows(self, node: OverSubquery, steps: Steps) -> tuple[LabelSets, Windows]:
         ends = _ends(node, steps)
@@ -306,7 +320,7 @@ class Evaluator:
         block = self.block(node.expr, steps)
         param = None if node.param is None else self.value(node.param, steps)
         assert not isinstance(param, Block)
-        return aggregate(node.op, block, node.grouping, param).compact()
+        return aggregate(node.op, block, node.grouping, param, self._watch.notes).compact()
 
     def _combined(self, node: Aggregate, steps: Steps) -> Block | None:
         """The aggregation of all series to one, computed by ClickHouse where that pays and is exact; else None."""
@@ -380,14 +394,14 @@ def _check_factors(args: list[Floats]) -> None:
             raise QueryFailed(f"invalid {name} factor. Expected: 0 < {short} < 1, got: {float(factors[wrong][0]):f}")
 
 
-def _operate(node: Operate, left: Operand, right: Operand) -> Operand:
+def _operate(node: Operate, left: Operand, right: Operand, notes: Notes) -> Operand:
     if isinstance(left, Block) and isinstance(right, Block):
         assert node.matching is not None
-        return between_vectors(node.op, left, right, node.matching, return_bool=node.return_bool)
+        return between_vectors(node.op, left, right, node.matching, return_bool=node.return_bool, notes=notes)
     if isinstance(left, Block):
-        return with_scalar(node.op, left, _numbers(right), scalar_left=False, return_bool=node.return_bool)
+        return with_scalar(node.op, left, _numbers(right), scalar_left=False, return_bool=node.return_bool, notes=notes)
     if isinstance(right, Block):
-        return with_scalar(node.op, right, _numbers(left), scalar_left=True, return_bool=node.return_bool)
+        return with_scalar(node.op, right, _numbers(left), scalar_left=True, return_bool=node.return_bool, notes=notes)
     return between_scalars(node.op, _numbers(left), _numbers(right))
 
 

@@ -35,6 +35,12 @@ def fold(function: str, w: Windows, args: Args) -> Mixed:
     return *KERNELS[function](w.numbers(), args), None
 
 
+def mixtures(w: Windows) -> Bools:
+    """The series that have a window with samples of both kinds."""
+    held = _counts(w)
+    return np.asarray(((held > 0) & (held < w.sizes)).any(axis=1))
+
+
 def _counts(w: Windows) -> Ints:
     """How many histograms each window holds."""
     assert w.cells is not None
@@ -193,3 +199,7 @@ _WITH_HISTOGRAMS: Mapping[str, Callable[[Windows, Args], Mixed]] = {
     "resets": _marked("resets", was_reset),
     "changes": _marked("changes", lambda now, before: not equal(now, before)),
 }
+
+# These have no result where a window holds both kinds, those of the other set show or count either.
+OF_ONE_KIND = frozenset({"rate", "increase", "delta", "irate", "idelta", "sum_over_time", "avg_over_time"})
+OF_EITHER_KIND = frozenset({*_ALIKE, *_WITH_HISTOGRAMS}) - OF_ONE_KIND

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 
 from aiprism.errors import LimitExceeded, TimedOut
+from aiprism.query.promql.notes import Notes
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +24,9 @@ class Limits:
 class Watch:
     """Watches one query. Every `check` raises when the query is over a limit, naming it."""
 
-    def __init__(self, limits: Limits, seconds: float | None = None) -> None:
+    def __init__(self, limits: Limits, seconds: float | None = None, notes: Notes | None = None) -> None:
         self.limits = limits
+        self.notes = notes or Notes()
         self.seconds = min(limits.seconds, seconds or limits.seconds)
         self._until = time.monotonic() + self.seconds
 

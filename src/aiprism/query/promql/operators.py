@@ -15,6 +15,7 @@ from aiprism.model.labels import METRIC_NAME
 from aiprism.query.promql.blocks import Block, Cells, natives, stacked
 from aiprism.query.promql.labelsets import LabelSets
 from aiprism.query.promql.native import Histogram, added, divided, equal, multiplied, subtracted
+from aiprism.query.promql.notes import Notes
 from aiprism.query.promql.syntax import Cardinality, Matching
 from aiprism.query.promql.values import QueryFailed
 from aiprism.store.samples import Bools, Floats, Ints
@@ -49,12 +50,16 @@ def between_scalars(op: str, left: Floats, right: Floats) -> Floats:
     return COMPARISON[op](left, right).astype(np.float64)
 
 
-def with_scalar(op: str, block: Block, scalar: Floats, *, scalar_left: bool, return_bool: bool) -> Block:
+def with_scalar(
+    op: str, block: Block, scalar: Floats, *, scalar_left: bool, return_bool: bool, notes: Notes | None = None
+) -> Block:
     """Every series with the scalar of the step. A comparison without `bool` keeps the vector's values that satisfy it."""
     left, right = (scalar, block.values) if scalar_left else (block.values, scalar)
     if block.cells is not None:
         sides = (Side(scalar), Side(block.values, block.cells))
-        found = of_mixed(op, *(sides if scalar_left else sides[::-1]), block.valid, return_bool=return_bool)
+        found = of_mixed(
+            op, *(sides if scalar_left else sides[::-1]), block.valid, return_bool=return_bool, notes=notes
+        )
         result = Block(block.labels, *found)
         return result.without_name() if op in ARITHMETIC or return_bool else result
     if op in ARITHMETIC:
@@ -75,7 +80,9 @@ def negated(block: Block) -> Block:
     )
 
 
-def between_vectors(op: str, left: Block, right: Block, matching: Matching, *, return_bool: bool) -> Block:
+def between_vectors(
+    op: str, left: Block, right: Block, matching: Matching, *, return_bool: bool, notes: Notes | None = None
+) -> Block:
     """The operation on every pair of matching series, at the steps where both have a value."""
     if op in SET_OPERATORS:
         return _set_operation(op, left, right, matching)
@@ -93,7 +100,7 @@ def between_vectors(op: str, left: Block, right: Block, matching: Matching, *, r
     if left.cells is not None or right.cells is not None:
         many_side, one_side = Side.of(many, pairs.many), Side.of(one, pairs.one)
         sides = (one_side, many_side) if swapped else (many_side, one_side)
-        values, valid, cells = of_mixed(op, *sides, valid, return_bool=return_bool)
+        values, valid, cells = of_mixed(op, *sides, valid, return_bool=return_bool, notes=notes)
     elif op in ARITHMETIC:
         values = ARITHMETIC[op](left_values, right_values)
     elif return_bool:
@@ -126,7 +133,7 @@ class Side:
 
 
 def of_mixed(
-    op: str, left: Side, right: Side, valid: Bools, *, return_bool: bool
+    op: str, left: Side, right: Side, valid: Bools, *, return_bool: bool, notes: Notes | None = None
 ) -> tuple[Floats, Bools, Cells | None]:
     """The operation where cells may be histograms: those that the operator does not know with their kinds have no result."""
     (ours, our_cells), (theirs, their_cells) = left.spread(valid.shape), right.spread(valid.shape)
@@ -154,6 +161,8 @@ def of_mixed(
                 known[row, step], values[row, step] = True, float(found)
             case True:
                 known[row, step], cells[row, step] = True, one
+            case None if notes is not None:
+                notes.incompatible(op, *("float" if each is None else "histogram" for each in (one, other)))
     return values, known, cells
 
 

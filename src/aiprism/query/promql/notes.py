@@ -1,0 +1,46 @@
+"""What a query's author should know of its answer though it is one: Prometheus' annotations, without positions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+_MOST = 10  # of each kind are told
+
+
+@dataclass(slots=True)
+class Notes:
+    """Collected while one query is evaluated, each once, in the order in which they came up."""
+
+    _warnings: dict[str, None] = field(default_factory=dict)
+    _infos: dict[str, None] = field(default_factory=dict)
+
+    @property
+    def warnings(self) -> list[str]:
+        """Where samples had to be left out."""
+        return list(self._warnings)[:_MOST]
+
+    @property
+    def infos(self) -> list[str]:
+        """What may not be what was meant."""
+        return list(self._infos)[:_MOST]
+
+    def mixed_range(self, metric: str) -> None:
+        self._warn(f'encountered a mix of histograms and floats for metric name "{metric}"')
+
+    def mixed_aggregation(self) -> None:
+        self._warn("encountered a mix of histograms and floats for aggregation")
+
+    def ignored_in_range(self, metric: str) -> None:
+        self._inform(f'ignored histograms in a range containing both floats and histograms for metric name "{metric}"')
+
+    def ignored_in_aggregation(self, op: str) -> None:
+        self._inform(f"ignored histogram in {op} aggregation")
+
+    def incompatible(self, op: str, left: str, right: str) -> None:
+        self._inform(f'incompatible sample types encountered for binary operator "{op}": {left} {op} {right}')
+
+    def _warn(self, text: str) -> None:
+        self._warnings[f"PromQL warning: {text}"] = None
+
+    def _inform(self, text: str) -> None:
+        self._infos[f"PromQL info: {text}"] = None
