@@ -70,6 +70,7 @@ from aiprism.store.housekeeping import Housekeeping
 from aiprism.store.leadership import Duty, Leadership
 from aiprism.store.opening import OpenStore, close, make_directory, opened
 from aiprism.store.place import archive_place, backup_place
+from aiprism.store.recent import Recent
 from aiprism.store.records import Records
 from aiprism.store.rollups import Rollups
 from aiprism.store.samples import SampleStore
@@ -190,7 +191,9 @@ async def running(
         )
 
         # query
-        samples = SampleStore(engine, index, rollups if config.retention.downsample else None)
+        # Beside other processes on the same server we would not hear of what they write.
+        recent = Recent(config.query.recent_bytes) if engine.embedded and config.query.recent_bytes else None
+        samples = SampleStore(engine, index, rollups if config.retention.downsample else None, recent)
         promql = PromQL(samples, _limits(config))
 
         async def query(text: str, at: float) -> Vector:

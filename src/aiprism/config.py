@@ -263,6 +263,7 @@ class QueryConfig:
     max_samples: int = setting(50_000_000, "most samples one query may read")
     remote_read_samples: int = setting(5_000_000, "most samples one remote-read request may ask for")
     max_series: int = setting(500_000, "most series one selector may match")
+    recent_bytes: int = setting(268_435_456, "most memory for samples kept from query to query; 0 keeps none")
     max_points: int = setting(11_000, "most steps of a range query")
     lookback: float = setting(300.0, "how far back an instant selector looks for a sample", kind="seconds")
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from aiprism.model.labels import Labels, Matcher, MatchOp
 from aiprism.model.samples import STALE_NAN
 from aiprism.store.batches import SampleBatch
-from aiprism.store.decimals import Decimals
+from aiprism.store.decimals import Decimals, joined
 from aiprism.store.engine import Engine
 from aiprism.store.metricwriting import MetricWriter
 from aiprism.store.samples import SampleStore
@@ -36,11 +36,6 @@ FLOATS = st.one_of(
     ),
     st.sampled_from([struct.unpack("<Q", struct.pack("<d", value))[0] for value in ODD]),
 )
-
-
-def joined(scaled: NDArray[np.int64], unscaled: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What the column `value` makes of them."""
-    return np.where(scaled == 0, unscaled, (scaled >> 4) / 10.0 ** ((scaled & 15) - 1))
 
 
 def places(scaled: NDArray[np.int64]) -> list[int]:

@@ -50,6 +50,12 @@ class Decimals:
         return scaled, unscaled
 
 
+def joined(scaled: Ints, unscaled: Floats) -> Floats:
+    """The values that were split, as the alias `value` gives them."""
+    values: Floats = (scaled >> 4) / _POWERS[np.maximum((scaled & 15) - 1, 0)]
+    return values if scaled.all() else np.where(scaled == 0, unscaled, values)
+
+
 def _packed(whole: Ints, places: NDArray[np.uint8]) -> Ints:
     packed = whole << 4
     packed += places

@@ -22,7 +22,9 @@ from aiprism.model.histograms import Buckets, NativeHistogram, ResetHint
 from aiprism.model.labels import Labels, Matcher
 from aiprism.model.samples import STALE_NAN_BITS
 from aiprism.store.corrections import corrected
+from aiprism.store.decimals import joined
 from aiprism.store.engine import Engine
+from aiprism.store.recent import Recent, Runs, Whose, places
 from aiprism.store.rollups import Rollups, Shape, Source
 from aiprism.store.series import Selection, SeriesIndex
 
@@ -33,6 +35,9 @@ Ints = NDArray[np.int64]
 # A list of fingerprints in the statement costs about 3 µs each; reading a metric's other series costs more beyond these.
 _LIST_AT_MOST = 64
 _LIST_SHARE = 8
+# Samples are kept of whole metrics when a query wants this share of their series, or when they have no more than so many;
+# otherwise of just the series it wants.
+_KEPT_SHARE, _KEPT_ANYWAY = 8, 256
 _HISTOGRAM = (
     "schema", "count", "sum", "zero_threshold", "zero_count", "positive_offsets", "positive_lengths", "positive_counts",
     "negative_offsets", "negative_lengths", "negative_counts", "custom_values", "reset_hint",
@@ -102,6 +107,7 @@ class RawSamples:
     offsets: Ints
     ts_ms: Ints
     values: Floats
+    clock: Ints | None = None  # of each series the first one with exactly the same times, where that is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +156,12 @@ class Exemplar:
 class SampleStore:
     """Reads samples. Every method blocks and may be called from any thread; `seconds` bounds a statement's run time."""
 
-    def __init__(self, engine: Engine, index: SeriesIndex, rollups: Rollups | None = None) -> None:
-        self.engine, self.index, self._rollups = engine, index, rollups
+    def __init__(
+        self, engine: Engine, index: SeriesIndex, rollups: Rollups | None = None, recent: Recent | None = None
+    ) -> None:
+        self.engine, self.index, self._rollups, self.kept = engine, index, rollups, recent
+        if recent:
+            index.tell(recent)
 
     def select(self, matchers: Iterable[Matcher], start_ms: int, end_ms: int) -> Selection:
         """The series all `matchers` accept that may have samples from `start_ms` to `end_ms`."""
@@ -196,6 +206,52 @@ class SampleStore:
                 f"the query reads more than {limit} samples (limit max_samples); narrow it in time or labels"
             )
         return _grouped(selection, *(_column(table, name) for name in ("fp", "t", "value")))
+
+    def recent(
+        self, selection: Selection, after_ms: int, until_ms: int, *, stale: bool, limit: int, seconds: float
+    ) -> RawSamples | None:
+        """As `raw`, of what is kept in memory, with samples before and after that time; None when nothing is kept of it."""
+        if self.kept is None or not len(selection) or len(selection.metrics) != 1 or after_ms >= until_ms:
+            return None
+        first, last = selection.corrected_ms or (until_ms, after_ms)
+        if last > after_ms and first <= until_ms:
+            return None
+        whole = Whose(selection.metrics[0])
+        few = len(selection) * _KEPT_SHARE < selection.of and selection.of > _KEPT_ANYWAY
+        runs = self.kept.get(whole, after_ms, until_ms, stale=stale)
+        if runs is None:
+            whose = Whose(whole.metric, selection.fps.tobytes()) if few else whole
+            most = min(limit, self.kept.most_samples)
+            runs = self.kept.fetch(
+                whose,
+                after_ms,
+                until_ms,
+                stale=stale,
+                read=lambda *span: self._runs(whole.metric, selection if few else None, span, most, seconds),
+            )
+        return None if runs is None or len(runs.ts_ms) > limit else _of_runs(selection, runs)
+
+    def _runs(
+        self, metric: str, chosen: Selection | None, span: tuple[int, int], most: int, seconds: float
+    ) -> Runs | None:
+        """The samples in (after, until] of some series of a metric, or of all; None when they are more than `most`."""
+        where, parameters = "metric = {metric:String}", {"metric": metric, "after": span[0], "until": span[1]}
+        if chosen is not None:
+            where, listed = _whose(chosen, always_list=True)
+            parameters |= listed
+        # Few rows: threads would take longer to begin than to read. Two columns make a value; the alias is slow to plan.
+        table = self._arrow(
+            f"SELECT fp, toUnixTimestamp64Milli(ts) AS t, scaled, unscaled FROM samples WHERE {where} "
+            "AND ts > fromUnixTimestamp64Milli({after:Int64}, 'UTC') AND ts <= fromUnixTimestamp64Milli({until:Int64}, 'UTC') "
+            f"ORDER BY metric, fp, ts LIMIT {most + 1}",
+            parameters,
+            seconds,
+            threads=0 if chosen is None else 1,
+        )
+        if table.num_rows > most:
+            return None
+        fps, ts_ms, scaled, unscaled = (_column(table, name) for name in ("fp", "t", "scaled", "unscaled"))
+        return Runs.of(*_distinct(fps, ts_ms, joined(scaled, unscaled)))
 
     def grid(
         self,
@@ -324,9 +380,11 @@ class SampleStore:
             for fp, ts_ms, value, trace_id, span_id, labels in rows
         ]
 
-    def _arrow(self, sql: str, parameters: Mapping[str, Any], seconds: float) -> pa.Table:
-        # ClickHouse takes no parameter in SETTINGS; this one is a number of ours.
+    def _arrow(self, sql: str, parameters: Mapping[str, Any], seconds: float, *, threads: int = 0) -> pa.Table:
+        # ClickHouse takes no parameter in SETTINGS; these are numbers of ours.
         bounded = f"{sql} SETTINGS max_execution_time = {max(seconds, 0.001):.3f}"
+        if threads:
+            bounded += f", max_threads = {threads}"
         try:
             return self.engine.arrow(bounded, parameters)
         except Unavailable as error:
@@ -430,12 +488,30 @@ def _rows_of(selection: Selection, fps: NDArray[np.uint64]) -> Ints:
     return np.where(ordered[slots] == fps, order[slots], -1)
 
 
+def _of_runs(selection: Selection, runs: Runs) -> RawSamples:
+    """The series of a selection out of all of its metric."""
+    rows = _rows_of(selection, runs.fps)
+    if (rows >= 0).all():
+        return RawSamples(rows, runs.offsets, runs.ts_ms, runs.values, runs.clock)
+    chosen = np.flatnonzero(rows >= 0)
+    at, offsets = places(runs.offsets, chosen)
+    _, firsts, of = np.unique(runs.clock[chosen], return_index=True, return_inverse=True)
+    return RawSamples(rows[chosen], offsets, runs.ts_ms[at], runs.values[at], firsts[of])
+
+
+def _distinct(fps: NDArray[np.uint64], ts_ms: Ints, values: Floats) -> tuple[NDArray[np.uint64], Ints, Floats]:
+    """Samples ordered by series and time, one a time: the greatest value."""
+    repeated = (ts_ms[1:] == ts_ms[:-1]) & (fps[1:] == fps[:-1])
+    if not repeated.any():
+        return fps, ts_ms, values
+    # Sent twice; the grid functions choose the same, NaN loses to any number.
+    distinct = np.flatnonzero(np.concatenate([[True], ~repeated]))
+    return fps[distinct], ts_ms[distinct], np.fmax.reduceat(values, distinct)
+
+
 def _grouped(selection: Selection, fps: NDArray[np.uint64], ts_ms: Ints, values: Floats) -> RawSamples:
     """Samples ordered by series and time, as series of the selection; of samples with one time the greatest value."""
-    repeated = (ts_ms[1:] == ts_ms[:-1]) & (fps[1:] == fps[:-1])
-    if repeated.any():  # sent twice; the grid functions choose the same, NaN loses to any number
-        distinct = np.flatnonzero(np.concatenate([[True], ~repeated]))
-        fps, ts_ms, values = fps[distinct], ts_ms[distinct], np.fmax.reduceat(values, distinct)
+    fps, ts_ms, values = _distinct(fps, ts_ms, values)
     starts = np.flatnonzero(np.concatenate([[True], fps[1:] != fps[:-1]])) if len(fps) else np.empty(0, dtype=np.int64)
     sizes = np.diff(np.append(starts, len(fps)))
     rows = _rows_of(selection, fps[starts])

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -103,6 +104,14 @@ class Selection:
         return [Labels(zip(names, row, strict=True)) for row in zip(*texts, strict=True)]
 
 
+class Follower(Protocol):
+    """Who wants to know from when on there are new samples of some metrics."""
+
+    def metrics(self) -> Collection[str]: ...
+
+    def stored(self, metric: str, first_ms: int) -> None: ...
+
+
 class SeriesIndex:
     """Every series of one database. All methods may be called from any thread."""
 
@@ -128,6 +137,7 @@ class SeriesIndex:
         # The times its row in `series` was last written with; _LATEST and _EARLIEST while it has none.
         self._row_first_ms = Growing(np.int64)
         self._row_last_ms = Growing(np.int64)
+        self._follower: Follower | None = None
 
     @classmethod
     def load(cls, engine: Engine) -> SeriesIndex:
@@ -222,6 +232,24 @@ class SeriesIndex:
         with self._lock:
             newest = self._newest_ms.view()
             newest[seen.positions] = np.maximum(newest[seen.positions], seen.last_ms)
+        if self._follower and len(seen):
+            self._tell(self._follower, seen)
+
+    def tell(self, follower: Follower) -> None:
+        """From now on tell `follower` of each batch, before and after it is stored."""
+        self._follower = follower
+
+    def _tell(self, follower: Follower, seen: Seen) -> None:
+        wanted = follower.metrics()
+        if not wanted:
+            return
+        codes = self._metric_codes.view()[seen.positions]
+        first_ms = np.full(len(self._metric_names.values), _LATEST)
+        np.minimum.at(first_ms, codes, seen.first_ms)
+        for name in wanted:
+            metric = self._metrics.get(name)
+            if metric and first_ms[metric.code] < _LATEST:
+                follower.stored(name, int(first_ms[metric.code]))
 
     def late(self, positions: Ints, ts_ms: Ints) -> NDArray[np.bool_]:
         """Which samples come at or before the time of one their series has, or of one further up in the same batch."""

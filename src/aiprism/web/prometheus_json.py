@@ -16,6 +16,8 @@ from aiprism.query.promql import Matrix, Scalar, Series, String, Value, Vector, 
 from aiprism.query.promql.native import Histogram, buckets
 from aiprism.query.promql.numbers import number_text
 
+_EXACT = 2.0**53  # whole numbers below are what they are as integers, too
+
 
 def result(value: Value) -> bytes:
     """``{"resultType":…,"result":…}``."""
@@ -56,12 +58,19 @@ def numbers(values: NDArray[np.float64]) -> list[bytes]:
         return []
     if not np.isfinite(values).all():
         return [number(value).encode() for value in values.tolist()]
-    listed = orjson.dumps(np.ascontiguousarray(values), option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
+    whole = values == np.rint(values)
+    if whole.all() and np.abs(values).max() < _EXACT and not np.signbit(values[values == 0]).any():
+        return _dumped(values.astype(np.int64)).split(b",")
+    listed = _dumped(np.ascontiguousarray(values))
     # orjson writes whole numbers as 5.0, which nothing else in a list of numbers looks like.
-    texts = (listed + b",").replace(b".0,", b",")[:-1].split(b",")
+    texts = ((listed + b",").replace(b".0,", b",")[:-1] if whole.any() else listed).split(b",")
     if b"e" in listed:
         return [number(float(text)).encode() if b"e" in text else text for text in texts]
     return texts
+
+
+def _dumped(values: NDArray[np.float64] | NDArray[np.int64]) -> bytes:
+    return orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
 
 
 class _Times:

@@ -16,6 +16,7 @@ from aiprism.store.batches import HistogramSample, SampleBatch
 from aiprism.store.decimals import Decimals
 from aiprism.store.engine import Engine
 from aiprism.store.metricwriting import MetricWriter
+from aiprism.store.recent import Recent
 from aiprism.store.samples import SampleStore
 from aiprism.store.series import Seen, SeriesIndex
 
@@ -32,12 +33,15 @@ class Stocked:
     samples: SampleStore
     promql: PromQL
     plain: PromQL  # computes everything from raw samples
+    kept: PromQL  # with samples kept from query to query
 
     @classmethod
     def on(cls, engine: Engine, limits: Limits = Limits()) -> Stocked:  # noqa: B008
         index = SeriesIndex()
         samples = SampleStore(engine, index)
-        return cls(engine, index, samples, PromQL(samples, limits), PromQL(samples, limits, pushdown=False))
+        kept = SampleStore(engine, index, recent=Recent(1 << 26))
+        plain = PromQL(samples, limits, pushdown=False)
+        return cls(engine, index, samples, PromQL(samples, limits), plain, PromQL(kept, limits))
 
     def add(self, series: Iterable[tuple[Labels, Points]]) -> None:
         """Store the samples of `series`."""
@@ -79,4 +83,5 @@ class Stocked:
         self.engine.command("TRUNCATE TABLE samples")
         self.engine.command("TRUNCATE TABLE histograms")
         fresh = Stocked.on(self.engine, self.promql.limits)
-        self.index, self.samples, self.promql, self.plain = fresh.index, fresh.samples, fresh.promql, fresh.plain
+        self.index, self.samples = fresh.index, fresh.samples
+        self.promql, self.plain, self.kept = fresh.promql, fresh.plain, fresh.kept

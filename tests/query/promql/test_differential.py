@@ -65,7 +65,9 @@ def _agree(queries: list[str], ours: Stocked, theirs: peer.Peer) -> None:
             (f"at {at}", partial(ours.promql.instant, query, at), theirs.instant(query, at)) for at in AT
         ]
         if not _is_range_vector(query):
-            asked.append(("as a range", partial(ours.promql.range, query, *RANGE), theirs.range(query, *RANGE)))
+            given = theirs.range(query, *RANGE)
+            asked.append(("as a range", partial(ours.promql.range, query, *RANGE), given))
+            asked.append(("as a range of samples kept", partial(ours.kept.range, query, *RANGE), given))
         for how, ask, expected in asked:
             difference = _difference(ask, expected)
             if difference:

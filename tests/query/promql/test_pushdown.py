@@ -53,7 +53,12 @@ def test_a_pushed_aggregation_agrees_with_ours(
 
 def _agree(stocked: Stocked, query: str, step: float) -> None:
     asked = (query, START - 200, START + 1900, step)
-    pushed, plain = stocked.promql.range(*asked), stocked.plain.range(*asked)
+    plain = stocked.plain.range(*asked)
+    for given in (stocked.promql.range(*asked), stocked.kept.range(*asked)):
+        _same(given, plain, query, step)
+
+
+def _same(pushed: Matrix, plain: Matrix, query: str, step: float) -> None:
     assert [each.labels for each in pushed] == [each.labels for each in plain], query
     for mine, theirs in zip(pushed, plain, strict=True):
         assert mine.ts_ms.tolist() == theirs.ts_ms.tolist(), f"{query}: {mine.labels}"

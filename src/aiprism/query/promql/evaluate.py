@@ -51,6 +51,11 @@ from aiprism.store.series import Selection
 COMBINE_CELLS = 100_000
 # What one native histogram counts for where samples are counted: about as much memory.
 HISTOGRAM_SAMPLES = 50
+# What is in memory is folded here sooner than ClickHouse finds it, by kernels that need no sample twice.
+_QUICK = frozenset({
+    LATEST, "last_over_time", "first_over_time", "present_over_time", "count_over_time", "min_over_time", "max_over_time",
+    "rate", "increase", "delta", "irate", "idelta", "changes", "resets",
+})  # fmt: skip
 _COMBINED = {"min": Combine.MIN, "max": Combine.MAX, "count": Combine.COUNT, "group": Combine.GROUP}
 # ClickHouse adds plainly: only where all terms have one sign are its sums as exact as ours.
 _COMBINED_SUMS = {"sum": Combine.SUM, "avg": Combine.AVG}
@@ -155,7 +160,7 @@ class Evaluator:
         ends = _ends(leaf, steps)
         source = self.source(leaf, ends)
         function = self._pushed(leaf, source)
-        if function is None:
+        if function is None or self._kept(leaf, ends, selection, source):
             return self._from_raw(leaf, steps, selection)
         found = self._store.grid(
             selection,
@@ -241,7 +246,7 @@ class Evaluator:
         ends = _ends(leaf, steps)
         source = self.source(leaf, ends)
         window_ms = source.window_ms
-        raw = self._store.raw(
+        raw = self._recent(leaf, ends, selection, source) or self._store.raw(
             selection,
             ends.start_ms - window_ms,
             ends.end_ms,
@@ -252,6 +257,22 @@ class Evaluator:
         )
         windows = _windows(raw, ends, window_ms, steps, fixed=leaf.at_ms is not None)
         return LabelSets.of_selection(selection, raw.rows), windows
+
+    def _kept(self, leaf: Leaf, ends: Steps, selection: Selection, source: Source) -> bool:
+        """True when the kernels have the samples at hand, and are quick."""
+        return leaf.function in _QUICK and self._recent(leaf, ends, selection, source) is not None
+
+    def _recent(self, leaf: Leaf, ends: Steps, selection: Selection, source: Source) -> RawSamples | None:
+        if source.rolled:
+            return None
+        return self._store.recent(
+            selection,
+            ends.start_ms - source.window_ms,
+            ends.end_ms,
+            stale=leaf.function in (LATEST, LATEST_TIME),
+            limit=self._watch.limits.samples,
+            seconds=self._watch.left(),
+        )
 
     def _selection(self, leaf: Leaf, ends: Steps) -> Selection:
         selection = self._store.select(leaf.matchers, ends.start_ms - self._window_ms(leaf), ends.end_ms)
@@ -337,6 +358,8 @@ class Evaluator:
         selection = self._selection(leaf, ends)
         if len(selection) * steps.count < COMBINE_CELLS or len(selection.metrics) != 1 or selection.native is not None:
             return None
+        if self._kept(leaf, ends, selection, source):
+            return None
         assert function is not None
         found = self._store.combined_grid(
             selection,
@@ -373,7 +396,7 @@ def _named(node: Leaf | OverSubquery, block: Block) -> Block:
 
 def _windows(raw: RawSamples, ends: Steps, window_ms: int, steps: Steps, *, fixed: bool) -> Windows:
     at_ms = steps.times_ms()
-    windows = Windows.of(raw.offsets, raw.ts_ms, raw.values, ends, window_ms, at_ms[:1] if fixed else at_ms)
+    windows = Windows.of(raw, ends, window_ms, at_ms[:1] if fixed else at_ms)
     return windows.for_each(at_ms) if fixed else windows
 
 

@@ -8,6 +8,7 @@ digits, because Prometheus' are.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -58,10 +59,10 @@ def _lost_to_resets(w: Windows) -> Floats:
     fell = _falls(w.values)
     if not fell.any():
         return np.zeros(w.lo.shape)
-    lost = np.zeros(len(w.values))
-    lost[1:] = np.where(fell[1:], w.values[:-1], 0.0)
+    before = np.concatenate([[0], np.cumsum(fell)])
     # The first sample of a window did not fall from anything inside the window.
-    return w.fold(np.add, lost, skip=1)
+    falls = replace(w, lo=before[np.minimum(w.lo + 1, w.hi)], hi=before[w.hi])
+    return falls.fold(np.add, w.values[np.flatnonzero(fell) - 1])
 
 
 def _falls(values: Floats) -> Bools:

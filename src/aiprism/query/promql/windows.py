@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aiprism.query.promql.blocks import Cells, natives
-from aiprism.store.samples import Bools, Floats, Ints, Steps
+from aiprism.store.recent import places
+from aiprism.store.samples import Bools, Floats, Ints, RawSamples, Steps
 
 # Cells of a padded block: big enough that numpy's overhead vanishes, small enough for the processor's cache.
 _BLOCK_CELLS = 1 << 18
@@ -43,14 +44,14 @@ class Windows:
     cells: Cells | None = None  # the samples that are native histograms; None: no sample is
 
     @classmethod
-    def of(cls, offsets: Ints, ts_ms: Ints, values: Floats, ends: Steps, range_ms: int, at_ms: Ints) -> Windows:
-        """The windows (end - range, end] over series i's samples ``offsets[i]`` to ``offsets[i + 1]``, sorted by time."""
-        series = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    def of(cls, raw: RawSamples, ends: Steps, range_ms: int, at_ms: Ints) -> Windows:
+        """The windows (end - range, end] over each series' samples, which are sorted by time."""
+        lo, hi = _edges(raw, ends, range_ms)
         return cls(
-            ts_ms=ts_ms,
-            values=values,
-            lo=offsets[:-1, None] + _counts_up_to(series, len(offsets) - 1, ts_ms + range_ms, ends),
-            hi=offsets[:-1, None] + _counts_up_to(series, len(offsets) - 1, ts_ms, ends),
+            ts_ms=raw.ts_ms,
+            values=raw.values,
+            lo=raw.offsets[:-1, None] + lo,
+            hi=raw.offsets[:-1, None] + hi,
             ends_ms=ends.times_ms(),
             at_ms=at_ms,
             range_ms=range_ms,
@@ -144,6 +145,18 @@ class Windows:
         if not len(of):
             return np.zeros(places.shape)
         return np.asarray(of[np.clip(places, 0, len(of) - 1)])
+
+
+def _edges(raw: RawSamples, ends: Steps, range_ms: int) -> tuple[Ints, Ints]:
+    """For each window how many of the series' samples stand before it, and before its end."""
+    offsets, ts_ms, of = raw.offsets, raw.ts_ms, None
+    if raw.clock is not None:
+        firsts, of = np.unique(raw.clock, return_inverse=True)
+        at, offsets = places(offsets, firsts)
+        ts_ms = ts_ms[at]
+    series = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    lo, hi = (_counts_up_to(series, len(offsets) - 1, ts, ends) for ts in (ts_ms + range_ms, ts_ms))
+    return (lo, hi) if of is None else (lo[of], hi[of])
 
 
 def _counts_up_to(series: Ints, count: int, ts_ms: Ints, ends: Steps) -> Ints:

@@ -1,0 +1,53 @@
+"""Queries on samples kept from query to query: the same answers as without, while samples come in."""
+
+from __future__ import annotations
+
+import random
+
+from aiprism.model.labels import Labels
+from aiprism.store.engine import Engine
+from aiprism.store.recent import Whose
+from aiprism.web import prometheus_json
+from tests.query.promql.stocked import Stocked
+
+START = 1_700_000_000
+QUERIES = (
+    "sum by (kind) (rate(data[2m]))",
+    "data",
+    "data offset 1m",
+    'max_over_time(data{number="3"}[90s])',
+    "count(data)",
+    "avg(increase(data[3m]))",
+)
+
+
+def test_every_answer_has_what_was_stored_before_it(engine: Engine):
+    """Targets that lag, series that begin, and old samples of new series, between questions that move on."""
+    stocked, chance = Stocked.on(engine), random.Random(3)
+    for turn in range(12):
+        now = START + turn * 60
+        for number in range(6 if turn < 6 else 8):
+            lag = chance.choice((0, 15, 45)) if number % 2 else 0
+            times = range((now - 60 - lag) * 1000, (now - lag) * 1000, 15_000)
+            labels = Labels({"__name__": "data", "number": str(number), "kind": str(number % 2)})
+            stocked.add([(labels, [(ts, float(ts // 1000 % 500)) for ts in times])])
+        if turn == 8:
+            old = Labels({"__name__": "data", "number": "late", "kind": "2"})
+            stocked.add([(old, [((START + second) * 1000, float(second)) for second in range(0, 300, 15)])])
+        for query in QUERIES:
+            asked = (query, now - 240, now, 30)
+            kept, plain = stocked.kept.range(*asked), stocked.plain.range(*asked)
+            assert prometheus_json.result(kept) == prometheus_json.result(plain), f"{query} in turn {turn}"
+            assert stocked.kept.instant(query, now) == stocked.plain.instant(query, now), query
+
+
+def test_questions_about_few_series_of_many_do_not_read_all_of_them(engine: Engine):
+    stocked = Stocked.on(engine)
+    sets = [Labels({"__name__": "data", "number": str(number)}) for number in range(300)]
+    stocked.add([(labels, [(START * 1000, 1.0)]) for labels in sets])
+    recent = stocked.kept.samples.kept
+    assert recent is not None
+    stocked.kept.instant('data{number="7"}', START)
+    assert recent.get(Whose("data"), START * 1000 - 1, START * 1000, stale=True) is None
+    stocked.kept.instant("data", START)
+    assert recent.get(Whose("data"), START * 1000 - 1, START * 1000, stale=True) is not None
