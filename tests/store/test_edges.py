@@ -136,6 +136,36 @@ def test_what_sends_no_spans_is_named_by_its_callers(
     assert ((found.callee, found.connection), found.system, found.virtual) == (edge, system, True)
 
 
+def test_spans_that_were_sent_again_count_once(engine: Engine) -> None:
+    spans = (
+        Sent(1, "web", "client"),
+        Sent(2, "api", "server", parent=1),
+        Sent(3, "api", "client", parent=2, attributes={"server.address": "db"}),
+        Sent(4, "api", "producer", parent=2, attributes={"messaging.system": "kafka"}),
+        Sent(5, "mailer", "consumer", parent=4, links=((1, 4),)),
+        Sent(6, "api", "producer", parent=2, attributes={"messaging.system": "kafka"}),
+    )
+    for _ in range(3):
+        store(engine, *spans)
+    assert told(joined(engine)) == [
+        ("api", "db", "request", True, 1, 0),
+        ("api", "kafka", "messaging", True, 1, 0),
+        ("api", "mailer", "messaging", False, 1, 0),
+        ("web", "api", "request", False, 1, 0),
+    ]
+
+
+def test_both_sides_of_a_call_that_share_an_id_are_two_spans(engine: Engine) -> None:
+    shared = (Sent(1, "web", "server"), Sent(2, "web", "client", parent=1), Sent(2, "api", "server", parent=1))
+    for _ in range(2):
+        store(engine, *shared, Sent(3, "db", "server", parent=2))
+    assert told(joined(engine)) == [
+        ("api", "db", "request", False, 1, 0),
+        ("web", "api", "request", False, 1, 0),
+        ("web", "db", "request", False, 1, 0),
+    ]
+
+
 def test_a_client_that_names_nobody_makes_no_edge(engine: Engine) -> None:
     store(engine, Sent(1, "orders", "client"))
     assert joined(engine) == []
@@ -287,7 +317,7 @@ NAMED = {"server.address": "outside", "messaging.system": "kafka"}
 
 @st.composite
 def worlds(draw: st.DrawFn) -> list[list[Sent]]:
-    """Spans of two traces over a few minutes, in the order and the requests in which they arrive."""
+    """Spans of two traces over a few minutes, in the order and the requests in which they arrive, some of them again."""
     spans: list[Sent] = []
     for number in range(1, draw(st.integers(2, 14)) + 1):
         kind = draw(st.sampled_from(sorted(KINDS)))
@@ -309,7 +339,9 @@ def worlds(draw: st.DrawFn) -> list[list[Sent]]:
         )
     order = draw(st.permutations(spans))
     cuts = sorted(draw(st.lists(st.integers(0, len(order)), max_size=4)))
-    return [order[low:high] for low, high in zip([0, *cuts], [*cuts, len(order)], strict=True) if low < high]
+    requests = [order[low:high] for low, high in zip([0, *cuts], [*cuts, len(order)], strict=True) if low < high]
+    sent_again = draw(st.lists(st.sampled_from(requests), max_size=3))
+    return draw(st.permutations([*requests, *sent_again]))
 
 
 def expected(spans: Sequence[Sent]) -> Counter[tuple[str, str, str, bool, bool]]:
@@ -351,7 +383,7 @@ def minute(each: Sent) -> int:
 
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(requests=worlds(), looks=st.lists(st.integers(240, 4000), max_size=4))
-def test_any_split_over_requests_and_any_order_of_arrival_gives_the_same_edges(
+def test_any_split_over_requests_any_order_of_arrival_and_any_repeat_gives_the_same_edges(
     engine: Engine, requests: list[list[Sent]], looks: list[int]
 ) -> None:
     for table in ("spans", "service_edges_1m", "spans_late", "housekeeping"):
@@ -367,4 +399,4 @@ def test_any_split_over_requests_and_any_order_of_arrival_gives_the_same_edges(
         key = (edge.caller, edge.callee, edge.connection, edge.virtual)
         found[*key, True] += edge.errors
         found[*key, False] += edge.calls - edge.errors
-    assert +found == expected([each for request in requests for each in request])
+    assert +found == expected(list({each.id: each for request in requests for each in request}.values()))

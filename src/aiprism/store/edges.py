@@ -97,6 +97,10 @@ SELECT minute, caller, callee, connection, virtual, system, {slice:UInt16},
     count(), countIf(failed), quantilesTDigestState(0.5, 0.95, 0.99)(took_ns / 1e9), {version:UInt64}
 FROM
 """
+# A sender that waited too long for an answer sends its spans again, and both are stored. They are the same in all that is
+# read here, so any of them stands for it; the two sides that share an id (Zipkin) differ in service or kind.
+_ONE = "LIMIT 1 BY ask.trace_id, ask.span_id, ask.service, ask.kind"
+_ONE_PAIR = f"{_ONE}, answer.trace_id, answer.span_id, answer.service"
 _GROUP = """
 GROUP BY minute, caller, callee, connection, virtual, system
 SETTINGS max_threads = 1, join_algorithm = 'hash'
@@ -118,15 +122,16 @@ _CALLS = f"""{_INSERT}
     FROM (SELECT trace_id, span_id, service, kind, status, duration_ns FROM spans WHERE {_AROUND} AND {_SHARE}) AS ask
     INNER JOIN
     (
-        SELECT trace_id, parent_span_id, service, start, status, duration_ns FROM spans
+        SELECT trace_id, span_id, parent_span_id, service, start, status, duration_ns FROM spans
         WHERE {_WITHIN} AND {_SHARE} AND kind = 'server' AND parent_span_id != {_NONE}
     ) AS answer ON ask.trace_id = answer.trace_id AND ask.span_id = answer.parent_span_id
     WHERE ask.service != answer.service
+    {_ONE_PAIR}
     UNION ALL
     SELECT {_UNANSWERED}
     FROM
     (
-        SELECT kind, service, start, status, duration_ns, attributes FROM spans
+        SELECT trace_id, span_id, kind, service, start, status, duration_ns, attributes FROM spans
         WHERE {_WITHIN} AND {_SHARE} AND kind = 'client' AND cityHash64(trace_id, span_id) NOT IN
         (
             SELECT cityHash64(trace_id, parent_span_id) FROM spans
@@ -135,6 +140,7 @@ _CALLS = f"""{_INSERT}
         )
     ) AS ask
     WHERE callee != ''
+    {_ONE}
 ){_GROUP}"""
 
 # The spans that a consumer names as senders of what it took.
@@ -153,9 +159,11 @@ _MESSAGES = f"""{_INSERT}
     ) AS ask
     INNER JOIN
     (
-        SELECT {_TAKEN} AS taken, service, start, status, duration_ns FROM spans WHERE {_WITHIN} AND kind = 'consumer'
+        SELECT {_TAKEN} AS taken, trace_id, span_id, service, start, status, duration_ns FROM spans
+        WHERE {_WITHIN} AND kind = 'consumer'
     ) AS answer ON ask.trace_id = answer.taken.1 AND ask.span_id = answer.taken.2
     WHERE ask.service != answer.service
+    {_ONE_PAIR}
     UNION ALL
     SELECT {_UNANSWERED}
     FROM
@@ -168,6 +176,7 @@ _MESSAGES = f"""{_INSERT}
         SELECT {_TAKEN} AS taken FROM spans WHERE {_AROUND} AND kind IN ('consumer', 'server')
     ) AS answer ON ask.trace_id = answer.taken.1 AND ask.span_id = answer.taken.2
     WHERE callee != ''
+    {_ONE}
 ){_GROUP}"""
 
 # An edge that was there and is no more: what its clients called has turned out to send spans.
