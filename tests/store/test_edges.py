@@ -235,6 +235,27 @@ def test_an_edge_to_a_virtual_node_goes_when_the_answer_comes_late(engine: Engin
     assert engine.query("SELECT count() FROM spans_late") == [(0,)]
 
 
+def test_a_minute_joined_again_counts_after_the_clock_was_set_back(engine: Engine) -> None:
+    store(engine, Sent(1, "gateway", "client", attributes={"server.address": "orders"}))
+    joined(engine)
+    engine.command(
+        "INSERT INTO service_edges_1m SELECT * REPLACE (version + 1000000000000 AS version) FROM service_edges_1m"
+    )
+    store(engine, *(Sent(number, "gateway", "client", attributes={"server.address": "orders"}) for number in (2, 3)))
+    assert told(joined(engine)) == [("gateway", "orders", "request", True, 3, 0)]
+    store(engine, *(Sent(9, "orders", "server", parent=number) for number in (1, 2, 3)))
+    assert told(joined(engine)) == [("gateway", "orders", "request", False, 3, 0)]
+
+
+@pytest.mark.parametrize("window", [TimeRange(-8e9, 8e9), TimeRange(0, AT + 60), TimeRange(AT, AT)])
+def test_edges_of_a_range_are_told_from_the_first_minute_that_is_known(engine: Engine, window: TimeRange) -> None:
+    assert service_edges(engine, window) == []
+    store(engine, *calls(2))
+    joined(engine)
+    assert [(each.start, each.calls) for each in service_edges(engine, window)] == [(AT, 2)]
+    assert service_edges(engine, TimeRange(-8e9, -7e9)) == service_edges(engine, TimeRange(7e9, 8e9)) == []
+
+
 def test_late_spans_wait_until_their_minute_is_quiet(engine: Engine) -> None:
     store(engine, Sent(1, "gateway", "client"))
     joined(engine)

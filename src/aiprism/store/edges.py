@@ -190,6 +190,12 @@ FROM
 WHERE version < {version:UInt64} AND calls > 0
 """
 
+# When a minute is joined; after all that is there, also when the clock has been set back.
+_VERSION = """
+SELECT greatest(toUnixTimestamp64Micro(now64(6)), toInt64(max(version)) + 1) FROM service_edges_1m
+WHERE minute = fromUnixTimestamp({minute:Int64})
+"""
+
 _EXTENT = f"""
 SELECT count(), countIf(kind IN ('producer', 'consumer')), arrayMap(id -> hex(id), arraySort(groupArraySample(1000, 1)(trace_id)))
 FROM spans WHERE {_WITHIN}
@@ -236,10 +242,16 @@ LIMIT {limit:UInt32}
 """
 
 
+_FIRST = "SELECT toUnixTimestamp(min(minute)) FROM service_edges_1m"
+_LAST_TIME = (1 << 32) // MINUTE * MINUTE  # that a DateTime holds: what is beyond comes round as the past
+
+
 def service_edges(engine: Engine, window: TimeRange, *, step: int = 0, limit: int = 100_000) -> Sequence[ServiceEdge]:
     """The edges of the minutes that `window` touches, by caller and callee; one row for each `step` seconds (whole minutes,
-    counted from 1970) in which there were calls, or, with 0, one for all of the window."""
-    begin, until = int(window.start // MINUTE * MINUTE), int(window.end // MINUTE * MINUTE) + MINUTE
+    counted from 1970) in which there were calls, or, with 0, one for all of the window from the first minute that is known on."""
+    [[first]] = engine.query(_FIRST)
+    begin = min(max(int(window.start // MINUTE * MINUTE), first), _LAST_TIME)
+    until = min(max(int(window.end // MINUTE * MINUTE) + MINUTE, 0), _LAST_TIME)
     rows = engine.records(_READ, {"begin": begin, "until": until, "step": step or 1 << 40, "limit": limit})
     return [_edge(row, row["start"] if step else begin) for row in rows]
 
@@ -305,7 +317,7 @@ class EdgeJoin:
         yield
 
     def _join(self, minute: int, extent: _Extent | None) -> Iterator[None]:
-        [[version]] = self._engine.query("SELECT toUnixTimestamp64Micro(now64(6))")
+        [[version]] = self._engine.query(_VERSION, {"minute": minute})
         bound = {"minute": minute, "version": version}
         parts = cut(extent.ids, -(-extent.spans // self._slice)) if extent else ()
         for number, (low, high) in enumerate(parts, 1):
