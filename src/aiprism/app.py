@@ -11,18 +11,14 @@ import contextlib
 import logging
 import os
 import re
-import secrets
 import shutil
 import signal
-import socket
-import ssl
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import structlog
@@ -43,12 +39,9 @@ from aiprism.query.promql import Limits, PromQL, Vector
 from aiprism.query.remote_read import RemoteRead
 from aiprism.receive import otlp_grpc
 from aiprism.receive.doors import OtlpDoors
-from aiprism.receive.fluent_server import FluentDoor
 from aiprism.receive.inflight import InFlight
 from aiprism.receive.limits import Admission
 from aiprism.receive.remote_write import RemoteWriteDoor
-from aiprism.receive.streams import tls_context
-from aiprism.receive.syslog_server import SyslogDoors, zone_of
 from aiprism.respond import route, runbook
 from aiprism.respond.actions.act import Actuator
 from aiprism.respond.actions.command import Command
@@ -93,9 +86,10 @@ from aiprism.web import (
     rules,
     status,
     storage,
+    streamdoors,
     tsdb,
 )
-from aiprism.web.listening import HttpServer, address_of, datagrams, listen, most_connections
+from aiprism.web.listening import HttpServer, address_of, listen, most_connections, url_of
 
 log = structlog.get_logger()
 
@@ -158,10 +152,9 @@ async def running(
         sockets = [main]
         if config.server.otlp_http and "receive" in config.server.roles:
             sockets.append(stack.enter_context(listen(config.server.otlp_http, "server.otlp_http")))
-        syslog_sockets, fluent_sockets = _syslog_sockets(config, stack), _fluent_sockets(config, stack)
-        zone_of(config.streams.syslog_zone)
+        stream_sockets = streamdoors.opened(config, stack)
         origins = _origins(config)
-        external_url = config.server.external_url or _url(main)
+        external_url = config.server.external_url or url_of(main)
         policy, groups = _policy(config, external_url), _rule_groups(config)
 
         # store
@@ -206,7 +199,7 @@ async def running(
             return await engine.run(samples.last_values, series, round((clock.now() - LEVELS_KEPT) * 1000))
 
         # respond
-        leadership = Leadership(records, clock, telemetry, name=_url(main))
+        leadership = Leadership(records, clock, telemetry, name=url_of(main))
         hub = ControlHub(records, clock)
         responder = Responder(
             records,
@@ -309,8 +302,7 @@ async def running(
         if config.server.otlp_grpc and "receive" in config.server.roles:
             grpc_server, port = otlp_grpc.bound(config.server.otlp_grpc, doors, config.ingest, in_flight)
 
-        syslog = _syslog(config, doors, telemetry, clock, syslog_sockets, in_flight)
-        fluent = _fluent(config, doors, telemetry, clock, fluent_sockets, in_flight)
+        streams = list(streamdoors.stream_doors(config, stream_sockets, doors, telemetry, clock, in_flight))
 
         # From here on things run; they stop in reverse.
         writing.start()
@@ -330,20 +322,17 @@ async def running(
             await grpc_server.start()
             stack.push_async_callback(grpc_server.stop, 1)
             print(f"otlp grpc {config.server.otlp_grpc.rpartition(':')[0]}:{port}", flush=True)  # noqa: T201
-        if syslog:
-            await syslog.start()
-            stack.push_async_callback(syslog.stop)
-        if fluent:
-            await fluent.start()
-            stack.push_async_callback(fluent.stop)
+        for door in streams:
+            await door.start()
+            stack.push_async_callback(door.stop)
         http = HttpServer(
             application, sockets, connections=most_connections(config.server.connections), idle=config.server.idle
         )
         await http.start()
         stack.push_async_callback(http.stop)
         for each in sockets[1:]:
-            print(f"otlp http {_url(each)}", flush=True)  # noqa: T201
-        print(f"aiprism ready {_url(main)}", flush=True)  # noqa: T201
+            print(f"otlp http {url_of(each)}", flush=True)  # noqa: T201
+        print(f"aiprism ready {url_of(main)}", flush=True)  # noqa: T201
         yield reload
 
 
@@ -371,95 +360,6 @@ def _policy(config: Config, external_url: str) -> Policy:
 def _rule_groups(config: Config) -> Sequence[rule_files.Group]:
     paths: list[str | Path] = list(config.resolved(config.rules.files))
     return rule_files.load(paths, default_interval=config.rules.interval)
-
-
-class _SyslogSockets(NamedTuple):
-    """What the syslog doors are opened on; None where one is closed."""
-
-    udp: socket.socket | None = None
-    tcp: socket.socket | None = None
-    tls: tuple[socket.socket, ssl.SSLContext] | None = None
-
-
-def _syslog_sockets(config: Config, stack: contextlib.AsyncExitStack) -> _SyslogSockets:
-    """The sockets of the syslog doors that are configured, with the files TLS needs."""
-    asked = config.server
-    udp = stack.enter_context(datagrams(asked.syslog_udp, "server.syslog_udp")) if asked.syslog_udp else None
-    tcp = stack.enter_context(listen(asked.syslog_tcp, "server.syslog_tcp")) if asked.syslog_tcp else None
-    return _SyslogSockets(udp, tcp, _tls_socket(config, asked.syslog_tls, "server.syslog_tls", stack))
-
-
-def _tls_socket(
-    config: Config, address: str, door: str, stack: contextlib.AsyncExitStack
-) -> tuple[socket.socket, ssl.SSLContext] | None:
-    """The socket of a door over TLS and the files it needs; None when there is no address."""
-    streams = config.streams
-    if not address:
-        return None
-    if not (streams.tls_certificate and streams.tls_key):
-        raise ConfigError(f"{door} needs streams.tls_certificate and streams.tls_key")
-    client_ca = config.base / streams.tls_client_ca if streams.tls_client_ca else None
-    context = tls_context(door, config.base / streams.tls_certificate, config.base / streams.tls_key, client_ca)
-    return stack.enter_context(listen(address, door)), context
-
-
-def _syslog(
-    config: Config,
-    doors: OtlpDoors,
-    telemetry: Telemetry,
-    clock: Clock,
-    opened: _SyslogSockets,
-    in_flight: InFlight,
-) -> SyslogDoors | None:
-    """The syslog doors on the sockets that are `opened`, their addresses printed; None when all are closed."""
-    if opened == _SyslogSockets():
-        return None
-    for kind, each in (("udp", opened.udp), ("tcp", opened.tcp), ("tls", opened.tls[0] if opened.tls else None)):
-        if each:
-            print(f"syslog {kind} {_url(each).removeprefix('http://')}", flush=True)  # noqa: T201
-    return SyslogDoors(
-        doors,
-        config.streams,
-        telemetry,
-        clock,
-        udp=opened.udp,
-        tcp=opened.tcp,
-        tls=opened.tls,
-        in_flight=in_flight,
-    )
-
-
-def _fluent_sockets(
-    config: Config, stack: contextlib.AsyncExitStack
-) -> Sequence[tuple[socket.socket, ssl.SSLContext | None]]:
-    """The sockets of the Fluent forward protocol that are configured, those over TLS with what it needs."""
-    asked, streams = config.server, config.streams
-    if streams.fluent_users and not streams.fluent_shared_key:
-        raise ConfigError(
-            "streams.fluent_users needs streams.fluent_shared_key: the protocol asks for both or the key alone"
-        )
-    found: list[tuple[socket.socket, ssl.SSLContext | None]] = []
-    if asked.fluent:
-        found.append((stack.enter_context(listen(asked.fluent, "server.fluent")), None))
-    if secure := _tls_socket(config, asked.fluent_tls, "server.fluent_tls", stack):
-        found.append(secure)
-    return found
-
-
-def _fluent(
-    config: Config,
-    doors: OtlpDoors,
-    telemetry: Telemetry,
-    clock: Clock,
-    listening: Sequence[tuple[socket.socket, ssl.SSLContext | None]],
-    in_flight: InFlight,
-) -> FluentDoor | None:
-    """The door of the Fluent forward protocol, its addresses printed; None when it is closed."""
-    if not listening:
-        return None
-    for each, tls in listening:
-        print(f"fluent {'tls ' if tls else ''}{_url(each).removeprefix('http://')}", flush=True)  # noqa: T201
-    return FluentDoor(doors, config.streams, telemetry, clock, listening, partial(secrets.token_bytes, 16), in_flight)
 
 
 def _kept_until_restart(running: Config, fresh: Config) -> list[str]:
@@ -568,11 +468,6 @@ def _control_check(records: Records) -> routes.Check:
         return None
 
     return check
-
-
-def _url(listening: socket.socket) -> str:
-    host, port = listening.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _log_as_events() -> None:

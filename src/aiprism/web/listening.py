@@ -38,6 +38,12 @@ def listen(text: str, setting: str) -> socket.socket:
     return opened
 
 
+def url_of(listening: socket.socket) -> str:
+    """Where a socket listens, as the beginning of a URL."""
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 def datagrams(text: str, setting: str) -> socket.socket:
     """A UDP socket on `text`; port 0 picks a free one. ConfigError when the address cannot be had."""
     return _bound(text, setting, socket.SOCK_DGRAM)
