@@ -5,25 +5,28 @@ In: frozen `ChangeEvent`s. Out: the same, newest first. Blocking; run in the eng
 
 from __future__ import annotations
 
-import json
+import uuid
 from collections.abc import Sequence
 from dataclasses import asdict
+
+import pyarrow as pa
 
 from aiprism.model.events import ChangeEvent
 from aiprism.model.timerange import TimeRange
 from aiprism.store.engine import Engine
 
-_ROW = (
-    "Tuple(id String, ms Int64, kind String, service String, title String, text String, "
-    "attributes Map(String, String), source String)"
+_ROW = pa.schema(
+    {
+        "id": pa.string(),
+        "ts": pa.timestamp("ms"),
+        "kind": pa.string(),
+        "service": pa.string(),
+        "title": pa.string(),
+        "text": pa.string(),
+        "attributes": pa.map_(pa.string(), pa.string()),
+        "source": pa.string(),
+    }
 )
-# Bound as one text: an event's words may hold whatever a sender likes.
-_PUT = f"""
-INSERT INTO events (id, ts, kind, service, title, text, attributes, source)
-SELECT event.id, fromUnixTimestamp64Milli(event.ms, 'UTC'), event.kind, event.service, event.title, event.text,
-    event.attributes, event.source
-FROM (SELECT arrayJoin(JSONExtract({{events:String}}, 'Array({_ROW})')) AS event)
-"""
 
 _FOUND = """
 SELECT id, toUnixTimestamp64Milli(events.ts) / 1000 AS ts, kind, service, title, text, attributes, source
@@ -47,8 +50,12 @@ class EventStore:
     def put(self, events: Sequence[ChangeEvent]) -> None:
         """Store `events`; those whose id is there already take the place of what was there."""
         latest = {each.id: each for each in events}  # one INSERT has one time: of two with an id the last one counts
-        rows = [{**asdict(each), "ms": round(each.ts * 1000)} for each in latest.values()]
-        self._engine.command(_PUT, {"events": json.dumps(rows, ensure_ascii=False)})
+        rows = [
+            {**asdict(each), "ts": round(each.ts * 1000), "attributes": list(each.attributes.items())}
+            for each in latest.values()
+        ]
+        # Said again after something else, the same words count again: no INSERT is taken for a repeated one.
+        self._engine.insert_arrow("events", pa.Table.from_pylist(rows, schema=_ROW), token=uuid.uuid4().hex)
 
     def times(self, ids: Sequence[str]) -> dict[str, float]:
         """When those of `ids` that are stored happened."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
@@ -16,18 +16,13 @@ from aiprism.model.events import ChangeEvent
 from aiprism.model.timerange import TimeRange
 from aiprism.store.engine import Engine
 from aiprism.store.events import EventStore
+from aiprism.store.writing import Admission
 from aiprism.telemetry import Telemetry
 
 STAGE = "receive.events"
 DAY = 86_400.0
 
 Word = Annotated[str, Field(max_length=200)]
-
-
-class Admission(Protocol):
-    """Who says what a tenant may send; raises TooMany naming the limit."""
-
-    def logs(self, items: int, size: int) -> None: ...
 
 
 class Said(BaseModel):
