@@ -77,7 +77,6 @@ def router(loaded: Loaded, clock: Clock) -> APIRouter:
 def flags(config: Config) -> Mapping[str, str]:
     """What of our settings has a flag in Prometheus."""
     return {
-        "config.file": "aiprism.yml",
         "query.lookback-delta": format_duration(config.query.lookback),
         "query.max-concurrency": str(config.store.workers),
         "query.max-samples": str(config.query.max_samples),

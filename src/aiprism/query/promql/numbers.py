@@ -27,10 +27,8 @@ def exposition_text(value: float) -> str:
     """
     if not math.isfinite(value) or value == 0:
         return number_text(value) if value else "0"
-    sign, digits, _ = Decimal(repr(value)).normalize().as_tuple()
-    exponent = Decimal(repr(value)).adjusted()
+    written = Decimal(repr(value)).normalize()
+    exponent = written.adjusted()
     if -4 <= exponent < 6:
         return number_text(value)
-    first, *rest = map(str, digits)
-    mantissa = f"{first}.{''.join(rest)}" if rest else first
-    return f"{'-' * sign}{mantissa}e{exponent:+03d}"
+    return f"{written.scaleb(-exponent)}e{exponent:+03d}"
