@@ -14,7 +14,8 @@ from aiprism.errors import LimitExceeded, TimedOut
 from aiprism.model.labels import Labels, Matcher, MatchOp
 from aiprism.model.samples import STALE_NAN, is_stale
 from aiprism.store.engine import Engine
-from aiprism.store.samples import Combine, GridFunction, Metadata, SampleStore, Steps
+from aiprism.store.grids import Combine, GridFunction, Steps
+from aiprism.store.samples import Metadata, SampleStore
 from aiprism.store.series import Seen, Selection, SeriesIndex
 
 

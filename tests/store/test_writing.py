@@ -23,9 +23,10 @@ from aiprism.model.samples import STALE_NAN, Sample
 from aiprism.store.batches import Exemplar, HistogramSample, MetricMetadata, SampleBatch
 from aiprism.store.downsample import Downsampling
 from aiprism.store.engine import Engine
+from aiprism.store.grids import Combine, GridFunction, Steps
 from aiprism.store.metricwriting import MetricWriter
 from aiprism.store.rollups import Rollups
-from aiprism.store.samples import Combine, GridFunction, SampleStore, Steps
+from aiprism.store.samples import SampleStore
 from aiprism.store.series import SeriesIndex
 from aiprism.store.writing import Writing
 from aiprism.telemetry import Telemetry

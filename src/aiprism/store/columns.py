@@ -1,4 +1,4 @@
-"""What the series index is built of: arrays that grow, values coded by a dictionary, and the table of fingerprints.
+"""Columns of series and samples: kinds of arrays, arrays that grow, values coded by a dictionary, the table of fingerprints.
 
 Everything here is bytes in numpy arrays rather than Python objects, so that a million series fit into a few hundred
 megabytes. None of it locks: the index does.
@@ -15,6 +15,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from aiprism.model.labels import Matcher, MatchOp, compiled
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
 _TRUTH_TABLES = 256  # regular expressions remembered per label
 _REGEX_SYNTAX = frozenset(r"\.+*?()[]{}^$")

@@ -10,10 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from aiprism.store.columns import Growing
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from aiprism.store.columns import Floats, Growing, Ints
 
 MOST_PLACES = 9  # nanoseconds in seconds; what seems to have more is a float by nature
 _POWERS = 10.0 ** np.arange(MOST_PLACES + 1)

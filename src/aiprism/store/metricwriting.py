@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from aiprism.errors import StoreError
 from aiprism.model.histograms import Buckets, NativeHistogram
 from aiprism.store.batches import Exemplar, HistogramSample, MetricMetadata, SampleBatch
+from aiprism.store.columns import Floats, Ints
 from aiprism.store.corrections import version_at
-from aiprism.store.decimals import Decimals, Floats
+from aiprism.store.decimals import Decimals
 from aiprism.store.engine import Engine
-from aiprism.store.series import Ints, Seen, SeriesIndex
+from aiprism.store.series import Seen, SeriesIndex
 
 _MOST_REMEMBERED = 50_000  # metadata rows, each with its help text
 _RENEWED_AFTER = 86_400  # seconds: the row of metadata that is still sent is written again, so that it is kept

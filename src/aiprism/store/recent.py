@@ -17,9 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aiprism.model.samples import STALE_NAN_BITS
+from aiprism.store.columns import Floats, Ints
 
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 Prints = NDArray[np.uint64]
 
 _SAMPLE_BYTES = 16

@@ -22,11 +22,9 @@ from numpy.typing import NDArray
 
 from aiprism.model.labels import METRIC_NAME, Labels, Matcher, MatchOp
 from aiprism.store.cardinality import Cardinality, LabelCounts, summary
-from aiprism.store.columns import Dictionary, FingerprintTable, Growing
+from aiprism.store.columns import Dictionary, FingerprintTable, Growing, Ints
 from aiprism.store.corrections import version_at
 from aiprism.store.engine import Engine
-
-Ints = NDArray[np.int64]
 
 # While a series lives its row in `series` is written anew this often, so that a restart knows when it was last seen.
 REGISTER_EVERY_MS = 3_600_000

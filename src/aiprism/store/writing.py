@@ -18,10 +18,11 @@ from aiprism.errors import TooMany
 from aiprism.model.labels import Labels
 from aiprism.model.samples import Sample
 from aiprism.store.batches import SampleBatch
+from aiprism.store.columns import Ints
 from aiprism.store.engine import Engine
 from aiprism.store.ingest import GroupCommit
 from aiprism.store.metricwriting import MetricWriter
-from aiprism.store.series import Ints, SeriesIndex
+from aiprism.store.series import SeriesIndex
 from aiprism.telemetry import Telemetry
 
 

@@ -12,7 +12,8 @@ from aiprism.model.histograms import STALE_HISTOGRAM, NativeHistogram
 from aiprism.model.labels import Labels
 from aiprism.query.promql import Limits, Matrix, Notes, PromQL, QueryFailed, Scalar, String, Vector, VectorItem
 from aiprism.store.engine import Engine
-from aiprism.store.samples import GridValues, SampleStore
+from aiprism.store.grids import GridValues
+from aiprism.store.samples import SampleStore
 from aiprism.store.series import SeriesIndex
 from tests.query.promql.stocked import Stocked
 

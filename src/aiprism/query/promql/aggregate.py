@@ -20,7 +20,7 @@ from aiprism.query.promql.notes import Notes
 from aiprism.query.promql.numbers import number_text
 from aiprism.query.promql.values import QueryFailed
 from aiprism.query.promql.windows import Windows
-from aiprism.store.samples import Bools, Floats, Ints
+from aiprism.store.columns import Bools, Floats, Ints
 
 # As in kernels.py: a sum this much smaller than its terms has lost digits.
 _CANCELLED = 1e-3

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from aiprism.query.promql.labelsets import LabelSets
 from aiprism.query.promql.values import QueryFailed
-from aiprism.store.samples import Bools, Floats, Ints
+from aiprism.store.columns import Bools, Floats, Ints
 
 Cells = NDArray[np.object_]  # a `native.Histogram` or None
 

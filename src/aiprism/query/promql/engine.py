@@ -16,7 +16,8 @@ from aiprism.query.promql.parse import parse
 from aiprism.query.promql.plan import Samples, explained, keeps_order, plan
 from aiprism.query.promql.syntax import Expr, Kind, kind_of
 from aiprism.query.promql.values import Matrix, Scalar, Series, String, Value, Vector, VectorItem
-from aiprism.store.samples import SampleStore, Steps
+from aiprism.store.grids import Steps
+from aiprism.store.samples import SampleStore
 
 _DEFAULT_LIMITS = Limits()
 

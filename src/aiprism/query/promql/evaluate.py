@@ -43,8 +43,10 @@ from aiprism.query.promql.plan import (
 )
 from aiprism.query.promql.values import QueryFailed
 from aiprism.query.promql.windows import Windows
+from aiprism.store.columns import Floats
+from aiprism.store.grids import Combine, GridFunction, Steps
 from aiprism.store.rollups import Source
-from aiprism.store.samples import Combine, Floats, GridFunction, RawHistograms, RawSamples, SampleStore, Steps
+from aiprism.store.samples import RawHistograms, RawSamples, SampleStore
 from aiprism.store.series import Selection
 
 # Folding all series inside ClickHouse spares moving their grids here; below this many cells that saves nothing.

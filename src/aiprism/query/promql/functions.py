@@ -23,7 +23,8 @@ from aiprism.query.promql.labelsets import LabelSets
 from aiprism.query.promql.native import Histogram
 from aiprism.query.promql.numbers import number_text
 from aiprism.query.promql.values import QueryFailed
-from aiprism.store.samples import Floats, GridFunction, Ints
+from aiprism.store.columns import Floats, Ints
+from aiprism.store.grids import GridFunction
 
 Operand = Block | Floats | str
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aiprism.query.promql.blocks import Block, stacked
-from aiprism.store.samples import Bools, Floats, Ints
+from aiprism.store.columns import Bools, Floats, Ints
 
 BUCKET_LABEL = "le"
 _SMALLEST_NORMAL = 2.2250738585072014e-308

@@ -17,7 +17,7 @@ from aiprism.query.promql.blocks import Cells, natives
 from aiprism.query.promql.kernels import KERNELS, Args, extrapolation
 from aiprism.query.promql.native import Histogram, added, averaged, equal, multiplied, subtracted, summed, was_reset
 from aiprism.query.promql.windows import Windows
-from aiprism.store.samples import Bools, Floats, Ints
+from aiprism.store.columns import Bools, Floats, Ints
 
 Mixed = tuple[Floats, Bools, Cells | None]
 Run = Callable[[list[Histogram]], Histogram | None]

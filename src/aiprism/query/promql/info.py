@@ -15,7 +15,7 @@ from aiprism.model.labels import METRIC_NAME, Labels, Matcher, matches_all
 from aiprism.query.promql.blocks import Block
 from aiprism.query.promql.labelsets import LabelSets
 from aiprism.query.promql.values import QueryFailed
-from aiprism.store.samples import Bools, Ints
+from aiprism.store.columns import Bools, Ints
 
 IDENTIFYING = ("instance", "job")
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from aiprism.query.promql.windows import Padded, Windows
-from aiprism.store.samples import Bools, Floats, Ints
+from aiprism.store.columns import Bools, Floats, Ints
 
 Args = Sequence[Floats]
 Folded = tuple[Floats, Bools]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aiprism.model.labels import METRIC_NAME, Labels
-from aiprism.store.samples import Ints
+from aiprism.store.columns import Ints
 from aiprism.store.series import Column, Selection
 
 

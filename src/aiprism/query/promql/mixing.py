@@ -15,7 +15,8 @@ from aiprism.model.samples import STALE_NAN, STALE_NAN_BITS
 from aiprism.query.promql.blocks import Cells
 from aiprism.query.promql.native import Histogram
 from aiprism.query.promql.windows import Windows
-from aiprism.store.samples import Ints, RawHistograms, RawSamples
+from aiprism.store.columns import Ints
+from aiprism.store.samples import RawHistograms, RawSamples
 
 
 def with_histograms(numbers: RawSamples, histograms: RawHistograms, *, stale: bool) -> tuple[RawSamples, Cells]:

@@ -18,7 +18,7 @@ from aiprism.query.promql.native import Histogram, added, divided, equal, multip
 from aiprism.query.promql.notes import Notes
 from aiprism.query.promql.syntax import Cardinality, Matching
 from aiprism.query.promql.values import QueryFailed
-from aiprism.store.samples import Bools, Floats, Ints
+from aiprism.store.columns import Bools, Floats, Ints
 
 Arithmetic = Callable[[Floats, Floats], Floats]
 Comparison = Callable[[Floats, Floats], Bools]

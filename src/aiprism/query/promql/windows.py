@@ -14,8 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aiprism.query.promql.blocks import Cells, natives
+from aiprism.store.columns import Bools, Floats, Ints
+from aiprism.store.grids import Steps
 from aiprism.store.recent import places
-from aiprism.store.samples import Bools, Floats, Ints, RawSamples, Steps
+from aiprism.store.samples import RawSamples
 
 # Cells of a padded block: big enough that numpy's overhead vanishes, small enough for the processor's cache.
 _BLOCK_CELLS = 1 << 18

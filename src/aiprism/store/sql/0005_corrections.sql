@@ -1,6 +1,6 @@
 -- Samples of a time their series had passed already when they came: late ones, repeated ones, corrected ones. `samples`
 -- so never holds two of one series and time, and is merged and read at the price of a plain table; queries that touch such
--- times lay these rows over it (store/samples.py). Of several the one that came last, by `version`, counts.
+-- times lay these rows over it (store/conditions.py). Of several the one that came last, by `version`, counts.
 CREATE TABLE corrections
 (
     metric  LowCardinality(String),
