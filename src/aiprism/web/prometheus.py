@@ -275,10 +275,14 @@ async def served(request: Request, answer: Callable[[Parameters], Awaitable[Answ
     return _json(200, b'{"status":"success","data":%b%b}' % (given.data, said))
 
 
+def refused(status: int, kind: str, why: str) -> Response:
+    """An error in Prometheus' form."""
+    return _json(status, orjson.dumps({"status": "error", "errorType": kind, "error": why}))
+
+
 def _refusal(error: AiprismError) -> Response:
     status, kind = _status_of(error)
-    body = {"status": "error", "errorType": kind, "error": str(error)}
-    response = _json(status, orjson.dumps(body))
+    response = refused(status, kind, str(error))
     if isinstance(error, Refused):
         response.headers.update(retry_headers(error))
     if status == 500:

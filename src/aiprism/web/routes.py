@@ -48,7 +48,7 @@ _SAFE_HEADERS = {
 # What only asks: Prometheus' query API. Writing and our own API stay closed to other pages.
 _QUESTIONS = re.compile(
     r"/api/v1/(query|query_range|query_exemplars|format_query|parse_query|series|labels|label/[^/]+/values|metadata"
-    r"|rules|alerts|status/\w+)"
+    r"|rules|alerts|targets|targets/metadata|alertmanagers|scrape_pools|features|notifications|status/\w+|status/tsdb/blocks)"
 )
 _SHARED_HEADERS = {
     "Access-Control-Allow-Headers": "Accept, Authorization, Content-Type, Origin",
@@ -104,11 +104,11 @@ def error_body(code: str, message: str, details: Mapping[str, object] | None = N
 def _life(telemetry: Telemetry, checks: Mapping[str, Check], reload: Reload, notes: Mapping[str, Note]) -> APIRouter:
     routes = APIRouter(tags=["life"])
 
-    @routes.get("/-/healthy", response_class=PlainTextResponse)
+    @routes.api_route("/-/healthy", methods=["GET", "HEAD"], response_class=PlainTextResponse)
     async def healthy() -> str:
         return "aiprism is healthy.\n"
 
-    @routes.get("/-/ready", response_class=Response)
+    @routes.api_route("/-/ready", methods=["GET", "HEAD"], response_class=Response)
     async def ready(request: Request) -> Response:
         states = {name: await check() for name, check in checks.items()}
         wrong = {name: reason for name, reason in states.items() if reason}
@@ -123,7 +123,7 @@ def _life(telemetry: Telemetry, checks: Mapping[str, Check], reload: Reload, not
         text = "\n".join(f"{name}: {reason}" for name, reason in wrong.items()) if wrong else "aiprism is ready."
         return PlainTextResponse(f"{text}\n", status, headers)
 
-    @routes.post("/-/reload", response_class=PlainTextResponse)
+    @routes.api_route("/-/reload", methods=["POST", "PUT"], response_class=PlainTextResponse)
     async def reload_configuration() -> str:
         await reload()
         return "reloaded\n"

@@ -1,0 +1,91 @@
+"""What a Prometheus has and aiprism has not, answered in Prometheus' form: its clients get an answer instead of a 404.
+
+aiprism scrapes nothing itself, sends alerts to no Alertmanager but its own, keeps no blocks, and has no admin API. In: the
+requests of whoever wants to see these. Out: empty lists, refusals in words, and `features`: what of the language and of the API
+is there (https://prometheus.io/docs/prometheus/latest/querying/api/#features).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import orjson
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from aiprism.errors import BadInput
+from aiprism.query.promql.aggregate import OPERATORS as AGGREGATIONS
+from aiprism.query.promql.functions import FUNCTIONS
+from aiprism.query.promql.operators import ARITHMETIC, COMPARISON, SET_OPERATORS
+from aiprism.web.prometheus import Answer, Parameters, refused, served
+
+_NO_ADMIN = "admin APIs disabled: data leaves by retention (docs/retention.md), and 'aiprism backup' takes snapshots"
+
+
+def router() -> APIRouter:
+    """The routes under /api/v1."""
+    routes = APIRouter(prefix="/api/v1", tags=["prometheus"])
+
+    def route(path: str, said: Callable[[Parameters], object], summary: str) -> None:
+        async def answer(asked: Parameters) -> Answer:
+            return Answer(orjson.dumps(said(asked)))
+
+        async def serve(request: Request) -> Response:
+            return await served(request, answer)
+
+        routes.add_api_route(path, serve, methods=["GET"], name=path.strip("/"), summary=summary)
+
+    route("/targets", _no_targets, "Nothing is scraped: no targets")
+    route("/targets/metadata", lambda asked: [], "Nothing is scraped: no metadata of targets")
+    route("/targets/relabel_steps", _no_pool, "Nothing is scraped: no target is relabelled")
+    route("/scrape_pools", lambda asked: {"scrapePools": []}, "Nothing is scraped: no scrape pools")
+    route("/alertmanagers", lambda asked: {"activeAlertmanagers": [], "droppedAlertmanagers": []}, "None but our own")
+    route("/status/tsdb/blocks", lambda asked: {"blocks": []}, "Samples are not kept in blocks")
+    route("/notifications", lambda asked: [], "What is wrong with this server is said by /-/ready")
+    route("/features", lambda asked: features(), "What there is of the language and of the API")
+
+    @routes.get("/notifications/live", status_code=204, summary="There is nothing to follow")
+    async def live() -> Response:
+        return Response(status_code=204)
+
+    @routes.api_route(
+        "/admin/tsdb/{action}", methods=["POST", "PUT"], name="admin", summary="Refused: there is no admin API"
+    )
+    async def admin(action: str) -> Response:
+        return refused(503, "unavailable", _NO_ADMIN)
+
+    return routes
+
+
+def features() -> Mapping[str, Mapping[str, bool]]:
+    """Feature names by category; what is not named is not there."""
+    return {
+        "api": _all(
+            "label_values_match", "labels_match", "series_limit", "labels_limit", "label_values_limit", "lifecycle",
+            "query_warnings", "remote_write_receiver", "exclude_alerts",
+        ),
+        "otlp_receiver": _all("delta_conversion"),
+        "promql": _all(
+            "at_modifier", "bool", "by", "group_left", "group_right", "ignoring", "negative_offset", "offset", "on",
+            "subqueries", "without",
+        ),
+        "promql_functions": _all(*sorted(FUNCTIONS)),
+        "promql_operators": _all(*sorted({*AGGREGATIONS, *ARITHMETIC, *COMPARISON, *SET_OPERATORS, "=~", "!~"})),
+        "rules": _all("keep_firing_for", "query_offset"),
+        "tsdb": _all("exemplar_storage", "native_histograms", "out_of_order"),
+    }  # fmt: skip
+
+
+def _all(*names: str) -> dict[str, bool]:
+    return dict.fromkeys(names, True)
+
+
+def _no_targets(asked: Parameters) -> Mapping[str, Sequence[object] | Mapping[str, int]]:
+    return {"activeTargets": [], "droppedTargets": [], "droppedTargetCounts": {}}
+
+
+def _no_pool(asked: Parameters) -> object:
+    pool = asked.text("scrapePool")
+    if not pool:
+        raise BadInput("no scrapePool parameter provided")
+    raise BadInput(f"unable to get scrape pool: scrape pool {pool} not found")
