@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import pkgutil
+import shutil
+import sqlite3
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from aiprism.config import BackupConfig, Config, RetentionConfig
-from aiprism.errors import BadInput, Conflict, Unavailable
+from aiprism.errors import BadInput, Conflict, StoreError, Unavailable
 from aiprism.store.backup import Manifest, backup, read_manifest, restore
 from aiprism.store.engine import Engine
 from aiprism.store.place import Access, Place, backup_place
@@ -25,14 +31,19 @@ from tests.store.test_records import INCIDENT
 
 @pytest.fixture
 def records(tmp_path: Path) -> Iterator[Records]:
-    opened = Records.open(f"sqlite:///{tmp_path / 'control.db'}")
+    opened = with_incident(tmp_path / "control.db")
+    yield opened
+    opened.close()
+
+
+def with_incident(file: Path) -> Records:
+    opened = Records.open(f"sqlite:///{file}")
     with opened.begin() as connection:
         connection.execute(incidents.insert(), {**INCIDENT, "services": ["api"], "labels": {"team": "a"}})
         connection.execute(
             incident_events.insert(), {"incident_id": "INC_1", "at": 2.5, "event": "created", "data": {"n": 1}}
         )
-    yield opened
-    opened.close()
+    return opened
 
 
 @pytest.fixture
@@ -102,6 +113,7 @@ def test_control_state_of_sqlite_goes_into_postgresql(
 ) -> None:
     taken(engine, records, place)
     with postgresql() as url:
+        Records.open(url).close()  # tables without rows, as of a server that did not get to work
         restore(empty, url, place)
         restored = Records.open(url)
         assert [*restored.dump()] == [*records.dump()]
@@ -118,6 +130,116 @@ def test_a_restore_needs_an_empty_place(
         restore(engine, f"sqlite:///{tmp_path / 'new.db'}", place)
     with pytest.raises(Conflict, match=r"the control database .* is not empty"):
         restore(empty, f"sqlite:///{tmp_path / 'control.db'}", place)
+
+
+# Where a restore may end: at which call of what, or, with None, behind it.
+STEPS = {
+    "before the first table": ("_carry_out", 0),
+    "between the parts": ("_carry_out", 1),
+    "before the control state": ("_verify", 0),
+    "within the control state": ("aiprism.store.records._insert", None),
+    "before the mark is gone": ("Records.restore", None),
+}
+
+
+@contextmanager
+def breaking_off(where: str, calls: int | None) -> Iterator[None]:
+    """A restore ends at its call number `calls` of `where`, or, with None, behind the first."""
+    name = where if where.startswith("aiprism.") else f"aiprism.store.backup.{where}"
+    real, seen = pkgutil.resolve_name(name), itertools.count()
+
+    def ended(*arguments: Any) -> Any:
+        if next(seen) == calls:
+            raise KeyboardInterrupt
+        answer = real(*arguments)
+        if calls is None:
+            raise KeyboardInterrupt
+        return answer
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(name, ended)
+        yield
+
+
+@pytest.fixture(scope="module")
+def kept(chdb_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Place, Sequence[Any]]]:
+    """A backup of some samples and an incident, and what comes of it."""
+    directory = tmp_path_factory.mktemp("kept")
+    engine = Engine.open(chdb_url, database=f"test_{uuid.uuid4().hex}")
+    migrate(engine)
+    fill(engine)
+    records = with_incident(directory / "control.db")
+    place = taken(engine, records, Place.of(str(directory / "backup"), Access()))
+    yield place, contents(engine, records)
+    records.close()
+    engine.command(f"DROP DATABASE {engine.database}")
+    engine.close()
+
+
+def contents(engine: Engine, records: Records) -> Sequence[Any]:
+    tables = "SELECT name, engine FROM system.tables WHERE database = currentDatabase() ORDER BY 1"
+    return [*(engine.query(each) for each in ("SELECT count(), sum(value) FROM samples", tables)), [*records.dump()]]
+
+
+@pytest.mark.parametrize(("where", "calls"), STEPS.values(), ids=STEPS)
+def test_a_restore_that_broke_off_is_no_store_and_is_begun_anew(
+    kept: tuple[Place, Sequence[Any]],
+    empty: Engine,
+    tmp_path: Path,
+    where: str,
+    calls: int | None,
+) -> None:
+    place, wanted = kept
+    url = f"sqlite:///{tmp_path / 'restored.db'}"
+    with breaking_off(where, calls), pytest.raises(KeyboardInterrupt):
+        restore(empty, url, place)
+    Records.open(url).close()  # as a server does before it looks at the telemetry
+    with pytest.raises(
+        StoreError, match=rf"the restore from {place.name} has not finished. Run that `aiprism restore`"
+    ):
+        migrate(empty)
+    restore(empty, url, place)
+    migrate(empty)
+    with closing(Records.open(url)) as restored:
+        assert contents(empty, restored) == wanted
+
+
+def test_a_restore_whose_backup_fails_half_way_is_begun_anew_from_another(
+    kept: tuple[Place, Sequence[Any]], empty: Engine, tmp_path: Path
+) -> None:
+    place, wanted = kept
+    damaged = Place.of(str(tmp_path / "damaged"), Access())
+    shutil.copytree(place.root, damaged.root)
+    lost = max((path for path in damaged.files() if path.startswith("telemetry/data")), key=damaged.files().__getitem__)
+    damaged.remove(lost)
+    url = f"sqlite:///{tmp_path / 'restored.db'}"
+    with pytest.raises((StoreError, Unavailable)):
+        restore(empty, url, damaged)
+    restore(empty, url, place)
+    with closing(Records.open(url)) as restored:
+        assert contents(empty, restored) == wanted
+
+
+def test_a_restore_begun_anew_leaves_alone_a_control_database_of_others(
+    kept: tuple[Place, Sequence[Any]], empty: Engine, records: Records, tmp_path: Path
+) -> None:
+    place, _ = kept
+    with breaking_off("_verify", 0), pytest.raises(KeyboardInterrupt):
+        restore(empty, f"sqlite:///{tmp_path / 'new.db'}", place)
+    with records.begin() as connection:
+        connection.execute(incidents.insert(), {**INCIDENT, "id": "INC_2"})
+    with pytest.raises(Conflict, match=r"the control database .* is not empty"):
+        restore(empty, f"sqlite:///{tmp_path / 'control.db'}", place)
+
+
+def test_a_control_database_with_tables_of_others_is_not_empty(
+    kept: tuple[Place, Sequence[Any]], empty: Engine, tmp_path: Path
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "others.db")) as others:
+        others.execute("CREATE TABLE wages (n)")
+    with pytest.raises(Conflict, match=r"the control database .* is not empty"):
+        restore(empty, f"sqlite:///{tmp_path / 'others.db'}", kept[0])
+    assert empty.query("SELECT name FROM system.tables WHERE database = currentDatabase()") == []
 
 
 def test_a_backup_needs_an_empty_place(engine: Engine, records: Records, place: Place) -> None:

@@ -4,6 +4,10 @@ In: an open engine, the control database, a place (a directory or a bucket). Out
 BACKUP, the control database as one snapshot in lines of JSON (so that SQLite's goes into PostgreSQL and back), and
 `manifest.json` with versions, checksums and rows, written last: without it a place holds no backup. The control snapshot is taken
 first and the table of series last, so that whatever refers to a row finds it.
+
+A restore that breaks off anywhere is begun anew by the same command. From its first step to its last the telemetry database
+has the table `restore_unfinished`, which nothing but another restore gets past; the control database is filled last, in one
+transaction.
 """
 
 from __future__ import annotations
@@ -11,7 +15,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,7 +27,7 @@ from aiprism.errors import BadInput, Conflict, StoreError
 from aiprism.store.engine import Engine, check_name
 from aiprism.store.place import Place
 from aiprism.store.records import Records
-from aiprism.store.schema import migrations
+from aiprism.store.schema import UNFINISHED, migrations, quoted, unfinished_restore
 
 log = structlog.get_logger()
 
@@ -101,7 +105,8 @@ def read_manifest(place: Place) -> Manifest:
 
 def restore(engine: Engine, control_url: str, place: Place) -> Manifest:
     """The backup is in `engine`'s database and the control database, at the versions it was taken at; opening them with
-    this aiprism migrates them. Conflict when either holds anything already, BadInput when it is of a newer aiprism."""
+    this aiprism migrates them. What an unfinished restore left is removed first. Conflict when either holds anything else,
+    BadInput when it is of a newer aiprism."""
     manifest = read_manifest(place)
     known = migrations()[-1].version
     if manifest.schema > known:
@@ -109,16 +114,37 @@ def restore(engine: Engine, control_url: str, place: Place) -> Manifest:
             f"{place.name} was made by aiprism {manifest.aiprism} at schema version {manifest.schema}, this one knows "
             f"{known}; restore it with that or a newer one"
         )
-    if engine.query("SELECT count() FROM system.tables WHERE database = {name:String}", {"name": engine.database}) != [
-        (0,)
-    ]:
+    again = unfinished_restore(engine) is not None
+    if not again and _tables(engine):
         raise Conflict(f"the database {engine.database} is not empty; restore into a new data directory")
+    # Broken off behind its last transaction, a restore has left just the rows of the backup.
+    filled = again and Records.holds(control_url, manifest.control, _lines(place))
+    if not filled:
+        Records.check_empty(control_url)
+    _begin(engine, place)
     old, new = manifest.database, engine.database
-    Records.restore(control_url, manifest.control, _lines(place))
     _carry_out(engine, f"RESTORE TABLE {old}.series AS {new}.series FROM", place, _SERIES)
     _carry_out(engine, f"RESTORE DATABASE {old} AS {new} FROM", place, _TELEMETRY)
     _verify(engine, manifest)
+    if not filled:
+        Records.restore(control_url, manifest.control, _lines(place))
+    engine.command(f"DROP TABLE {UNFINISHED} SYNC")
     return manifest
+
+
+def _begin(engine: Engine, place: Place) -> None:
+    """The database is marked, and otherwise empty."""
+    engine.command(
+        f"CREATE TABLE IF NOT EXISTS {UNFINISHED} (nothing UInt8) ENGINE = Memory COMMENT {quoted(place.name)}"
+    )
+    for table in _tables(engine):
+        if table != UNFINISHED:
+            engine.command(f"DROP TABLE IF EXISTS `{table}` SYNC")
+
+
+def _tables(engine: Engine) -> Sequence[str]:
+    found = engine.query("SELECT name FROM system.tables WHERE database = {name:String}", {"name": engine.database})
+    return [str(name) for (name,) in found]
 
 
 def _carry_out(engine: Engine, statement: str, place: Place, part: str) -> None:

@@ -248,13 +248,8 @@ class Records:
         """
         engine = _engine(url)
         try:
-            _migrate(engine)
-        except sa.exc.OperationalError as error:
-            engine.dispose()
-            raise Unavailable(f"cannot open the control database {_shown(engine)}: {_reason(error)}") from error
-        except sa.exc.DatabaseError as error:
-            engine.dispose()
-            raise StoreError(f"cannot open the control database {_shown(engine)}: {_reason(error)}") from error
+            with _opening(engine), engine.begin() as connection:
+                _migrate(connection)
         except BaseException:
             engine.dispose()
             raise
@@ -316,27 +311,36 @@ class Records:
     def revision(self) -> str:
         """The revision its tables are at."""
         with self.reading() as connection:
-            return MigrationContext.configure(connection).get_current_revision() or ""
+            return _revision(connection)
 
     def dump(self) -> Iterator[dict[str, Any]]:
         """Every row of one consistent snapshot as ``{"table": …, "row": …}``, tables that are referred to first."""
         with self.reading() as connection:
             for table in metadata.sorted_tables:
-                for row in connection.execute(sa.select(*_plain(table))).mappings():
-                    yield {"table": table.name, "row": dict(row)}
+                for row in _rows(connection, table):
+                    yield {"table": table.name, "row": row}
 
     @classmethod
     def restore(cls, url: str, revision: str, lines: Iterable[Mapping[str, Any]]) -> None:
-        """The empty database at `url` is at `revision` and holds the rows of `dump`; Conflict when it is not empty."""
-        engine = _engine(url)
-        try:
-            if sa.inspect(engine).get_table_names():
-                raise Conflict(f"the control database {_shown(engine)} is not empty")
-            _migrate(engine, to=revision)
-            with engine.begin() as connection:
-                _insert(connection, lines)
-        finally:
-            engine.dispose()
+        """The empty database at `url` is at `revision` and holds the rows of `dump`, or is as it was; Conflict when it is not
+        empty. Tables without rows, as an aiprism leaves them that did not get to work, are empty."""
+        with _connected(url) as connection:
+            for table in reversed(_empty(connection).sorted_tables):
+                table.drop(connection)
+            _migrate(connection, to=revision)
+            _insert(connection, lines)
+
+    @classmethod
+    def check_empty(cls, url: str) -> None:
+        """Return when `restore` finds the database at `url` empty; Conflict when it would not."""
+        with _connected(url) as connection:
+            _empty(connection)
+
+    @classmethod
+    def holds(cls, url: str, revision: str, lines: Iterable[Mapping[str, Any]]) -> bool:
+        """Whether the database at `url` is at `revision` and holds the rows of `dump`, and no others."""
+        with _connected(url) as connection:
+            return _revision(connection) == revision and _holds(connection, lines)
 
     def close(self) -> None:
         """Give every connection back."""
@@ -369,6 +373,64 @@ class Hold:
             self._connection.close()
 
 
+@contextmanager
+def _opening(engine: sa.Engine) -> Iterator[None]:
+    try:
+        yield
+    except sa.exc.OperationalError as error:
+        raise Unavailable(f"cannot open the control database {_shown(engine)}: {_reason(error)}") from error
+    except sa.exc.DatabaseError as error:
+        raise StoreError(f"cannot open the control database {_shown(engine)}: {_reason(error)}") from error
+
+
+@contextmanager
+def _connected(url: str) -> Iterator[sa.Connection]:
+    """A connection to a database at whichever version, in one transaction."""
+    engine = _engine(url)
+    try:
+        with _opening(engine), engine.begin() as connection:
+            yield connection
+    finally:
+        engine.dispose()
+
+
+def _revision(connection: sa.Connection) -> str:
+    return MigrationContext.configure(connection).get_current_revision() or ""
+
+
+def _reflected(connection: sa.Connection) -> sa.MetaData:
+    """The tables as they are there, which this version may know otherwise."""
+    then = sa.MetaData()
+    then.reflect(connection)
+    return then
+
+
+def _empty(connection: sa.Connection) -> sa.MetaData:
+    """The tables there are, none of which holds a row; Conflict when one does, or is nobody's we know."""
+    then = _reflected(connection)
+    for table in then.sorted_tables:
+        known = table.name in metadata.tables
+        if table.name != "alembic_version" and (
+            not known or connection.execute(sa.select(sa.exists().select_from(table))).scalar()
+        ):
+            raise Conflict(f"the control database {_shown(connection.engine)} is not empty")
+    return then
+
+
+def _holds(connection: sa.Connection, lines: Iterable[Mapping[str, Any]]) -> bool:
+    then = {table.name: table for table in _reflected(connection).sorted_tables if table.name in metadata.tables}
+    for name, group in itertools.groupby(lines, key=lambda line: line["table"]):
+        rows = _rows(connection, then.pop(name))
+        if any(line is None or row != line["row"] for row, line in itertools.zip_longest(rows, group)):
+            return False
+    return not any(True for table in then.values() for _ in _rows(connection, table))
+
+
+def _rows(connection: sa.Connection, table: sa.Table) -> Iterator[dict[str, Any]]:
+    for row in connection.execute(sa.select(*_plain(table))).mappings():
+        yield dict(row)
+
+
 def _plain(table: sa.Table) -> list[sa.ColumnElement[Any]]:
     """The columns as they are kept: a number that is not one is NULL."""
     return [
@@ -378,9 +440,7 @@ def _plain(table: sa.Table) -> list[sa.ColumnElement[Any]]:
 
 
 def _insert(connection: sa.Connection, lines: Iterable[Mapping[str, Any]]) -> None:
-    # By the tables as they were then, which this version may know otherwise.
-    then = sa.MetaData()
-    then.reflect(connection)
+    then = _reflected(connection)
     for name, group in itertools.groupby(lines, key=lambda line: line["table"]):
         while rows := [line["row"] for line in itertools.islice(group, 1000)]:
             connection.execute(sa.insert(then.tables[name]), rows)
@@ -480,13 +540,9 @@ _ALONE, _LEADER = 0x61697073, 0x61697074
 _ONE_AT_A_TIME = threading.Lock()
 
 
-def _migrate(engine: sa.Engine, to: str = "head") -> None:
-    with (
-        _ONE_AT_A_TIME,
-        as_file(files("aiprism.store") / "migrations") as scripts,
-        engine.begin() as connection,
-    ):
-        if engine.dialect.name == "postgresql":  # SQLite's BEGIN IMMEDIATE already lets only one in
+def _migrate(connection: sa.Connection, to: str = "head") -> None:
+    with _ONE_AT_A_TIME, as_file(files("aiprism.store") / "migrations") as scripts:
+        if connection.dialect.name == "postgresql":  # SQLite's BEGIN IMMEDIATE already lets only one in
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
         config = Config()
         config.set_main_option("script_location", str(scripts).replace("%", "%%"))

@@ -19,6 +19,9 @@ from aiprism.store.engine import Engine
 
 log = structlog.get_logger()
 
+# A table that is there from the first step of a restore to its last; its comment names the backup.
+UNFINISHED = "restore_unfinished"
+
 _FILE = re.compile(r"(\d{4})_(\w+)\.sql")
 
 SCALAR = (
@@ -48,11 +51,12 @@ PATTERN_MASKS = (
 
 def _masked(expression: str) -> str:
     for regex, placeholder in PATTERN_MASKS:
-        expression = f"replaceRegexpAll({expression}, {_quoted(regex)}, {_quoted(placeholder)})"
+        expression = f"replaceRegexpAll({expression}, {quoted(regex)}, {quoted(placeholder)})"
     return expression
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """SQL: `text` as a literal, where no parameter can stand."""
     escaped = text.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"
 
@@ -78,7 +82,13 @@ FRAGMENTS = {
 
 def migrate(engine: Engine, *, to: int | None = None) -> int:
     """The version the database is at afterwards, this aiprism's or an older one asked for by `to`; StoreError when it is
-    from a newer aiprism. What a crash left half done is done again: every statement may be repeated."""
+    from a newer aiprism, or what an unfinished restore left. What a crash left half done is done again: every statement may
+    be repeated."""
+    if (place := unfinished_restore(engine)) is not None:
+        raise StoreError(
+            f"the database {engine.database} holds part of a backup: the restore from {place} has not finished. Run that "
+            "`aiprism restore` again, it begins anew; or remove the data directory (the database of a server) for an empty start"
+        )
     engine.command(_version_table(engine))
     done = {int(version) for (version,) in engine.query("SELECT version FROM schema_version")}
     at, known = max(done, default=0), migrations()
@@ -105,6 +115,15 @@ def migrate(engine: Engine, *, to: int | None = None) -> int:
         log.info("store.migrated", version=migration.version, name=migration.name)
         at = max(at, migration.version)
     return at
+
+
+def unfinished_restore(engine: Engine) -> str | None:
+    """The backup that is being restored into the database, or was when that broke off; None when there is no such."""
+    found = engine.query(
+        "SELECT comment FROM system.tables WHERE database = {database:String} AND name = {name:String}",
+        {"database": engine.database, "name": UNFINISHED},
+    )
+    return str(found[0][0]) if found else None
 
 
 def change(engine: Engine, statement: str, parameters: Mapping[str, object] | None = None) -> None:
