@@ -20,13 +20,17 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 _PACKAGE = Path(__file__).parent.parent
 _SOURCES = (
     *(f"store/{name}.py" for name in ("wire", "attributes", "spancolumns", "logcolumns", "logpatterns", "origin")),
-    *(f"receive/{name}.py" for name in ("bytehash", "otlpwire", "otlpwalk", "otlppointscan", "wirescan")),
+    *(
+        f"receive/{name}.py"
+        for name in ("bytehash", "otlpwire", "otlpwalk", "otlppointscan", "wirescan", "exposition/scan")
+    ),
 )
 
 
 def compile_all() -> None:
     """Every kernel is compiled and, where a directory can be written, kept for other processes."""
     from aiprism.receive import otlp, otlpscan, wirescan
+    from aiprism.receive.exposition import scan
     from aiprism.receive.inflight import unbounded
     from aiprism.store.columns import FingerprintTable
     from aiprism.store.logcolumns import log_columns
@@ -36,6 +40,8 @@ def compile_all() -> None:
     span_columns(joined([otlp.traces(_traces()).body]))
     log_columns(otlp.logs(_logs()).body)
     otlpscan.scan(b"", otlpscan.Known(), 0, (0, 0), histograms=True)
+    for openmetrics in (False, True):
+        scan.scan(b"compiled 1\n# EOF", FingerprintTable(), 0, 0, openmetrics=openmetrics)
     for major in (1, 2):
         wirescan.scan(b"", FingerprintTable(), 0, unbounded(), version=major)
 
@@ -56,7 +62,7 @@ def forget_others() -> None:
     """Nothing is kept that was compiled of other sources. numba itself looks whether the file of a kernel is another, not
     whether those of the kernels in it are."""
     if not are_kept():
-        for room in ("store", "receive"):
+        for room in ("store", "receive", "receive/exposition"):
             for kept in (_PACKAGE / room / "__pycache__").glob("*.nb[ic]"):
                 with suppress(OSError):  # as above
                     kept.unlink()

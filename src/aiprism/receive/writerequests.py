@@ -134,12 +134,12 @@ def exemplars_of(position: int, message: Any, request: Request) -> Iterator[Exem
             labels = dict(request.labels(each))
         except BadInput:  # exemplars are examples: one that points nowhere does not cost its series
             continue
-        trace, span = (_id(labels, name, size) for name, size in (("trace_id", 16), ("span_id", 8)))
+        trace, span = (id_of(labels, name, size) for name, size in (("trace_id", 16), ("span_id", 8)))
         ts_ms = each.timestamp if 0 <= each.timestamp < LAST_MS else 0
         yield Exemplar(position, ts_ms, each.value, trace, span, labels)
 
 
-def _id(labels: dict[str, str], name: str, size: int) -> bytes:
+def id_of(labels: dict[str, str], name: str, size: int) -> bytes:
     """The id under `name`, taken out of `labels`; nothing when it is no hexadecimal number of `size` bytes."""
     try:
         found = bytes.fromhex(labels.get(name, ""))

@@ -1,0 +1,1 @@
+"""The pages that scraped targets answer with: Prometheus' text format, OpenMetrics, protobuf."""
