@@ -24,10 +24,10 @@ from xml.etree import ElementTree
 import structlog
 
 from aiprism.errors import BadInput, Conflict, StoreError
-from aiprism.store.engine import Engine, check_name
+from aiprism.store.engine import Engine, check_name, quoted
 from aiprism.store.place import Place
 from aiprism.store.records import Records
-from aiprism.store.schema import UNFINISHED, migrations, quoted, unfinished_restore
+from aiprism.store.schema import UNFINISHED, migrations, unfinished_restore
 
 log = structlog.get_logger()
 

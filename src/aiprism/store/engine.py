@@ -212,6 +212,12 @@ def check_name(what: str, name: object) -> None:
         raise StoreError(f"{name!r} is not a {what} name: letters, digits and underscores only")
 
 
+def quoted(text: str) -> str:
+    """SQL: `text` as a literal, where no parameter can or should stand."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
 def _forget_loaded_code() -> None:
     """Take out of the resident set the code of libraries that only starting needed (some 150 MB of chDB's).
 

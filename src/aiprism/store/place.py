@@ -1,7 +1,9 @@
 """Where files of ours lie: a directory, or a bucket of an S3-compatible object storage. Archives and backups are kept there.
 
 In: a name as the configuration has it, and the credentials. Out: files by their path below the place, and the SQL with
-which ClickHouse reads and writes them itself. Keys are bound as parameters and in nobody's representation or log.
+which ClickHouse reads and writes them itself. Keys are in nobody's representation or log. They stand in the text of the
+statement, as ClickHouse's manual has it: that travels in the body of a request and is masked in the server's logs, where a
+parameter would be part of the request's address.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from pyarrow import fs
 
 from aiprism.config import Config
 from aiprism.errors import BadInput, ConfigError, Unavailable
-from aiprism.store.engine import Engine
+from aiprism.store.engine import Engine, quoted
 
 S3 = "s3://"
 
@@ -102,22 +104,28 @@ class Place:
     def relation(self, engine: Engine, paths: str) -> tuple[str, Mapping[str, str]]:
         """The table function for Parquet files at `paths` (a pattern), and its parameters but for the structure."""
         if self.url:
-            bound = {"place": f"{self.url}/{paths}", "key": self.key, "secret": self.secret}
-            keys = "{key:String}, {secret:String}" if self.key else "NOSIGN"
-            return f"s3({{place:String}}, {keys}, 'Parquet', {{structure:String}})", bound
+            return f"s3({{place:String}}, {self._keys() or 'NOSIGN'}, 'Parquet', {{structure:String}})", self._named(
+                paths
+            )
         if not engine.embedded:
             raise BadInput(
                 "the archive is a directory of aiprism's machine, which a ClickHouse server cannot read or write; "
                 "set retention.archive to s3://bucket/prefix, or to none"
             )
-        return "file({place:String}, 'Parquet', {structure:String})", {"place": f"{self.root}/{paths}"}
+        return "file({place:String}, 'Parquet', {structure:String})", self._named(paths)
 
     def target(self, path: str) -> tuple[str, Mapping[str, str]]:
         """What stands after ``BACKUP … TO`` and ``RESTORE … FROM`` for `path`, and its parameters."""
         if not self.url:
-            return "File({place:String})", {"place": f"{self.root}/{path}"}
-        bound = {"place": f"{self.url}/{path}", "key": self.key, "secret": self.secret}
-        return ("S3({place:String}, {key:String}, {secret:String})" if self.key else "S3({place:String})"), bound
+            return "File({place:String})", self._named(path)
+        keys = self._keys()
+        return f"S3({{place:String}}, {keys})" if keys else "S3({place:String})", self._named(path)
+
+    def _keys(self) -> str:
+        return f"{quoted(self.key)}, {quoted(self.secret)}" if self.key else ""
+
+    def _named(self, path: str) -> Mapping[str, str]:
+        return {"place": f"{self.url or self.root}/{path}"}
 
     # -- files ---------------------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ import structlog
 
 from aiprism.errors import StoreError
 from aiprism.store import cluster
-from aiprism.store.engine import Engine
+from aiprism.store.engine import Engine, quoted
 
 log = structlog.get_logger()
 
@@ -53,12 +53,6 @@ def _masked(expression: str) -> str:
     for regex, placeholder in PATTERN_MASKS:
         expression = f"replaceRegexpAll({expression}, {quoted(regex)}, {quoted(placeholder)})"
     return expression
-
-
-def quoted(text: str) -> str:
-    """SQL: `text` as a literal, where no parameter can stand."""
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
 
 
 _IS_NUMBER = "isNotNull(pair.value.int_value) OR isNotNull(pair.value.double_value)"
