@@ -42,6 +42,7 @@ respond:
 
 GOOD = [
     ("rules.yml", RULES, "rules, 1 group, 1 rule"),
+    ("prometheus.yml", "scrape_configs: [{job_name: a}]\n", "prometheus, 1 job, 0 rule files below it"),
     ("alertmanager.yml", ROUTING, "alertmanager, 1 route, 1 receiver"),
     ("runbook.yml", RUNBOOK, "runbooks, 1 runbook: restart"),
     ("aiprism.yml", "server:\n  listen: 127.0.0.1:0\n", "aiprism.yml, 0 files below it"),
@@ -49,11 +50,12 @@ GOOD = [
 
 WRONG = [
     ("groups: [", "2: is not valid YAML: did not find expected node content"),
-    ("", "1: is empty; expected one of these files: known are rules (groups); alertmanager.yml (route and receivers); "
+    ("", "1: is empty; expected one of these files: known are rules (groups); prometheus.yml (scrape_configs); "
+     "alertmanager.yml (route and receivers); "
          "a runbook (match and steps); aiprism.yml (" + ", ".join(SECTIONS) + ")"),
     ("apiVersion: v1\nkind: Pod\n",
      "1: cannot tell what kind of file this is from its keys (apiVersion, kind); known are rules (groups); "
-     "alertmanager.yml (route and receivers); a runbook (match and steps); "
+     "prometheus.yml (scrape_configs); alertmanager.yml (route and receivers); a runbook (match and steps); "
      f"aiprism.yml ({', '.join(SECTIONS)})"),
     (RULES.replace("rate(", "rat("),
      "5: group 'api': rule 'HighLatency': 1:1: parse error: unknown function with name 'rat'; did you mean 'rate'? "
@@ -111,7 +113,7 @@ def test_every_file_is_checked_even_after_a_bad_one(aiprism: Run, tmp_path: Path
 def test_the_settings_file_is_checked_with_everything_it_points_to(
     aiprism: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, text, _ in GOOD[:3]:
+    for name, text, _ in (GOOD[0], GOOD[2], GOOD[3]):
         (tmp_path / name).write_text(text)
     (tmp_path / "aiprism.yml").write_text(SETTINGS)
     monkeypatch.chdir(tmp_path)
@@ -142,3 +144,22 @@ def test_the_demonstrations_own_files_are_right(aiprism: Run) -> None:
         status, out, err = aiprism("check", str(folder / "aiprism.yml"))
     assert (status, err) == (0, "")
     assert "aiprism.yml, 7 files below it" in out
+
+
+def test_prometheus_yml_is_checked_with_its_rules_and_the_files_it_needs(
+    aiprism: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "rules.yml").write_text(RULES)
+    file = tmp_path / "prometheus.yml"
+    text = "rule_files: [rules.yml, 'no/*.yml']\nremote_read: [{url: 'http://h'}]\nscrape_configs: [{job_name: a}]\n"
+    file.write_text(text)
+    monkeypatch.chdir(tmp_path)
+    assert aiprism("check", "prometheus.yml") == (
+        0,
+        "prometheus.yml: prometheus, 1 job, 1 rule file below it\n  rules.yml: rules, 1 group, 1 rule\n",
+        "warning: prometheus.yml:2: remote_read is not acted on: queries read what is stored here\n",
+    )
+    file.write_text("rule_files: [none.yml]\n")
+    assert aiprism("check", "prometheus.yml") == (1, "", "prometheus.yml:1: none.yml does not exist (at rule_files)\n")
+    file.write_text("scrape_configs: [{job_name: a, bearer_token_file: none}]\n")
+    assert aiprism("check", "prometheus.yml") == (1, "", "prometheus.yml: job 'a' needs none, which does not exist\n")

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from aiprism.httpconfig import HttpOptions, Secret
 from aiprism.respond import message
 from aiprism.respond.channels import pagerduty, slack, webhook
-from aiprism.respond.channels.post import HttpOptions, Secret
 from aiprism.respond.incident import Notice, Periods, opened
 from tests.respond.making import T0, alert, cleared
 

@@ -13,8 +13,9 @@ import sqlalchemy as sa
 import structlog
 
 from aiprism.clock import FakeClock, SystemClock
+from aiprism.httpconfig import Basic, HttpOptions, Secret
 from aiprism.respond import dossier, journal
-from aiprism.respond.channels.post import Answer, HttpOptions, Letter, Secret, Verdict, post
+from aiprism.respond.channels.post import Answer, Letter, Verdict, post
 from aiprism.respond.channels.webhook import Webhook
 from aiprism.respond.deliver import Delivery, Patience
 from aiprism.respond.incident import Acknowledged
@@ -361,7 +362,7 @@ def test_jitter_is_at_least_half_of_the_full_delay():
 
 def test_a_redirect_that_would_become_a_get_is_refused_and_one_that_stays_a_post_is_followed():
     with receiver() as there:
-        letter = Letter(Secret(f"{there.url}/first"), {"n": 1}, "k", HttpOptions(username="u", password=Secret("p")))
+        letter = Letter(Secret(f"{there.url}/first"), {"n": 1}, "k", HttpOptions(Basic(Secret("u"), Secret("p"))))
         there.answer = lambda got: (302, {"Location": "/second"})
         assert asyncio.run(post(letter, T0)) == Answer(Verdict.REFUSED, "HTTP 302: ok")
         there.answer = lambda got: (307, {"Location": "/second"}) if got.path == "/first" else (200, {})
@@ -401,12 +402,6 @@ def test_a_receiver_that_answers_without_end_or_never_holds_nobody(monkeypatch, 
         monkeypatch.setattr("aiprism.respond.channels.post._TOTAL", 0.2)
     letter = Letter(Secret("http://h/x"), {}, "k", HttpOptions())
     assert asyncio.run(asyncio.wait_for(post(letter, T0), 20)) == answer
-
-
-def test_the_connection_checks_are_made_once():
-    assert HttpOptions().verify() is HttpOptions(proxy="http://p").verify()
-    insecure = HttpOptions(insecure_skip_verify=True)
-    assert insecure.verify() is insecure.verify() is not HttpOptions().verify()
 
 
 def test_a_letter_that_makes_us_stumble_is_put_off_and_given_up_and_its_lane_goes_on(records, clock, monkeypatch):

@@ -258,7 +258,7 @@ def test_a_secret_file_stands_beside_the_file_that_names_it(tmp_path):
     assert route.load(tmp_path / "am.yml").integrations("a")[0].url.reveal() == "http://hooks/abc"
 
 
-def test_options_we_cannot_follow_are_refused_by_name():
+def test_http_options_that_nobody_knows_are_refused_by_name():
     text = "route: {receiver: a}\nreceivers: [{name: a, webhook_configs: [{url: 'http://x', http_config: {oauth2: {x: y}}}]}]"
-    with pytest.raises(ConfigError, match="oauth2 is not supported yet"):
+    with pytest.raises(ConfigError, match="unknown key 'x' in receivers"):
         route.read(yamlfile.parse(text, file="am.yml"))

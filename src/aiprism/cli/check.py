@@ -7,6 +7,7 @@ file on stdout, or the mistake as file:line on stderr. Exit status 0 when all ar
 from __future__ import annotations
 
 import argparse
+import glob
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +17,7 @@ from pathlib import Path
 from aiprism import config, yamlfile
 from aiprism.detect import rules
 from aiprism.errors import ConfigError
+from aiprism.receive import scrapeconfig
 from aiprism.respond import route, runbook
 from aiprism.yamlfile import Node
 
@@ -70,6 +72,28 @@ def _rules(document: Node, path: Path) -> str:
     return f"{_counted(len(groups), 'group')}, {_counted(sum(len(group.rules) for group in groups), 'rule')}"
 
 
+def _prometheus(document: Node, path: Path) -> str:
+    """prometheus.yml, the rule files it names, and whether the other files it needs are there."""
+    found = scrapeconfig.of(document, os.environ)
+    for warning in found.unused:
+        print(f"warning: {warning}", file=sys.stderr)
+    for job in found.jobs:
+        for name in job.http.files():
+            if not Path(name).exists():
+                raise ConfigError(f"job {job.name!r} needs {name}, which does not exist", file=found.file)
+    below = [Path(name) for pattern in found.rule_files for name in _rule_files(pattern, document)]
+    told = [f"  {os.path.relpath(each)}: {checked(each)}" for each in below]
+    counts = f"{_counted(len(found.jobs), 'job')}, {_counted(len(below), 'rule file')} below it"
+    return "\n".join([counts, *told])
+
+
+def _rule_files(pattern: str, document: Node) -> list[str]:
+    names = sorted(glob.glob(pattern))  # noqa: PTH207
+    if not names and "*" not in pattern:
+        raise document["rule_files"].error(f"{pattern} does not exist")
+    return names
+
+
 def _alertmanager(document: Node, path: Path) -> str:
     routing = route.read(document)
     for warning in routing.warnings:
@@ -98,12 +122,14 @@ def _configuration(document: Node, path: Path) -> str:
 
 KINDS: Sequence[Kind] = (
     Kind("rules", frozenset({"groups"}), _rules),
+    Kind("prometheus", frozenset(scrapeconfig.FILE_KEYS), _prometheus),
     Kind("alertmanager", frozenset({"route", "receivers", "inhibit_rules", "templates"}), _alertmanager),
     Kind("runbooks", frozenset({"runbooks", "steps", "match", "verify", "guard"}), _runbooks),
     Kind("aiprism.yml", frozenset({"data", *config.SECTIONS}), _configuration),
 )
 _SIGNS: Mapping[str, str] = {
     "rules": "groups",
+    "prometheus.yml": "scrape_configs",
     "alertmanager.yml": "route and receivers",
     "a runbook": "match and steps",
     "aiprism.yml": ", ".join(config.SECTIONS),

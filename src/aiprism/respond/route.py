@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import TypeAlias
 
 from aiprism import yamlfile
+from aiprism.httpconfig import Secret, http_options, is_web_address, secret
 from aiprism.model.labels import Matcher, MatchOp, matches_all
 from aiprism.respond import matcher
 from aiprism.respond.channels import pagerduty, slack, webhook
-from aiprism.respond.channels.post import Globals, Integration, Secret, http_options, is_web_address, secret
+from aiprism.respond.channels.post import Globals, Integration
 from aiprism.yamlfile import Node
 
 Read: TypeAlias = Callable[[Node, str, Globals], Integration]

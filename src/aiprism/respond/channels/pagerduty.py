@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from aiprism.httpconfig import HttpOptions, Secret, http_options, secret
 from aiprism.model.alerts import AlertState, Priority
-from aiprism.respond.channels.post import Globals, HttpOptions, Letter, Secret, http_options, plain, secret
+from aiprism.respond.channels.post import Globals, Letter, plain
 from aiprism.respond.message import Message
 from aiprism.yamlfile import Node
 

@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
-import functools
 import logging
 import re
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from pathlib import Path
 from typing import Any, Protocol
 
 import httpx
 
+from aiprism.httpconfig import NO_SECRET, HttpOptions, Secret, Unreadable, client
 from aiprism.respond.beginning import PLAIN, beginning
 from aiprism.respond.message import Message
 from aiprism.yamlfile import Node
@@ -33,130 +31,10 @@ _SHOWN = 200
 _WORTH_ANOTHER_TRY = frozenset({408, 425, 429})
 
 
-class Secret:
-    """A text that shows itself only when asked to; `file` is read at each use, so a rotated secret is found."""
-
-    __slots__ = ("_file", "_text")
-
-    def __init__(self, text: str = "", *, file: str = "") -> None:
-        self._text, self._file = text, file
-
-    def reveal(self) -> str:
-        """The text itself; OSError when its file cannot be read."""
-        return Path(self._file).read_text(encoding="utf-8").strip() if self._file else self._text
-
-    def __bool__(self) -> bool:
-        return bool(self._text or self._file)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and (self._text, self._file) == (other._text, other._file)
-
-    def __hash__(self) -> int:
-        return hash((self._text, self._file))
-
-    def __repr__(self) -> str:
-        return "<secret>" if self else "<no secret>"
-
-    __str__ = __repr__
-
-
-NO_SECRET = Secret()
-
-
-def secret(node: Node, key: str) -> Secret:
-    """The secret under `key`, or in the file named under `key_file`; ConfigError when both are given."""
-    named = node[f"{key}_file"]
-    if node[key] and named:
-        raise named.error(f"give {key} or {key}_file, not both")
-    return Secret(node[key].text(""), file=_beside(named.text(""), node.file))
-
-
 def plain(node: Node) -> str:
     """The words in `node`, or nothing when they are a Go template: those are not rendered (`route` warns of each)."""
     text = node.text("")
     return "" if "{{" in text else text
-
-
-def _beside(name: str, file: str) -> str:
-    """Relative names are relative to the file that names them, as Alertmanager reads them."""
-    return str(Path(file).parent / name) if name else ""
-
-
-@dataclass(frozen=True, slots=True)
-class HttpOptions:
-    """alertmanager.yml's `http_config`."""
-
-    authorization: str = ""  # the scheme, such as Bearer
-    credentials: Secret = NO_SECRET
-    username: str = ""
-    password: Secret = NO_SECRET
-    proxy: str = ""
-    follow_redirects: bool = True
-    ca_file: str = ""
-    cert_file: str = ""
-    key_file: str = ""
-    insecure_skip_verify: bool = False
-
-    def headers(self) -> dict[str, str]:
-        return {"Authorization": f"{self.authorization} {self.credentials.reveal()}"} if self.authorization else {}
-
-    def auth(self) -> httpx.BasicAuth | None:
-        return httpx.BasicAuth(self.username, self.password.reveal()) if self.username else None
-
-    def verify(self) -> ssl.SSLContext:
-        """What connections are checked with, made once; OSError when a file of it cannot be read."""
-        if not (self.ca_file or self.cert_file or self.insecure_skip_verify):
-            return _usual_context()
-        files = (self.ca_file, self.cert_file, self.key_file)
-        changed = tuple(Path(name).stat().st_mtime_ns if name else 0 for name in files)
-        return _own_context(*files, self.insecure_skip_verify, changed)
-
-
-@functools.cache
-def _usual_context() -> ssl.SSLContext:
-    return httpx.create_ssl_context(trust_env=False)
-
-
-@functools.lru_cache(maxsize=64)
-def _own_context(ca: str, cert: str, key: str, insecure: bool, _changed: tuple[int, ...]) -> ssl.SSLContext:
-    """`_changed` are the times of the files, so that a rotated certificate is found."""
-    context = ssl.create_default_context(cafile=ca or None)
-    if insecure:
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    if cert:
-        context.load_cert_chain(cert, key or None)
-    return context
-
-
-def http_options(node: Node) -> HttpOptions:
-    """`http_config` as Alertmanager 0.25 knows it, less OAuth 2, which is refused by name."""
-    node.fields(
-        "authorization", "basic_auth", "bearer_token", "bearer_token_file", "oauth2", "tls_config", "proxy_url",
-        "follow_redirects", "enable_http2",
-    )  # fmt: skip
-    if node["oauth2"]:
-        raise node["oauth2"].error("oauth2 is not supported yet; use authorization or basic_auth")
-    authorization = node["authorization"].fields("type", "credentials", "credentials_file")
-    basic = node["basic_auth"].fields("username", "password", "password_file")
-    tls = node["tls_config"].fields(
-        "ca_file", "cert_file", "key_file", "server_name", "insecure_skip_verify", "min_version", "max_version"
-    )
-    if node["proxy_url"] and not is_web_address(node["proxy_url"].text()):
-        raise node["proxy_url"].error("expected an http(s) URL")
-    bearer = secret(node, "bearer_token")
-    credentials = secret(authorization, "credentials") if authorization else bearer
-    return HttpOptions(
-        authorization=authorization["type"].text("Bearer") if credentials else "",
-        credentials=credentials,
-        username=basic["username"].text(""),
-        password=secret(basic, "password"),
-        proxy=node["proxy_url"].text(""),
-        follow_redirects=node["follow_redirects"].flag(True),
-        ca_file=_beside(tls["ca_file"].text(""), node.file),
-        cert_file=_beside(tls["cert_file"].text(""), node.file),
-        key_file=_beside(tls["key_file"].text(""), node.file),
-        insecure_skip_verify=tls["insecure_skip_verify"].flag(False),
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +105,8 @@ async def post(letter: Letter, now: float) -> Answer:
         return Answer(Verdict.AGAIN, f"no whole answer within {_TOTAL:g} s")
     except OSError as error:  # a secret's or certificate's file
         return Answer(Verdict.AGAIN, f"a file it needs cannot be read: {error.strerror}")
+    except Unreadable as error:
+        return Answer(Verdict.AGAIN, str(error))
     except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError, UnicodeError):
         return Answer(Verdict.REFUSED, "its address is no http(s) URL")
     except httpx.HTTPError as error:
@@ -235,19 +115,17 @@ async def post(letter: Letter, now: float) -> Answer:
 
 
 async def _posted(letter: Letter, now: float) -> Answer:
-    headers = {**letter.http.headers(), **PLAIN, "Idempotency-Key": letter.key}
-    async with httpx.AsyncClient(
-        timeout=_TIMEOUT, verify=letter.http.verify(), proxy=letter.http.proxy or None, trust_env=False
-    ) as client:
-        request = client.build_request("POST", letter.url.reveal(), json=letter.body, headers=headers)
-        response = await client.send(request, auth=letter.http.auth(), stream=True)
+    headers = {**PLAIN, "Idempotency-Key": letter.key}
+    async with client(letter.http, timeout=_TIMEOUT) as sender:
+        request = sender.build_request("POST", letter.url.reveal(), json=letter.body, headers=headers)
+        response = await sender.send(request, stream=True, follow_redirects=False)
         # httpx would follow a 301, 302 or 303 with a GET, which tells nobody anything and is answered 200.
         for _ in range(_HOPS if letter.http.follow_redirects else 0):
             if response.status_code not in (307, 308) or response.next_request is None:
                 break
             following = response.next_request  # without our Authorization where it leads to another host
             await response.aclose()
-            response = await client.send(following, auth=None, stream=True)
+            response = await sender.send(following, auth=None, stream=True, follow_redirects=False)
         try:
             return _answer(letter, response, await beginning(response), now)
         finally:
@@ -278,7 +156,7 @@ def _retry_after(response: httpx.Response, now: float) -> float | None:
 def _redacted(letter: Letter, text: str) -> str:
     address = letter.url.reveal()
     hidden = [address, httpx.URL(address).path, *(item.reveal() for item in letter.secrets if item)]
-    hidden += [item.reveal() for item in (letter.http.credentials, letter.http.password) if item]
+    hidden += [item.reveal() for item in letter.http.secrets() if item]
     for value in sorted((value for value in hidden if len(value) > 3), key=len, reverse=True):
         text = text.replace(value, "<secret>")
     return text
@@ -292,8 +170,3 @@ def quiet_http_log() -> None:
     """Keep addresses out of logs: httpx writes the URL of each request at INFO, and a Slack URL is a secret."""
     for name in ("httpx", "httpcore"):
         logging.getLogger(name).setLevel(logging.WARNING)
-
-
-def is_web_address(text: str) -> bool:
-    """True for an http or https URL with a host."""
-    return re.match(r"https?://[^/\s]+", text) is not None

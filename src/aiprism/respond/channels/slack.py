@@ -11,9 +11,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from aiprism.errors import ConfigError
+from aiprism.httpconfig import HttpOptions, Secret, http_options, secret
 from aiprism.model.alerts import Alert, AlertState, Priority
 from aiprism.model.timerange import format_duration
-from aiprism.respond.channels.post import Globals, HttpOptions, Letter, Secret, http_options, plain, secret
+from aiprism.respond.channels.post import Globals, Letter, plain
 from aiprism.respond.message import Message
 from aiprism.respond.subject import service_of
 from aiprism.yamlfile import Node

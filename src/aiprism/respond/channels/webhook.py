@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from aiprism.httpconfig import HttpOptions, Secret, http_options, secret
 from aiprism.model.alerts import Alert, AlertState
 from aiprism.model.labels import Labels
-from aiprism.respond.channels.post import Globals, HttpOptions, Letter, Secret, http_options, secret
+from aiprism.respond.channels.post import Globals, Letter
 from aiprism.respond.message import Message
 from aiprism.yamlfile import Node
 

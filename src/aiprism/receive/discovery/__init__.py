@@ -1,0 +1,1 @@
+"""Who is there to be scraped: one module for each way to find out."""

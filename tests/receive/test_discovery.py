@@ -1,0 +1,160 @@
+"""Finding targets: what is told when, and what stays while nobody can be asked."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from aiprism import yamlfile
+from aiprism.clock import Clock, FakeClock
+from aiprism.errors import BadInput
+from aiprism.receive.discovery import kinds
+from aiprism.receive.discovery.following import Group, Provider, Tell, follow
+from aiprism.telemetry import Telemetry
+from tests.webserver import Answer, serving
+
+
+def providers(text: str, file: str = "dir/p.yml") -> tuple[Provider, ...]:
+    return kinds.read(yamlfile.parse(text, file=file))
+
+
+class Following:
+    """A job being followed, with a clock that moves when told."""
+
+    def __init__(self, *found: Provider) -> None:
+        self.clock, self.telemetry = FakeClock(), Telemetry()
+        self.told: list[dict[str, list[str]]] = []
+        self._found = found
+
+    async def __aenter__(self) -> Following:
+        self._task = asyncio.create_task(follow("job", self._found, self._changed, self.clock, self.telemetry))
+        await self.clock.advance(0)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    def _changed(self, groups: tuple[Group, ...]) -> None:
+        self.groups = groups
+        self.told.append({group.source: [target["__address__"] for target in group.targets] for group in groups})
+
+    async def until(self, true: Callable[[], bool]) -> None:
+        """Wait, in real time, for what comes over a connection."""
+        async with asyncio.timeout(60):
+            while not true():  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+    def failures(self, kind: str) -> float:
+        return (
+            self.telemetry.registry.get_sample_value(
+                "aiprism_items_dropped_total", {"stage": f"receive.discovery.{kind}", "reason": "failed"}
+            )
+            or 0.0
+        )
+
+
+def test_what_is_listed_is_told_once():
+    async def run() -> list[dict[str, list[str]]]:
+        text = "static_configs: [{targets: ['a:1', 'b:1'], labels: {zone: x}}, {targets: ['c:1']}]"
+        async with Following(*providers(text)) as job:
+            await job.clock.advance(1000)
+            assert job.groups[0].targets[0] == {"__address__": "a:1", "zone": "x"}
+            return job.told
+
+    assert asyncio.run(run())[-1] == {"0": ["a:1", "b:1"], "1": ["c:1"]}
+
+
+def test_files_are_read_again_when_they_change_and_a_broken_one_keeps_its_targets(tmp_path: Path):
+    one, two = tmp_path / "t" / "one.json", tmp_path / "t" / "two.yml"
+    one.parent.mkdir()
+    one.write_text(json.dumps([{"targets": ["a:1"], "labels": {"x": "y"}}, {"targets": ["b:1"]}]))
+
+    async def run() -> None:
+        found = providers("file_sd_configs: [{files: [t/*.json, t/*.yml]}]", str(tmp_path / "p.yml"))
+        async with Following(*found) as job:
+            assert job.told[-1] == {f"{one}:0": ["a:1"], f"{one}:1": ["b:1"]}
+            assert job.groups[0].targets == ({"__address__": "a:1", "x": "y", "__meta_filepath": str(one)},)
+            two.write_text("- targets: ['c:1']\n  labels: {n: 08}\n")
+            await job.clock.advance(5)
+            assert job.groups[-1].targets == ({"__address__": "c:1", "n": "08", "__meta_filepath": str(two)},)
+            one.write_text("[{")
+            os.utime(one, ns=(1, 1))
+            await job.clock.advance(20)
+            assert set(job.told[-1]) == {f"{one}:0", f"{one}:1", f"{two}:0"}
+            assert job.failures("file") >= 1
+            one.write_text(json.dumps([{"targets": ["d:1"]}]))
+            os.utime(one, ns=(2, 2))
+            two.unlink()
+            await job.clock.advance(10)
+            assert job.told[-1] == {f"{one}:0": ["d:1"]}
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (Answer(status=500), "server returned HTTP status 500"),
+        (Answer("[]", headers={"Content-Type": "text/html"}), "unsupported content type 'text/html'"),
+        (Answer("[", headers={"Content-Type": "application/json"}), "the answer is no JSON"),
+        (Answer([{"target": []}]), "group 0: unknown key 'target'"),
+        (Answer([{"targets": [1]}]), "group 0: targets is a list of texts"),
+        (Answer({}), "expected a list of target groups"),
+    ],
+)
+def test_a_url_that_gives_no_targets_is_told_why(answer: Answer, why: str):
+    async def run() -> str:
+        async with serving(lambda asked: answer) as server:
+            (found,) = providers(f"http_sd_configs: [{{url: '{server.url}/x'}}]")
+            with pytest.raises(BadInput) as told:
+                await found.follow(Tell(lambda: None), FakeClock())
+            return str(told.value)
+
+    assert why in asyncio.run(run())
+
+
+def test_a_url_is_asked_again_and_keeps_its_targets_while_it_fails():
+    answers = [Answer([{"targets": ["a:1"], "labels": {"x": "y"}}]), Answer(status=503), Answer([])]
+
+    async def run() -> None:
+        async with serving(lambda asked: answers.pop(0)) as server:
+            found = providers(f"http_sd_configs: [{{url: '{server.url}/x', refresh_interval: 30s, bearer_token: t}}]")
+            async with Following(*found) as job:
+                await job.until(lambda: len(job.told) == 1)
+                assert job.groups[0].targets == ({"__address__": "a:1", "x": "y", "__meta_url": f"{server.url}/x"},)
+                await job.clock.advance(30)
+                await job.until(lambda: job.failures("http") == 1)
+                assert len(job.told) == 1
+                await job.clock.advance(30)
+                await job.until(lambda: job.told[-1] == {})
+            first = server.asked[0]
+            assert (first.headers["authorization"], first.headers["x-prometheus-refresh-interval-seconds"]) == (
+                "Bearer t",
+                "30",
+            )
+
+    asyncio.run(run())
+
+
+def test_what_one_stumbles_over_does_not_keep_the_others():
+    class Stumbling:
+        kind, patience = "stumbling", 10.0
+
+        async def follow(self, tell: Tell, clock: Clock) -> None:
+            tell.some(Group("kept", ({"__address__": "k:1"},)))
+            raise RuntimeError("stumbled")
+
+    async def run() -> None:
+        async with Following(Stumbling(), *providers("static_configs: [{targets: ['a:1']}]")) as job:
+            assert job.told[-1] == {"kept": ["k:1"], "0": ["a:1"]}
+            await job.clock.advance(25)
+            assert job.failures("stumbling") == 3
+            assert job.told[-1] == {"kept": ["k:1"], "0": ["a:1"]}
+
+    asyncio.run(run())
