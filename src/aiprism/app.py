@@ -304,7 +304,9 @@ async def running(
         if config.server.otlp_grpc and "receive" in config.server.roles:
             grpc_server, port = otlp_grpc.bound(config.server.otlp_grpc, doors, config.ingest, in_flight)
 
-        streams = list(streamdoors.stream_doors(config, stream_sockets, doors, telemetry, clock, in_flight))
+        streams = list(
+            streamdoors.stream_doors(config, stream_sockets, doors, telemetry, clock, in_flight.of_streams())
+        )
 
         # From here on things run; they stop in reverse.
         writing.start()

@@ -117,6 +117,9 @@ class StreamsConfig:
 
     connections: int = setting(1000, "most connections of each door")
     idle: float = setting(3600.0, "a connection that is silent for so long is closed", kind="seconds")
+    message_timeout: float = setting(
+        60.0, "longest time we wait for its sender in the midst of a message", kind="seconds"
+    )
     message_bytes: int = setting(64 * 1024, "largest syslog message; a longer one is cut and marked")
     chunk_bytes: int = setting(32 * MIB, "largest Fluent chunk, before and after decompression")
     waiting_bytes: int = setting(32 * MIB, "more than this waiting for the store stops reading, and drops datagrams")
