@@ -91,6 +91,7 @@ from aiprism.web import (
     tsdb,
 )
 from aiprism.web.listening import HttpServer, address_of, listen, most_connections, url_of
+from aiprism.web.turns import Turns
 
 log = structlog.get_logger()
 
@@ -268,18 +269,22 @@ async def running(
             series_fault=admission.series_fault,
             alone=not config.store.url,  # only a store on a server can be shared
         )
+        asked = config.query
+        # One thread of the store stays free for rules and for what is quick.
+        at_once = max(1, min(asked.concurrency, config.store.workers - 1))
+        turns = Turns(engine, telemetry, at_once=at_once, waiting=asked.waiting)
         application = routes.build(
             _of_roles(
                 config,
                 ("receive", ingest.router(doors, config.ingest)),
                 ("receive", agents.router(doors, config.ingest, clock)),
                 ("receive", remote_write.router(remote_write_door, config.ingest)),
-                ("query", prometheus.router(promql, engine, clock)),
+                ("query", prometheus.router(promql, engine, clock, turns)),
                 ("query", prometheus_only.router()),
-                ("query", federate.router(promql, engine, clock)),
+                ("query", federate.router(promql, turns, clock)),
                 ("query", status.router(loaded, clock)),
                 ("query", tsdb.router(index.cardinality, engine)),
-                ("query", remote_read.router(_remote_read(config, samples), engine, config.ingest)),
+                ("query", remote_read.router(_remote_read(config, samples), turns, config.ingest)),
                 ("query rule", rules.router(rule_groups.status)),
                 ("query", explore.router(engine, clock, archive)),
                 ("receive query respond", events.router(engine, clock, config.limits, admission, telemetry)),
@@ -304,9 +309,7 @@ async def running(
         if config.server.otlp_grpc and "receive" in config.server.roles:
             grpc_server, port = otlp_grpc.bound(config.server.otlp_grpc, doors, config.ingest, in_flight)
 
-        streams = list(
-            streamdoors.stream_doors(config, stream_sockets, doors, telemetry, clock, in_flight.of_streams())
-        )
+        streams = list(streamdoors.stream_doors(config, stream_sockets, doors, telemetry, clock, in_flight))
 
         # From here on things run; they stop in reverse.
         writing.start()

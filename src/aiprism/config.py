@@ -117,9 +117,6 @@ class StreamsConfig:
 
     connections: int = setting(1000, "most connections of each door")
     idle: float = setting(3600.0, "a connection that is silent for so long is closed", kind="seconds")
-    message_timeout: float = setting(
-        60.0, "longest time we wait for its sender in the midst of a message", kind="seconds"
-    )
     message_bytes: int = setting(64 * 1024, "largest syslog message; a longer one is cut and marked")
     chunk_bytes: int = setting(32 * MIB, "largest Fluent chunk, before and after decompression")
     waiting_bytes: int = setting(32 * MIB, "more than this waiting for the store stops reading, and drops datagrams")
@@ -268,6 +265,8 @@ class QueryConfig:
     max_series: int = setting(500_000, "most series one selector may match")
     recent_bytes: int = setting(268_435_456, "most memory for samples kept from query to query; 0 keeps none")
     max_points: int = setting(11_000, "most steps of a range query")
+    concurrency: int = setting(4, "most PromQL queries at work at a time; fewer than `store.workers`")
+    waiting: int = setting(128, "most PromQL queries that wait for their turn; further ones get 503")
     lookback: float = setting(300.0, "how far back an instant selector looks for a sample", kind="seconds")
 
 

@@ -8,6 +8,7 @@ AiprismError
 │   ├── TooLarge         413  body over a size limit, before or after decompression
 │   ├── Unsupported      415  content type or encoding we do not speak
 │   ├── LimitExceeded    422  a query needs more than its limit allows
+│   ├── Cancelled        499  who asked has hung up
 │   ├── TooMany          429  a tenant is over its rate or its series limit
 │   ├── NotFound         404
 │   ├── Conflict         409  the state does not allow this move
@@ -78,6 +79,12 @@ class LimitExceeded(Refused):
     """A query that needs more than its limit allows; the message names the limit."""
 
     status, code = 422, "limit_exceeded"
+
+
+class Cancelled(Refused):
+    """Nobody waits for the answer any more; 499 is what nginx and Prometheus write down for it."""
+
+    status, code = 499, "cancelled"
 
 
 class TooMany(Refused):

@@ -24,6 +24,7 @@ class Telemetry:
             "aiprism_items_dropped", "Items a stage did not hand on.", ["stage", "reason"], registry=self.registry
         )
         self._waiting = Gauge("aiprism_queue_bytes", "Bytes waiting before a stage.", ["stage"], registry=self.registry)
+        self._asked = Gauge("aiprism_queries", "Queries waiting or at work.", ["state"], registry=self.registry)
         self._leads = Gauge("aiprism_leader", "1 while this process does a duty.", ["duty"], registry=self.registry)
         self._seconds = Histogram(
             "aiprism_stage_duration_seconds",
@@ -48,6 +49,10 @@ class Telemetry:
     def waiting_now(self, stage: str, size: Callable[[], int]) -> None:
         """`size()` bytes wait before `stage`, asked when somebody looks."""
         self._waiting.labels(stage).set_function(size)
+
+    def asked_now(self, state: str, count: Callable[[], int]) -> None:
+        """`count()` queries are in `state`, asked when somebody looks."""
+        self._asked.labels(state).set_function(count)
 
     def leads(self, duty: str, *, leading: bool) -> None:
         """This process does `duty`, or does not."""

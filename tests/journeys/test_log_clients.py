@@ -14,7 +14,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,14 +22,12 @@ from urllib.parse import urlsplit
 import httpx
 import msgpack
 import pytest
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
 from tests.journeys.conftest import Server, eventually
 from tests.receive.test_fluent import ping
 from tests.receive.test_syslog_server import self_signed
 
 DEADLINE = 120
-MIB = 1024 * 1024
 
 
 @pytest.fixture(scope="module")
@@ -50,10 +48,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory, certificate: tuple[Path, Pa
           syslog_tcp: 127.0.0.1:0
           syslog_tls: 127.0.0.1:0
           fluent: 127.0.0.1:0
-        ingest:
-          in_flight_bytes: {32 * MIB}
         streams:
-          chunk_bytes: {2 * MIB}
           tls_certificate: {certificate[0]}
           tls_key: {certificate[1]}
         """,
@@ -318,38 +313,6 @@ def test_the_fluent_logger_of_python(shared: Server) -> None:
     assert first["attributes"] == {"cart.items": "3", "fluent.tag": "fluent-py.pay"}
     [second] = lines(shared, "fluent-py-logging", 1)
     assert (second["level"], second["body"], second["attributes"]["seconds"]) == ("WARN", "slow", "3")
-
-
-def test_senders_that_are_silent_in_the_midst_of_the_largest_chunks_leave_room_for_all_others(shared: Server) -> None:
-    half = msgpack.packb(["silent", b"x" * (2 * MIB - 100)])[:MIB]
-    with ExitStack() as silent:
-        for _ in range(40):
-            sender = silent.enter_context(socket.create_connection(shared.doors["fluent"]))
-            sender.settimeout(0)
-            sender.send(half)
-        eventually(lambda: held(shared) > 6 * MIB, what="the quarter of the memory that is theirs to be taken")
-        for size in (1, 8 * MIB):  # OTLP takes both: one body by half of what is left
-            request = ExportLogsServiceRequest()
-            record = request.resource_logs.add().scope_logs.add().log_records.add(time_unix_nano=time.time_ns())
-            record.attributes.add(key="padding").value.bytes_value = b"x" * min(size, MIB // 2)
-            request.resource_logs.add(schema_url="x" * size)
-            answer = httpx.post(
-                shared.url + "/v1/logs",
-                content=request.SerializeToString(),
-                headers={"Content-Type": "application/x-protobuf"},
-                timeout=DEADLINE,
-            )
-            assert (answer.status_code, answer.text) == (200, "")
-        assert held(shared) <= 10 * MIB  # theirs, and the rest of one
-    eventually(lambda: held(shared) == 0, what="what was sent to be given up with the connections")
-
-
-def held(server: Server) -> float:
-    """Bytes of bodies and messages that `server` holds."""
-    exposition = httpx.get(server.url + "/metrics", timeout=DEADLINE).text
-    found = re.search(r'^aiprism_queue_bytes\{stage="receive\.in_flight"\} (\S+)$', exposition, re.MULTILINE)
-    assert found
-    return float(found[1])
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,7 @@ from aiprism.store.batches import HistogramSample, SampleBatch
 from aiprism.store.engine import Engine
 from aiprism.store.metricwriting import MetricWriter
 from aiprism.web import remote_read
+from aiprism.web.turns import Turns
 from tests.query.promql.stocked import Stocked
 
 AT = 1_790_000_000_000
@@ -179,7 +180,7 @@ def test_the_door_speaks_snappy_and_refuses_in_plain_text(engine: Engine) -> Non
     stocked, remote = reading(engine)
     stocked.add([(up("a"), [(AT, 1.0)])])
     app = FastAPI()
-    app.include_router(remote_read.router(remote, engine, IngestConfig()))
+    app.include_router(remote_read.router(remote, Turns(engine), IngestConfig()))
     codec = pa.Codec("snappy")
 
     async def post(body: bytes) -> Any:

@@ -6,7 +6,6 @@ import asyncio
 import gzip
 import ssl
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,11 +47,10 @@ class Sender:
     async def answer(self) -> Any:
         """The next object; None at the end."""
         unpacker = msgpack.Unpacker()
-        with suppress(ConnectionResetError):  # so it ends when not all was read
-            while data := await self.reader.read(1):
-                unpacker.feed(data)
-                for found in unpacker:
-                    return found
+        while data := await self.reader.read(1):
+            unpacker.feed(data)
+            for found in unpacker:
+                return found
         return None
 
 
@@ -254,21 +252,19 @@ def packed(size: int) -> bytes:
 
 
 def test_a_chunk_that_is_not_whole_is_held_by_the_budget_and_others_are_not_read_meanwhile(engine: Engine) -> None:
-    budget = InFlight(2 * BUDGET, Telemetry())
+    budget = InFlight(BUDGET, Telemetry())
 
     async def story(sender: Sender) -> None:
         other = Sender(*await asyncio.open_connection(*sender.writer.get_extra_info("peername")))
         sender.send(packed(BUDGET)[: 900 * 1024])
         await asyncio.to_thread(eventually, lambda: budget.held >= 900 * 1024, what="the budget to be taken")
-        with budget.lease() as request:
-            request.grow(600 * 1024)
-            other.send(packed(800 * 1024))
-            answer = asyncio.create_task(other.answer())
-            await asyncio.sleep(0.3)  # nothing can show that nothing happens
-            assert not answer.done()
-            assert budget.held <= budget.limit
-        assert await answer == {"ack": "large"}
+        other.send(packed(800 * 1024))
+        answer = asyncio.create_task(other.answer())
+        await asyncio.sleep(0.3)  # nothing can show that nothing happens
+        assert not answer.done()
+        assert budget.held <= BUDGET
         sender.writer.close()
+        assert await answer == {"ack": "large"}
         other.writer.close()
         await asyncio.to_thread(eventually, lambda: budget.held == 0, what="the budget to be free")
 
@@ -276,41 +272,18 @@ def test_a_chunk_that_is_not_whole_is_held_by_the_budget_and_others_are_not_read
 
 
 def test_what_a_chunk_inflates_to_is_held_by_the_budget(engine: Engine) -> None:
-    budget = InFlight(8 * BUDGET, Telemetry())
+    budget = InFlight(BUDGET, Telemetry())
     small = gzip.compress(msgpack.packb([1_795_000_001, {"message": "x" * 3 * BUDGET}]))
     chunk = msgpack.packb(["tag", small, {"chunk": "bomb", "compressed": "gzip"}])
 
     async def story(sender: Sender) -> None:
-        with budget.lease() as one, budget.lease() as other:
-            one.grow(4 * BUDGET)
-            other.grow(2 * BUDGET)
+        with budget.lease() as held:
+            held.grow(BUDGET // 2)
             sender.send(chunk)
             assert await sender.answer() is None  # hung up on, to come again
         again = Sender(*await asyncio.open_connection(*sender.writer.get_extra_info("peername")))
         again.send(chunk)
-        assert await again.answer() == {"ack": "bomb"}
+        assert await again.answer() == {"ack": "bomb"}  # alone it may
         again.writer.close()
 
     with_fluent(engine, story, in_flight=budget)
-
-
-def test_a_sender_that_says_no_more_in_the_midst_of_a_chunk_is_hung_up_on_and_counted(engine: Engine) -> None:
-    budget = InFlight(4 * BUDGET, Telemetry()).of_streams()
-
-    async def story(sender: Sender) -> None:
-        sender.send(MODES["forward"], packed(BUDGET)[: BUDGET // 2])
-        assert await sender.answer() == {"ack": "id-1"}
-        assert await sender.answer() is None
-        assert budget.held == 0
-
-    telemetry = with_fluent(engine, story, StreamsConfig(message_timeout=0.2), in_flight=budget)
-    assert counts(telemetry, "receive.fluent")["dropped"] == {"too_slow": 1.0}
-
-
-def test_a_chunk_that_never_can_be_held_is_hung_up_on_and_counted(engine: Engine) -> None:
-    async def story(sender: Sender) -> None:
-        sender.send(packed(BUDGET))
-        assert await sender.answer() is None
-
-    telemetry = with_fluent(engine, story, in_flight=InFlight(BUDGET, Telemetry()))
-    assert counts(telemetry, "receive.fluent")["dropped"] == {"too_large": 1.0}

@@ -8,9 +8,8 @@ from collections.abc import Awaitable, Callable, Sequence
 import pytest
 
 from aiprism.clock import FakeClock, SystemClock
-from aiprism.config import StreamsConfig
-from aiprism.errors import BadInput, TooSlow, Unavailable
-from aiprism.receive.streams import Feed, Patience, sender_of
+from aiprism.errors import BadInput, Unavailable
+from aiprism.receive.streams import Feed, sender_of
 from aiprism.telemetry import Telemetry
 
 
@@ -136,58 +135,3 @@ def test_stopping_stores_what_was_read_and_takes_no_more() -> None:
 )
 def test_a_sender_is_known_by_its_address(peer: object, sender: str) -> None:
     assert sender_of(peer) == sender
-
-
-# -- patience --------------------------------------------------------------------------------------------------------
-
-
-def with_patience(
-    story: Callable[[Callable[[int, float], Awaitable[bytes]], FakeClock], Awaitable[None]], idle: float = 3600
-) -> None:
-    """`story` gets a function that reads when so many bytes are pending and the sender sends after so many seconds."""
-
-    async def run() -> None:
-        clock, reader = FakeClock(), asyncio.StreamReader()
-        patience = Patience(StreamsConfig(idle=idle, message_timeout=60), clock)
-
-        async def read(pending: int, after: float) -> bytes:
-            reading = asyncio.create_task(patience.read(reader, pending))
-            await clock.advance(0)  # it reads before time passes
-            await clock.advance(after)
-            if after < idle:
-                reader.feed_data(b"x" * 10)
-            return await reading
-
-        await story(read, clock)
-
-    asyncio.run(run())
-
-
-def test_a_sender_in_the_midst_of_a_message_is_waited_for_so_long_in_all() -> None:
-    async def story(read: Callable[[int, float], Awaitable[bytes]], clock: FakeClock) -> None:
-        assert await read(0, 1000) == b"x" * 10
-        for pending in (10, 20, 30):
-            assert await read(pending, 20) == b"x" * 10
-            await clock.advance(500)  # for room, or for the store: that is not the sender's fault
-        with pytest.raises(TooSlow, match=r"60 s \(streams\.message_timeout\)"):
-            await read(40, 3600)
-        assert await read(0, 1000) == b"x" * 10  # what was pending is given up, and the next may take its time
-
-    with_patience(story)
-
-
-def test_each_message_has_its_own_time_though_one_is_always_under_way() -> None:
-    async def story(read: Callable[[int, float], Awaitable[bytes]], clock: FakeClock) -> None:
-        await read(0, 0)
-        for _ in range(10):
-            assert await read(7, 50) == b"x" * 10
-
-    with_patience(story)
-
-
-def test_between_messages_a_sender_may_be_silent_for_its_idle_time() -> None:
-    async def story(read: Callable[[int, float], Awaitable[bytes]], clock: FakeClock) -> None:
-        with pytest.raises(TimeoutError):
-            await read(0, 1)
-
-    with_patience(story, idle=0)

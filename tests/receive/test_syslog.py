@@ -298,26 +298,6 @@ def test_a_counted_message_whose_end_never_comes_is_cut() -> None:
     assert frames(b"50 <1>abc") == [Frame(b"<1>abc", cut=True)]
 
 
-@pytest.mark.parametrize(
-    ("begun", "kept", "then", "next_ones"),
-    [
-        (b"50 <1>abc", [Frame(b"<1>abc", cut=True)], b"x" * 44 + b"4 <2>d", [Frame(b"<2>d")]),
-        (b"500 <1>abc", [Frame(b"<1>abc", cut=True)], b"x" * 494 + b"<2>d\n", [Frame(b"<2>d")]),
-        (b"<1>abc", [Frame(b"<1>abc", cut=True)], b"\n<2>d\n", [Frame(b"<2>d")]),
-        (b"<1>abc", [Frame(b"<1>abc", cut=True)], b"def\n<2>d\n", [Frame(b"def"), Frame(b"<2>d")]),
-        (b"\0", [], b"<2>d\n", [Frame(b"<2>d")]),
-    ],
-)
-def test_of_a_message_that_is_given_up_what_is_there_is_kept_and_the_next_is_whole(
-    begun: bytes, kept: list[Frame], then: bytes, next_ones: list[Frame]
-) -> None:
-    reader = Frames(100)
-    assert reader.feed(begun) == []
-    assert reader.given_up() == kept
-    assert reader.pending == 0
-    assert reader.feed(then) == next_ones
-
-
 @given(st.lists(st.binary(min_size=1, max_size=60).map(lambda body: b"<1>" + body), max_size=6), st.integers(1, 20))
 def test_counted_messages_come_back_whatever_is_in_them(messages: list[bytes], step: int) -> None:
     stream = b"".join(b"%d %b" % (len(each), each) for each in messages)

@@ -17,6 +17,7 @@ from aiprism.store.batches import SampleBatch
 from aiprism.store.decimals import Decimals, joined
 from aiprism.store.engine import Engine
 from aiprism.store.metricwriting import MetricWriter
+from aiprism.store.question import Question
 from aiprism.store.samples import SampleStore
 from aiprism.store.schema import migrate
 from aiprism.store.series import SeriesIndex
@@ -113,7 +114,9 @@ def test_every_float_comes_back_from_the_store_bit_for_bit(engine: Engine, rows:
 def stored(engine: Engine, index: SeriesIndex, name: str) -> dict[tuple[str, int], int]:
     """Bits by series and time."""
     selection = index.select([Matcher("__name__", MatchOp.EQUAL, name)], AT - 1, AT + 1000)
-    found = SampleStore(engine, index).raw(selection, AT - 1, AT + 1000, stale=True, limit=10_000, seconds=60)
+    found = SampleStore(engine, index).raw(
+        selection, AT - 1, AT + 1000, stale=True, limit=10_000, question=Question(60)
+    )
     owners = [selection.labels()[row]["a"] for row in np.repeat(found.rows, np.diff(found.offsets)).tolist()]
     bits = np.ascontiguousarray(found.values).view(np.uint64).tolist()
     return {(owner, ts): each for owner, ts, each in zip(owners, found.ts_ms.tolist(), bits, strict=True)}

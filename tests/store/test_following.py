@@ -15,6 +15,7 @@ from aiprism.store.batches import HistogramSample, SampleBatch
 from aiprism.store.engine import Engine
 from aiprism.store.following import ALL_EVERY, Following
 from aiprism.store.metricwriting import MetricWriter
+from aiprism.store.question import Question
 from aiprism.store.samples import SampleStore
 from aiprism.store.series import SeriesIndex
 
@@ -89,7 +90,7 @@ async def test_a_correction_another_process_writes_counts_here(engine: Engine) -
     def read() -> list[float]:
         store = SampleStore(engine, index)
         selection = store.select([Matcher("__name__", MatchOp.EQUAL, "up")], ts_ms, ts_ms)
-        found = store.raw(selection, ts_ms - 1, ts_ms, stale=False, limit=10, seconds=60)
+        found = store.raw(selection, ts_ms - 1, ts_ms, stale=False, limit=10, question=Question(60))
         return [float(value) for value in found.values]
 
     write(9.0)

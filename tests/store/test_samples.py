@@ -15,6 +15,7 @@ from aiprism.model.labels import Labels, Matcher, MatchOp
 from aiprism.model.samples import STALE_NAN, is_stale
 from aiprism.store.engine import Engine
 from aiprism.store.grids import Combine, GridFunction, Steps
+from aiprism.store.question import Question
 from aiprism.store.samples import Metadata, SampleStore
 from aiprism.store.series import Seen, Selection, SeriesIndex
 
@@ -45,7 +46,7 @@ def everything(store: SampleStore, *more: Matcher) -> Selection:
 def raw(
     store: SampleStore, selection: Selection, after_ms: int, until_ms: int, *, stale: bool = False
 ) -> dict[str, list[tuple[int, float]]]:
-    found = store.raw(selection, after_ms, until_ms, stale=stale, limit=1000, seconds=60)
+    found = store.raw(selection, after_ms, until_ms, stale=stale, limit=1000, question=Question(60))
     labels = selection.labels()
     edges = zip(found.offsets, found.offsets[1:], strict=False)
     return {
@@ -71,7 +72,7 @@ def test_samples_come_by_series_and_time_however_they_arrived(engine: Engine):
 def test_staleness_markers_come_only_when_asked_for(engine: Engine):
     store = stored(engine, ({"a": "1"}, [(1000, 1.0), (2000, STALE_NAN), (3000, math.nan)]))
     assert [ts for ts, _ in raw(store, everything(store), 0, 9000)["1"]] == [1000, 3000]
-    found = store.raw(everything(store), 0, 9000, stale=True, limit=10, seconds=60)
+    found = store.raw(everything(store), 0, 9000, stale=True, limit=10, question=Question(60))
     assert found.ts_ms.tolist() == [1000, 2000, 3000]
     assert [is_stale(value) for value in found.values.tolist()] == [False, True, False]
 
@@ -84,7 +85,7 @@ def test_of_a_selection_only_its_series_come_back_by_list_or_by_filter(engine: E
     for selection in (few, most):
         wanted = {labels["a"]: [(1000, float(labels["a"]))] for labels in selection.labels()}
         assert raw(store, selection, 0, 5000) == wanted
-        found = store.grid(selection, GridFunction.LATEST, Steps(1000, 1, 1), 60_000, seconds=60)
+        found = store.grid(selection, GridFunction.LATEST, Steps(1000, 1, 1), 60_000, question=Question(60))
         labels = selection.labels()
         assert {labels[row]["a"]: value[0] for row, value in zip(found.rows, found.values, strict=True)} == {
             name: float(name) for name in wanted
@@ -94,12 +95,12 @@ def test_of_a_selection_only_its_series_come_back_by_list_or_by_filter(engine: E
 def test_too_many_samples_are_refused(engine: Engine):
     store = stored(engine, ({"a": "1"}, [(1000 * place, 1.0) for place in range(1, 12)]))
     with pytest.raises(LimitExceeded, match=r"more than 10 samples \(limit max_samples\)"):
-        store.raw(everything(store), 0, 60_000, stale=True, limit=10, seconds=60)
+        store.raw(everything(store), 0, 60_000, stale=True, limit=10, question=Question(60))
 
 
 def test_on_a_grid_no_value_a_stored_nan_and_the_end_of_a_series_are_three_things(engine: Engine):
     store = stored(engine, ({"a": "1"}, [(1000, 1.0), (2000, math.nan), (3000, STALE_NAN), (5000, 5.0)]))
-    found = store.grid(everything(store), GridFunction.LATEST, Steps(0, 1000, 8), 2000, seconds=60)
+    found = store.grid(everything(store), GridFunction.LATEST, Steps(0, 1000, 8), 2000, question=Question(60))
     assert found.valid.tolist() == [[False, True, True, False, False, True, True, False]]
     assert found.values[0, 1] == 1.0
     assert math.isnan(found.values[0, 2])
@@ -108,7 +109,7 @@ def test_on_a_grid_no_value_a_stored_nan_and_the_end_of_a_series_are_three_thing
 
 def test_series_without_any_value_on_the_grid_are_left_out(engine: Engine):
     store = stored(engine, ({"a": "1"}, [(1000, 1.0)]), ({"a": "2"}, [(1000, 1.0), (2000, 2.0)]))
-    found = store.grid(everything(store), GridFunction.DELTA, Steps(2000, 1000, 2), 5000, seconds=60)
+    found = store.grid(everything(store), GridFunction.DELTA, Steps(2000, 1000, 2), 5000, question=Question(60))
     assert [everything(store).labels()[row]["a"] for row in found.rows] == ["2"]
 
 
@@ -122,12 +123,14 @@ def test_a_rate_that_clickhouse_may_have_rounded_is_marked_doubtful(engine: Engi
         ({"a": "endless"}, [(1000 * place, math.inf if place == 1 else float(place)) for place in range(1, 6)]),
     )
     selection = everything(store)
-    found = store.grid(selection, GridFunction.RATE, Steps(2000, 1000, 4), 3000, seconds=60)
+    found = store.grid(selection, GridFunction.RATE, Steps(2000, 1000, 4), 3000, question=Question(60))
     names = [selection.labels()[row]["a"] for row in found.rows]
     assert dict(zip(names, found.doubtful.tolist(), strict=True)) == {
         "calm": False, "one": False, "two": True, "endless": True,
     }  # fmt: skip
-    together = store.combined_grid(selection, GridFunction.RATE, Combine.SUM, Steps(2000, 1000, 4), 3000, seconds=60)
+    together = store.combined_grid(
+        selection, GridFunction.RATE, Combine.SUM, Steps(2000, 1000, 4), 3000, question=Question(60)
+    )
     assert together.doubtful.tolist() == [True]
 
 
@@ -146,7 +149,7 @@ def test_grids_of_all_series_are_combined_to_one(engine: Engine):
         Combine.GROUP: [1, 1, 1],
     }
     for combine, values in wanted.items():
-        found = store.combined_grid(selection, GridFunction.LAST, combine, steps, 2000, seconds=60)
+        found = store.combined_grid(selection, GridFunction.LAST, combine, steps, 2000, question=Question(60))
         assert found.valid.tolist() == [[True, True, True, False]]
         assert found.values[0, :3].tolist() == values, combine
 
@@ -156,8 +159,10 @@ def test_a_selection_of_nothing_reads_nothing(engine: Engine):
     nothing = store.select([Matcher("__name__", MatchOp.EQUAL, "other")], 0, 10**12)
     assert raw(store, nothing, 0, 5000) == {}
     steps = Steps(0, 1000, 3)
-    assert store.grid(nothing, GridFunction.LAST, steps, 1000, seconds=1).values.shape == (0, 3)
-    assert store.combined_grid(nothing, GridFunction.LAST, Combine.SUM, steps, 1000, seconds=1).values.shape == (0, 3)
+    assert store.grid(nothing, GridFunction.LAST, steps, 1000, question=Question(1)).values.shape == (0, 3)
+    assert store.combined_grid(
+        nothing, GridFunction.LAST, Combine.SUM, steps, 1000, question=Question(1)
+    ).values.shape == (0, 3)
 
 
 def test_a_statement_that_takes_too_long_is_stopped_and_the_next_one_is_well(engine: Engine):
@@ -170,7 +175,7 @@ def test_a_statement_that_takes_too_long_is_stopped_and_the_next_one_is_well(eng
     )
     steps = Steps(1000, 10, 10_000)
     with pytest.raises(TimedOut, match="limit timeout"):
-        store.grid(everything(store), GridFunction.DERIV, steps, 300_000, seconds=0.001)
+        store.grid(everything(store), GridFunction.DERIV, steps, 300_000, question=Question(0.001))
     assert len(raw(store, everything(store, Matcher("a", MatchOp.EQUAL, "3")), 0, 5000)["3"]) == 5
 
 
@@ -206,5 +211,5 @@ def test_exemplars_carry_their_trace(engine: Engine):
 
 def test_the_staleness_marker_keeps_its_bits_through_the_store(engine: Engine):
     store = stored(engine, ({"a": "1"}, [(1000, STALE_NAN)]))
-    [value] = store.raw(everything(store), 0, 2000, stale=True, limit=10, seconds=60).values.tolist()
+    [value] = store.raw(everything(store), 0, 2000, stale=True, limit=10, question=Question(60)).values.tolist()
     assert struct.pack("<d", value) == struct.pack("<d", STALE_NAN)

@@ -25,6 +25,7 @@ from aiprism.store.downsample import Downsampling
 from aiprism.store.engine import Engine
 from aiprism.store.grids import Combine, GridFunction, Steps
 from aiprism.store.metricwriting import MetricWriter
+from aiprism.store.question import Question
 from aiprism.store.rollups import Rollups
 from aiprism.store.samples import SampleStore
 from aiprism.store.series import SeriesIndex
@@ -127,7 +128,7 @@ def test_native_histograms_are_read_back_as_they_were_written_the_last_of_one_ti
 
     store = stored(engine, batches)
     selection = store.select([Matcher("__name__", MatchOp.EQUAL, "h")], AT, AT)
-    found = store.histograms(selection, AT - 1, AT + 1, limit=10, seconds=60)
+    found = store.histograms(selection, AT - 1, AT + 1, limit=10, question=Question(60))
     labels = selection.labels()
     edges = itertools.pairwise(found.offsets.tolist())
     by_series = {
@@ -137,9 +138,9 @@ def test_native_histograms_are_read_back_as_they_were_written_the_last_of_one_ti
     [first, (_, last)] = by_series["1"]
     assert (first, by_series["2"]) == ((AT, HISTOGRAM), [(AT, CUSTOM)])
     assert last.is_stale
-    assert len(store.histograms(selection, AT, AT + 1, limit=10, seconds=60).histograms) == 1
+    assert len(store.histograms(selection, AT, AT + 1, limit=10, question=Question(60)).histograms) == 1
     with pytest.raises(LimitExceeded, match="histograms"):
-        store.histograms(selection, AT - 1, AT + 1, limit=2, seconds=60)
+        store.histograms(selection, AT - 1, AT + 1, limit=2, question=Question(60))
     assert len(SeriesIndex.load(engine)) == 2
 
 
@@ -226,7 +227,7 @@ class Kept:
         """Every sample, read raw, and read again on a grid and on a combined grid to be sure that they agree."""
         store = SampleStore(self.engine, self.index)
         selection = store.select([Matcher("__name__", MatchOp.EQUAL, "m")], 0, 2**40)
-        found = store.raw(selection, -1, 2**40, stale=False, limit=10_000, seconds=60)
+        found = store.raw(selection, -1, 2**40, stale=False, limit=10_000, question=Question(60))
         labels = selection.labels()
         owners = np.repeat(found.rows, np.diff(found.offsets)).tolist()
         points = zip(owners, found.ts_ms.tolist(), found.values.tolist(), strict=True)
@@ -236,9 +237,9 @@ class Kept:
             steps = Steps(ts_ms, 1, 1)
             at = {name: value for (name, ms), value in kept.items() if ms == ts_ms}
             for function in (GridFunction.LAST, GridFunction.LATEST):
-                grid = store.grid(selection, function, steps, 1, seconds=60)
+                grid = store.grid(selection, function, steps, 1, question=Question(60))
                 assert {labels[row]["a"]: value[0] for row, value in zip(grid.rows, grid.values, strict=True)} == at
-            total = store.combined_grid(selection, GridFunction.SUM, Combine.SUM, steps, 1, seconds=60)
+            total = store.combined_grid(selection, GridFunction.SUM, Combine.SUM, steps, 1, question=Question(60))
             assert total.values.tolist() == [[sum(at.values())]]
         return kept
 

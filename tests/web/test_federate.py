@@ -18,6 +18,7 @@ from aiprism.model.labels import Labels
 from aiprism.query.promql import Limits
 from aiprism.store.engine import Engine
 from aiprism.web import federate
+from aiprism.web.turns import Turns
 from tests.query.promql import peer
 from tests.query.promql.stocked import Points, Stocked
 from tests.web.test_prometheus import Client
@@ -52,7 +53,7 @@ def _types(text: str) -> list[str]:
 
 def _client(stocked: Stocked, now: float) -> Client:
     application = FastAPI()
-    application.include_router(federate.router(stocked.promql, stocked.engine, FakeClock(now)))
+    application.include_router(federate.router(stocked.promql, Turns(stocked.engine), FakeClock(now)))
     return Client(application)
 
 

@@ -10,7 +10,6 @@ Source: Prometheus documentation, "Remote Read API".
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -18,11 +17,12 @@ import numpy as np
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
-from aiprism.errors import BadInput, LimitExceeded, TimedOut
+from aiprism.errors import BadInput, LimitExceeded
 from aiprism.model.histograms import Buckets, NativeHistogram
 from aiprism.model.labels import Labels, Matcher, MatchOp, compiled
 from aiprism.receive import prometheus_proto as proto
 from aiprism.receive.wirebytes import field, header
+from aiprism.store.question import Question
 from aiprism.store.samples import SampleStore
 from aiprism.store.series import Selection
 
@@ -39,9 +39,9 @@ class RemoteRead:
     """Answers requests of at most `samples` samples and `series` series, in at most `seconds`."""
 
     def __init__(self, store: SampleStore, *, samples: int, series: int, seconds: float) -> None:
-        self._store, self._samples, self._series, self._seconds = store, samples, series, seconds
+        self._store, self._samples, self._series, self.seconds = store, samples, series, seconds
 
-    def answer(self, body: bytes) -> bytes:
+    def answer(self, body: bytes, question: Question | None = None) -> bytes:
         """The ReadResponse of the ReadRequest `body`; BadInput when it is none, LimitExceeded when it wants too much."""
         try:
             request = proto.ReadRequest.FromString(body)
@@ -49,11 +49,11 @@ class RemoteRead:
             raise BadInput(f"the body is not a ReadRequest in protobuf: {error}") from None
         if request.accepted_response_types and _SAMPLES not in request.accepted_response_types:
             raise BadInput("the request accepts no response of type SAMPLES, which is the one there is")
-        left, until = self._samples, time.monotonic() + self._seconds
+        left, question = self._samples, question or Question(self.seconds)
         written: list[bytes] = []
         for query in request.queries:
             try:
-                series, read = self._series_of(query, left, until)
+                series, read = self._series_of(query, left, question)
             except LimitExceeded as error:
                 raise LimitExceeded(f"{error}; narrow the request in time or labels") from error
             left -= read
@@ -61,13 +61,13 @@ class RemoteRead:
             written += series
         return b"".join(written)
 
-    def _series_of(self, query: Any, left: int, until: float) -> tuple[list[bytes], int]:
+    def _series_of(self, query: Any, left: int, question: Question) -> tuple[list[bytes], int]:
         """The series of a QueryResult, written, and how many samples are in them."""
         selection, written, read = self._selected(query), list[bytes](), 0
         for start in range(0, len(selection), _AT_A_TIME):
             part = selection.only(np.arange(start, min(start + _AT_A_TIME, len(selection))))
             try:
-                series, samples = self._part(part, *_span(query), left - read, until)
+                series, samples = self._part(part, *_span(query), left - read, question)
             except LimitExceeded as error:
                 raise LimitExceeded(
                     f"the request asks for more than {self._samples} samples (query.remote_read_samples)"
@@ -85,12 +85,12 @@ class RemoteRead:
         return selection
 
     def _part(
-        self, selection: Selection, start_ms: int, end_ms: int, left: int, until: float
+        self, selection: Selection, start_ms: int, end_ms: int, left: int, question: Question
     ) -> tuple[list[bytes], int]:
         """The series of a part of a selection, written, and how many samples are in them."""
-        raw = self._store.raw(selection, start_ms - 1, end_ms, stale=True, limit=left, seconds=_left(until), exact=True)
+        raw = self._store.raw(selection, start_ms - 1, end_ms, stale=True, limit=left, question=question, exact=True)
         left -= len(raw.ts_ms)
-        native = self._store.histograms(selection, start_ms - 1, end_ms, limit=left, seconds=_left(until))
+        native = self._store.histograms(selection, start_ms - 1, end_ms, limit=left, question=question)
         samples = dict(zip(raw.rows.tolist(), itertools.pairwise(raw.offsets.tolist()), strict=True))
         histograms = dict(zip(native.rows.tolist(), itertools.pairwise(native.offsets.tolist()), strict=True))
         rows = np.array(sorted({*samples, *histograms}), dtype=np.int64)
@@ -115,13 +115,6 @@ def _span(query: Any) -> tuple[int, int]:
         min(max(edge, -_LAST_MS), _LAST_MS) for edge in (query.start_timestamp_ms, query.end_timestamp_ms)
     )
     return start_ms, end_ms
-
-
-def _left(until: float) -> float:
-    left = until - time.monotonic()
-    if left <= 0:
-        raise TimedOut("the request ran longer than it may (query.timeout)")
-    return left
 
 
 def _matcher(message: Any) -> Matcher:

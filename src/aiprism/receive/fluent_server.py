@@ -21,12 +21,13 @@ from aiprism.receive import fluent
 from aiprism.receive.doors import OtlpDoors, Signal
 from aiprism.receive.fluent import Chunk, Events, Handshake
 from aiprism.receive.inflight import InFlight, Lease
-from aiprism.receive.streams import Feed, Patience, StreamServer
+from aiprism.receive.streams import Feed, StreamServer
 from aiprism.telemetry import Telemetry
 
 log = structlog.get_logger()
 
 STAGE = "receive.fluent"
+_READ_BYTES = 256 * 1024
 _LARGE = 16 * 1024
 _OVERHEAD = 200  # bytes a held chunk costs besides its own
 _HANDSHAKE_SECONDS = 10
@@ -81,8 +82,12 @@ class FluentDoor:
             self._telemetry.dropped(STAGE, refused.code)
 
     async def _chunks(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, lease: Lease) -> None:
-        events, patience = Events(self._config.chunk_bytes), Patience(self._config, self._clock)
-        while data := await patience.read(reader, events.pending):
+        events = Events(self._config.chunk_bytes)
+        while True:
+            async with asyncio.timeout(self._config.idle):
+                data = await reader.read(_READ_BYTES)
+            if not data:
+                return
             await lease.grow_patiently(len(data), self._clock, _PATIENCE)
             read = partial(_whole_chunks, events, data, self._config.chunk_bytes, lease.grow)
             # A chunk of megabytes must not hold up every other door.

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import replace
 
 import grpc
 import grpc.aio
@@ -42,8 +41,6 @@ _MOST_CALLS = 4096  # calls under way, each of which holds a window of 64 KiB at
 
 def bound(address: str, doors: OtlpDoors, config: IngestConfig, in_flight: InFlight) -> tuple[grpc.aio.Server, int]:
     """A gRPC server on `address`, not started yet, and the port it got; ConfigError when the address is taken."""
-    # What could never be held is refused by its size, as what is over the limit of a body is.
-    config = replace(config, body_bytes=min(config.body_bytes, in_flight.share))
     server = grpc.aio.server(
         options=[
             ("grpc.max_receive_message_length", config.body_bytes),

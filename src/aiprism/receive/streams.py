@@ -4,7 +4,7 @@
 
 In: messages of connections and datagrams. Out: batches to the store. Such a sender cannot be told to come again, so what
 was read is kept while the store is away, and no more is read once `limit` bytes wait: TCP then slows the sender down,
-datagrams are dropped and counted. Who says nothing more in the midst of a message is not waited for long (`Patience`).
+datagrams are dropped and counted.
 """
 
 from __future__ import annotations
@@ -22,8 +22,7 @@ from typing import Generic, TypeVar
 import structlog
 
 from aiprism.clock import Clock
-from aiprism.config import StreamsConfig
-from aiprism.errors import ConfigError, Refused, TooMany, TooSlow, Unavailable
+from aiprism.errors import ConfigError, Refused, TooMany, Unavailable
 from aiprism.telemetry import Telemetry
 
 log = structlog.get_logger()
@@ -33,7 +32,6 @@ M = TypeVar("M")
 Handle = Callable[[asyncio.StreamReader, asyncio.StreamWriter, str], Awaitable[None]]
 
 # Messages go to the store in batches of this size, two at a time: one is decoded while the other waits for its commit.
-_READ_BYTES = 256 * 1024
 _BATCH_BYTES = 4 * 1024 * 1024
 _WORKERS = 2
 _LONGEST_PAUSE = 15.0
@@ -170,40 +168,6 @@ class Feed(Generic[M]):
         self._telemetry.waiting(self._stage, self._size)
 
 
-class Patience:
-    """How long one connection may keep us waiting: `streams.idle` for its next message, `streams.message_timeout` in all for
-    the rest of one that has begun.
-
-    What waits meanwhile is memory that others need. Only waiting for the sender counts, not for room or for the store.
-    """
-
-    def __init__(self, config: StreamsConfig, clock: Clock) -> None:
-        self._idle, self._message, self._clock = config.idle, config.message_timeout, clock
-        self._left, self._last = self._message, 0
-
-    async def read(self, reader: asyncio.StreamReader, pending: int) -> bytes:
-        """What came next, nothing at the end. `pending` bytes came before of a message that is not whole: TooSlow when its rest
-        was waited for too long. TimeoutError when there is none and nothing came in time."""
-        if pending <= self._last:  # it began with what was read last
-            self._left = self._message
-        since = self._clock.monotonic()
-        try:
-            async with asyncio.timeout(min(self._left, self._idle) if pending else self._idle):
-                data = await reader.read(_READ_BYTES)
-                self._last = len(data)
-                return data
-        except TimeoutError:
-            if not pending:
-                raise
-            raise TooSlow(
-                f"a message did not become whole within {self._message:g} s (streams.message_timeout); "
-                "send what is ready, and all of it"
-            ) from None
-        finally:
-            if pending:
-                self._left = max(0.0, self._left - (self._clock.monotonic() - since))
-
-
 class StreamServer:
     """Connections on one listening socket: so many at a time, each handled by `handle` in a task of its own."""
 
@@ -250,7 +214,7 @@ class StreamServer:
         try:
             _keep_alive(writer)
             await self._handle(reader, writer, sender_of(writer.get_extra_info("peername")))
-        except (OSError, asyncio.IncompleteReadError, ssl.SSLError, TimeoutError, Refused) as error:
+        except (OSError, asyncio.IncompleteReadError, ssl.SSLError, TimeoutError, Unavailable) as error:
             log.debug("receive.connection_ended", stage=self._stage, error=repr(error))
         except asyncio.CancelledError:
             pass  # stop() ends it; asyncio would log a connection task that ends cancelled

@@ -212,7 +212,6 @@ class Frames:
         self._buffer = b""
         self._skip = 0  # octets of a counted message still to be passed over
         self._skip_line = False  # everything up to the end of the line is
-        self.ended = False  # the stream is
 
     @property
     def pending(self) -> int:
@@ -226,23 +225,11 @@ class Frames:
 
     def rest(self) -> list[Frame]:
         """What was not ended when the stream ended: a line without its LF is whole, a counted message is cut."""
-        self.ended = True
         left, self._buffer = self._buffer, b""
         if not left.strip(b"\r\n\0") or self._skip or self._skip_line:
             return []
         count = _COUNT.match(left)
         return [Frame(left[count.end() - 1 :], cut=True)] if count else [Frame(left)]
-
-    def given_up(self) -> list[Frame]:
-        """What is there of a message whose rest is not waited for. The rest of a counted one is passed over when it comes; of a
-        line nobody can tell whether it has one (a sender may end each message only with the next), so what comes is kept.
-        """
-        left, self._buffer = self._buffer, b""
-        count = _COUNT.match(left)
-        if count:
-            left = left[count.end() - 1 :]
-            self._skip = int(count[1]) - len(left)
-        return [Frame(left, cut=True)] if left.strip(b"\r\n\0") else []
 
     def _whole(self) -> Iterator[Frame]:
         at = 0

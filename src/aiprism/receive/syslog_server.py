@@ -19,18 +19,19 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from aiprism.clock import Clock
 from aiprism.config import StreamsConfig
-from aiprism.errors import ConfigError, TooSlow
+from aiprism.errors import ConfigError
 from aiprism.receive import syslog
 from aiprism.receive.doors import OtlpDoors, Signal
-from aiprism.receive.inflight import InFlight, Lease
+from aiprism.receive.inflight import InFlight
 from aiprism.receive.items import Bounds, OutOfBounds
 from aiprism.receive.loglines import LogLines
 from aiprism.receive.otlp import Accepted
-from aiprism.receive.streams import Feed, Patience, StreamServer, sender_of
+from aiprism.receive.streams import Feed, StreamServer, sender_of
 from aiprism.receive.syslog import Frame, Frames, Scene
 from aiprism.telemetry import Telemetry
 
 STAGE = "receive.syslog"
+_READ_BYTES = 256 * 1024
 _DATAGRAM_BUFFER = 8 * 1024 * 1024  # of the kernel, which has to hold a burst while we decode
 _OVERHEAD = 100  # bytes a held message costs besides its own
 # Linux: socket option that tells, among others, how many datagrams found the buffer full.
@@ -87,25 +88,18 @@ class SyslogDoors:
         await self._feed.stop()
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, sender: str) -> None:
-        frames, patience = Frames(self._config.message_bytes), Patience(self._config, self._clock)
+        frames = Frames(self._config.message_bytes)
         with self._in_flight.lease() as lease:
-            while not frames.ended:
-                whole = await self._next(reader, frames, patience, lease)
+            while True:
+                async with asyncio.timeout(self._config.idle):
+                    data = await reader.read(_READ_BYTES)
+                await lease.grow_patiently(len(data), self._clock, self._config.idle)
+                whole = frames.feed(data) if data else frames.rest()
                 if whole:
                     await self._feed.put(Packet(sender, whole), _size(whole))
+                if not data:
+                    return
                 lease.shrink(lease.size - frames.pending)
-
-    async def _next(
-        self, reader: asyncio.StreamReader, frames: Frames, patience: Patience, lease: Lease
-    ) -> Sequence[Frame]:
-        """The messages that are whole with what comes next, and what is there of one whose sender keeps us waiting."""
-        try:
-            data = await patience.read(reader, frames.pending)
-        except TooSlow as slow:
-            self._telemetry.dropped(STAGE, slow.code)
-            return frames.given_up()
-        await lease.grow_patiently(len(data), self._clock, self._config.idle)
-        return frames.feed(data) if data else frames.rest()
 
     async def _store(self, packets: Sequence[Packet], size: int) -> None:
         if self._udp:

@@ -165,6 +165,11 @@ class Engine:
         with self._client() as client:
             client.insert_arrow(table, rows, settings={"insert_deduplication_token": token})
 
+    def end(self, mark: str) -> None:
+        """End the statements whose ``log_comment`` is `mark`, if there are any; they fail soon after, not at once."""
+        on = f" ON CLUSTER {self.cluster}" if self.cluster else ""
+        self.query(f"KILL QUERY{on} WHERE Settings['log_comment'] = {{mark:String}} ASYNC", {"mark": mark})
+
     # -- inside --------------------------------------------------------------------------------------------------
 
     @contextmanager

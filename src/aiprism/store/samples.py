@@ -25,6 +25,7 @@ from aiprism.store.conditions import relation, rows_of, rows_where, series_where
 from aiprism.store.decimals import joined
 from aiprism.store.engine import Engine
 from aiprism.store.grids import Combine, GridFunction, GridValues, Steps
+from aiprism.store.question import Question
 from aiprism.store.recent import Recent, Runs, Whose, places
 from aiprism.store.rollups import Rollups, Shape, Source
 from aiprism.store.series import Selection, SeriesIndex
@@ -82,7 +83,8 @@ class Exemplar:
 
 
 class SampleStore:
-    """Reads samples. Every method blocks and may be called from any thread; `seconds` bounds a statement's run time."""
+    """Reads samples. Every method blocks and may be called from any thread; a `question` bounds the run time of its
+    statements and may be given up."""
 
     def __init__(
         self, engine: Engine, index: SeriesIndex, rollups: Rollups | None = None, recent: Recent | None = None
@@ -109,7 +111,7 @@ class SampleStore:
         *,
         stale: bool,
         limit: int,
-        seconds: float,
+        question: Question,
         source: Source = SENT,
         exact: bool = False,
     ) -> RawSamples:
@@ -127,7 +129,7 @@ class SampleStore:
             f"SELECT fp, toUnixTimestamp64Milli(ts) AS t, value FROM {samples} WHERE {where} "
             f"ORDER BY metric, fp, ts LIMIT {int(limit) + 1}",
             parameters,
-            seconds,
+            question,
         )
         if table.num_rows > limit:
             raise LimitExceeded(
@@ -136,7 +138,7 @@ class SampleStore:
         return _grouped(selection, *(_column(table, name) for name in ("fp", "t", "value")))
 
     def recent(
-        self, selection: Selection, after_ms: int, until_ms: int, *, stale: bool, limit: int, seconds: float
+        self, selection: Selection, after_ms: int, until_ms: int, *, stale: bool, limit: int, question: Question
     ) -> RawSamples | None:
         """As `raw`, of what is kept in memory, with samples before and after that time; None when nothing is kept of it."""
         if self.kept is None or not len(selection) or len(selection.metrics) != 1 or after_ms >= until_ms:
@@ -155,12 +157,12 @@ class SampleStore:
                 after_ms,
                 until_ms,
                 stale=stale,
-                read=lambda *span: self._runs(whole.metric, selection if few else None, span, most, seconds),
+                read=lambda *span: self._runs(whole.metric, selection if few else None, span, most, question),
             )
         return None if runs is None or len(runs.ts_ms) > limit else _of_runs(selection, runs)
 
     def _runs(
-        self, metric: str, chosen: Selection | None, span: tuple[int, int], most: int, seconds: float
+        self, metric: str, chosen: Selection | None, span: tuple[int, int], most: int, question: Question
     ) -> Runs | None:
         """The samples in (after, until] of some series of a metric, or of all; None when they are more than `most`."""
         where, parameters = "metric = {metric:String}", {"metric": metric, "after": span[0], "until": span[1]}
@@ -173,7 +175,7 @@ class SampleStore:
             "AND ts > fromUnixTimestamp64Milli({after:Int64}, 'UTC') AND ts <= fromUnixTimestamp64Milli({until:Int64}, 'UTC') "
             f"ORDER BY metric, fp, ts LIMIT {most + 1}",
             parameters,
-            seconds,
+            question,
             threads=0 if chosen is None else 1,
         )
         if table.num_rows > most:
@@ -188,7 +190,7 @@ class SampleStore:
         steps: Steps,
         window_ms: int,
         *,
-        seconds: float,
+        question: Question,
         argument: float | None = None,
         source: Source = SENT,
     ) -> GridValues:
@@ -196,9 +198,9 @@ class SampleStore:
         if not len(selection):
             return grids.nothing(steps)
         if source.rolled and function is GridFunction.AVG:
-            return self._rolled_average(selection, steps, window_ms, seconds, source)
+            return self._rolled_average(selection, steps, window_ms, question, source)
         sql, parameters = grids.statement(selection, function, steps, window_ms, argument, source)
-        return grids.of_each(selection, function, steps, self._arrow(sql, parameters, seconds))
+        return grids.of_each(selection, function, steps, self._arrow(sql, parameters, question))
 
     def combined_grid(
         self,
@@ -208,7 +210,7 @@ class SampleStore:
         steps: Steps,
         window_ms: int,
         *,
-        seconds: float,
+        question: Question,
         argument: float | None = None,
         source: Source = SENT,
     ) -> GridValues:
@@ -216,10 +218,10 @@ class SampleStore:
         if not len(selection):
             return grids.nothing(steps)
         sql, parameters = grids.folded_statement(selection, function, combine, steps, window_ms, argument, source)
-        return grids.of_all(function, steps, self._arrow(sql, parameters, seconds))
+        return grids.of_all(function, steps, self._arrow(sql, parameters, question))
 
     def histograms(
-        self, selection: Selection, after_ms: int, until_ms: int, *, limit: int, seconds: float
+        self, selection: Selection, after_ms: int, until_ms: int, *, limit: int, question: Question
     ) -> RawHistograms:
         """The native histograms in (after, until], staleness markers too. Raises LimitExceeded when more than `limit`."""
         nothing = np.empty(0, dtype=np.int64)
@@ -230,7 +232,7 @@ class SampleStore:
             f"SELECT fp, toUnixTimestamp64Milli(ts) AS t, {', '.join(_HISTOGRAM)} FROM histograms FINAL WHERE {where} "
             f"ORDER BY metric, fp, ts LIMIT {int(limit) + 1}",
             parameters,
-            seconds,
+            question,
         )
         if table.num_rows > limit:
             raise LimitExceeded(
@@ -258,10 +260,10 @@ class SampleStore:
         return {row[0]: row[1] for row in rows}
 
     def _rolled_average(
-        self, selection: Selection, steps: Steps, window_ms: int, seconds: float, source: Source
+        self, selection: Selection, steps: Steps, window_ms: int, question: Question, source: Source
     ) -> GridValues:
         sums, counts = (
-            self.grid(selection, function, steps, window_ms, seconds=seconds, source=source.with_shape(shape))
+            self.grid(selection, function, steps, window_ms, question=question, source=source.with_shape(shape))
             for function, shape in ((GridFunction.SUM, Shape.SUM), (GridFunction.COUNT, Shape.COUNT))
         )
         return grids.averages(sums, counts)
@@ -291,9 +293,12 @@ class SampleStore:
             for fp, ts_ms, value, trace_id, span_id, labels in rows
         ]
 
-    def _arrow(self, sql: str, parameters: Mapping[str, Any], seconds: float, *, threads: int = 0) -> pa.Table:
-        # ClickHouse takes no parameter in SETTINGS; these are numbers of ours.
+    def _arrow(self, sql: str, parameters: Mapping[str, Any], question: Question, *, threads: int = 0) -> pa.Table:
+        seconds = question.left()
+        # ClickHouse takes no parameter in SETTINGS; these are numbers and words of ours.
         bounded = f"{sql} SETTINGS max_execution_time = {max(seconds, 0.001):.3f}"
+        if question.mark:
+            bounded += f", log_comment = '{question.mark}'"
         if threads:
             bounded += f", max_threads = {threads}"
         try:
@@ -303,6 +308,7 @@ class SampleStore:
                 raise TimedOut(
                     f"reading samples took longer than the {seconds:.1f} s left to the query (limit timeout)"
                 ) from error
+            question.left()  # Cancelled, when that is why the statement was ended
             raise
 
 

@@ -22,9 +22,10 @@ from aiprism.model.samples import STALE_NAN_BITS
 from aiprism.query.promql import PromQL
 from aiprism.query.promql.limits import Watch
 from aiprism.query.promql.numbers import exposition_text
-from aiprism.store.engine import Engine
+from aiprism.store.question import Question
 from aiprism.web.bodies import retry_headers
 from aiprism.web.prometheus import Parameters
+from aiprism.web.turns import Turns
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 # What a scraper says that can read names of any text.
@@ -36,7 +37,7 @@ _ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 Sample = tuple[Labels, int, float]
 
 
-def router(promql: PromQL, engine: Engine, clock: Clock) -> APIRouter:
+def router(promql: PromQL, turns: Turns, clock: Clock) -> APIRouter:
     """The one route."""
     routes = APIRouter(tags=["prometheus"])
 
@@ -44,7 +45,12 @@ def router(promql: PromQL, engine: Engine, clock: Clock) -> APIRouter:
     async def federate(request: Request) -> Response:
         try:
             asked = await Parameters.of(request)
-            found = await engine.run(newest, promql, asked, round(clock.now() * 1000))
+            found = await turns.answer(
+                request,
+                lambda question: newest(promql, asked, round(clock.now() * 1000), question),
+                promql.limits.seconds,
+                stage="query.federate",
+            )
         except Refused as error:
             return PlainTextResponse(f"{error}\n", error.status, retry_headers(error))
         any_name = _ANY_NAME in request.headers.get("accept", "")
@@ -53,16 +59,16 @@ def router(promql: PromQL, engine: Engine, clock: Clock) -> APIRouter:
     return routes
 
 
-def newest(promql: PromQL, asked: Parameters, now_ms: int) -> list[Sample]:
+def newest(promql: PromQL, asked: Parameters, now_ms: int, question: Question | None = None) -> list[Sample]:
     """The newest sample within the lookback of every series that the `match[]` of `asked` select, by name and labels."""
-    watch = Watch(promql.limits)
+    watch = Watch(promql.limits, question)
     since_ms = now_ms - round(promql.limits.lookback * 1000)
     found: dict[Labels, tuple[int, float]] = {}
     for matchers in asked.matcher_sets(required=False):
         selection = promql.samples.select(matchers, since_ms, now_ms)
         watch.check_series(len(selection))
         raw = promql.samples.raw(
-            selection, since_ms, now_ms, stale=True, limit=promql.limits.samples, seconds=watch.left()
+            selection, since_ms, now_ms, stale=True, limit=promql.limits.samples, question=watch.question
         )
         last = raw.offsets[1:] - 1
         values = raw.values[last]

@@ -20,15 +20,17 @@ from fastapi.responses import Response
 
 from aiprism import __version__
 from aiprism.clock import Clock
-from aiprism.errors import AiprismError, BadInput, LimitExceeded, Refused, TimedOut, Unavailable
+from aiprism.errors import AiprismError, BadInput, Cancelled, LimitExceeded, Refused, TimedOut, Unavailable
 from aiprism.model.labels import Labels, Matcher
 from aiprism.model.timerange import duration_seconds
 from aiprism.query.promql import Matrix, Notes, PromQL, QueryFailed, Value, Vector
 from aiprism.query.promql.parse import parse
 from aiprism.query.promql.syntax import VectorSelector, as_json, selectors
 from aiprism.store.engine import Engine
+from aiprism.store.question import Question
 from aiprism.web import prometheus_json
 from aiprism.web.bodies import retry_headers
+from aiprism.web.turns import Turns
 
 log = structlog.get_logger()
 
@@ -52,10 +54,21 @@ class Answer:
     infos: Sequence[str] = ()
 
 
-def router(promql: PromQL, engine: Engine, clock: Clock) -> APIRouter:
-    """The routes under /api/v1."""
+def router(promql: PromQL, engine: Engine, clock: Clock, turns: Turns | None = None) -> APIRouter:
+    """The routes under /api/v1; questions about samples are answered by `turns`."""
     routes = APIRouter(prefix="/api/v1", tags=["prometheus"])
     api = _Api(promql, clock)
+    taking_turns = turns or Turns(engine)
+
+    def query(path: str, answer: Callable[[Parameters, Question], Answer]) -> None:
+        async def in_turn(request: Request, asked: Parameters) -> Answer:
+            seconds = min(promql.limits.seconds, asked.timeout() or promql.limits.seconds)
+            return await taking_turns.answer(request, lambda question: answer(asked, question), seconds)
+
+        async def serve(request: Request) -> Response:
+            return await served(request, lambda asked: in_turn(request, asked))
+
+        routes.add_api_route(path, serve, methods=["GET", "POST"], name=answer.__name__, summary=answer.__doc__)
 
     def route(path: str, answer: Callable[[Parameters], Answer], *, methods: Sequence[str] = ("GET", "POST")) -> None:
         async def serve(request: Request) -> Response:
@@ -63,9 +76,9 @@ def router(promql: PromQL, engine: Engine, clock: Clock) -> APIRouter:
 
         routes.add_api_route(path, serve, methods=list(methods), name=answer.__name__, summary=answer.__doc__)
 
-    route("/query", api.query)
-    route("/query_range", api.query_range)
-    route("/query_exemplars", api.query_exemplars)
+    query("/query", api.query)
+    query("/query_range", api.query_range)
+    query("/query_exemplars", api.query_exemplars)
     route("/format_query", api.format_query)
     route("/parse_query", api.parse_query)
     route("/series", api.series)
@@ -149,15 +162,15 @@ class _Api:
         self._promql, self._clock = promql, clock
         self._index = promql.samples.index
 
-    def query(self, asked: Parameters) -> Answer:
+    def query(self, asked: Parameters, question: Question) -> Answer:
         """The value of an expression at one time."""
         at = asked.time("time", self._clock.now())
-        limit, timeout = asked.limit(), asked.timeout()
+        limit = asked.limit()
         notes = Notes()
-        value = _of_query(lambda: self._promql.instant(asked.text("query"), at, seconds=timeout, notes=notes))
+        value = _of_query(lambda: self._promql.instant(asked.text("query"), at, question=question, notes=notes))
         return _limited(value, limit, notes)
 
-    def query_range(self, asked: Parameters) -> Answer:
+    def query_range(self, asked: Parameters, question: Question) -> Answer:
         """The values of an expression over time."""
         start, end = asked.time("start"), asked.time("end")
         if end < start:
@@ -173,19 +186,20 @@ class _Api:
                 "exceeded maximum resolution of 11,000 points per timeseries. "
                 "Try decreasing the query resolution (?step=XX)"
             )
-        limit, timeout = asked.limit(), asked.timeout()
+        limit = asked.limit()
         notes = Notes()
         value = _of_query(
-            lambda: self._promql.range(asked.text("query"), start, end, step, seconds=timeout, notes=notes)
+            lambda: self._promql.range(asked.text("query"), start, end, step, question=question, notes=notes)
         )
         return _limited(value, limit, notes)
 
-    def query_exemplars(self, asked: Parameters) -> Answer:
+    def query_exemplars(self, asked: Parameters, question: Question) -> Answer:
         """Example measurements of the series an expression selects."""
         start_ms, end_ms = asked.span_ms()
         expr = _of_query(lambda: parse(asked.text("query")))
         found = []
         for selector in selectors(expr):
+            question.left()
             selection = self._promql.samples.select(selector.matchers, start_ms, end_ms)
             by_row: dict[int, list[dict[str, object]]] = {}
             for each in self._promql.samples.exemplars(selection, start_ms, end_ms):
@@ -292,6 +306,8 @@ def _refusal(error: AiprismError) -> Response:
 
 def _status_of(error: AiprismError) -> tuple[int, str]:
     match error:
+        case Cancelled():
+            return error.status, "canceled"
         case TimedOut():
             return 503, "timeout"
         case Unavailable():

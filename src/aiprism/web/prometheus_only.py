@@ -48,9 +48,8 @@ def router() -> APIRouter:
     async def live() -> Response:
         return Response(status_code=204)
 
-    @routes.api_route(
-        "/admin/tsdb/{action}", methods=["POST", "PUT"], name="admin", summary="Refused: there is no admin API"
-    )
+    @routes.put("/admin/tsdb/{action}", include_in_schema=False)
+    @routes.post("/admin/tsdb/{action}", summary="Refused: there is no admin API")
     async def admin(action: str) -> Response:
         return refused(503, "unavailable", _NO_ADMIN)
 

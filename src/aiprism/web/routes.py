@@ -104,11 +104,13 @@ def error_body(code: str, message: str, details: Mapping[str, object] | None = N
 def _life(telemetry: Telemetry, checks: Mapping[str, Check], reload: Reload, notes: Mapping[str, Note]) -> APIRouter:
     routes = APIRouter(tags=["life"])
 
-    @routes.api_route("/-/healthy", methods=["GET", "HEAD"], response_class=PlainTextResponse)
+    @routes.head("/-/healthy", include_in_schema=False)
+    @routes.get("/-/healthy", response_class=PlainTextResponse)
     async def healthy() -> str:
         return "aiprism is healthy.\n"
 
-    @routes.api_route("/-/ready", methods=["GET", "HEAD"], response_class=Response)
+    @routes.head("/-/ready", include_in_schema=False)
+    @routes.get("/-/ready", response_class=Response)
     async def ready(request: Request) -> Response:
         states = {name: await check() for name, check in checks.items()}
         wrong = {name: reason for name, reason in states.items() if reason}
@@ -123,7 +125,8 @@ def _life(telemetry: Telemetry, checks: Mapping[str, Check], reload: Reload, not
         text = "\n".join(f"{name}: {reason}" for name, reason in wrong.items()) if wrong else "aiprism is ready."
         return PlainTextResponse(f"{text}\n", status, headers)
 
-    @routes.api_route("/-/reload", methods=["POST", "PUT"], response_class=PlainTextResponse)
+    @routes.put("/-/reload", include_in_schema=False)
+    @routes.post("/-/reload", response_class=PlainTextResponse)
     async def reload_configuration() -> str:
         await reload()
         return "reloaded\n"

@@ -78,7 +78,7 @@ def flags(config: Config) -> Mapping[str, str]:
     """What of our settings has a flag in Prometheus."""
     return {
         "query.lookback-delta": format_duration(config.query.lookback),
-        "query.max-concurrency": str(config.store.workers),
+        "query.max-concurrency": str(config.query.concurrency),
         "query.max-samples": str(config.query.max_samples),
         "query.timeout": format_duration(config.query.timeout),
         "storage.tsdb.path": str(config.data),

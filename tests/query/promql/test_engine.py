@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from aiprism.errors import BadInput, LimitExceeded, TimedOut
+from aiprism.errors import BadInput, Cancelled, LimitExceeded, TimedOut
 from aiprism.model.histograms import STALE_HISTOGRAM, NativeHistogram
 from aiprism.model.labels import Labels
 from aiprism.query.promql import Limits, Matrix, Notes, PromQL, QueryFailed, Scalar, String, Vector, VectorItem
 from aiprism.store.engine import Engine
 from aiprism.store.grids import GridValues
+from aiprism.store.question import Question
 from aiprism.store.samples import SampleStore
 from aiprism.store.series import SeriesIndex
 from tests.query.promql.stocked import Stocked
@@ -92,7 +93,14 @@ def test_a_query_that_runs_too_long_is_stopped(stocked: Stocked):
     with pytest.raises(TimedOut, match="limit timeout"):
         limited(stocked, seconds=1e-9).instant("x", 30)
     with pytest.raises(TimedOut, match="limit timeout"):
-        stocked.promql.instant("x", 30, seconds=1e-9)
+        stocked.promql.instant("x", 30, question=Question(1e-9))
+
+
+def test_a_query_that_nobody_waits_for_ends_at_its_next_step(stocked: Stocked):
+    question = Question(60)
+    question.give_up()
+    with pytest.raises(Cancelled, match="who asked has hung up"):
+        stocked.promql.range("sum(x) + 1", 0, 60, 30, question=question)
 
 
 def test_a_monstrous_expression_is_refused_before_it_can_harm(stocked: Stocked):

@@ -17,6 +17,7 @@ from aiprism.query.promql.plan import Samples, explained, keeps_order, plan
 from aiprism.query.promql.syntax import Expr, Kind, kind_of
 from aiprism.query.promql.values import Matrix, Scalar, Series, String, Value, Vector, VectorItem
 from aiprism.store.grids import Steps
+from aiprism.store.question import Question
 from aiprism.store.samples import SampleStore
 
 _DEFAULT_LIMITS = Limits()
@@ -33,12 +34,12 @@ class PromQL:
         self.samples, self.limits = samples, limits
         self._pushdown = pushdown
 
-    def instant(self, text: str, at: float, *, seconds: float | None = None, notes: Notes | None = None) -> Value:
-        """The value of `text` at one time; `seconds` may shorten the limit on its run time, `notes` collects annotations."""
+    def instant(self, text: str, at: float, *, question: Question | None = None, notes: Notes | None = None) -> Value:
+        """The value of `text` at one time; `question` bounds it and may be given up, `notes` collects annotations."""
         expr = parse(text)
         steps = Steps(round(at * 1000), 1, 1)
         node = plan(expr, steps.start_ms, steps.end_ms)
-        evaluator = self._evaluator(seconds, notes=notes)
+        evaluator = self._evaluator(question, notes=notes)
         with np.errstate(all="ignore"):
             if isinstance(node, Samples):
                 return _matrix_of_samples(evaluator, node, steps)
@@ -63,13 +64,13 @@ class PromQL:
         end: float,
         step: float,
         *,
-        seconds: float | None = None,
+        question: Question | None = None,
         notes: Notes | None = None,
     ) -> Matrix:
         """The values of `text` from `start` to at most `end`, every `step` seconds, series by labels."""
         expr = parse(text)
         steps = _steps(expr, start, end, step)
-        evaluator = self._evaluator(seconds, steps.count, notes)
+        evaluator = self._evaluator(question, steps.count, notes)
         node = plan(expr, steps.start_ms, round(end * 1000))
         with np.errstate(all="ignore"):
             value = evaluator.value(node, steps)
@@ -88,8 +89,8 @@ class PromQL:
             lines += [f"reads {source}" for source in self._evaluator(None, steps.count).sources(node, steps)]
         return "\n".join(lines)
 
-    def _evaluator(self, seconds: float | None, steps: int = 1, notes: Notes | None = None) -> Evaluator:
-        watch = Watch(self.limits, seconds, notes)
+    def _evaluator(self, question: Question | None, steps: int = 1, notes: Notes | None = None) -> Evaluator:
+        watch = Watch(self.limits, question, notes)
         watch.check_steps(steps)
         return Evaluator(self.samples, watch, pushdown=self._pushdown)
 

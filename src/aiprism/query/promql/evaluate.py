@@ -73,7 +73,7 @@ class Evaluator:
 
     def value(self, node: Node, steps: Steps) -> Operand:
         """What `node` is at `steps`."""
-        self._watch.left()
+        self._watch.question.left()
         match node:
             case Constant():
                 return np.full(steps.count, node.value)
@@ -169,7 +169,7 @@ class Evaluator:
             function,
             ends,
             source.window_ms,
-            seconds=self._watch.left(),
+            question=self._watch.question,
             argument=_constant_argument(leaf),
             source=source,
         )
@@ -190,7 +190,7 @@ class Evaluator:
             ends.start_ms - self._window_ms(leaf),
             ends.end_ms,
             limit=self._watch.limits.samples // HISTOGRAM_SAMPLES,
-            seconds=self._watch.left(),
+            question=self._watch.question,
         )
         return replace(found, rows=rows[found.rows]) if len(found.rows) else None
 
@@ -206,7 +206,7 @@ class Evaluator:
             ends.end_ms,
             stale=True,
             limit=self._watch.limits.samples,
-            seconds=self._watch.left(),
+            question=self._watch.question,
             exact=True,
         )
         raw, cells = with_histograms(
@@ -254,7 +254,7 @@ class Evaluator:
             ends.end_ms,
             stale=leaf.function in (LATEST, LATEST_TIME),
             limit=self._watch.limits.samples,
-            seconds=self._watch.left(),
+            question=self._watch.question,
             source=source,
         )
         windows = _windows(raw, ends, window_ms, steps, fixed=leaf.at_ms is not None)
@@ -273,7 +273,7 @@ class Evaluator:
             ends.end_ms,
             stale=leaf.function in (LATEST, LATEST_TIME),
             limit=self._watch.limits.samples,
-            seconds=self._watch.left(),
+            question=self._watch.question,
         )
 
     def _selection(self, leaf: Leaf, ends: Steps) -> Selection:
@@ -369,7 +369,7 @@ class Evaluator:
             combine,
             ends,
             source.window_ms,
-            seconds=self._watch.left(),
+            question=self._watch.question,
             argument=_constant_argument(leaf),
             source=source,
         )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
-from aiprism.errors import LimitExceeded, TimedOut
+from aiprism.errors import LimitExceeded
 from aiprism.query.promql.notes import Notes
+from aiprism.store.question import Question
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,18 +24,11 @@ class Limits:
 class Watch:
     """Watches one query. Every `check` raises when the query is over a limit, naming it."""
 
-    def __init__(self, limits: Limits, seconds: float | None = None, notes: Notes | None = None) -> None:
+    def __init__(self, limits: Limits, question: Question | None = None, notes: Notes | None = None) -> None:
         self.limits = limits
         self.notes = notes or Notes()
-        self.seconds = min(limits.seconds, seconds or limits.seconds)
-        self._until = time.monotonic() + self.seconds
-
-    def left(self) -> float:
-        """Seconds left; TimedOut when there are none."""
-        left = self._until - time.monotonic()
-        if left <= 0:
-            raise TimedOut(f"the query ran longer than {self.seconds:g} s (limit timeout)")
-        return left
+        self.question = question or Question(limits.seconds)
+        self.question.within(limits.seconds)
 
     def check_steps(self, count: int) -> None:
         if count > self.limits.points:

@@ -1,0 +1,127 @@
+"""Whose question is next: a bounded number at work and in line, and none for a client that has hung up."""
+
+from __future__ import annotations
+
+import socket
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from urllib.parse import quote, urlsplit
+
+import httpx
+import pytest
+
+from aiprism.clock import FakeClock
+from aiprism.model.labels import Labels
+from aiprism.store.engine import Engine
+from aiprism.store.schema import migrate
+from aiprism.telemetry import Telemetry
+from aiprism.web import prometheus, routes
+from aiprism.web.turns import STAGE, Turns
+from tests.query.promql.stocked import Stocked
+from tests.web.serving import serving
+
+# What reads samples is never done: only hanging up ends it, or its time.
+_ENDLESS = """
+    CREATE VIEW samples AS SELECT *, value FROM stored
+    WHERE (SELECT max(sipHash64(number)) FROM numbers(1000000000000)) > 0
+"""
+
+
+@dataclass
+class Asked:
+    url: str
+    engine: Engine
+    telemetry: Telemetry
+
+    def begin(self, query: str = "up", **more: str) -> socket.socket:
+        """Ask over a socket of our own, and do not wait for the answer."""
+        target = urlsplit(self.url)
+        opened = socket.create_connection((target.hostname, target.port), timeout=60)
+        text = "&".join(f"{name}={quote(value)}" for name, value in {"query": query, **more}.items())
+        opened.sendall(f"GET /api/v1/query?{text} HTTP/1.1\r\nHost: {target.netloc}\r\n\r\n".encode())
+        return opened
+
+    def statements(self) -> int:
+        """Statements under way that read samples."""
+        [row] = self.engine.query(
+            "SELECT count() FROM system.processes WHERE current_database = currentDatabase() AND Settings['log_comment'] != ''"
+        )
+        return int(row[0])
+
+    def queries(self, state: str) -> int:
+        return int(self.telemetry.registry.get_sample_value("aiprism_queries", {"state": state}) or 0)
+
+    def dropped(self, reason: str) -> int:
+        labels = {"stage": STAGE, "reason": reason}
+        return int(self.telemetry.registry.get_sample_value("aiprism_items_dropped_total", labels) or 0)
+
+
+@pytest.fixture(scope="module")
+def asked(chdb_url: str) -> Iterator[Asked]:
+    engine = Engine.open(chdb_url, database=f"turns_{uuid.uuid4().hex}")
+    migrate(engine)
+    stocked = Stocked.on(engine)
+    stocked.add([(Labels({"__name__": "up"}), [(0, 1.0)])])
+    engine.command("RENAME TABLE samples TO stored")
+    engine.command(_ENDLESS)
+    telemetry = Telemetry()
+    router = prometheus.router(stocked.promql, engine, FakeClock(1.0), Turns(engine, telemetry, at_once=1, waiting=1))
+    with serving(routes.build([router], telemetry, checks={}, reload=_never)) as url:
+        yield Asked(url, engine, telemetry)
+    engine.command(f"DROP DATABASE {engine.database}")
+    engine.close()
+
+
+async def _never() -> None:
+    raise AssertionError("nobody asked for a reload")
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_client_that_hangs_up_ends_its_query_and_the_statement_under_way(asked: Asked) -> None:
+    before = asked.dropped("cancelled")
+    with asked.begin():
+        until(lambda: asked.statements() == 1)
+    until(lambda: asked.dropped("cancelled") == before + 1)
+    assert (asked.statements(), asked.queries("working")) == (0, 0)
+    assert httpx.get(f"{asked.url}/api/v1/query?query=1").json()["data"]["result"] == [1, "1"]
+
+
+def test_a_client_that_hangs_up_in_line_loses_its_place(asked: Asked) -> None:
+    before = asked.dropped("cancelled")
+    with asked.begin():
+        until(lambda: asked.queries("working") == 1)
+        with asked.begin():
+            until(lambda: asked.queries("waiting") == 1)
+        until(lambda: asked.dropped("cancelled") == before + 1)
+        assert (asked.queries("working"), asked.queries("waiting")) == (1, 0)
+    until(lambda: asked.dropped("cancelled") == before + 2)
+
+
+def test_more_than_may_wait_are_sent_away_and_those_that_wait_too_long_are_told(asked: Asked) -> None:
+    with asked.begin():
+        until(lambda: asked.queries("working") == 1)
+        late = asked.begin("1", timeout="1s")
+        until(lambda: asked.queries("waiting") == 1)
+        away = httpx.get(f"{asked.url}/api/v1/query?query=1")
+        assert (away.status_code, away.headers["retry-after"], away.json()["errorType"]) == (503, "5", "unavailable")
+        assert "1 queries are at work (query.concurrency) and 1 wait" in away.json()["error"]
+        with late:
+            answer = late.recv(65_536)
+        assert answer.startswith(b"HTTP/1.1 503")
+        assert b"waited 1 s for its turn (limit timeout)" in answer
+    until(lambda: asked.queries("working") == 0)
+    assert (asked.dropped("unavailable"), asked.dropped("timeout")) == (1, 1)
+
+
+def test_a_query_is_stopped_in_its_statement_when_its_time_is_over(asked: Asked) -> None:
+    answer = httpx.get(f"{asked.url}/api/v1/query", params={"query": "up", "timeout": "300ms"})
+    assert (answer.status_code, answer.json()["errorType"]) == (503, "timeout")
+    assert "limit timeout" in answer.json()["error"]
