@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from aiprism.httpconfig import HttpOptions, Secret
+from aiprism.model.labels import Labels
 from aiprism.respond import message
 from aiprism.respond.channels import pagerduty, slack, webhook
 from aiprism.respond.incident import Notice, Periods, opened
@@ -31,7 +32,16 @@ def pagerduty_config(**more):
     return replace(pagerduty.PagerDuty(Secret("http://p"), Secret("key"), True, HttpOptions()), **more)
 
 
-@pytest.mark.parametrize("what", [said(), message.of_alert(alert(severity="warning"), T0, WEB)])
+KEY = '{}/{severity="critical"}:{alertname="HighErrorRate"}'
+
+
+def grouped(*alerts, incident=INCIDENT):
+    labels = Labels({"alertname": "HighErrorRate"})
+    told = message.of_group(KEY, labels, alerts, at=T0 + 1, external_url=WEB, incident=incident)
+    return replace(told, receiver="team.a")
+
+
+@pytest.mark.parametrize("what", [said(), grouped(alert()), grouped(cleared(alert(), T0 + 5), incident=None)])
 def test_a_message_survives_its_row(what):
     assert message.from_payload(json.loads(json.dumps(message.to_payload(what)))) == what
 
@@ -47,16 +57,16 @@ def test_a_webhook_is_alertmanagers_json_with_an_incident():
         "groupLabels": {"incident": INCIDENT.id},
         "commonLabels": {"alertname": "HighErrorRate", "service": "api-gateway", "severity": "critical"},
         "commonAnnotations": {"runbook_url": "https://r/1", "summary": "5 % <errors> & more"},
-        "externalURL": f"{WEB}/incidents/{INCIDENT.id}",
+        "externalURL": WEB,
         "alerts": [
             {
                 "status": "firing",
                 "labels": firing.labels.to_dict(),
                 "annotations": firing.annotations.to_dict(),
-                "startsAt": "2026-11-23T14:15:00.000Z",
+                "startsAt": "2026-11-23T14:15:00Z",
                 "endsAt": "0001-01-01T00:00:00Z",
                 "generatorURL": "rules.yml/g/HighErrorRate",
-                "fingerprint": firing.fingerprint,
+                "fingerprint": "b3d2066b83f40cd8",
             }
         ],
         "incident": {
@@ -82,7 +92,35 @@ def test_a_webhook_says_when_its_alerts_are_over_and_how_many_it_leaves_out():
         said("resolved", replace(INCIDENT, alerts=tuple(over), resolved_at=T0 + 90)), "a", max_alerts=2
     )
     assert (body["status"], body["truncatedAlerts"], len(body["alerts"])) == ("resolved", 1, 2)
-    assert {item["endsAt"] for item in body["alerts"]} == {"2026-11-23T14:16:00.000Z"}
+    assert {item["endsAt"] for item in body["alerts"]} == {"2026-11-23T14:16:00Z"}
+
+
+def test_a_group_is_told_in_alertmanagers_json_with_the_incident_of_its_alerts_beside_it():
+    body = webhook.build(grouped(alert(), cleared(alert(endpoint="/b"), T0 + 60.25)), "team.a", max_alerts=1)
+    assert {key: body[key] for key in ("receiver", "status", "groupKey", "groupLabels", "externalURL")} == {
+        "receiver": r"team\.a",  # Alertmanager gives it as a regular expression
+        "status": "firing",
+        "groupKey": KEY,
+        "groupLabels": {"alertname": "HighErrorRate"},
+        "externalURL": WEB,
+    }
+    assert (body["truncatedAlerts"], len(body["alerts"])) == (1, 1)
+    assert body["incident"] == {
+        "id": INCIDENT.id, "title": INCIDENT.title, "priority": "P0", "status": "investigating", "created_at": T0,
+        "url": f"{WEB}/incidents/{INCIDENT.id}", "acknowledged_by": "", "event": "firing",
+        "text": "1 alert fires, 1 is over",
+    }  # fmt: skip
+    over = webhook.build(grouped(cleared(alert(), T0 + 60.25), incident=None), "team.a")
+    assert (over["status"], over["alerts"][0]["endsAt"]) == ("resolved", "2026-11-23T14:16:00.25Z")
+    assert over["incident"] == {"id": None, "event": "resolved", "text": "no alert fires any more, 1 is over"}
+
+
+def test_what_is_told_of_one_group_has_one_dedup_key():
+    events = [
+        pagerduty.build(each, pagerduty_config()) for each in (grouped(alert()), grouped(cleared(alert(), T0 + 9)))
+    ]
+    assert [event["event_action"] for event in events] == ["trigger", "resolve"]
+    assert len({event["dedup_key"] for event in events}) == 1
 
 
 def test_a_slack_message_can_be_understood_from_its_text_alone():

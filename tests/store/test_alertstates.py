@@ -25,15 +25,14 @@ def records(tmp_path: Path) -> Iterator[Records]:
 
 
 def kept(name: str, state: AlertState = AlertState.FIRING, value: float = 0.5, **more: float) -> KeptAlert:
-    times = {"fired_at": 20.0} if state is AlertState.FIRING else {}
     alert = Alert(
         labels=Labels({"alertname": "A", "i": name}),
         annotations=Labels({"summary": "ü"}),
         state=state,
         value=value,
         active_at=10.5,
+        fired_at=20.0 if state is AlertState.FIRING else None,
         source="r.yml/g/A",
-        **times,
     )
     return KeptAlert(alert, **more)
 

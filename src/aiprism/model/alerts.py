@@ -51,6 +51,8 @@ class Alert:
     fired_at: float | None = None
     resolved_at: float | None = None
     source: str = ""  # where it comes from: "rules.yml/group/alertname", or the sender's generatorURL
+    ends_at: float | None = None  # when it is over unless it is said again; None: until its detector says so
+    presumed: bool = False  # `ends_at` is not the sender's word
     # Sixteen hex digits that name this label set; the same alert keeps it from firing to resolved. Kept rather than
     # asked for anew: a storm looks every alert up many times.
     fingerprint: str = field(init=False, compare=False, repr=False)

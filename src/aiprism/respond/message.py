@@ -1,14 +1,16 @@
 """What a notification says, before a channel gives it its form.
 
-A `Message` is a snapshot of an incident (or of a lone alert) at one event. It is kept as JSON in the outbox row, so
-what is sent after a restart is what was true when people were to be told. It never holds addresses or secrets.
+A `Message` is a snapshot of an incident at one event, or of an aggregation group at one flush. It is kept as JSON in the
+outbox row, so what is sent after a restart is what was true when people were to be told. It never holds addresses or
+secrets. Alertmanager's notification templates find here all they speak of: receiver, group key and labels, external URL.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
 
 from aiprism.model.alerts import Alert, AlertState, Priority
 from aiprism.model.labels import Labels
@@ -17,13 +19,27 @@ from aiprism.respond.subject import description_of, service_of, title_of
 
 
 @dataclass(frozen=True, slots=True)
+class About:
+    """The incident that holds what a group's notification tells of."""
+
+    id: str
+    title: str
+    priority: str
+    status: str
+    created_at: float
+    url: str = ""
+    acknowledged_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
-    """One thing to tell one receiver. `event` is a Notice value; a lone alert has `firing` or `cleared`."""
+    """One thing to tell one receiver. `event` is a Notice value; of a group it is `firing` or `resolved`, of a lone alert
+    `firing` or `cleared`."""
 
     event: str
     text: str
     at: float
-    subject_id: str  # the incident's id; of a lone alert ALERT_<fingerprint>
+    subject_id: str  # the incident's id; of a group the hash of its key: what is told of the same has the same
     is_incident: bool
     title: str
     description: str
@@ -31,10 +47,15 @@ class Message:
     status: str
     created_at: float
     services: tuple[str, ...]
-    alerts: tuple[Alert, ...]
-    url: str = ""
+    alerts: tuple[Alert, ...]  # a group's in Alertmanager's order; those that fire have no `resolved_at`
+    url: str = ""  # where a person looks
     acknowledged_by: str = ""
     resolved_at: float | None = None
+    receiver: str = ""  # the name in alertmanager.yml
+    group_key: str = ""  # Alertmanager's text, such as {}/{severity="critical"}:{alertname="Down"}
+    group_labels: Labels = field(default_factory=Labels)
+    external_url: str = ""  # where the platform is found
+    incident: About | None = None  # of a group whose alerts are in one
 
     @property
     def firing(self) -> bool:
@@ -48,8 +69,13 @@ class Message:
 
     def shared(self, *, annotations: bool = False) -> Labels:
         """The labels (or annotations) that all alerts have in common."""
-        sets = [set((alert.annotations if annotations else alert.labels).pairs) for alert in self.alerts]
-        return Labels(set.intersection(*sets)) if sets else Labels()
+        return shared(self.alerts, "annotations" if annotations else "labels")
+
+
+def shared(alerts: Sequence[Alert], what: Literal["labels", "annotations"]) -> Labels:
+    """What all of `alerts` have in common."""
+    sets = [set((alert.annotations if what == "annotations" else alert.labels).pairs) for alert in alerts]
+    return Labels(set.intersection(*sets)) if sets else Labels()
 
 
 def of_incident(incident: Incident, event: str, text: str, at: float, external_url: str) -> Message:
@@ -67,32 +93,85 @@ def of_incident(incident: Incident, event: str, text: str, at: float, external_u
         created_at=incident.created_at,
         services=incident.services,
         alerts=incident.alerts,
-        url=f"{external_url.rstrip('/')}/incidents/{incident.id}" if external_url else "",
+        url=_below(external_url, f"incidents/{incident.id}"),
         acknowledged_by=incident.acknowledged_by,
         resolved_at=incident.resolved_at,
+        group_key=f'{{}}:{{incident="{incident.id}"}}',
+        group_labels=Labels({"incident": incident.id}),
+        external_url=external_url,
     )
 
 
 def of_alert(alert: Alert, at: float, external_url: str) -> Message:
     """What to say about an alert that opens no incident."""
     fires = alert.state is AlertState.FIRING
-    service = service_of(alert.labels)
-    return Message(
+    key = f"ALERT_{alert.fingerprint}"
+    return replace(
+        of_group(f'{{}}:{{incident="{key}"}}', Labels({"incident": key}), [alert], at=at, external_url=external_url),
         event="firing" if fires else "cleared",
         text=f"{alert.name} {'fires' if fires else 'is no longer firing'}",
-        at=at,
-        subject_id=f"ALERT_{alert.fingerprint}",
-        is_incident=False,
-        title=title_of([alert]),
-        description=description_of([alert]),
-        priority=alert.priority,
-        status="firing" if fires else "resolved",
-        created_at=alert.active_at,
-        services=(service,) if service else (),
-        alerts=(alert,),
-        url=f"{external_url.rstrip('/')}/alerts" if external_url else "",
-        resolved_at=alert.resolved_at,
+        subject_id=key,
     )
+
+
+def of_group(
+    key: str,
+    labels: Labels,
+    alerts: Sequence[Alert],
+    *,
+    at: float,
+    external_url: str,
+    incident: Incident | None = None,
+) -> Message:
+    """What to say about an aggregation group with these alerts, at least one, in this order."""
+    firing = [alert for alert in alerts if alert.state is AlertState.FIRING]
+    about = _about(incident, external_url) if incident else None
+    services = [service_of(alert.labels) for alert in alerts]
+    return Message(
+        event="firing" if firing else "resolved",
+        text=_count(len(firing), len(alerts)),
+        at=at,
+        subject_id=hashlib.sha256(key.encode()).hexdigest(),
+        is_incident=False,
+        title=title_of(alerts),
+        description=description_of(alerts),
+        priority=min((alert.priority for alert in firing or alerts), key=lambda tier: tier.urgency),
+        status="firing" if firing else "resolved",
+        created_at=min(alert.active_at for alert in alerts),
+        services=tuple(dict.fromkeys(service for service in services if service)),
+        alerts=tuple(alerts),
+        url=about.url if about else _below(external_url, "alerts"),
+        resolved_at=None if firing else max((alert.resolved_at or at for alert in alerts), default=at),
+        group_key=key,
+        group_labels=labels,
+        external_url=external_url,
+        incident=about,
+    )
+
+
+def _count(firing: int, all_: int) -> str:
+    fires = "1 alert fires" if firing == 1 else f"{firing} alerts fire"
+    over = all_ - firing
+    if not over:
+        return fires
+    cleared = "1 is over" if over == 1 else f"{over} are over"
+    return f"{fires}, {cleared}" if firing else f"no alert fires any more, {cleared}"
+
+
+def _about(incident: Incident, external_url: str) -> About:
+    return About(
+        id=incident.id,
+        title=incident.title,
+        priority=incident.priority.value,
+        status=incident.status.value,
+        created_at=incident.created_at,
+        url=_below(external_url, f"incidents/{incident.id}"),
+        acknowledged_by=incident.acknowledged_by,
+    )
+
+
+def _below(external_url: str, path: str) -> str:
+    return f"{external_url.rstrip('/')}/{path}" if external_url else ""
 
 
 def to_payload(message: Message) -> dict[str, Any]:
@@ -113,6 +192,11 @@ def to_payload(message: Message) -> dict[str, Any]:
         "url": message.url,
         "acknowledged_by": message.acknowledged_by,
         "resolved_at": message.resolved_at,
+        "receiver": message.receiver,
+        "group_key": message.group_key,
+        "group_labels": message.group_labels.to_dict(),
+        "external_url": message.external_url,
+        "incident": asdict(message.incident) if message.incident else None,
     }
 
 
@@ -123,6 +207,9 @@ def from_payload(payload: Mapping[str, Any]) -> Message:
         "priority": Priority(payload["priority"]),
         "services": tuple(payload["services"]),
         "alerts": tuple(_alert(alert) for alert in payload["alerts"]),
+        # Rows of an earlier version say nothing of these.
+        "group_labels": Labels(payload.get("group_labels", {})),
+        "incident": About(**payload["incident"]) if payload.get("incident") else None,
     }
     return Message(**plain)
 

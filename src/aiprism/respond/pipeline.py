@@ -409,7 +409,7 @@ def _letters(
             "created_at": said.at,
             "sent_at": None,
             "error": "",
-            "payload": message.to_payload(said),
+            "payload": message.to_payload(replace(said, receiver=receiver)),
             "dedup_key": said.subject_id,
         }
         for receiver in dict.fromkeys(receivers)

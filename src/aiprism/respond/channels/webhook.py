@@ -5,19 +5,17 @@ An additional `incident` object tells what Alertmanager has no words for. A `Mes
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from aiprism.httpconfig import HttpOptions, Secret, http_options, secret
 from aiprism.model.alerts import Alert, AlertState
-from aiprism.model.labels import Labels
 from aiprism.respond.channels.post import Globals, Letter
-from aiprism.respond.message import Message
+from aiprism.respond.known import NEVER, alert_fingerprint, rfc3339
+from aiprism.respond.message import Message, shared
 from aiprism.yamlfile import Node
-
-_NEVER = "0001-01-01T00:00:00Z"  # Go's zero time: how Alertmanager says "has not ended"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +54,24 @@ def read(node: Node, receiver: str, defaults: Globals) -> Webhook:
 def build(message: Message, receiver: str, max_alerts: int = 0) -> Mapping[str, Any]:
     """Alertmanager's webhook JSON v4 with an `incident` object; `max_alerts` of 0 means all."""
     shown = message.alerts[:max_alerts] if max_alerts > 0 else message.alerts
-    group = Labels({"incident": message.subject_id})
     return {
-        "version": "4",
-        "groupKey": f'{{}}:{{incident="{message.subject_id}"}}',
-        "truncatedAlerts": len(message.alerts) - len(shown),
-        "status": "firing" if message.firing else "resolved",
-        "receiver": receiver,
-        "groupLabels": group.to_dict(),
-        "commonLabels": message.shared().to_dict(),
-        "commonAnnotations": message.shared(annotations=True).to_dict(),
-        "externalURL": message.url,
+        "receiver": _quoted(receiver),
+        "status": "firing" if any(alert.state is AlertState.FIRING for alert in shown) else "resolved",
         "alerts": [_alert(alert) for alert in shown],
+        "groupLabels": message.group_labels.to_dict(),
+        "commonLabels": shared(shown, "labels").to_dict(),
+        "commonAnnotations": shared(shown, "annotations").to_dict(),
+        "externalURL": message.external_url,
+        "version": "4",
+        "groupKey": message.group_key,
+        "truncatedAlerts": len(message.alerts) - len(shown),
         "incident": _incident(message),
     }
+
+
+def _quoted(name: str) -> str:
+    # Alertmanager gives the name as a regular expression that matches it (template.Data, regexp.QuoteMeta).
+    return re.sub(r"[\\.+*?()|\[\]{}^$]", r"\\\g<0>", name)
 
 
 def _alert(alert: Alert) -> dict[str, Any]:
@@ -78,29 +80,28 @@ def _alert(alert: Alert) -> dict[str, Any]:
         "status": "resolved" if over else "firing",
         "labels": alert.labels.to_dict(),
         "annotations": alert.annotations.to_dict(),
-        "startsAt": _rfc3339(alert.fired_at if alert.fired_at is not None else alert.active_at),
-        "endsAt": _rfc3339(alert.resolved_at) if over and alert.resolved_at is not None else _NEVER,
+        "startsAt": rfc3339(alert.fired_at if alert.fired_at is not None else alert.active_at),
+        "endsAt": rfc3339(alert.resolved_at) if over and alert.resolved_at is not None else NEVER,
         "generatorURL": alert.source,
-        "fingerprint": alert.fingerprint,
+        "fingerprint": alert_fingerprint(alert.labels),
     }
 
 
 def _incident(message: Message) -> dict[str, Any]:
-    return {
-        "id": message.subject_id if message.is_incident else None,
-        "event": message.event,
-        "text": message.text,
-        "title": message.title,
-        "description": message.description,
-        "priority": message.priority.value,
-        "status": message.status,
-        "services": list(message.services),
-        "created_at": message.created_at,
-        "resolved_at": message.resolved_at,
-        "acknowledged_by": message.acknowledged_by,
-        "url": message.url,
-    }
-
-
-def _rfc3339(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if message.is_incident:
+        return {
+            "id": message.subject_id,
+            "event": message.event,
+            "text": message.text,
+            "title": message.title,
+            "description": message.description,
+            "priority": message.priority.value,
+            "status": message.status,
+            "services": list(message.services),
+            "created_at": message.created_at,
+            "resolved_at": message.resolved_at,
+            "acknowledged_by": message.acknowledged_by,
+            "url": message.url,
+        }
+    said = {"event": message.event, "text": message.text}
+    return {**(asdict(message.incident) if message.incident else {"id": None}), **said}
