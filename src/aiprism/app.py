@@ -36,6 +36,7 @@ from aiprism.detect.groups import RuleGroups
 from aiprism.errors import AiprismError, BadInput, ConfigError
 from aiprism.model.alerts import Alert
 from aiprism.query.promql import Limits, PromQL, Vector
+from aiprism.query.promql.results import Results
 from aiprism.query.remote_read import RemoteRead
 from aiprism.receive import otlp_grpc
 from aiprism.receive.doors import OtlpDoors
@@ -67,6 +68,7 @@ from aiprism.store.recent import Recent
 from aiprism.store.records import Records
 from aiprism.store.rollups import Rollups
 from aiprism.store.samples import SampleStore
+from aiprism.store.series import SeriesIndex
 from aiprism.store.writing import Writing
 from aiprism.telemetry import Telemetry
 from aiprism.web import (
@@ -189,7 +191,8 @@ async def running(
         # Beside other processes on the same server we would not hear of what they write.
         recent = Recent(config.query.recent_bytes) if engine.embedded and config.query.recent_bytes else None
         samples = SampleStore(engine, index, rollups if config.retention.downsample else None, recent)
-        promql = PromQL(samples, _limits(config))
+        results = _results(config, engine, index, clock, telemetry)
+        promql = PromQL(samples, _limits(config), results=results)
 
         async def query(text: str, at: float) -> Vector:
             return await engine.run(promql.vector, text, at)
@@ -408,6 +411,16 @@ def _limits(config: Config) -> Limits:
         seconds=asked.timeout,
         lookback=asked.lookback,
     )
+
+
+def _results(config: Config, engine: Engine, index: SeriesIndex, clock: Clock, telemetry: Telemetry) -> Results | None:
+    if not config.query.results_bytes:
+        return None
+    late_ms = None if engine.embedded else round(config.query.late_window * 1000)
+    results = Results(config.query.results_bytes, late_ms, clock.now, telemetry)
+    if engine.embedded:
+        index.tell(results)
+    return results
 
 
 def _remote_read(config: Config, samples: SampleStore) -> RemoteRead:

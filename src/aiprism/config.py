@@ -264,6 +264,14 @@ class QueryConfig:
     remote_read_samples: int = setting(5_000_000, "most samples one remote-read request may ask for")
     max_series: int = setting(500_000, "most series one selector may match")
     recent_bytes: int = setting(268_435_456, "most memory for samples kept from query to query; 0 keeps none")
+    results_bytes: int = setting(
+        134_217_728, "most memory for results of range queries kept for the next refresh; 0 keeps none"
+    )
+    late_window: float = setting(
+        600.0,
+        "how late samples may come for results to tell, where other processes store samples, too",
+        kind="seconds",
+    )
     max_points: int = setting(11_000, "most steps of a range query")
     concurrency: int = setting(4, "most PromQL queries at work at a time; fewer than `store.workers`")
     waiting: int = setting(128, "most PromQL queries that wait for their turn; further ones get 503")

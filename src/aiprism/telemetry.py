@@ -25,6 +25,15 @@ class Telemetry:
         )
         self._waiting = Gauge("aiprism_queue_bytes", "Bytes waiting before a stage.", ["stage"], registry=self.registry)
         self._asked = Gauge("aiprism_queries", "Queries waiting or at work.", ["state"], registry=self.registry)
+        self._cached = Counter(
+            "aiprism_query_cache_requests",
+            "Questions to what is kept from query to query.",
+            ["cache", "outcome"],
+            registry=self.registry,
+        )
+        self._cache_bytes = Gauge(
+            "aiprism_query_cache_bytes", "Bytes kept from query to query.", ["cache"], registry=self.registry
+        )
         self._leads = Gauge("aiprism_leader", "1 while this process does a duty.", ["duty"], registry=self.registry)
         self._seconds = Histogram(
             "aiprism_stage_duration_seconds",
@@ -53,6 +62,14 @@ class Telemetry:
     def asked_now(self, state: str, count: Callable[[], int]) -> None:
         """`count()` queries are in `state`, asked when somebody looks."""
         self._asked.labels(state).set_function(count)
+
+    def cached(self, cache: str, outcome: str) -> None:
+        """`cache` was asked and gave all of it ("hit"), some ("partial") or nothing (another word of a few)."""
+        self._cached.labels(cache, outcome).inc()
+
+    def cache_bytes(self, cache: str, size: Callable[[], int]) -> None:
+        """`cache` holds `size()` bytes, asked when somebody looks."""
+        self._cache_bytes.labels(cache).set_function(size)
 
     def leads(self, duty: str, *, leading: bool) -> None:
         """This process does `duty`, or does not."""

@@ -212,9 +212,13 @@ class Rollups:
         self._reach = Reach(*(marks.get(name, 0) * 1000 for name in (DOWNSAMPLED, RAW_FROM, FINE_FROM)))
         self._read_at = self._now()
 
+    def choice(self, function: str, start_ms: int, step_ms: int, count: int, window_ms: int) -> Source:
+        """See `choose`; nothing is read."""
+        return choose(function, start_ms, step_ms, count, window_ms, self.reach)
+
     def source(self, function: str, start_ms: int, step_ms: int, count: int, window_ms: int) -> Source:
         """See `choose`; what is read is counted, as the stages `query.samples`, `query.samples_5m`, `query.samples_1h`."""
-        chosen = choose(function, start_ms, step_ms, count, window_ms, self.reach)
+        chosen = self.choice(function, start_ms, step_ms, count, window_ms)
         if self._telemetry:
             for table in {segment.table for segment in chosen.segments} or {RAW}:
                 self._telemetry.passed(f"query.{table}")

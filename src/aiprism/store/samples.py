@@ -103,6 +103,12 @@ class SampleStore:
             return Source((), Shape.POINTS, window_ms)
         return self._rollups.source(function, steps.start_ms, steps.step_ms, steps.count, window_ms)
 
+    def as_sent(self, function: str, steps: Steps, window_ms: int) -> bool:
+        """True when `source` would give nothing that is downsampled."""
+        if self._rollups is None:
+            return True
+        return not self._rollups.choice(function, steps.start_ms, steps.step_ms, steps.count, window_ms).rolled
+
     def raw(
         self,
         selection: Selection,

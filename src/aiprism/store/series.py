@@ -135,7 +135,7 @@ class SeriesIndex:
         # The times its row in `series` was last written with; _LATEST and _EARLIEST while it has none.
         self._row_first_ms = Growing(np.int64)
         self._row_last_ms = Growing(np.int64)
-        self._follower: Follower | None = None
+        self._followers: list[Follower] = []
 
     @classmethod
     def load(cls, engine: Engine) -> SeriesIndex:
@@ -230,12 +230,13 @@ class SeriesIndex:
         with self._lock:
             newest = self._newest_ms.view()
             newest[seen.positions] = np.maximum(newest[seen.positions], seen.last_ms)
-        if self._follower and len(seen):
-            self._tell(self._follower, seen)
+        if len(seen):
+            for follower in self._followers:
+                self._tell(follower, seen)
 
     def tell(self, follower: Follower) -> None:
-        """From now on tell `follower` of each batch, before and after it is stored."""
-        self._follower = follower
+        """From now on tell `follower`, too, of each batch, before and after it is stored."""
+        self._followers.append(follower)
 
     def _tell(self, follower: Follower, seen: Seen) -> None:
         wanted = follower.metrics()

@@ -87,9 +87,21 @@ class _Rows:
         return cls(labels, block.values[order], block.valid[order], starts, cells)
 
     def fold(self, ufunc: np.ufunc, of: Floats) -> Floats:
-        """[group, step]: `ufunc` over each group's rows."""
+        """[group, step]: `ufunc` (not a sum) over each group's rows."""
         folded: Floats = ufunc.reduceat(of, self.starts, axis=0)
         return folded
+
+    def total(self, of: Floats) -> Floats:
+        """[group, step]: the sum over each group's rows, one row after the other: those that have `NOTHING` change no bit."""
+        sizes, of = np.diff(np.append(self.starts, len(of))), np.ascontiguousarray(of)
+        if len(sizes) <= int(sizes.max(initial=0)):
+            ends = (self.starts + sizes).tolist()
+            return np.array([_added(of[start:end]) for start, end in zip(self.starts.tolist(), ends, strict=True)])
+        totals = of[self.starts]
+        for place in range(1, int(sizes.max(initial=0))):
+            longer = np.flatnonzero(sizes > place)
+            totals[longer] += of[self.starts[longer] + place]
+        return totals
 
     def counts(self) -> Ints:
         return np.asarray(np.add.reduceat(self.valid, self.starts, axis=0, dtype=np.int64))
@@ -107,18 +119,28 @@ class _Rows:
         return Block(self.labels, values, self.counts() > 0)
 
 
+# What changes no sum: 0 would make -0 a 0.
+NOTHING = -0.0
+
+
+def _added(rows: Floats) -> Floats:
+    # A single column would be added up in pairs, as numpy does what lies side by side.
+    one: Floats = np.add.reduce(rows, axis=0, initial=NOTHING) if rows.shape[1] > 1 else np.cumsum(rows[:, 0])[-1:]
+    return one
+
+
 # -- one value a group ---------------------------------------------------------------------------------------------------
 
 
 def _sum(rows: _Rows) -> Floats:
-    return _summed(rows, rows.filled(0.0))
+    return _summed(rows, rows.filled(NOTHING))
 
 
 def _summed(rows: _Rows, terms: Floats) -> Floats:
-    total = rows.fold(np.add, terms)
+    total = rows.total(terms)
     if terms.min(initial=0.0) >= 0:
         return total
-    doubtful = np.abs(total) < _CANCELLED * rows.fold(np.add, np.abs(terms))
+    doubtful = np.abs(total) < _CANCELLED * rows.total(np.abs(terms))
     ends = np.append(rows.starts[1:], len(terms))
     for group in np.flatnonzero(doubtful.any(axis=1)).tolist():
         steps = np.flatnonzero(doubtful[group])
@@ -130,7 +152,7 @@ def _summed(rows: _Rows, terms: Floats) -> Floats:
 
 def _avg(rows: _Rows) -> Floats:
     count = np.maximum(rows.counts(), 1)
-    terms = rows.filled(0.0)
+    terms = rows.filled(NOTHING)
     total = _summed(rows, terms)
     mean = total / count
     overflown = np.isinf(total)
@@ -144,8 +166,8 @@ def _stdvar(rows: _Rows) -> Floats:
     # Relative to the smallest value: equal values then have a variance of exactly zero.
     shifted = rows.filled(np.nan) - rows.spread(rows.fold(np.fmin, rows.filled(np.nan)))
     shifted = np.where(rows.valid, shifted, 0.0)
-    apart = np.where(rows.valid, shifted - rows.spread(rows.fold(np.add, shifted) / count), 0.0)
-    return rows.fold(np.add, apart * apart) / count
+    apart = np.where(rows.valid, shifted - rows.spread(rows.total(shifted) / count), 0.0)
+    return rows.total(apart * apart) / count
 
 
 def _quantiles(rows: _Rows, share: Floats) -> Floats:

@@ -10,10 +10,12 @@ from aiprism.errors import BadInput
 from aiprism.model.labels import Labels
 from aiprism.query.promql.blocks import Block, Cells, natives
 from aiprism.query.promql.evaluate import Evaluator
+from aiprism.query.promql.labelsets import LabelSets
 from aiprism.query.promql.limits import Limits, Watch
 from aiprism.query.promql.notes import Notes
 from aiprism.query.promql.parse import parse
-from aiprism.query.promql.plan import Samples, explained, keeps_order, plan
+from aiprism.query.promql.plan import Node, Samples, explained, keeps_order, plan
+from aiprism.query.promql.results import Computed, Result, Results
 from aiprism.query.promql.syntax import Expr, Kind, kind_of
 from aiprism.query.promql.values import Matrix, Scalar, Series, String, Value, Vector, VectorItem
 from aiprism.store.grids import Steps
@@ -30,9 +32,16 @@ class PromQL:
     this data), LimitExceeded, TimedOut, Unavailable.
     """
 
-    def __init__(self, samples: SampleStore, limits: Limits = _DEFAULT_LIMITS, *, pushdown: bool = True) -> None:
+    def __init__(
+        self,
+        samples: SampleStore,
+        limits: Limits = _DEFAULT_LIMITS,
+        *,
+        pushdown: bool = True,
+        results: Results | None = None,
+    ) -> None:
         self.samples, self.limits = samples, limits
-        self._pushdown = pushdown
+        self._pushdown, self._results = pushdown, results
 
     def instant(self, text: str, at: float, *, question: Question | None = None, notes: Notes | None = None) -> Value:
         """The value of `text` at one time; `question` bounds it and may be given up, `notes` collects annotations."""
@@ -70,14 +79,21 @@ class PromQL:
         """The values of `text` from `start` to at most `end`, every `step` seconds, series by labels."""
         expr = parse(text)
         steps = _steps(expr, start, end, step)
-        evaluator = self._evaluator(question, steps.count, notes)
+        said = Notes()
+        evaluator = self._evaluator(question, steps.count, said)
         node = plan(expr, steps.start_ms, round(end * 1000))
+
+        def compute(some: Steps) -> Computed:
+            return Computed(_block(evaluator, node, some), keep=not said.some)
+
         with np.errstate(all="ignore"):
-            value = evaluator.value(node, steps)
-        if isinstance(value, Block):
-            return _matrix(value, steps)
-        assert isinstance(value, np.ndarray)
-        return Matrix((Series(Labels(), steps.times_ms(), value),))
+            if self._results and evaluator.as_sent(node, steps):
+                result = self._results.get(node, steps, compute)
+            else:
+                result = Result.of(compute(steps).block)
+        if notes is not None:
+            notes.add(said)
+        return _matrix(result, steps)
 
     def explain(self, text: str, start: float, end: float, step: float | None = None) -> str:
         """The plan of a query over that time, one node a line; with a `step` (0: at one time) which tables it reads, too."""
@@ -117,26 +133,31 @@ def _vector(block: Block, at: float, *, in_order: bool) -> Vector:
     return Vector(tuple(VectorItem(labels, at, value, cell) for labels, value, cell in items))
 
 
-def _matrix(block: Block, steps: Steps) -> Matrix:
-    block = block.compact()
-    block = block.take(block.labels.order())
-    times = steps.times_ms()
-    whole: list[bool] = np.all(block.valid, axis=1).tolist()
+def _block(evaluator: Evaluator, node: Node, steps: Steps) -> Block:
+    """The value of a query at `steps`; one number a step is a series without labels."""
+    value = evaluator.value(node, steps)
+    if isinstance(value, Block):
+        return value
+    assert isinstance(value, np.ndarray)
+    return Block(LabelSets({}, 1), value[None, :], np.ones((1, len(value)), dtype=bool))
+
+
+def _matrix(result: Result, steps: Steps) -> Matrix:
+    block, times = result.block, steps.times_ms()
     if block.cells is not None:
         return Matrix(
             tuple(
                 Series(labels, times[valid], values[valid], _some(cells[valid]))
                 for labels, values, valid, cells in zip(
-                    block.labels.labels(), block.values, block.valid, block.cells, strict=True
+                    result.labels, block.values, block.valid, block.cells, strict=True
                 )
             )
         )
+    whole: list[bool] = np.all(block.valid, axis=1).tolist()
     return Matrix(
         tuple(
             Series(labels, times, values) if complete else Series(labels, times[valid], values[valid])
-            for labels, values, valid, complete in zip(
-                block.labels.labels(), block.values, block.valid, whole, strict=True
-            )
+            for labels, values, valid, complete in zip(result.labels, block.values, block.valid, whole, strict=True)
         )
     )
 

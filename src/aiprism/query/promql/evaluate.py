@@ -136,6 +136,19 @@ class Evaluator:
             return []
         return [source for child in children(node) for source in self.sources(child, steps)]
 
+    def as_sent(self, node: Node, steps: Steps) -> bool:
+        """True when every sample is read as it was sent, none downsampled."""
+        match node:
+            case Leaf():
+                own = self._store.as_sent(node.function, _ends(node, steps), self._window_ms(node))
+                return own and all(self.as_sent(arg, steps) for arg in node.args)
+            case OverSubquery():
+                inner = self._subquery_steps(node, _ends(node, steps))
+                own = not inner.count or self.as_sent(node.expr, inner)
+                return own and all(self.as_sent(arg, steps) for arg in node.args)
+            case _:
+                return all(self.as_sent(child, steps) for child in children(node))
+
     # -- leaves --------------------------------------------------------------------------------------------------
 
     def _leaf(self, leaf: Leaf, steps: Steps) -> Block:

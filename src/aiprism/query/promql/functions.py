@@ -84,7 +84,7 @@ def _as_block(result: Block | Floats) -> Block:
 def _scalar(moment: Moment, args: Sequence[Operand]) -> Floats:
     block = _block(args[0])
     alone = block.valid.sum(axis=0) == 1
-    return np.where(alone, np.where(block.valid, block.values, 0.0).sum(axis=0), np.nan)
+    return np.where(alone, np.where(block.valid, block.values, -0.0).sum(axis=0, initial=-0.0), np.nan)
 
 
 def _evaluation_time(moment: Moment, args: Sequence[Operand]) -> Block:

@@ -24,6 +24,16 @@ class Notes:
         """What may not be what was meant."""
         return list(self._infos)[:_MOST]
 
+    @property
+    def some(self) -> bool:
+        """True when there are any."""
+        return bool(self._warnings or self._infos)
+
+    def add(self, others: Notes) -> None:
+        """Those of another collection after these."""
+        self._warnings.update(others._warnings)
+        self._infos.update(others._infos)
+
     def mixed_range(self, metric: str) -> None:
         self._warn(f'encountered a mix of histograms and floats for metric name "{metric}"')
 
