@@ -90,6 +90,14 @@ def _serving(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     check = _command(commands, "check", "check:run", "validate rules, aiprism.yml, alertmanager.yml and runbooks")
     check.add_argument("files", nargs="+", type=Path, metavar="FILE")
 
+    test = _command(commands, "test", "ruletests:run", "run unit tests of rules")
+    kinds = test.add_subparsers(metavar="KIND", required=True)
+    tested = _command(kinds, "rules", "ruletests:run", "run unit tests of rules, in promtool's format")
+    tested.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    tested.add_argument(
+        "--run", dest="run_pattern", default="", metavar="REGEX", help="only tests whose name this matches"
+    )
+
 
 def _backing_up(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     take = _client(commands, "backup", "backup:take", "have the running server back everything up into a new directory")

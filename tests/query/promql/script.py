@@ -9,12 +9,9 @@
     eval instant at 0 1 +
       expect fail msg: unexpected end of input
 
-A native histogram is `{{schema:0 sum:5 count:4 buckets:[1 2 1]}}`, with `offset` (the index of the first bucket, default 0),
-`n_buckets` and `n_offset` below zero, `z_bucket` and `z_bucket_w` (its threshold), `custom_values` (with schema -53) and
-`counter_reset_hint`; `{{…}}+{{…}}x3` grows three times.
-
-Also `expect ordered`, `expect string "…"`, `expect fail regex: …`. Every instant evaluation is done four ways, which must
-agree: by the store's functions and by ours, at once and as one step of a range query.
+How series are written is said in query/promql/notation.py. Also `expect ordered`, `expect string "…"`,
+`expect fail regex: …`. Every instant evaluation is done four ways, which must agree: by the store's functions and by ours, at
+once and as one step of a range query.
 """
 
 from __future__ import annotations
@@ -29,29 +26,16 @@ from typing import Any
 import pytest
 
 from aiprism.errors import AiprismError
-from aiprism.model.histograms import Buckets, NativeHistogram, ResetHint
-from aiprism.model.labels import METRIC_NAME, Labels
-from aiprism.model.samples import STALE_NAN
+from aiprism.model.histograms import NativeHistogram
+from aiprism.model.labels import Labels
 from aiprism.model.timerange import duration_ms
-from aiprism.query.promql import Matrix, PromQL, Scalar, Series, String, Value, Vector
-from aiprism.query.promql.native import Histogram, added
+from aiprism.query.promql import Matrix, PromQL, Scalar, Series, String, Value, Vector, notation
+from aiprism.query.promql.native import Histogram
 from aiprism.query.promql.parse import parse
 from aiprism.query.promql.syntax import Kind, kind_of
 from tests.query.promql.stocked import Points, Sample, Stocked
 
 EPSILON = 1e-6  # hand-written expectations have few digits
-_SERIES = re.compile(
-    r"""(?P<name>[a-zA-Z_:][\w:]*)?\s*(?:\{(?!\{)(?P<labels>(?:[^"{}]|"(?:[^"\\]|\\.)*")*)\})?\s*(?P<values>.*)""",
-    re.DOTALL,
-)
-_LABEL = re.compile(r"""\s*(?:(\w[\w.]*)|"((?:[^"\\]|\\.)*)")\s*(?:=\s*"((?:[^"\\]|\\.)*)")?\s*,?""")
-_RUN = re.compile(
-    r"(?P<start>[-+]?(?:[\d.]+(?:e[-+]?\d+)?|inf|nan)|_|stale)(?:(?P<step>[-+][\d.]+(?:e[-+]?\d+)?))?x(?P<times>\d+)",
-    re.I,
-)
-
-_WORD = re.compile(r"\{\{.*?\}\}(?:[+-]\{\{.*?\}\})?(?:x\d+)?|\S+")
-_HISTOGRAM_RUN = re.compile(r"(?P<start>\{\{.*?\}\})(?:\+(?P<step>\{\{.*?\}\}))?(?:x(?P<times>\d+))?")
 
 
 @dataclass
@@ -136,8 +120,8 @@ def _evaluation(line: str, body: list[str], number: int) -> Evaluation:
         elif re.fullmatch(r"[-+\w.]+", entry) and _number(entry) is not None:
             found.scalar = _number(entry)
         else:
-            labels, text = _series(entry)
-            found.series.append((labels, list(_values(text))))
+            labels, text = notation.series(entry)
+            found.series.append((labels, notation.values(text)))
     return found
 
 
@@ -160,109 +144,8 @@ def _time_ms(text: str) -> int:
 
 
 def _loaded(entry: str, step_ms: int) -> tuple[Labels, Points]:
-    labels, text = _series(entry)
-    return labels, [(place * step_ms, value) for place, value in enumerate(_values(text)) if value is not None]
-
-
-def _series(entry: str) -> tuple[Labels, str]:
-    match = _SERIES.fullmatch(entry)
-    assert match, entry
-    pairs = {METRIC_NAME: match.group("name") or ""}
-    for plain, quoted, value in _LABEL.findall(match.group("labels") or ""):
-        name = plain or _unescaped(quoted)
-        if quoted and not value:
-            pairs[METRIC_NAME] = name
-        else:
-            pairs[name] = _unescaped(value)
-    return Labels(pairs), match.group("values")
-
-
-def _unescaped(text: str) -> str:
-    return re.sub(r"\\(.)", lambda match: {"n": "\n", "t": "\t"}.get(match.group(1), match.group(1)), text)
-
-
-def _values(text: str) -> Iterator[Sample | None]:
-    for word in _WORD.findall(text):
-        run = _RUN.fullmatch(word)
-        if word.startswith("{{"):
-            yield from _histograms(word)
-            continue
-        if run is None:
-            yield _one(word)
-        elif run.group("start") == "_":
-            yield from [None] * int(run.group("times"))
-        else:
-            start, step = _one(run.group("start")), float(run.group("step") or 0)
-            assert start is not None
-            yield from (start + step * place for place in range(int(run.group("times")) + 1))
-
-
-def _histograms(word: str) -> Iterator[NativeHistogram]:
-    match = _HISTOGRAM_RUN.fullmatch(word)
-    assert match, word
-    start, grow = _histogram(match["start"]), match["step"] and _histogram(match["step"])
-    value: Histogram | None = Histogram.of(start)
-    yield start
-    for _ in range(int(match["times"] or 0)):
-        if grow and value:
-            value = added(value, Histogram.of(grow))
-        assert value
-        yield stored(value)
-
-
-def _histogram(text: str) -> NativeHistogram:
-    said = {"schema": "0", "sum": "0", "count": "0", "offset": "0", "n_offset": "0", "z_bucket": "0", "z_bucket_w": "0"}
-    said |= dict(re.findall(r"(\w+):(\[[^\]]*\]|\S+)", text.strip("{}")))
-
-    def numbers(name: str) -> tuple[float, ...]:
-        return tuple(map(float, said.get(name, "[]").strip("[]").split()))
-
-    def side(prefix: str) -> Buckets:
-        counts = numbers(f"{prefix}buckets")
-        return Buckets((int(said[f"{prefix}offset"]),), (len(counts),), counts) if counts else Buckets()
-
-    return NativeHistogram(
-        int(said["schema"]),
-        float(said["count"]),
-        float(said["sum"]),
-        float(said["z_bucket_w"]),
-        float(said["z_bucket"]),
-        side(""),
-        side("n_"),
-        numbers("custom_values"),
-        _HINTS[said.get("counter_reset_hint", "unknown")],
-    )
-
-
-_HINTS = {"unknown": ResetHint.UNKNOWN, "reset": ResetHint.YES, "not_reset": ResetHint.NO, "gauge": ResetHint.GAUGE}
-
-
-def stored(value: Histogram) -> NativeHistogram:
-    """A value as it could be stored."""
-
-    def side(counts: Mapping[int, float]) -> Buckets:
-        if not counts:
-            return Buckets()
-        whole = range(min(counts), max(counts) + 1)
-        return Buckets((whole[0],), (len(whole),), tuple(counts.get(at, 0.0) for at in whole))
-
-    return NativeHistogram(
-        value.schema,
-        value.count,
-        value.sum,
-        value.zero_threshold,
-        value.zero_count,
-        side(value.positive),
-        side(value.negative),
-        value.bounds,
-        value.hint,
-    )
-
-
-def _one(word: str) -> float | None:
-    if word == "_":
-        return None
-    return STALE_NAN if word == "stale" else float(word)
+    labels, text = notation.series(entry)
+    return labels, [(place * step_ms, value) for place, value in enumerate(notation.values(text)) if value is not None]
 
 
 def _number(text: str) -> float | None:
