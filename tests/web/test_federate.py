@@ -14,6 +14,7 @@ import pytest
 from fastapi import FastAPI
 
 from aiprism.clock import FakeClock
+from aiprism.model.histograms import STALE_HISTOGRAM, Buckets, NativeHistogram
 from aiprism.model.labels import Labels
 from aiprism.query.promql import Limits
 from aiprism.store.engine import Engine
@@ -24,6 +25,7 @@ from tests.query.promql.stocked import Points, Stocked
 from tests.web.test_prometheus import Client
 
 STALE = struct.unpack("<d", struct.pack("<Q", 0x7FF0000000000002))[0]
+HISTOGRAM = NativeHistogram(0, 1.0, 1.0, positive=Buckets((0,), (1,), (1.0,)))
 NUMBERS = (0.0, -0.0, 1.0, 0.1, 123456.0, 1234567.0, -1.5e300, 1.25e-5, 0.0001, math.inf, -math.inf, math.nan)
 
 
@@ -37,6 +39,9 @@ def _series(now_ms: int) -> list[tuple[Labels, Points]]:
         (labels("up", job="api"), [(now_ms - 30_000, 1.0)]),
         (labels("odd", text='a "b"\\c\nd ü'), [(now_ms - 1000, 2.0)]),
         (labels("ended", job="api"), [(now_ms - 60_000, 1.0), (now_ms - 30_000, STALE)]),
+        (labels("turned", way="into a histogram"), [(now_ms - 60_000, 1.0), (now_ms - 30_000, HISTOGRAM)]),
+        (labels("turned", way="into a number"), [(now_ms - 60_000, HISTOGRAM), (now_ms - 30_000, 2.0)]),
+        (labels("turned", way="into one that ended"), [(now_ms - 60_000, 3.0), (now_ms - 30_000, STALE_HISTOGRAM)]),
         (labels("long_ago", job="api"), [(now_ms - 301_000, 1.0)]),
     ]
 
@@ -64,13 +69,14 @@ def test_prometheus_says_the_same(stocked: Stocked, tmp_path: Path) -> None:
     series = _series(now_ms)
     stocked.add(series)
     ours = _client(stocked, now_ms / 1000)
-    with peer.running(tmp_path) as theirs:
+    with peer.running(tmp_path, flags=["--enable-feature=native-histograms"]) as theirs:
         theirs.write(series)
         for selectors in (
             [],
             ['{__name__=~".+"}'],
             ["up", 'up{job="api"}', "odd"],
             ["ended"],
+            ["turned"],
             ["number{n='3'}", "nothing"],
         ):
             query = [("match[]", text) for text in selectors]

@@ -251,6 +251,23 @@ class SampleStore:
         offsets = np.append(starts, len(fps)).astype(np.int64)
         return RawHistograms(rows_of(selection, fps[starts]), offsets, _column(table, "t"), _histograms(table))
 
+    def newest_histograms(self, selection: Selection, after_ms: int, until_ms: int, *, seconds: float) -> Ints:
+        """When the newest native histogram of each series in (after, until] was, staleness markers too; `after` where there
+        is none."""
+        newest = np.full(len(selection), after_ms, dtype=np.int64)
+        if selection.native is None or after_ms >= until_ms:
+            return newest
+        places = np.flatnonzero(selection.native)
+        some = selection.only(places)
+        where, parameters = rows_where(some, after_ms, until_ms, stale=True, always_list=True)
+        table = self._arrow(
+            f"SELECT fp, max(toUnixTimestamp64Milli(ts)) AS t FROM histograms WHERE {where} GROUP BY fp ORDER BY fp",
+            parameters,
+            seconds,
+        )
+        newest[places[rows_of(some, _column(table, "fp"))]] = _column(table, "t")
+        return newest
+
     def last_values(self, series: Sequence[tuple[str, int]], since_ms: int) -> dict[int, float]:
         """The newest value since then, staleness markers aside, of each series given as (metric, fingerprint)."""
         rows = self.engine.query(

@@ -2,7 +2,7 @@
 
 In: `match[]` selectors, any number of them. Out: families by name, series by labels, each sample with its own time; a
 series that ended (staleness) is left out, one without `instance` gets an empty one, so that the scraper's does not take
-its place. Native histograms have no text form and are left out, as in Prometheus.
+its place. Native histograms have no text form: a series whose newest sample is one is left out, as in Prometheus.
 """
 
 from __future__ import annotations
@@ -72,7 +72,10 @@ def newest(promql: PromQL, asked: Parameters, now_ms: int, question: Question | 
         )
         last = raw.offsets[1:] - 1
         values = raw.values[last]
-        alive = np.flatnonzero(values.view(np.uint64) != STALE_NAN_BITS)
+        histograms = promql.samples.newest_histograms(selection, since_ms, now_ms, seconds=watch.left())
+        # At one time a histogram counts more than a number.
+        is_number = (values.view(np.uint64) != STALE_NAN_BITS) & (histograms[raw.rows] < raw.ts_ms[last])
+        alive = np.flatnonzero(is_number)
         rows = zip(
             selection.only(raw.rows[alive]).labels(),
             raw.ts_ms[last[alive]].tolist(),
