@@ -22,6 +22,7 @@ LISTENING = ServerConfig(listen="127.0.0.1:0", otlp_http="", otlp_grpc="", syslo
         ({}, {}, "server.syslog_tls needs streams.tls_certificate"),
         ({"syslog_tls": ""}, {"syslog_zone": "Mars/Olympus"}, "streams.syslog_zone"),
         ({"syslog_tls": "", "fluent": "nowhere"}, {}, "server.fluent"),
+        ({"syslog_tls": "", "otlp_grpc": "nowhere"}, {}, "server.otlp_grpc"),
         ({"syslog_tls": "", "fluent_tls": "127.0.0.1:0"}, {}, "server.fluent_tls needs streams.tls_certificate"),
         (
             {"syslog_tls": ""},

@@ -15,9 +15,7 @@ import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -62,7 +60,7 @@ from aiprism.store.engine import Engine
 from aiprism.store.following import Following
 from aiprism.store.housekeeping import Housekeeping
 from aiprism.store.leadership import Duty, Leadership
-from aiprism.store.opening import OpenStore, close, make_directory, opened
+from aiprism.store.opening import Opening, make_directory, opened
 from aiprism.store.place import archive_place, backup_place
 from aiprism.store.recent import Recent
 from aiprism.store.records import Records
@@ -101,7 +99,6 @@ log = structlog.get_logger()
 LEVELS_KEPT = 86_400.0
 
 Load = Callable[[], Config]
-Opening = Future[OpenStore]
 
 
 def serve(load: Load, opening: Opening | None = None) -> None:
@@ -142,12 +139,10 @@ async def running(
     load: Load, clock: Clock | None = None, opening: Opening | None = None
 ) -> AsyncIterator[routes.Reload]:
     """The whole platform, from here to the end of the `async with`; gives the function that reloads it. `opening` is its
-    embedded store when that is being opened already; it is closed in any case."""
+    embedded store when that is being opened already."""
     # Long, and straight: each part is built of those above it, and the order of starting and stopping is what one reads here.
     clock = clock or SystemClock()
     async with contextlib.AsyncExitStack() as stack:
-        if opening:
-            stack.push_async_callback(asyncio.to_thread, close, opening)
         # Whatever may be refused is read and opened before anything runs.
         config = load()
         make_directory(config.data)
@@ -156,6 +151,8 @@ async def running(
         sockets = [main]
         if config.server.otlp_http and "receive" in config.server.roles:
             sockets.append(stack.enter_context(listen(config.server.otlp_http, "server.otlp_http")))
+        if config.server.otlp_grpc and "receive" in config.server.roles:
+            listen(config.server.otlp_grpc, "server.otlp_grpc").close()  # gRPC will listen there by itself
         stream_sockets = streamdoors.opened(config, stack)
         origins = _origins(config)
         external_url = config.server.external_url or url_of(main)
@@ -166,9 +163,9 @@ async def running(
         records = await asyncio.to_thread(Records.open, config.control_database)
         stack.callback(records.close)
         if opening:
-            store = await asyncio.wrap_future(opening)
+            store = await asyncio.wrap_future(opening())
         else:
-            store = await asyncio.to_thread(opened, config, partial(records.turn, "migrate"))
+            store = await asyncio.to_thread(opened, config, lambda _: records.turn("migrate"))
             stack.push_async_callback(asyncio.to_thread, store.engine.close)
         engine, index = store.engine, store.index
         disk = _disk_check(config)

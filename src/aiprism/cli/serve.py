@@ -19,13 +19,12 @@ def run(wanted: argparse.Namespace) -> int:
 
     from aiprism.store import opening
 
-    store = opening.begin(found)
+    with opening.begun(found) as store:
+        from aiprism import app
+        from aiprism.receive import kernels
 
-    from aiprism import app
-    from aiprism.receive import kernels
-
-    kernels.compile_first()
-    app.serve(lambda: configuration(wanted), store)
+        kernels.compile_first()
+        app.serve(lambda: configuration(wanted), store)
     return 0
 
 

@@ -1,14 +1,15 @@
 """Opening the store: the engine, the schema at this version, the series index read.
 
 A second or two of work for a large directory, most of it in the engine and not in Python, and so long again takes the
-loading of the platform's code. `begin` lets both go on at once.
+loading of the platform's code. `begun` lets both go on at once. What an older aiprism left is changed only when it is known
+that this one will serve: an upgrade cannot be taken back, and whoever started it by mistake may want to go on with the old.
 """
 
 from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from pathlib import Path
 from aiprism.config import Config
 from aiprism.errors import ConfigError
 from aiprism.store.engine import Engine
-from aiprism.store.schema import migrate
+from aiprism.store.schema import is_older, migrate
 from aiprism.store.series import SeriesIndex
 
 
@@ -29,18 +30,42 @@ class OpenStore:
     index: SeriesIndex
 
 
-def begin(config: Config) -> Future[OpenStore] | None:
-    """The embedded store, which a thread opens from now on; None when the store is a server, which others may use, too."""
+# The store that is being opened; from this call on what an older aiprism left in it may be changed.
+Opening = Callable[[], Future[OpenStore]]
+
+
+@contextlib.contextmanager
+def begun(config: Config) -> Iterator[Opening | None]:
+    """The embedded store, which a thread opens from now on, and which is closed in the end; None when the store is a server,
+    which others may use, too."""
     if config.store.url:
-        return None
+        yield None
+        return
+    allowed: Future[None] = Future()
+
+    @contextlib.contextmanager
+    def once_allowed(engine: Engine) -> Iterator[None]:
+        if is_older(engine):
+            allowed.result()
+        yield
+
+    def store() -> Future[OpenStore]:
+        allowed.set_result(None)
+        return opening
+
     pool = ThreadPoolExecutor(1, "store-opening")
-    opening = pool.submit(opened, config, contextlib.nullcontext)
+    opening = pool.submit(opened, config, once_allowed)
     pool.shutdown(wait=False)
-    return opening
+    try:
+        yield store
+    finally:
+        allowed.cancel()
+        if opening.exception() is None:
+            opening.result().engine.close()
 
 
-def opened(config: Config, turn: Callable[[], AbstractContextManager[object]]) -> OpenStore:
-    """The store `config` names; its schema is changed within `turn()`, which only one process has at a time.
+def opened(config: Config, turn: Callable[[Engine], AbstractContextManager[object]]) -> OpenStore:
+    """The store `config` names; its schema is changed within `turn(engine)`, which only one process has at a time.
 
     Raises ConfigError when the data directory cannot be written, Unavailable when the store is away or another
     process holds the directory.
@@ -53,18 +78,12 @@ def opened(config: Config, turn: Callable[[], AbstractContextManager[object]]) -
         cluster=config.store.cluster,
     )
     try:
-        with turn():
+        with turn(engine):
             migrate(engine)
         return OpenStore(engine, SeriesIndex.load(engine))
     except BaseException:
         engine.close()
         raise
-
-
-def close(opening: Future[OpenStore]) -> None:
-    """Close what was opened, once it is."""
-    if not opening.cancel() and opening.exception() is None:
-        opening.result().engine.close()
 
 
 def make_directory(data: Path) -> None:

@@ -111,6 +111,14 @@ def migrate(engine: Engine, *, to: int | None = None) -> int:
     return at
 
 
+def is_older(engine: Engine) -> bool:
+    """Whether the database holds what an older aiprism has laid out; False while it is empty."""
+    if not engine.query("SELECT 1 FROM system.tables WHERE database = currentDatabase() AND name = 'schema_version'"):
+        return False
+    at = int(engine.query("SELECT max(version) FROM schema_version")[0][0])
+    return 0 < at < migrations()[-1].version
+
+
 def unfinished_restore(engine: Engine) -> str | None:
     """The backup that is being restored into the database, or was when that broke off; None when there is no such."""
     found = engine.query(
