@@ -7,7 +7,7 @@ Bodies begin as the good ones of doors.py; libFuzzer changes them, or doors.py's
 
 * nothing but a refusal (`Refused`) is raised, and none takes longer than 20 s;
 * what is accepted can be made rows, as many as were counted: an acknowledged body that the store refuses is lost;
-* OTLP metrics read by machine code and message by message are the same samples.
+* OTLP metrics read by machine code and message by message are the same samples, and so are the zeros at start times.
 
 Each finding is printed once, with the body that makes it again. The test suite runs some hundred bodies through `tried`.
 """
@@ -182,18 +182,26 @@ class _Writes:
 
 
 class _Metrics:
-    """OTLP metrics in both ways, which must agree; JSON has one."""
+    """OTLP metrics in both ways, which must agree; JSON has one.
+
+    Of a stream whose start time goes to and fro one of the ways may say once more that it began at zero, which it did: a zero
+    of one way must be one that the other has said, now or before.
+    """
 
     def __init__(self) -> None:
         self._taken = 0
         self._begin()
 
     def _begin(self) -> None:
+        from aiprism.config import OtlpConfig
         from aiprism.receive.otlp_bodies import MetricBodies
 
         self._series = _Series(), _Series()
+        self._zeros: tuple[set[Sample], set[Sample]] = set(), set()
+        # Any start is recent enough for a zero, or it would depend on which of its points comes when it is new.
+        config = OtlpConfig(start_zeros=1e9)
         self._ways = [
-            MetricBodies(series.admit, compiled=compiled)
+            MetricBodies(series.admit, config, compiled=compiled)
             for series, compiled in zip(self._series, (True, False), strict=True)
         ]
 
@@ -204,6 +212,10 @@ class _Metrics:
         found = [self._decoded(way, body, series) for way, series in zip(self._ways, self._series, strict=True)]
         if found[0] != found[1]:
             raise Broken(f"machine code and decoder disagree: {_difference(*found)}")
+        one, other = self._zeros
+        if one != other:
+            self._begin()
+            raise Broken(f"machine code and decoder disagree on what began: {_difference([one], [other])}")
 
     def _decoded(self, way: Any, body: bytes, series: _Series) -> tuple[object, ...]:
         from aiprism.errors import BadInput
@@ -219,21 +231,27 @@ class _Metrics:
             return ("refused",)
         if not decoded.levels and not decoded.batch.is_empty:
             series.writer.insert([decoded.batch], "token", NOW)
-        return decoded.points, decoded.rejected, _samples(series, decoded.batch), len(decoded.batch.histograms)
+        samples = _samples(series, decoded.batch)
+        zeros = {sample for sample in samples if sample[2] == _ZERO}
+        self._zeros[self._series.index(series)].update(zeros)
+        return decoded.points, decoded.rejected, samples - zeros, len(decoded.batch.histograms)
 
 
-def _samples(series: _Series, batch: Any) -> frozenset[tuple[str, int, bytes]]:
-    """What is in `batch` but zeros: of a series that stands twice in one body, with two start times, one of the ways may say
-    once more that it began at zero, which it did."""
+Sample = tuple[str, int, bytes]
+_ZERO = bytes(8)
+
+
+def _samples(series: _Series, batch: Any) -> frozenset[Sample]:
+    """What is in `batch`: labels, time and bits of the value."""
     names = [repr(sorted(labels)) for labels in series.index.labels(batch.positions)]
     rows = zip(names, batch.ts_ms.tolist(), batch.values, strict=True)
-    return frozenset((name, ts_ms, value.tobytes()) for name, ts_ms, value in rows if value != 0)
+    return frozenset((name, ts_ms, value.tobytes()) for name, ts_ms, value in rows)
 
 
 def _difference(one: Sequence[object], other: Sequence[object]) -> str:
     shown = []
     for a, b in zip(one, other, strict=False):
-        if isinstance(a, frozenset) and isinstance(b, frozenset) and a != b:
+        if isinstance(a, set | frozenset) and isinstance(b, set | frozenset) and a != b:
             shown.append(f"{sorted(a - b)!r:.150} against {sorted(b - a)!r:.150}")
         elif a != b:
             shown.append(f"{a!r:.150} against {b!r:.150}")

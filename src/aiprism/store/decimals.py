@@ -41,9 +41,11 @@ class Decimals:
             at, own = missed[decimal], own[decimal]
             np.maximum.at(known, positions[at], own)
             unscaled[at] = 0.0
-            for wanted in (own, known[positions[at]]):  # its own where those of its series are too many for it
-                whole, exact = _whole(values[at], wanted)
-                scaled[at[exact]] = _packed(whole[exact], wanted[exact])
+            of_series = known[positions[at]]
+            _, exact = _whole(values[at], of_series)
+            wanted = np.where(exact, of_series, own)  # its own where those of its series are too many for it
+            whole, _ = _whole(values[at], wanted)
+            scaled[at] = _packed(whole, wanted)
         return scaled, unscaled
 
 
