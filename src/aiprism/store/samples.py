@@ -251,7 +251,7 @@ class SampleStore:
         offsets = np.append(starts, len(fps)).astype(np.int64)
         return RawHistograms(rows_of(selection, fps[starts]), offsets, _column(table, "t"), _histograms(table))
 
-    def newest_histograms(self, selection: Selection, after_ms: int, until_ms: int, *, seconds: float) -> Ints:
+    def newest_histograms(self, selection: Selection, after_ms: int, until_ms: int, *, question: Question) -> Ints:
         """When the newest native histogram of each series in (after, until] was, staleness markers too; `after` where there
         is none."""
         newest = np.full(len(selection), after_ms, dtype=np.int64)
@@ -263,7 +263,7 @@ class SampleStore:
         table = self._arrow(
             f"SELECT fp, max(toUnixTimestamp64Milli(ts)) AS t FROM histograms WHERE {where} GROUP BY fp ORDER BY fp",
             parameters,
-            seconds,
+            question,
         )
         newest[places[rows_of(some, _column(table, "fp"))]] = _column(table, "t")
         return newest

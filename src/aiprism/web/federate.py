@@ -72,7 +72,7 @@ def newest(promql: PromQL, asked: Parameters, now_ms: int, question: Question | 
         )
         last = raw.offsets[1:] - 1
         values = raw.values[last]
-        histograms = promql.samples.newest_histograms(selection, since_ms, now_ms, seconds=watch.left())
+        histograms = promql.samples.newest_histograms(selection, since_ms, now_ms, question=watch.question)
         # At one time a histogram counts more than a number.
         is_number = (values.view(np.uint64) != STALE_NAN_BITS) & (histograms[raw.rows] < raw.ts_ms[last])
         alive = np.flatnonzero(is_number)
