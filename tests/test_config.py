@@ -9,6 +9,7 @@ import pytest
 
 from aiprism import config
 from aiprism.errors import ConfigError
+from aiprism.receive import scrapeconfig
 
 
 def loaded(tmp_path: Path, text: str = "", **environ: str) -> config.Config:
@@ -67,3 +68,21 @@ def test_the_control_token_is_made_once_and_for_its_owner_alone(tmp_path: Path) 
 
 def test_every_setting_is_documented_with_a_sentence() -> None:
     assert all(help_ for *_, help_ in config.documented())
+
+
+def test_a_prometheus_yml_is_a_configuration(tmp_path: Path) -> None:
+    page = Path("docs/scraping.md").read_text(encoding="utf-8")
+    example = page.partition("```yaml\n# prometheus.yml\n")[2].partition("```")[0]
+    (tmp_path / "prometheus.yml").write_text(example, encoding="utf-8")
+    given = {"AIPRISM_DATA": "/data", "AIPRISM_QUERY_LOOKBACK": "7s"}
+    found = config.load(tmp_path / "prometheus.yml", given)
+    assert (found.scrape.file, found.base, found.data, found.query.lookback) == (
+        "prometheus.yml",
+        tmp_path,
+        Path("/data"),
+        7.0,
+    )
+    [path] = found.resolved((found.scrape.file,))
+    file = scrapeconfig.read(path, found.environment)
+    assert ([job.name for job in file.jobs], file.external_labels.to_dict()) == (["node"], {"cluster": "lab"})
+    assert file.rule_files == (str(tmp_path / "rules/*.yml"),)

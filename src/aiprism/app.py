@@ -36,11 +36,14 @@ from aiprism.model.alerts import Alert
 from aiprism.query.promql import Limits, PromQL, Vector
 from aiprism.query.promql.results import Results
 from aiprism.query.remote_read import RemoteRead
-from aiprism.receive import otlp_grpc
+from aiprism.receive import otlp_grpc, scrapeconfig
 from aiprism.receive.doors import OtlpDoors
+from aiprism.receive.exposition.pages import Pages
 from aiprism.receive.inflight import InFlight
 from aiprism.receive.limits import Admission
 from aiprism.receive.remote_write import RemoteWriteDoor
+from aiprism.receive.scrape import Handoffs, Scraping
+from aiprism.receive.scrapeconfig import ScrapeFile
 from aiprism.respond import route, runbook
 from aiprism.respond.actions.act import Actuator
 from aiprism.respond.actions.command import Command
@@ -88,6 +91,7 @@ from aiprism.web import (
     status,
     storage,
     streamdoors,
+    targets,
     tsdb,
 )
 from aiprism.web.listening import HttpServer, address_of, listen, most_connections, url_of
@@ -156,7 +160,8 @@ async def running(
         stream_sockets = streamdoors.opened(config, stack)
         origins = _origins(config)
         external_url = config.server.external_url or url_of(main)
-        policy, groups = _policy(config, external_url), _rule_groups(config)
+        scrape_file = _scrape_file(config)
+        policy, groups = _policy(config, external_url), _rule_groups(config, scrape_file)
 
         # store
         telemetry = Telemetry()
@@ -228,10 +233,26 @@ async def running(
                 states=states,
                 clock=clock,
                 telemetry=telemetry,
-                around=Surroundings(config.rules.external_labels, external_url),
+                around=Surroundings({**scrape_file.external_labels, **config.rules.external_labels}, external_url),
             )
 
         rule_groups = RuleDuty(groups, evaluated, states)
+
+        # receive what nobody sends
+        in_flight = InFlight(config.ingest.in_flight_bytes, telemetry)
+        scraping = Scraping(
+            scrape_file.jobs,
+            Handoffs(
+                admit=writing.admit,
+                store=writing.samples,
+                pages=Pages(writing.admit, admission.series_fault),
+                in_flight=in_flight,
+                bounds=partial(admission.bounds, "samples"),
+                clock=clock,
+                telemetry=telemetry,
+                most_bytes=config.ingest.inflated_bytes,
+            ),
+        )
 
         one_at_a_time, loaded = asyncio.Lock(), status.Loaded(config, clock.now())
 
@@ -240,7 +261,8 @@ async def running(
                 try:
                     fresh = await asyncio.to_thread(load)
                     fresh_policy = await asyncio.to_thread(_policy, fresh, external_url)
-                    fresh_groups = await asyncio.to_thread(_rule_groups, fresh)
+                    fresh_file = await asyncio.to_thread(_scrape_file, fresh)
+                    fresh_groups = await asyncio.to_thread(_rule_groups, fresh, fresh_file)
                 except ConfigError as error:
                     loaded.taken = False
                     log.error("aiprism.reload_refused", error=str(error))
@@ -248,6 +270,7 @@ async def running(
                 responder.reload(fresh_policy)
                 housekeeping.reload(fresh.retention)
                 await rule_groups.reload(fresh_groups)
+                await scraping.reload(fresh_file.jobs)
                 loaded.config, loaded.at, loaded.taken = fresh, clock.now(), True
                 log.info("aiprism.reloaded", needs_restart=_kept_until_restart(config, fresh))
 
@@ -255,7 +278,6 @@ async def running(
             return take_backup(engine, records, backup_place(where, config), now=clock.now(), version=__version__)
 
         # web
-        in_flight = InFlight(config.ingest.in_flight_bytes, telemetry)
         remote_write_door = RemoteWriteDoor(
             writing, telemetry, bounds=admission.bounds, series_fault=admission.series_fault, clock=clock
         )
@@ -281,6 +303,7 @@ async def running(
                 ("receive", remote_write.router(remote_write_door, config.ingest)),
                 ("query", prometheus.router(promql, engine, clock, turns)),
                 ("query", prometheus_only.router()),
+                ("receive query", targets.router(scraping.status, promql, engine)),
                 ("query", federate.router(promql, turns, clock)),
                 ("query", status.router(loaded, clock)),
                 ("query", tsdb.router(index.cardinality, engine)),
@@ -318,13 +341,14 @@ async def running(
             following = Following(engine, index, clock)
             await following.start()
             stack.push_async_callback(following.stop)
-        duties = {
-            "receive": Duty("housekeeping", housekeeping.start, housekeeping.stop),
-            "respond": Duty("respond", responder.start, responder.stop),
-            "rule": Duty("rules", rule_groups.start, rule_groups.stop),
-        }
+        duties = [
+            ("receive", Duty("housekeeping", housekeeping.start, housekeeping.stop)),
+            ("respond", Duty("respond", responder.start, responder.stop)),
+            ("rule", Duty("rules", rule_groups.start, rule_groups.stop)),
+            ("receive", Duty("scrape", scraping.start, scraping.stop)),
+        ]
         stack.push_async_callback(leadership.stop)
-        await leadership.start([duty for role, duty in duties.items() if role in config.server.roles])
+        await leadership.start([duty for role, duty in duties if role in config.server.roles])
         if grpc_server:
             await grpc_server.start()
             stack.push_async_callback(grpc_server.stop, 1)
@@ -364,9 +388,23 @@ def _policy(config: Config, external_url: str) -> Policy:
     )
 
 
-def _rule_groups(config: Config) -> Sequence[rule_files.Group]:
-    paths: list[str | Path] = list(config.resolved(config.rules.files))
-    return rule_files.load(paths, default_interval=config.rules.interval)
+def _scrape_file(config: Config) -> ScrapeFile:
+    if not config.scrape.file:
+        return ScrapeFile("")
+    [path] = config.resolved((config.scrape.file,))
+    found = scrapeconfig.read(path, config.environment)
+    for each in found.unused:
+        log.warning("scrape.file_not_used", file=path.name, what=each)
+    return found
+
+
+def _rule_groups(config: Config, scrape_file: ScrapeFile) -> Sequence[rule_files.Group]:
+    own: list[str | Path] = list(config.resolved(config.rules.files))
+    theirs = [path for path in config.resolved(scrape_file.rule_files) if path not in own]
+    return (
+        *rule_files.load(own, default_interval=config.rules.interval),
+        *rule_files.load(theirs, default_interval=scrape_file.evaluation_interval),
+    )
 
 
 def _kept_until_restart(running: Config, fresh: Config) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -23,6 +23,8 @@ MIB = 1024 * 1024
 # What a process may do of what the platform does.
 ROLES = ("receive", "query", "rule", "respond")
 DAY = 86_400.0
+# What a prometheus.yml has at its top, and an aiprism.yml never.
+_PROMETHEUS_KEYS = frozenset(("global", "scrape_configs", "rule_files", "scrape_config_files", "alerting"))
 
 
 def setting(default: Any, help_: str, *, kind: str = "", choices: tuple[str, ...] = ()) -> Any:
@@ -279,13 +281,23 @@ class QueryConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ScrapeConfig:
+    """What is scraped, as Prometheus' own file says it."""
+
+    file: str = setting(
+        "", "prometheus.yml: its jobs are scraped, its rule files are loaded beside `rules.files`; empty: none"
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class RulesConfig:
     """Prometheus rule files."""
 
     files: tuple[str, ...] = setting((), "rule files or globs")
     interval: float = setting(15.0, "evaluation interval of groups that name none", kind="seconds")
     external_labels: Mapping[str, str] = field(
-        default_factory=dict, metadata={"help": "labels every alert leaves with", "kind": "mapping"}
+        default_factory=dict,
+        metadata={"help": "labels every alert leaves with, over those of `scrape.file`", "kind": "mapping"},
     )
 
 
@@ -320,8 +332,11 @@ class Config:
     backup: BackupConfig = field(default_factory=BackupConfig)
     otlp: OtlpConfig = field(default_factory=OtlpConfig)
     query: QueryConfig = field(default_factory=QueryConfig)
+    scrape: ScrapeConfig = field(default_factory=ScrapeConfig)
     rules: RulesConfig = field(default_factory=RulesConfig)
     respond: RespondConfig = field(default_factory=RespondConfig)
+    # What native files may refer to; not a setting.
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def store_url(self) -> str:
@@ -359,6 +374,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "backup": BackupConfig,
     "otlp": OtlpConfig,
     "query": QueryConfig,
+    "scrape": ScrapeConfig,
     "rules": RulesConfig,
     "respond": RespondConfig,
 }
@@ -367,12 +383,15 @@ SECTIONS: Mapping[str, type[Any]] = {
 def load(path: Path | None, environ: Mapping[str, str], *, data: Path | None = None) -> Config:
     """The configuration of `path` (None: defaults alone), environment laid over it, `data` over both."""
     root = yamlfile.read(path) if path else yamlfile.parse("")
+    if path and _PROMETHEUS_KEYS & root.entries().keys():  # Prometheus' own file, with our defaults around it
+        found = load(None, environ, data=data)
+        return replace(found, base=path.resolve().parent, scrape=ScrapeConfig(path.name))
     root.fields("data", *SECTIONS)
     base = path.resolve().parent if path else Path.cwd()
     sections = {name: _section(kind, root[name], name, environ) for name, kind in SECTIONS.items()}
     checked_roles(sections["server"].roles, str(path or ""))
     directory = data or Path(environ.get("AIPRISM_DATA") or base / root["data"].text("data"))
-    return Config(data=directory, base=base, **sections)
+    return Config(data=directory, base=base, environment=environ, **sections)
 
 
 def checked_roles(roles: Sequence[str], file: str = "") -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from aiprism.query.promql.functions import FUNCTIONS
 from aiprism.store.engine import Engine
 from aiprism.store.schema import migrate
 from aiprism.telemetry import Telemetry
-from aiprism.web import prometheus, prometheus_only, routes
+from aiprism.web import prometheus, prometheus_only, routes, targets
 from tests.query.promql import peer
 from tests.query.promql.stocked import Stocked
 from tests.web.serving import serving
@@ -41,7 +41,8 @@ def url(chdb_url: str) -> Iterator[str]:
         ]
     )
     questions = prometheus.router(stocked.promql, engine, FakeClock(NOW))
-    application = routes.build([questions, prometheus_only.router()], Telemetry(), checks={}, reload=_never)
+    nothing = targets.router(list, stocked.promql, engine)
+    application = routes.build([questions, prometheus_only.router(), nothing], Telemetry(), checks={}, reload=_never)
     with serving(application) as served:
         yield served
     engine.command(f"DROP DATABASE {engine.database}")

@@ -1,19 +1,18 @@
 """What a Prometheus has and aiprism has not, answered in Prometheus' form: its clients get an answer instead of a 404.
 
-aiprism scrapes nothing itself, sends alerts to no Alertmanager but its own, keeps no blocks, and has no admin API. In: the
+aiprism sends alerts to no Alertmanager but its own, keeps no blocks, and has no admin API. In: the
 requests of whoever wants to see these. Out: empty lists, refusals in words, and `features`: what of the language and of the API
 is there (https://prometheus.io/docs/prometheus/latest/querying/api/#features).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import orjson
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from aiprism.errors import BadInput
 from aiprism.query.promql.aggregate import OPERATORS as AGGREGATIONS
 from aiprism.query.promql.functions import FUNCTIONS
 from aiprism.query.promql.operators import ARITHMETIC, COMPARISON, SET_OPERATORS
@@ -35,10 +34,6 @@ def router() -> APIRouter:
 
         routes.add_api_route(path, serve, methods=["GET"], name=path.strip("/"), summary=summary)
 
-    route("/targets", _no_targets, "Nothing is scraped: no targets")
-    route("/targets/metadata", lambda asked: [], "Nothing is scraped: no metadata of targets")
-    route("/targets/relabel_steps", _no_pool, "Nothing is scraped: no target is relabelled")
-    route("/scrape_pools", lambda asked: {"scrapePools": []}, "Nothing is scraped: no scrape pools")
     route("/alertmanagers", lambda asked: {"activeAlertmanagers": [], "droppedAlertmanagers": []}, "None but our own")
     route("/status/tsdb/blocks", lambda asked: {"blocks": []}, "Samples are not kept in blocks")
     route("/notifications", lambda asked: [], "What is wrong with this server is said by /-/ready")
@@ -77,14 +72,3 @@ def features() -> Mapping[str, Mapping[str, bool]]:
 
 def _all(*names: str) -> dict[str, bool]:
     return dict.fromkeys(names, True)
-
-
-def _no_targets(asked: Parameters) -> Mapping[str, Sequence[object] | Mapping[str, int]]:
-    return {"activeTargets": [], "droppedTargets": [], "droppedTargetCounts": {}}
-
-
-def _no_pool(asked: Parameters) -> object:
-    pool = asked.text("scrapePool")
-    if not pool:
-        raise BadInput("no scrapePool parameter provided")
-    raise BadInput(f"unable to get scrape pool: scrape pool {pool} not found")

@@ -88,7 +88,7 @@ class Peer:
 def running(
     directory: Path, config: str = "global: {evaluation_interval: 1m}\n", flags: Sequence[str] = ()
 ) -> Iterator[Peer]:
-    """A Prometheus with its data in `directory`."""
+    """A Prometheus with its data in `directory`, and `config` as its file there."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

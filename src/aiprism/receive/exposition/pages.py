@@ -41,7 +41,7 @@ Bools = NDArray[np.bool_]
 Said = tuple[int, float, int | None]  # an exemplar's position, value and time
 
 
-def _as_they_are(labels: Mapping[str, str]) -> Mapping[str, str]:
+def as_they_are(labels: Mapping[str, str]) -> Mapping[str, str]:
     return labels
 
 
@@ -54,7 +54,7 @@ class Treatment:
     """
 
     labels: Mapping[str, str]
-    relabelled: Callable[[Mapping[str, str]], Mapping[str, str] | None] = _as_they_are
+    relabelled: Callable[[Mapping[str, str]], Mapping[str, str] | None] = as_they_are
     honor_labels: bool = False
     honor_timestamps: bool = True
     track_timestamps: bool = False
