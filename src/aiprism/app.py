@@ -75,6 +75,7 @@ from aiprism.store.writing import Writing
 from aiprism.telemetry import Telemetry
 from aiprism.web import (
     agents,
+    backtest,
     backup,
     control,
     elastic,
@@ -225,6 +226,8 @@ async def running(
         # detect
         states = AlertStates(records)
 
+        around = Surroundings({**scrape_file.external_labels, **config.rules.external_labels}, external_url)
+
         def evaluated(loaded: Sequence[rule_files.Group]) -> RuleGroups:
             return RuleGroups(
                 loaded,
@@ -234,7 +237,7 @@ async def running(
                 states=states,
                 clock=clock,
                 telemetry=telemetry,
-                around=Surroundings({**scrape_file.external_labels, **config.rules.external_labels}, external_url),
+                around=around,
             )
 
         rule_groups = RuleDuty(groups, evaluated, states)
@@ -310,6 +313,7 @@ async def running(
                 ("query", tsdb.router(index.cardinality, engine)),
                 ("query", remote_read.router(_remote_read(config, samples), turns, config.ingest)),
                 ("query rule", rules.router(rule_groups.status)),
+                ("query", backtest.router(promql, turns, responder.during, clock, around, config.query.timeout)),
                 ("query", explore.router(engine, clock, archive)),
                 ("receive query respond", events.router(engine, clock, config.limits, admission, telemetry)),
                 ("query respond", incidents.router(responder)),

@@ -56,6 +56,7 @@ def parser() -> argparse.ArgumentParser:
     _serving(commands)
     _asking(commands)
     _responding(commands)
+    _trying(commands)
     _backing_up(commands)
     return root
 
@@ -178,6 +179,15 @@ def _responding(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         act.add_argument("incident_id", metavar="ID", help="an id, the end of one, or `last`")
         act.add_argument("--actor", default=_user(), help="who you are (%(default)s)")
         act.add_argument("--text", default="", help="a sentence for the timeline")
+
+
+def _trying(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    backtest = _client(commands, "backtest", "backtest:run", "what alerting rules would have done on the stored past")
+    backtest.add_argument("rules", nargs="+", type=Path, metavar="RULES", help="rule files")
+    backtest.add_argument("--from", dest="start", default="1d", metavar="TIME", help="from TIME (a day ago)")
+    backtest.add_argument("--to", dest="end", default="now", metavar="TIME", help="to TIME (now)")
+    backtest.add_argument("--interval", default="1m", metavar="DURATION", help="of groups that name none (1m)")
+    backtest.add_argument("--firings", action="store_true", help="list every firing, too")
 
 
 def _command(

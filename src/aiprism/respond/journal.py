@@ -32,6 +32,11 @@ def listed(connection: Connection, status: str, limit: int) -> list[Incident]:
     return _read(connection, rows)
 
 
+def during(connection: Connection, start: float, end: float) -> list[Incident]:
+    """The incidents that were open at any time from `start` to `end`, newest first."""
+    return _read(connection, store.incident_rows(connection, during=(start, end)))
+
+
 def read(connection: Connection, incident_id: str) -> Incident:
     """One incident; NotFound when there is none of that id."""
     found = _read(connection, store.incident_rows(connection, ids=[incident_id]))

@@ -13,6 +13,7 @@ import structlog
 
 from aiprism.clock import Clock
 from aiprism.model.alerts import Alert
+from aiprism.respond import journal
 from aiprism.respond.actions.act import Actuator
 from aiprism.respond.deliver import Delivery, Patience
 from aiprism.respond.incident import Event, Incident
@@ -68,6 +69,11 @@ class Responder:
     def happen(self, incident_id: str, event: Event) -> Incident:
         """Let a person's event happen to an incident; NotFound or Conflict when it cannot."""
         return self.pipeline.happen(incident_id, event)
+
+    def during(self, start: float, end: float) -> list[Incident]:
+        """The incidents that were open at any time of a period, newest first."""
+        with self.pipeline.reading() as connection:
+            return journal.during(connection, start, end)
 
     async def start(self) -> None:
         """Begin the loops. What a former process left open, unsent or half carried out is taken up at once."""

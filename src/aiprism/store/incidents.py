@@ -151,8 +151,9 @@ def incident_rows(
     without_status: str = "",
     status: str = "",
     limit: int = 0,
+    during: tuple[float, float] | None = None,
 ) -> list[IncidentRow]:
-    """Incidents, newest first: of these ids, with or without a status, at most `limit` (0: all)."""
+    """Incidents, newest first: of these ids, with or without a status, open at any time of a period, at most `limit` (0: all)."""
     query = sa.select(incidents).order_by(incidents.c.created_at.desc(), incidents.c.id.desc())
     if ids is not None:
         return [row for portion in _portions(ids) for row in _incident_rows(connection, query, portion)]
@@ -160,6 +161,9 @@ def incident_rows(
         query = query.where(incidents.c.status == status)
     if without_status:
         query = query.where(incidents.c.status != without_status)
+    if during is not None:
+        ended = incidents.c.resolved_at
+        query = query.where(incidents.c.created_at <= during[1], ended.is_(None) | (ended >= during[0]))
     return cast("list[IncidentRow]", _rows(connection, query.limit(limit) if limit else query))
 
 

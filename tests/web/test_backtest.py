@@ -1,0 +1,119 @@
+"""POST /aiprism/v1/backtest and the command that asks it, on stored samples and incidents."""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from aiprism.cli import run
+from aiprism.clock import FakeClock
+from aiprism.detect.annotations import Surroundings
+from aiprism.model.alerts import Alert, AlertState
+from aiprism.model.labels import Labels
+from aiprism.respond.incident import Incident, Periods, opened
+from aiprism.store.engine import Engine
+from aiprism.store.schema import migrate
+from aiprism.telemetry import Telemetry
+from aiprism.web import backtest, routes
+from aiprism.web.turns import Turns
+from tests.query.promql.stocked import Stocked
+from tests.web.serving import serving
+
+NOW = 1_700_000_040
+RULES = """
+groups:
+- name: g
+  interval: 1m
+  rules:
+  - {alert: Errors, expr: errors > 5, for: 2m, labels: {severity: critical}}
+  - {alert: Never, expr: errors > 100}
+"""
+
+
+def incident(start: float, end: float) -> list[Incident]:
+    labels = Labels({"alertname": "Slow", "severity": "critical", "job": "api"})
+    alert = Alert(labels, Labels(), AlertState.FIRING, 1.0, NOW - 900, fired_at=NOW - 900)
+    known = opened(alert, NOW - 900, Periods(), id="INC_1")[0]
+    return [known] if known.created_at <= end else []
+
+
+@pytest.fixture(scope="module")
+def url(chdb_url: str) -> Iterator[str]:
+    engine = Engine.open(chdb_url, database=f"backtest_{uuid.uuid4().hex}")
+    migrate(engine)
+    stocked = Stocked.on(engine)
+    values = [0] * 30 + [9] * 20 + [0] * 11  # the last hour, minute by minute
+    times = range((NOW - 3600) * 1000, (NOW + 1) * 1000, 60_000)
+    stocked.add([(Labels({"__name__": "errors", "job": "api"}), list(zip(times, map(float, values), strict=True)))])
+    turns, clock = Turns(engine), FakeClock(NOW)
+    asked = backtest.router(stocked.promql, turns, incident, clock, Surroundings(), 60.0)
+    with serving(routes.build([asked], Telemetry(), checks={}, reload=_never)) as served:
+        yield served
+    engine.command(f"DROP DATABASE {engine.database}")
+    engine.close()
+
+
+async def _never() -> None:
+    raise AssertionError("nobody asked for a reload")
+
+
+def asked(url: str, **body: Any) -> httpx.Response:
+    return httpx.post(f"{url}/aiprism/v1/backtest", json=body, timeout=60)
+
+
+def test_it_tells_when_alerts_would_have_fired_and_of_which_incidents(url: str) -> None:
+    answer = asked(url, files={"r.yml": RULES}, start=NOW - 3600, end=NOW).json()
+    errors, never = answer["rules"]
+    assert (errors["alert"], errors["fired"], errors["seconds"], errors["evaluations"]) == ("Errors", 1, 1080.0, 61)
+    assert errors["firings"] == [
+        {
+            "labels": {"alertname": "Errors", "job": "api", "severity": "critical"},
+            "annotations": {},
+            "active_at": NOW - 1800,
+            "fired_at": NOW - 1680,
+            "ended_at": NOW - 600,
+        }
+    ]
+    assert (never["alert"], never["fired"]) == ("Never", 0)
+    [caught] = answer["incidents"]["caught"]
+    assert (caught["id"], caught["alert"], caught["earlier"]) == ("INC_1", "Errors", 780.0)
+    assert (answer["incidents"]["missed"], answer["incidents"]["noise"]) == ([], [])
+
+
+REFUSALS = [
+    ({"files": {"r.yml": "groups: [{name: g, rules: [{alert: A}]}]"}}, 400, "r.yml:1: group 'g'.*needs an 'expr'"),
+    ({"files": {"r.yml": RULES}, "start": NOW, "end": NOW - 1}, 400, "ends .* before it begins"),
+    ({"files": {"r.yml": RULES}, "start": 0, "end": NOW}, 422, "more than 500000"),
+    ({"files": {}}, 400, "files"),
+]
+
+
+@pytest.mark.parametrize(("body", "status", "why"), REFUSALS)
+def test_what_cannot_be_answered_is_refused(url: str, body: dict[str, Any], status: int, why: str) -> None:
+    answer = asked(url, **body)
+    assert answer.status_code == status
+    assert re.search(why, answer.json()["error"]["message"])
+
+
+def test_the_command_shows_it(url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rules = tmp_path / "r.yml"
+    rules.write_text(RULES)
+    period = ["--from", str(NOW - 3600), "--to", str(NOW)]
+    assert run(["backtest", str(rules), *period, "--firings", "--server", url]) == 0
+    shown = capsys.readouterr().out
+    assert "1 of 1 incidents caught; 0 firings are about no incident" in shown
+    assert "job=api" in shown
+    assert run(["backtest", str(rules), *period, "-o", "json", "--server", url]) == 0
+    assert json.loads(capsys.readouterr().out)["rules"][0]["fired"] == 1
+
+
+def test_a_rule_file_that_is_not_there_is_said(url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["backtest", str(tmp_path / "none.yml"), "--server", url]) == 1
+    assert "none.yml: cannot be read: No such file" in capsys.readouterr().err
