@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlsplit
 
@@ -62,8 +62,10 @@ class Server:
 
 
 @contextlib.asynccontextmanager
-async def serving(answer: Callable[[Asked], Answer], tls: ssl.SSLContext | None = None) -> AsyncIterator[Server]:
-    """A server that answers by `answer`, until the block is left."""
+async def serving(
+    answer: Callable[[Asked], Answer | Awaitable[Answer]], tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Server]:
+    """A server that answers by `answer`, which may let it wait, until the block is left."""
     server = Server(0, "https" if tls else "http")
     open_: set[asyncio.Task[None]] = set()
 
@@ -74,7 +76,8 @@ async def serving(answer: Callable[[Asked], Answer], tls: ssl.SSLContext | None 
         try:
             while asked := await _request(reader):
                 server.asked.append(asked)
-                await _send(writer, answer(asked))
+                found = answer(asked)
+                await _send(writer, found if isinstance(found, Answer) else await found)
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
         finally:

@@ -243,7 +243,7 @@ def is_web_address(text: str) -> bool:
 # -- speaking --------------------------------------------------------------------------------------------------------
 
 
-def client(options: HttpOptions, *, timeout: float = 10.0, clock: Clock = _WALL) -> httpx.AsyncClient:
+def client(options: HttpOptions, *, timeout: float | httpx.Timeout = 10.0, clock: Clock = _WALL) -> httpx.AsyncClient:
     """A client that speaks as `options` say; changed secrets and certificates are found while it lives.
 
     `timeout` holds for each wait, not for the whole. `clock` tells when a token is over.

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -22,46 +23,8 @@ def job(more: str = "", name: str = "a") -> str:
     return f"scrape_configs:\n  - job_name: {name}\n{lines}"
 
 
-PLAN = """\
-global:
-  scrape_interval: 15s
-  evaluation_interval: 15s
-  external_labels:
-    cluster: ai-prism-prod
-    region: us-east-1
-
-rule_files:
-  - "/etc/prometheus/rules/*.yml"
-
-scrape_configs:
-# Kubernetes API server
-- job_name: 'kubernetes-apiservers'
-  kubernetes_sd_configs:
-  - role: endpoints
-    namespaces:
-      names:
-      - default
-  scheme: https
-  tls_config:
-    ca_file: /var/run/secrets/kubernetes.io/serviceaccount/ca.crt
-  bearer_token_file: /var/run/secrets/kubernetes.io/serviceaccount/token
-  relabel_configs:
-  - source_labels: [__meta_kubernetes_namespace, __meta_kubernetes_service_name, __meta_kubernetes_endpoint_port_name]
-    action: keep
-    regex: default;kubernetes;https
-
-# Node metrics
-- job_name: 'kubernetes-nodes'
-  kubernetes_sd_configs:
-  - role: node
-  scheme: https
-  tls_config:
-    ca_file: /var/run/secrets/kubernetes.io/serviceaccount/ca.crt
-  bearer_token_file: /var/run/secrets/kubernetes.io/serviceaccount/token
-  relabel_configs:
-  - action: labelmap
-    regex: __meta_kubernetes_node_label_(.+)
-"""
+# The plan's own file, as it stands there (L345).
+PLAN = (Path(__file__).parent / "plan_prometheus.yml").read_text(encoding="utf-8")
 
 GOOD: dict[str, str] = {
     "empty_global": "global:\n",

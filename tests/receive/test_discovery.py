@@ -5,58 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from aiprism import yamlfile
 from aiprism.clock import Clock, FakeClock
 from aiprism.errors import BadInput
-from aiprism.receive.discovery import kinds
-from aiprism.receive.discovery.following import Group, Provider, Tell, follow
-from aiprism.telemetry import Telemetry
+from aiprism.receive.discovery.following import Group, Tell
+from tests.receive.following import Following, providers
 from tests.webserver import Answer, serving
-
-
-def providers(text: str, file: str = "dir/p.yml") -> tuple[Provider, ...]:
-    return kinds.read(yamlfile.parse(text, file=file))
-
-
-class Following:
-    """A job being followed, with a clock that moves when told."""
-
-    def __init__(self, *found: Provider) -> None:
-        self.clock, self.telemetry = FakeClock(), Telemetry()
-        self.told: list[dict[str, list[str]]] = []
-        self._found = found
-
-    async def __aenter__(self) -> Following:
-        self._task = asyncio.create_task(follow("job", self._found, self._changed, self.clock, self.telemetry))
-        await self.clock.advance(0)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
-
-    def _changed(self, groups: tuple[Group, ...]) -> None:
-        self.groups = groups
-        self.told.append({group.source: [target["__address__"] for target in group.targets] for group in groups})
-
-    async def until(self, true: Callable[[], bool]) -> None:
-        """Wait, in real time, for what comes over a connection."""
-        async with asyncio.timeout(60):
-            while not true():  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
-
-    def failures(self, kind: str) -> float:
-        return (
-            self.telemetry.registry.get_sample_value(
-                "aiprism_items_dropped_total", {"stage": f"receive.discovery.{kind}", "reason": "failed"}
-            )
-            or 0.0
-        )
 
 
 def test_what_is_listed_is_told_once():

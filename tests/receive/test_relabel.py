@@ -7,7 +7,7 @@ import pytest
 from aiprism import yamlfile
 from aiprism.receive import relabel
 
-GIVEN = {"__address__": "h:9100", "a": "one", "b": "Two", "__meta_x": "m", "__meta_y_z": "n"}
+GIVEN = {"__address__": "127.0.0.1:9", "a": "one", "b": "Two", "__meta_x": "m", "__meta_y_z": "n"}
 
 
 def applied(rules: str, labels: dict[str, str] | None = None) -> dict[str, str] | None:
@@ -53,8 +53,8 @@ CASES: list[tuple[str, dict[str, str] | None]] = [
     ("- {regex: '__meta_(.+)', action: labelmap}", but(x="m", y_z="n")),
     ("- {regex: '__meta_(.+)', action: labelmap, replacement: 'k_${1}'}", but(k_x="m", k_y_z="n")),
     ("- {regex: '(a|b)', action: labelmap, replacement: c}", but(c="Two")),
-    ("- {regex: '__meta_.+|a', action: labeldrop}", {"__address__": "h:9100", "b": "Two"}),
-    ("- {regex: '__address__|a', action: labelkeep}", {"__address__": "h:9100", "a": "one"}),
+    ("- {regex: '__meta_.+|a', action: labeldrop}", {"__address__": "127.0.0.1:9", "b": "Two"}),
+    ("- {regex: '__address__|a', action: labelkeep}", {"__address__": "127.0.0.1:9", "a": "one"}),
     ("- {source_labels: [a], target_label: t}\n- {source_labels: [t], regex: one, action: keep}", but(t="one")),
     ("[]", GIVEN),
 ]

@@ -109,7 +109,15 @@ def test_external_labels_take_words_from_the_environment():
 
 def test_the_plans_file_is_read_as_it_is():
     found = of(PLAN)
-    assert [each.name for each in found.jobs] == ["kubernetes-apiservers", "kubernetes-nodes"]
+    kinds = {each.name: [provider.kind for provider in each.discovery] for each in found.jobs}
+    assert kinds == {
+        "kubernetes-apiservers": ["kubernetes"],
+        "kubernetes-nodes": ["kubernetes"],
+        "kubernetes-pods": ["kubernetes"],
+        "ai-prism-services": ["static"],
+        "external-dependencies": ["static"],
+    }
+    assert found.unused == ()
     assert found.rule_files == ("/etc/prometheus/rules/*.yml",)
     assert found.external_labels == Labels({"cluster": "ai-prism-prod", "region": "us-east-1"})
 

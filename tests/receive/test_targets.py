@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import textwrap
+import time
+import urllib.request
+from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from aiprism import yamlfile
 from aiprism.model.labels import Labels
-from aiprism.receive import relabel
+from aiprism.model.timerange import duration_seconds
+from aiprism.receive import relabel, scrapeconfig
 from aiprism.receive.discovery.following import Group
+from aiprism.receive.discovery.listed import Static
 from aiprism.receive.scrapeconfig import Job
 from aiprism.receive.targets import Found, Target, targets
+from tests.query.promql import peer
+from tests.receive.test_relabel import CASES, GIVEN
 
 JOB = Job("node", interval=15.0, timeout=10.0)
 
@@ -116,3 +127,65 @@ def test_more_targets_than_the_limit_are_all_refused():
         "target_limit exceeded (number of targets: 2, limit: 1)"
     )
     assert found(job, {"__address__": "h:1"}).error == ""
+
+
+# -- beside Prometheus -------------------------------------------------------------------------------------------------
+
+# Besides what each rule of test_relabel leaves of one target: what targets themselves may say.
+TARGETS = [
+    "static_configs: [{targets: ['127.0.0.1:9', '127.0.0.1:9', '127.0.0.2:9'], labels: {__scheme__: https, zone: z}}]",
+    "static_configs: [{targets: ['127.0.0.1:9']}]\nmetrics_path: /a b\nparams: {q: ['x y', z], a: ['&']}",
+    # Since Prometheus 3 a target's own __param_q stands before the job's; 2.42 lets only rules change it.
+    "static_configs: [{targets: ['127.0.0.1:9']}]\nparams: {q: [x]}\nrelabel_configs: [{target_label: __param_q, replacement: o}]",
+    "static_configs: [{targets: ['127.0.0.1:9'], labels: {job: mine, instance: i, __meta_x: m}}]",
+    "static_configs: [{targets: ['127.0.0.1:9'], labels: {__scrape_interval__: 2h, __scrape_timeout__: 90s}}]",
+    "static_configs: [{targets: ['127.0.0.1:9'], labels: {__scrape_interval__: 0s}}]",
+    "static_configs: [{targets: ['127.0.0.1:9', 'b/c']}]\nrelabel_configs: [{target_label: x, replacement: y}]",
+    "static_configs: [{targets: ['127.0.0.1:9'], labels: {__scrape_timeout__: 2h}}]",
+    "static_configs: [{targets: ['127.0.0.1:9']}]\nrelabel_configs: [{target_label: __address__, replacement: ''}]",
+]
+
+
+def prometheus_yml() -> str:
+    """A job for each case; nothing is scraped, for the first scrape is an hour away at most and goes to a closed port."""
+    given = ", ".join(f"{name}: '{value}'" for name, value in GIVEN.items() if name != "__address__")
+    static = f"static_configs: [{{targets: ['{GIVEN['__address__']}'], labels: {{{given}}}}}]"
+    jobs = [f"{static}\nrelabel_configs:\n{textwrap.indent(rules, '  ')}" for rules, _ in CASES] + TARGETS
+    texts = (
+        f"- job_name: '{at}'\n" + "".join(f"  {line}\n" for line in job.splitlines()) for at, job in enumerate(jobs)
+    )
+    return "global: {scrape_interval: 1h, scrape_timeout: 1m}\nscrape_configs:\n" + "".join(texts)
+
+
+def ours(path: Path) -> dict[str, Any]:
+    told = {}
+    for job in scrapeconfig.read(path).jobs:
+        found = targets(job, [group for each in job.discovery if isinstance(each, Static) for group in each.groups])
+        told[job.name] = (
+            sorted((sorted(each.labels.pairs), each.url, each.interval, each.timeout) for each in found.active),
+            [sorted(each.items()) for each in found.dropped],
+        )
+    return told
+
+
+def theirs(url: str, names: Mapping[str, Any]) -> dict[str, Any]:
+    with urllib.request.urlopen(f"{url}/api/v1/targets") as answer:
+        data = json.load(answer)["data"]
+    active: dict[str, list[Any]] = {name: [] for name in names}
+    for each in data["activeTargets"]:
+        times = (duration_seconds(each["scrapeInterval"]), duration_seconds(each["scrapeTimeout"]))
+        active[each["scrapePool"]].append((sorted(each["labels"].items()), each["scrapeUrl"], *times))
+    dropped: dict[str, list[Any]] = {name: [] for name in names}
+    for each in data["droppedTargets"]:
+        dropped[each["discoveredLabels"]["job"]].append(sorted(each["discoveredLabels"].items()))
+    return {name: (sorted(active[name]), dropped[name]) for name in names}
+
+
+@pytest.mark.skipif(not peer.installed(), reason=peer.HINT)
+def test_prometheus_has_the_same_targets(tmp_path: Path):
+    with peer.running(tmp_path, prometheus_yml()) as prometheus:
+        expected = ours(tmp_path / "prometheus.yml")
+        deadline = time.monotonic() + 60
+        while (found := theirs(prometheus.url, expected)) != expected and time.monotonic() < deadline:
+            time.sleep(0.5)
+    assert found == expected

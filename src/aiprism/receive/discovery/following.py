@@ -63,13 +63,13 @@ class Tell:
 
     def some(self, *groups: Group) -> None:
         """These groups are now so; others are as they were."""
-        before = dict(self.known)
+        before = {group.source: self.known.get(group.source) for group in groups}
         for group in groups:
             if group.targets:
                 self.known[group.source] = group
             else:
                 self.known.pop(group.source, None)
-        if self.known != before:
+        if any(self.known.get(source) != group for source, group in before.items()):
             self._report()
 
     def all(self, groups: Iterable[Group]) -> None:
@@ -117,7 +117,13 @@ async def _kept(job: str, provider: Provider, tell: Tell, clock: Clock, telemetr
         except Exception as error:  # at the rim: whatever a provider stumbles over, the others go on
             telemetry.dropped(f"{STAGE}.{provider.kind}", "failed")
             if not tell.failing:
-                reason = f"{type(error).__name__}: {error}"
+                cause = _first(error)
+                reason = f"{type(cause).__name__}: {cause}"
                 log.warning("discovery.failed", job=job, kind=provider.kind, error=reason, kept=len(tell.known))
             tell.failing = True
         await clock.sleep(provider.patience)
+
+
+def _first(error: BaseException) -> BaseException:
+    """What went wrong first where several things were done at a time."""
+    return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
