@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,6 +17,7 @@ from aiprism.detect.rules import AlertingRule
 from aiprism.model.alerts import AlertState
 from aiprism.model.labels import Labels
 from aiprism.query.promql.values import Matrix, Series
+from aiprism.store.alertstates import KeptAlert
 from tests.detect.ruling import group, vector
 
 START = 1_700_000_000.0 // 60 * 60
@@ -36,7 +40,7 @@ class Held:
         return Matrix(tuple(found))
 
 
-def replayed(written: str, held: Held, minutes: int = 60, **fields: object) -> RulePast:
+def replayed(written: str, held: Held, minutes: int = 60, **fields: Any) -> RulePast:
     [found] = pasts([group(written, **fields)], Period(START, START + minutes * 60), held, Surroundings())
     return found
 
@@ -121,7 +125,9 @@ def test_replaying_finds_what_evaluating_at_every_step_finds(a: set[int], b: set
     written = f"{{alert: A, expr: x, for: {hold}m, keep_firing_for: {keep}m}}"
     found = replayed(written, Held(a=a, b=b), minutes=40)
     rule = _alerting(group(written))
-    states, firing, moves = {}, {}, []  # type: ignore[var-annotated]
+    states: Mapping[str, KeptAlert] = {}
+    firing: dict[str, int] = {}
+    moves: list[tuple[str, float, float | None]] = []
     for at in range(41):
         value = vector({name: 1.0 for name, when in (("a", a), ("b", b)) if at in when})
         states = evaluate(rule, value, states, Setting(now=START + at * 60)).states
