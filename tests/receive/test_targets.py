@@ -20,7 +20,7 @@ from aiprism.receive import relabel, scrapeconfig
 from aiprism.receive.discovery.following import Group
 from aiprism.receive.discovery.listed import Static
 from aiprism.receive.scrapeconfig import Job
-from aiprism.receive.targets import Found, Target, targets
+from aiprism.receive.targets import Found, Layout, Target, targets
 from tests.query.promql import peer
 from tests.receive.test_relabel import CASES, GIVEN
 
@@ -102,6 +102,15 @@ def test_the_same_target_found_twice_is_scraped_once():
     assert len(result.active) == 1
     other = found(JOB, {"__address__": "h:1"}, {"__address__": "h:1", "__scheme__": "https"})
     assert len(other.active) == 2
+
+
+def test_a_group_that_did_not_change_keeps_its_targets_as_they_are():
+    layout, groups = Layout(JOB), [Group(at, ({"__address__": f"{at}:1"},)) for at in "abc"]
+    before = layout.found(groups)
+    changed = [groups[0], Group("b", ({"__address__": "b:2"},))]
+    after = layout.found(changed)
+    assert after == targets(JOB, changed)
+    assert after.active[0] is before.active[0]
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ from aiprism.receive.exposition.rows import Ints
 from aiprism.receive.inflight import InFlight, Lease
 from aiprism.receive.items import Bounds
 from aiprism.receive.scrapeconfig import Job
-from aiprism.receive.targets import Found, Target, targets
+from aiprism.receive.targets import Found, Layout, Target
 from aiprism.store.batches import SampleBatch
 from aiprism.store.writing import Admit
 from aiprism.telemetry import Telemetry
@@ -164,6 +164,7 @@ class _Pool:
         # Of targets that discovery has not named again since the job changed.
         self._left = dict(left)
         self._found = Found()
+        self._layout = Layout(job)
         self._loops: dict[Target, _Loop] = {}
         self._client = httpconfig.client(job.http, timeout=job.timeout, clock=handoffs.clock)
         self._groups: tuple[Group, ...] = ()
@@ -199,7 +200,7 @@ class _Pool:
         while True:
             await self._told.wait()
             self._told.clear()
-            found = await asyncio.to_thread(targets, self.job, self._groups)
+            found = await asyncio.to_thread(self._layout.found, self._groups)
             for each in set(found.failed) - set(self._found.failed):
                 log.warning("scrape.no_target", job=self.job.name, error=each)
             self._found = found

@@ -65,11 +65,11 @@ class Tell:
         """These groups are now so; others are as they were."""
         before = {group.source: self.known.get(group.source) for group in groups}
         for group in groups:
-            if group.targets:
-                self.known[group.source] = group
-            else:
+            if not group.targets:
                 self.known.pop(group.source, None)
-        if any(self.known.get(source) != group for source, group in before.items()):
+            elif group != self.known.get(group.source):  # one that says nothing new stays the same object
+                self.known[group.source] = group
+        if any(self.known.get(source) is not group for source, group in before.items()):
             self._report()
 
     def all(self, groups: Iterable[Group]) -> None:
