@@ -159,6 +159,12 @@ def test_prometheus_yml_is_checked_with_its_rules_and_the_files_it_needs(
         "prometheus.yml: prometheus, 1 job, 1 rule file below it\n  rules.yml: rules, 1 group, 1 rule\n",
         "warning: prometheus.yml:2: remote_read is not acted on: queries read what is stored here\n",
     )
+    (tmp_path / "aiprism.yml").write_text("scrape: {file: prometheus.yml}\n")
+    status, out, _ = aiprism("check", "aiprism.yml")
+    assert (status, out.splitlines()[1:]) == (
+        0,
+        ["  prometheus.yml: prometheus, 1 job, 1 rule file below it", "  rules.yml: rules, 1 group, 1 rule"],
+    )
     file.write_text("rule_files: [none.yml]\n")
     assert aiprism("check", "prometheus.yml") == (1, "", "prometheus.yml:1: none.yml does not exist (at rule_files)\n")
     file.write_text("scrape_configs: [{job_name: a, bearer_token_file: none}]\n")

@@ -1,14 +1,17 @@
-"""Targets that services know of: DNS, Consul, Docker and EC2, each asked over its real protocol.
+"""Targets that services know of: DNS, Consul, Docker, EC2, GCE and Azure, each asked over its real protocol.
 
-DNS is answered by a small server of dnspython, EC2 by moto; Consul and Docker by a server that speaks the documented part of
-their APIs, for neither is here.
+DNS is answered by a small server of dnspython, EC2 by moto; the others by a server that speaks the documented part of their
+APIs, for none of them is here.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
+import subprocess
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import dns.asyncresolver
@@ -346,6 +349,162 @@ def test_instances_are_targets(aws: str):
     assert target["__meta_ec2_availability_zone_id"].startswith("euw1-")
 
 
+# -- Google Compute Engine and Azure ----------------------------------------------------------------------------------
+
+
+def gce_instance(name: str, address: str) -> dict[str, Any]:
+    return {
+        "id": "77", "name": name, "zone": "zones/z1", "status": "RUNNING", "machineType": "types/e2", "tags": {"items": ["a", "b"]},
+        "metadata": {"items": [{"key": "k-1", "value": "v"}]}, "labels": {"team": "t"},
+        "networkInterfaces": [{
+            "name": "nic0", "network": "n", "subnetwork": "s", "networkIP": address,
+            "accessConfigs": [{"type": "ONE_TO_ONE_NAT", "natIP": "34.0.0.1"}],
+        }],
+    }  # fmt: skip
+
+
+def test_instances_of_gce_are_targets_page_by_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    key = subprocess.run(["openssl", "genrsa", "2048"], check=True, capture_output=True, text=True).stdout
+
+    def answer(asked: Asked) -> Answer:
+        if asked.path == "/token":
+            return Answer({"access_token": "TOKEN", "expires_in": 3600, "token_type": "Bearer"})
+        if asked.query.get("pageToken") == "2":
+            return Answer({"items": [gce_instance("two", "10.0.0.2"), {"id": "78", "name": "bare"}]})
+        return Answer({"items": [gce_instance("one", "10.0.0.1")], "nextPageToken": "2"})
+
+    async def run() -> tuple[list[dict[str, str]], Asked]:
+        async with serving(answer) as server:
+            account = {
+                "type": "service_account",
+                "client_email": "a@b",
+                "private_key": key,
+                "token_uri": f"{server.url}/token",
+            }
+            (tmp_path / "account.json").write_text(json.dumps({**account, "project_id": "p"}))
+            monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "account.json"))
+            monkeypatch.setattr("aiprism.receive.discovery.gce._API", server.url)
+            text = "gce_sd_configs: [{project: p, zone: z1, filter: 'labels.team=t', port: 9100}]"
+            async with Following(*providers(text)) as job:
+                await job.until(lambda: len(job.targets()) == 2)
+                return job.targets(), next(asked for asked in server.asked if asked.path != "/token")
+
+    targets, asked = asyncio.run(run())
+    assert (asked.path, asked.query) == ("/projects/p/zones/z1/instances", {"filter": "labels.team=t"})
+    assert asked.headers["authorization"] == "Bearer TOKEN"
+    assert [each["__address__"] for each in targets] == ["10.0.0.1:9100", "10.0.0.2:9100"]
+    assert {name.removeprefix("__meta_gce_"): value for name, value in targets[0].items()} == {
+        "__address__": "10.0.0.1:9100",
+        "project": "p",
+        "zone": "zones/z1",
+        "instance_id": "77",
+        "instance_name": "one",
+        "instance_status": "RUNNING",
+        "machine_type": "types/e2",
+        "network": "n",
+        "subnetwork": "s",
+        "private_ip": "10.0.0.1",
+        "public_ip": "34.0.0.1",
+        "tags": ",a,b,",
+        "interface_ipv4_nic0": "10.0.0.1",
+        "metadata_k_1": "v",
+        "label_team": "t",
+    }
+
+
+SUBSCRIPTION = "/subscriptions/sub"
+COMPUTE = f"{SUBSCRIPTION}/resourceGroups/rg/providers/Microsoft.Compute"
+
+
+def machine(path: str, name: str) -> dict[str, Any]:
+    return {
+        "id": f"{COMPUTE}/{path}/{name}", "name": name, "location": "west", "tags": {"team-x": "t"},
+        "properties": {
+            "osProfile": {"computerName": f"{name}-host"}, "storageProfile": {"osDisk": {"osType": "Linux"}},
+            "hardwareProfile": {"vmSize": "D2"},
+            "networkProfile": {"networkInterfaces": [{"id": f"{SUBSCRIPTION}/nics/{name}"}]},
+        },
+    }  # fmt: skip
+
+
+def interface(address: str, public: str = "") -> dict[str, Any]:
+    outside = {"publicIPAddress": {"properties": {"ipAddress": public}}} if public else {}
+    return {
+        "properties": {"primary": True, "ipConfigurations": [{"properties": {"privateIPAddress": address, **outside}}]}
+    }
+
+
+def azure(asked: Asked) -> Answer:
+    lists = {
+        f"{SUBSCRIPTION}/providers/Microsoft.Compute/virtualMachines": [
+            machine("virtualMachines", "vm1"),
+            machine("virtualMachines", "gone"),
+        ],
+        f"{SUBSCRIPTION}/providers/Microsoft.Compute/virtualMachineScaleSets": [
+            {"id": f"{COMPUTE}/virtualMachineScaleSets/ss", "name": "ss"},
+            {
+                "id": f"{COMPUTE}/virtualMachineScaleSets/flex",
+                "name": "flex",
+                "properties": {"orchestrationMode": "Flexible"},
+            },
+        ],
+        f"{COMPUTE}/virtualMachineScaleSets/ss/virtualMachines": [
+            machine("virtualMachineScaleSets/ss/virtualMachines", "ss_0")
+        ],
+    }
+    interfaces = {
+        f"{SUBSCRIPTION}/nics/vm1": interface("10.1.0.1", "20.0.0.1"),
+        f"{SUBSCRIPTION}/nics/ss_0": interface("10.1.0.2"),
+    }
+    if asked.path.endswith("/token"):
+        return Answer({"access_token": "TOKEN", "expires_in": 3600})
+    if asked.path in interfaces:
+        return Answer(interfaces[asked.path])
+    return Answer({"value": lists[asked.path]}) if asked.path in lists else Answer({"error": {"code": "NotFound"}}, 404)
+
+
+@pytest.mark.parametrize(
+    ("method", "asked_for_token"),
+    [
+        ("tenant_id: ten, client_id: me, client_secret: s", "/ten/oauth2/v2.0/token"),
+        ("authentication_method: ManagedIdentity", "/identity/token"),
+    ],
+)
+def test_machines_of_azure_are_targets(monkeypatch: pytest.MonkeyPatch, method: str, asked_for_token: str):
+    async def run() -> tuple[list[dict[str, str]], list[Asked]]:
+        async with serving(azure) as server:
+            monkeypatch.setattr(
+                "aiprism.receive.discovery.azure._CLOUDS", {"azurepubliccloud": (server.url, server.url)}
+            )
+            monkeypatch.setattr("aiprism.receive.discovery.azure._IDENTITY", f"{server.url}/identity/token")
+            async with Following(
+                *providers(f"azure_sd_configs: [{{subscription_id: sub, port: 9100, {method}}}]")
+            ) as job:
+                await job.until(lambda: len(job.targets()) == 2)
+                return job.targets(), server.asked
+
+    targets, asked = asyncio.run(run())
+    assert [each.path for each in asked if each.path.endswith("/token")] == [asked_for_token]
+    assert all(each.headers["authorization"] == "Bearer TOKEN" for each in asked if not each.path.endswith("/token"))
+    found = [{name.removeprefix("__meta_azure_"): value for name, value in each.items()} for each in targets]
+    assert found[0] == {
+        "__address__": "10.1.0.1:9100",
+        "subscription_id": "sub",
+        **({"tenant_id": "ten"} if "tenant" in method else {}),
+        "machine_id": f"{COMPUTE}/virtualMachines/vm1",
+        "machine_name": "vm1",
+        "machine_computer_name": "vm1-host",
+        "machine_location": "west",
+        "machine_os_type": "Linux",
+        "machine_resource_group": "rg",
+        "machine_size": "D2",
+        "machine_tag_team_x": "t",
+        "machine_private_ip": "10.1.0.1",
+        "machine_public_ip": "20.0.0.1",
+    }
+    assert (found[1]["__address__"], found[1]["machine_scale_set"]) == ("10.1.0.2:9100", "ss")
+
+
 # -- reading ----------------------------------------------------------------------------------------------------------
 
 
@@ -360,6 +519,16 @@ def test_instances_are_targets(aws: str):
         ("docker_sd_configs: [{port: 1}]", "host missing"),
         ("docker_sd_configs: [{host: 'ssh://x'}]", "expected unix:///path"),
         ("docker_sd_configs: [{host: 'tcp://x', filters: [{name: a}]}]", "needs a name and values"),
+        ("gce_sd_configs: [{project: p}]", "requires a zone"),
+        ("azure_sd_configs: [{subscription_id: s}]", "requires a tenant_id"),
+        (
+            "azure_sd_configs: [{subscription_id: s, authentication_method: Password}]",
+            "expected one of OAuth, ManagedIdentity, SDK",
+        ),
+        (
+            "azure_sd_configs: [{subscription_id: s, authentication_method: SDK, environment: x}]",
+            "unknown Azure environment",
+        ),
         ("ec2_sd_configs: [{regions: [a]}]", "did you mean 'region'"),
     ],
 )
@@ -372,11 +541,13 @@ def test_what_is_wrong_is_told(text: str, words: str):
     ("module", "text"),
     [
         ("boto3", "ec2_sd_configs: [{region: a}]"),
+        ("google.auth", "gce_sd_configs: [{project: p, zone: z}]"),
+        ("azure.identity", "azure_sd_configs: [{subscription_id: s, authentication_method: SDK}]"),
         ("kubernetes_asyncio", "kubernetes_sd_configs: [{role: node, kubeconfig_file: k}]"),
     ],
 )
 def test_what_needs_more_packages_says_which(monkeypatch: pytest.MonkeyPatch, module: str, text: str):
-    for place in ("ec2", "kubernetes"):
+    for place in ("azure", "ec2", "gce", "kubernetes"):
         monkeypatch.setattr(f"aiprism.receive.discovery.{place}.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"extra aiprism\["):
         kinds.read(yamlfile.parse(text, file="p.yml"))

@@ -111,6 +111,7 @@ def _configuration(document: Node, path: Path) -> str:
     # Variables of the environment hide what the file says, so they have no part in judging the file.
     found = config.load(path, {})
     below = [
+        *found.resolved((found.scrape.file,) if found.scrape.file else ()),
         *found.resolved(found.rules.files),
         *found.resolved((found.respond.alertmanager,) if found.respond.alertmanager else ()),
         *found.resolved(found.respond.runbooks),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from aiprism.receive.discovery import consul, docker, ec2, kubernetes, listed, names
+from aiprism.receive.discovery import azure, consul, docker, ec2, gce, kubernetes, listed, names
 from aiprism.receive.discovery.following import Provider
 from aiprism.yamlfile import Node
 
@@ -19,15 +19,16 @@ READERS: Mapping[str, Read] = {
     "consul_sd_configs": consul.read,
     "docker_sd_configs": docker.read,
     "ec2_sd_configs": ec2.read,
+    "gce_sd_configs": gce.read,
+    "azure_sd_configs": azure.read,
 }
 # What Prometheus knows besides: accepted, so that files load as they are, and named in a warning.
 NOT_FOLLOWED = (
-    "aws_sd_configs", "azure_sd_configs", "digitalocean_sd_configs",
-    "dockerswarm_sd_configs", "eureka_sd_configs", "gce_sd_configs",
-    "hetzner_sd_configs", "ionos_sd_configs", "kuma_sd_configs", "lightsail_sd_configs",
-    "linode_sd_configs", "marathon_sd_configs", "nerve_sd_configs", "nomad_sd_configs", "openstack_sd_configs",
-    "outscale_sd_configs", "ovhcloud_sd_configs", "puppetdb_sd_configs", "scaleway_sd_configs", "serverset_sd_configs",
-    "stackit_sd_configs", "triton_sd_configs", "uyuni_sd_configs", "vultr_sd_configs",
+    "aws_sd_configs", "digitalocean_sd_configs", "dockerswarm_sd_configs", "eureka_sd_configs", "hetzner_sd_configs",
+    "ionos_sd_configs", "kuma_sd_configs", "lightsail_sd_configs", "linode_sd_configs", "marathon_sd_configs",
+    "nerve_sd_configs", "nomad_sd_configs", "openstack_sd_configs", "outscale_sd_configs", "ovhcloud_sd_configs",
+    "puppetdb_sd_configs", "scaleway_sd_configs", "serverset_sd_configs", "stackit_sd_configs", "triton_sd_configs",
+    "uyuni_sd_configs", "vultr_sd_configs",
 )  # fmt: skip
 
 
