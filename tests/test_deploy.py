@@ -12,6 +12,8 @@ import yaml
 
 from aiprism.cli import run
 from aiprism.config import ROLES, documented
+from aiprism.receive.discovery.kubernetes import _ROLES, Kubernetes
+from aiprism.receive.discovery.kubernetes_labels import ATTACHABLE
 
 DEPLOY = Path(__file__).parent.parent / "deploy"
 CHART = DEPLOY / "helm" / "aiprism"
@@ -68,6 +70,14 @@ def test_a_template_is_yaml_and_asks_for_values_there_are(template: Path) -> Non
         for key in path:
             assert key in at, f"{template.name}: .Values.{'.'.join(path)}"
             at = at[key]
+
+
+def test_the_charts_service_account_may_list_and_watch_what_discovery_asks_for() -> None:
+    documents = without_actions((CHART / "templates" / "discovery.yaml").read_text(encoding="utf-8"))
+    [role] = [each for each in documents if each["kind"] == "ClusterRole"]
+    given = {what for rule in role["rules"] if {"list", "watch"} <= set(rule["verbs"]) for what in rule["resources"]}
+    asked = {what for role in _ROLES for what in Kubernetes(role, attach=ATTACHABLE).resources()}
+    assert given == asked
 
 
 def test_the_chart_asks_for_life_at_the_paths_we_serve_and_runs_without_rights() -> None:

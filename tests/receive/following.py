@@ -21,6 +21,7 @@ class Following:
 
     def __init__(self, *found: Provider) -> None:
         self.clock, self.telemetry = FakeClock(), Telemetry()
+        self.began = self.clock.monotonic()
         self.told: list[dict[str, list[str]]] = []
         self.groups: tuple[Group, ...] = ()
         self._found = found

@@ -35,21 +35,17 @@ def test_files_are_read_again_when_they_change_and_a_broken_one_keeps_its_target
     async def run() -> None:
         found = providers("file_sd_configs: [{files: [t/*.json, t/*.yml]}]", str(tmp_path / "p.yml"))
         async with Following(*found) as job:
-            assert job.told[-1] == {f"{one}:0": ["a:1"], f"{one}:1": ["b:1"]}
+            await job.until(lambda: job.told == [{f"{one}:0": ["a:1"], f"{one}:1": ["b:1"]}])
             assert job.groups[0].targets == ({"__address__": "a:1", "x": "y", "__meta_filepath": str(one)},)
             two.write_text("- targets: ['c:1']\n  labels: {n: 08}\n")
-            await job.clock.advance(5)
+            await job.until(lambda: len(job.groups) == 3, passing=1)
             assert job.groups[-1].targets == ({"__address__": "c:1", "n": "08", "__meta_filepath": str(two)},)
             one.write_text("[{")
-            os.utime(one, ns=(1, 1))
-            await job.clock.advance(20)
+            await job.until(lambda: job.failures("file") >= 2, passing=1)
             assert set(job.told[-1]) == {f"{one}:0", f"{one}:1", f"{two}:0"}
-            assert job.failures("file") >= 1
             one.write_text(json.dumps([{"targets": ["d:1"]}]))
-            os.utime(one, ns=(2, 2))
             two.unlink()
-            await job.clock.advance(10)
-            assert job.told[-1] == {f"{one}:0": ["d:1"]}
+            await job.until(lambda: job.told[-1] == {f"{one}:0": ["d:1"]}, passing=1)
 
     asyncio.run(run())
 
@@ -113,5 +109,26 @@ def test_what_one_stumbles_over_does_not_keep_the_others():
             await job.clock.advance(25)
             assert job.failures("stumbling") == 3
             assert job.told[-1] == {"kept": ["k:1"], "0": ["a:1"]}
+
+    asyncio.run(run())
+
+
+def test_a_file_whose_times_say_nothing_is_read_again_at_the_refresh_interval(tmp_path: Path):
+    file = tmp_path / "t.json"
+
+    def write(address: str) -> None:
+        # In place and of the same length, with the same time.
+        with file.open("r+" if file.exists() else "w") as opened:
+            opened.write(json.dumps([{"targets": [address]}]))
+        os.utime(file, ns=(1, 1))
+
+    async def run() -> None:
+        write("a:1")
+        found = providers("file_sd_configs: [{files: [t.json], refresh_interval: 60s}]", str(tmp_path / "p.yml"))
+        async with Following(*found) as job:
+            await job.until(lambda: job.told == [{f"{file}:0": ["a:1"]}])
+            write("b:1")
+            await job.until(lambda: job.told[-1] == {f"{file}:0": ["b:1"]}, passing=1)
+            assert job.clock.monotonic() - job.began >= 60
 
     asyncio.run(run())

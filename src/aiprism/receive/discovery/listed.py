@@ -5,6 +5,7 @@ All three hold the same: a list of `{targets: [host:port, …], labels: {…}}`.
 
 from __future__ import annotations
 
+import asyncio
 import glob
 import json
 import re
@@ -76,15 +77,19 @@ class Files:
         return _LOOK
 
     async def follow(self, tell: Tell, clock: Clock) -> None:
-        read: dict[str, tuple[int, int]] = {}
+        read: dict[str, tuple[int, ...]] = {}
+        anew = clock.monotonic() + self.refresh
         while True:
-            failure = self._look(tell, read)
+            if clock.monotonic() >= anew:  # where changes do not show in a file's times
+                read.clear()
+                anew = clock.monotonic() + self.refresh
+            failure = await self._look(tell, read)
             if failure:
                 raise failure
             tell.well()
             await clock.sleep(_LOOK)
 
-    def _look(self, tell: Tell, read: dict[str, tuple[int, int]]) -> Exception | None:
+    async def _look(self, tell: Tell, read: dict[str, tuple[int, ...]]) -> Exception | None:
         """Tell of every file that is new, other or gone. A file that is wrong keeps its groups; the first such is returned."""
         names = sorted(name for pattern in self.patterns for name in glob.glob(pattern))  # noqa: PTH207
         failure: Exception | None = None
@@ -93,7 +98,7 @@ class Files:
                 state = _state(name)
                 if read.get(name) == state:
                     continue
-                groups = _file_groups(name)
+                groups = await asyncio.to_thread(_file_groups, name)
             except (OSError, ConfigError) as error:
                 failure = failure or error
                 continue
@@ -104,9 +109,9 @@ class Files:
         return failure
 
 
-def _state(name: str) -> tuple[int, int]:
+def _state(name: str) -> tuple[int, ...]:
     stat = Path(name).stat()
-    return stat.st_mtime_ns, stat.st_ino
+    return stat.st_mtime_ns, stat.st_ino, stat.st_size
 
 
 def _over(tell: Tell, name: str, count: int) -> list[Group]:
