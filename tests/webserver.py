@@ -48,7 +48,7 @@ class Answer:
 class Server:
     """The address, and everything that was asked so far."""
 
-    port: int
+    port: int  # 0 behind a socket of the file system
     scheme: str
     asked: list[Asked] = field(default_factory=list)
 
@@ -63,7 +63,7 @@ class Server:
 
 @contextlib.asynccontextmanager
 async def serving(
-    answer: Callable[[Asked], Answer | Awaitable[Answer]], tls: ssl.SSLContext | None = None
+    answer: Callable[[Asked], Answer | Awaitable[Answer]], tls: ssl.SSLContext | None = None, *, unix: str = ""
 ) -> AsyncIterator[Server]:
     """A server that answers by `answer`, which may let it wait, until the block is left."""
     server = Server(0, "https" if tls else "http")
@@ -84,8 +84,11 @@ async def serving(
             open_.discard(task)
             writer.close()
 
-    listener = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls)
-    server.port = listener.sockets[0].getsockname()[1]
+    if unix:
+        listener = await asyncio.start_unix_server(connected, unix)
+    else:
+        listener = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls)
+        server.port = listener.sockets[0].getsockname()[1]
     try:
         yield server
     finally:

@@ -320,7 +320,10 @@ class _Way(httpx.AsyncBaseTransport):
 
 
 def _told(error: Exception) -> str:
-    return f"a file it needs cannot be used: {getattr(error, 'strerror', None) or type(error).__name__}"
+    """What cannot be used, without what stands in it."""
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename} cannot be read: {error.strerror}"
+    return f"its secrets or certificates cannot be used: {getattr(error, 'strerror', None) or type(error).__name__}"
 
 
 def _ways(proxy: Proxy) -> tuple[Mapping[str, str], tuple[str, ...]]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aiprism import yamlfile
 from aiprism.receive import relabel
@@ -76,3 +79,51 @@ def test_a_dot_takes_line_breaks_and_letters_map_one_to_one():
 def test_the_labels_given_stay_as_they_are():
     labels = {"a": "1"}
     assert (applied("[{target_label: a, replacement: '2'}]", labels), labels) == ({"a": "2"}, {"a": "1"})
+
+
+names = st.text("ab_", min_size=1, max_size=3)
+label_sets = st.dictionaries(names, st.text("xyz;.", min_size=1, max_size=4), max_size=5)
+expressions = st.sampled_from([".*", "x.*", "(a|b)+", ".", "[xy]+", ""])
+
+
+def rule(**fields: object) -> relabel.Rule:
+    return relabel.read(yamlfile.parse(yaml.safe_dump([fields])))[0]
+
+
+@given(label_sets, st.lists(names, max_size=3), expressions)
+def test_keep_and_drop_are_of_opposite_minds(labels: dict[str, str], source: list[str], regex: str):
+    left = [
+        relabel.applied(labels, [rule(action=action, source_labels=source, regex=regex)]) for action in ("keep", "drop")
+    ]
+    assert sorted(left, key=lambda each: each is None) == [labels, None]
+
+
+@given(label_sets, expressions)
+def test_labeldrop_and_labelkeep_part_the_labels(labels: dict[str, str], regex: str):
+    dropped, kept = (
+        relabel.applied(labels, [rule(action=action, regex=regex)]) for action in ("labeldrop", "labelkeep")
+    )
+    assert dropped is not None
+    assert kept is not None
+    assert dropped | kept == labels
+    assert dropped.keys() & kept.keys() == set()
+
+
+@given(label_sets, st.lists(names, min_size=1, max_size=3), st.integers(1, 2**64 - 1))
+def test_a_shard_is_below_the_modulus_and_of_the_values_alone(labels: dict[str, str], source: list[str], modulus: int):
+    hashed = rule(action="hashmod", source_labels=source, modulus=modulus, target_label="shard")
+    first = relabel.applied(labels, [hashed])
+    again = relabel.applied({**labels, "other": "1"}, [hashed])
+    assert first is not None
+    assert again is not None
+    assert first["shard"] == again["shard"]
+    assert 0 <= int(first["shard"]) < modulus
+
+
+@given(label_sets, st.text("$ {}12ax_", max_size=8))
+def test_the_usual_expression_replaces_as_one_that_re2_is_asked_for(labels: dict[str, str], template: str):
+    usual, same = (
+        relabel.applied(labels, [rule(source_labels=["a", "b"], target_label="t", replacement=template, **more)])
+        for more in ({}, {"regex": "((?:.*))"})
+    )
+    assert usual == same

@@ -297,6 +297,16 @@ def test_containers_are_their_ports():
     assert asked.query == {"filters": '{"status": ["running"]}'}
 
 
+def test_a_docker_engine_is_asked_on_its_socket(tmp_path: Path):
+    async def run() -> list[str]:
+        found = providers(f"docker_sd_configs: [{{host: 'unix://{tmp_path}/docker.sock'}}]")
+        async with serving(docker, unix=str(tmp_path / "docker.sock")), Following(*found) as job:
+            await job.until(lambda: bool(job.targets()))
+            return [each["__address__"] for each in job.targets()]
+
+    assert asyncio.run(run())[0] == "172.18.0.2:80"
+
+
 # -- EC2 --------------------------------------------------------------------------------------------------------------
 
 
@@ -347,6 +357,30 @@ def test_instances_are_targets(aws: str):
     }
     assert {name: target.get(name) for name in expected} == expected
     assert target["__meta_ec2_availability_zone_id"].startswith("euw1-")
+
+
+def test_a_role_is_taken_in_the_region_of_this_machine(aws: str, monkeypatch: pytest.MonkeyPatch):
+    import boto3
+
+    api = boto3.client("ec2", "eu-west-1", endpoint_url=aws, aws_access_key_id="a", aws_secret_access_key="b")
+    (instance,) = api.run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1)["Instances"]
+
+    def metadata(asked: Asked) -> Answer:
+        return Answer("token" if asked.method == "PUT" else "eu-west-1a")
+
+    async def run() -> set[str]:
+        async with serving(metadata) as server:
+            monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", server.url)
+            monkeypatch.setenv("AWS_ENDPOINT_URL_STS", aws)
+            text = (
+                f"ec2_sd_configs: [{{endpoint: '{aws}', access_key: a, secret_key: b, port: 9100,"
+                " role_arn: 'arn:aws:iam::123456789012:role/reader'}]"
+            )
+            async with Following(*providers(text)) as job:
+                await job.until(lambda: bool(job.targets()))
+                return {each["__meta_ec2_instance_id"] for each in job.targets()}
+
+    assert instance["InstanceId"] in asyncio.run(run())
 
 
 # -- Google Compute Engine and Azure ----------------------------------------------------------------------------------

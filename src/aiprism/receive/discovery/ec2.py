@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from typing import Any, ClassVar
 
@@ -52,18 +53,19 @@ class Ec2:
             region_name=self.region or None,
             profile_name=self.profile or None,
         )
+        region = session.region_name or _region_of_this_machine()
         if self.role_arn:
-            session = self._assumed(session)
-        return session.client("ec2", endpoint_url=self.endpoint or None)
+            session = self._assumed(session, region)
+        return session.client("ec2", region_name=region, endpoint_url=self.endpoint or None)
 
-    def _assumed(self, session: Any) -> Any:
+    def _assumed(self, session: Any, region: str) -> Any:
         """A session in the role; botocore takes the role anew before it ends."""
         import boto3
         from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
         from botocore.session import Session
 
         fetcher = AssumeRoleCredentialFetcher(
-            client_creator=session.client,
+            client_creator=partial(session.client, region_name=region),
             source_credentials=session.get_credentials(),
             role_arn=self.role_arn,
             extra_args={"RoleSessionName": "aiprism"},
@@ -72,7 +74,7 @@ class Ec2:
         inner._credentials = DeferredRefreshableCredentials(
             refresh_using=fetcher.fetch_credentials, method="assume-role"
         )
-        return boto3.Session(botocore_session=inner, region_name=session.region_name)
+        return boto3.Session(botocore_session=inner, region_name=region)
 
     def _groups(self, api: Any, zones: dict[str, str]) -> Sequence[Group]:
         region = api.meta.region_name
@@ -141,6 +143,17 @@ def _primary_ipv6(interfaces: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         for address in each.get("Ipv6Addresses") or []:
             if address.get("IsPrimaryIpv6"):
                 yield address["Ipv6Address"]
+
+
+def _region_of_this_machine() -> str:
+    """What the metadata service of an instance says; ValueError elsewhere."""
+    from botocore.session import Session
+    from botocore.utils import IMDSRegionProvider
+
+    region = IMDSRegionProvider(Session()).provide()
+    if not region:
+        raise ValueError("no region: name one in ec2_sd_configs, AWS_DEFAULT_REGION or ~/.aws/config")
+    return str(region)
 
 
 def _zone_ids(api: Any) -> dict[str, str]:
