@@ -19,6 +19,7 @@ from aiprism.query.promql import Limits, PromQL
 from aiprism.store import retention, usage
 from aiprism.store.cluster import Layout
 from aiprism.store.engine import Engine
+from aiprism.store.events import EventStore
 from aiprism.store.logcolumns import log_columns
 from aiprism.store.logs import LogSearch, LogStore
 from aiprism.store.samples import SampleStore
@@ -30,6 +31,7 @@ from tests.store.making import labelled, logs_body, many_traces
 from tests.store.test_edges import Sent, calls, joined, store, told
 from tests.store.test_engine import insert_traces, trace_body
 from tests.store.test_engine_http import ClickHouse
+from tests.store.test_events import event
 
 SNAPSHOTS = Path(__file__).parent.parent / "sql"
 A_FRONT = re.compile(r"(\w+) ON CLUSTER \w+ AS \w+\.(\w+_local)\nENGINE = Distributed\('\w+', '\w+', '\w+', (.*)\)$")
@@ -240,6 +242,8 @@ def fill(engine: Engine) -> None:
         "INSERT INTO series SELECT metric, fp, map('__name__', metric, 'instance', toString(fp)) AS labels, "
         "min(ts) AS first_ts, max(ts) AS last_ts FROM samples GROUP BY metric, fp"
     )
+    for ago in (60, 30):
+        EventStore(engine).put([event(f"{n % ago}", AT_MS / 1000 + n - ago) for n in range(40)])
 
 
 def on_two_shards(clickhouse: ClickHouse, whole: Engine) -> Engine:
@@ -285,5 +289,6 @@ def answers(engine: Engine) -> dict[str, object]:
             logs.search(LogSearch(window, levels=("ERROR",))), key=lambda record: (record.ts_ns, record.body)
         ),
         "patterns": logs.patterns(window),
+        "events": [(each.id, each.ts) for each in EventStore(engine).search(window, limit=25)],
         **vectors,
     }

@@ -176,7 +176,8 @@ def _rows(place: Place) -> dict[str, int]:
                 if file.tag != "file":
                     continue
                 name = file.findtext("name", "")
-                if name.startswith("data/") and name.endswith("/count.txt"):
+                # <data>/<database>/<table>/<part>/count.txt; a projection has one, too, further down
+                if name.startswith("data/") and name.endswith("/count.txt") and name.count("/") == 4:
                     counts.append((name.split("/")[2], f"{part}/{file.findtext('data_file') or name}"))
                 file.clear()
     rows: dict[str, int] = {}
