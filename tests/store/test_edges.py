@@ -16,7 +16,7 @@ from aiprism.clock import FakeClock
 from aiprism.config import RetentionConfig
 from aiprism.model.spans import ServiceEdge
 from aiprism.model.timerange import TimeRange
-from aiprism.store.edges import EdgeJoin, cut, service_edges
+from aiprism.store.edges import MOST_VIRTUAL, OTHERS, EdgeJoin, cut, service_edges
 from aiprism.store.engine import Engine
 from aiprism.store.housekeeping import Housekeeping
 from aiprism.store.rollups import Rollups
@@ -136,6 +136,22 @@ def test_what_sends_no_spans_is_named_by_its_callers(
     assert ((found.callee, found.connection), found.system, found.virtual) == (edge, system, True)
 
 
+def test_of_very_many_that_send_no_spans_the_most_called_are_told_and_the_others_together(engine: Engine) -> None:
+    for kind in ("client", "producer"):
+        store(
+            engine,
+            *(
+                Sent(number, kind, kind, attributes={"server.address": f"10.0.0.{min(number, MOST_VIRTUAL + 5)}"})
+                for number in range(1, MOST_VIRTUAL + 8)
+            ),
+        )
+    store(engine, Sent(999, "db", "server", parent=1))
+    for _, edges in itertools.groupby(joined(engine), key=lambda each: each.caller):
+        found = {each.callee: (each.calls, each.virtual) for each in edges}
+        assert len(found) == MOST_VIRTUAL + 2
+        assert found.items() >= {f"10.0.0.{MOST_VIRTUAL + 5}": (3, True), OTHERS: (4, True), "db": (1, False)}.items()
+
+
 def test_spans_that_were_sent_again_count_once(engine: Engine) -> None:
     spans = (
         Sent(1, "web", "client"),
@@ -245,6 +261,26 @@ def test_a_minute_joined_again_counts_after_the_clock_was_set_back(engine: Engin
     assert told(joined(engine)) == [("gateway", "orders", "request", True, 3, 0)]
     store(engine, *(Sent(9, "orders", "server", parent=number) for number in (1, 2, 3)))
     assert told(joined(engine)) == [("gateway", "orders", "request", False, 3, 0)]
+
+
+def test_minutes_that_come_again_after_the_clock_was_set_back_are_joined_again(engine: Engine) -> None:
+    store(engine, *calls(2))
+    joined(engine, after=7200)
+    engine.command("INSERT INTO housekeeping SELECT * REPLACE (at + toIntervalDay(1) AS at) FROM housekeeping")
+    store(engine, Sent(1, "web", "client", at=300), Sent(2, "api", "server", at=300, parent=1))
+    engine.command("TRUNCATE TABLE spans_late")  # by that clock they were not late
+    edges = [("gateway", "orders", "request", False, 2, 1), ("web", "api", "request", False, 1, 0)]
+    assert told(joined(engine, after=400)) == edges[:1]
+    assert told(joined(engine, after=600)) == edges
+
+
+def test_notes_of_late_spans_from_a_clock_that_was_ahead_are_taken_up(engine: Engine) -> None:
+    store(engine, *calls(2))
+    joined(engine)
+    store(engine, *(replace(each, trace=each.trace + 2) for each in calls(2)))
+    engine.command("INSERT INTO spans_late SELECT minute, seen + toIntervalDay(1), produced FROM spans_late")
+    assert told(joined(engine)) == [("gateway", "orders", "request", False, 4, 2)]
+    assert engine.query("SELECT count() FROM spans_late") == [(0,)]
 
 
 @pytest.mark.parametrize("window", [TimeRange(-8e9, 8e9), TimeRange(0, AT + 60), TimeRange(AT, AT)])

@@ -42,6 +42,11 @@ BACK = 86_400
 # Spans of one slice: about half a second of one core, 80 MB. Traces are cut by their ids, which the sort key follows.
 SLICE = 500_000
 _LATE_MINUTES = 1000  # that one run takes up
+# Of the virtual nodes a service calls in one minute and slice, these many of the most called have their own edges.
+MOST_VIRTUAL = 300
+OTHERS = "(others)"
+# A note from so far ahead was taken before the clock was set back; nobody waits until it is that late again.
+AHEAD = 3600
 
 _NONE = "toFixedString('', 8)"
 
@@ -90,94 +95,100 @@ _PEER = _named(
 )
 _CONNECTION = f"multiIf(kind = 'producer' OR {_QUEUE} != '', 'messaging', {_DATABASE} != '', 'database', 'request')"
 
-_INSERT = """
-INSERT INTO service_edges_1m
-    (minute, caller, callee, connection, virtual, system, slice, calls, errors, duration, version)
-SELECT minute, caller, callee, connection, virtual, system, {slice:UInt16},
-    count(), countIf(failed), quantilesTDigestState(0.5, 0.95, 0.99)(took_ns / 1e9), {version:UInt64}
-FROM
-"""
 # A sender that waited too long for an answer sends its spans again, and both are stored. They are the same in all that is
 # read here, so any of them stands for it; the two sides that share an id (Zipkin) differ in service or kind.
 _ONE = "LIMIT 1 BY ask.trace_id, ask.span_id, ask.service, ask.kind"
 _ONE_PAIR = f"{_ONE}, answer.trace_id, answer.span_id, answer.service"
-_GROUP = """
-GROUP BY minute, caller, callee, connection, virtual, system
-SETTINGS max_threads = 1, join_algorithm = 'hash'
-"""
 # What a call failed by and how long it took: a client knows more than who answered.
 _CALL = """
     answer.status = 'error' OR (ask.kind = 'client' AND ask.status = 'error') AS failed,
     if(ask.kind = 'client', ask.duration_ns, answer.duration_ns) AS took_ns
 """
-_UNANSWERED = f"""
-    toStartOfMinute(ask.start) AS minute, ask.service AS caller, {_PEER} AS callee, {_CONNECTION} AS connection,
-    true AS virtual, {_SYSTEM} AS system, ask.status = 'error' AS failed, ask.duration_ns AS took_ns
-"""
 
-_CALLS = f"""{_INSERT}
+
+def _joining(*, asks: str, answers: str, on: str, connection: str, unanswered: str) -> str:
+    """The statement that writes the edges of a minute: of spans that ask (a condition) and those that answer them (a query),
+    and of those that nobody answers (a condition). Whoever calls each address by itself would make an edge of each call, so
+    that of the virtual nodes of a caller all but the most called are one."""
+    return f"""
+INSERT INTO service_edges_1m
+    (minute, caller, callee, connection, virtual, system, slice, calls, errors, duration, version)
+SELECT minute, caller, node, connection, virtual, if(node = '{OTHERS}', '', system) AS node_system, {{slice:UInt16}},
+    sum(count), sum(failures), quantilesTDigestMergeState(0.5, 0.95, 0.99)(took), {{version:UInt64}}
+FROM
 (
-    SELECT toStartOfMinute(answer.start) AS minute, ask.service AS caller, answer.service AS callee,
-        if(ask.kind = 'producer', 'messaging', 'request') AS connection, false AS virtual, '' AS system, {_CALL}
-    FROM (SELECT trace_id, span_id, service, kind, status, duration_ns FROM spans WHERE {_AROUND} AND {_SHARE}) AS ask
-    INNER JOIN
-    (
-        SELECT trace_id, span_id, parent_span_id, service, start, status, duration_ns FROM spans
-        WHERE {_WITHIN} AND {_SHARE} AND kind = 'server' AND parent_span_id != {_NONE}
-    ) AS answer ON ask.trace_id = answer.trace_id AND ask.span_id = answer.parent_span_id
-    WHERE ask.service != answer.service
-    {_ONE_PAIR}
-    UNION ALL
-    SELECT {_UNANSWERED}
+    SELECT *, if(virtual AND row_number() OVER most_called > {MOST_VIRTUAL}, '{OTHERS}', callee) AS node
     FROM
     (
-        SELECT trace_id, span_id, kind, service, start, status, duration_ns, attributes FROM spans
-        WHERE {_WITHIN} AND {_SHARE} AND kind = 'client' AND cityHash64(trace_id, span_id) NOT IN
+        SELECT minute, caller, callee, connection, virtual, system,
+            count() AS count, countIf(failed) AS failures, quantilesTDigestState(0.5, 0.95, 0.99)(took_ns / 1e9) AS took
+        FROM
+        (
+            SELECT toStartOfMinute(answer.start) AS minute, ask.service AS caller, answer.service AS callee,
+                {connection} AS connection, false AS virtual, '' AS system, {_CALL}
+            FROM (SELECT trace_id, span_id, service, kind, status, duration_ns FROM spans WHERE {asks}) AS ask
+            INNER JOIN ({answers}) AS answer ON {on}
+            WHERE ask.service != answer.service
+            {_ONE_PAIR}
+            UNION ALL
+            SELECT toStartOfMinute(ask.start) AS minute, ask.service AS caller, {_PEER} AS callee, {_CONNECTION} AS connection,
+                true AS virtual, {_SYSTEM} AS system, ask.status = 'error' AS failed, ask.duration_ns AS took_ns
+            FROM
+            (
+                SELECT trace_id, span_id, kind, service, start, status, duration_ns, attributes FROM spans
+                WHERE {_WITHIN} AND {unanswered}
+            ) AS ask
+            WHERE callee != ''
+            {_ONE}
+        )
+        GROUP BY minute, caller, callee, connection, virtual, system
+    )
+    WINDOW most_called AS (PARTITION BY minute, caller, virtual ORDER BY count DESC, callee, connection, system)
+)
+GROUP BY minute, caller, node, connection, virtual, node_system
+SETTINGS max_threads = 1, join_algorithm = 'hash'
+"""
+
+
+_CALLS = _joining(
+    asks=f"{_AROUND} AND {_SHARE}",
+    answers=f"""
+        SELECT trace_id, span_id, parent_span_id, service, start, status, duration_ns FROM spans
+        WHERE {_WITHIN} AND {_SHARE} AND kind = 'server' AND parent_span_id != {_NONE}
+    """,
+    on="ask.trace_id = answer.trace_id AND ask.span_id = answer.parent_span_id",
+    connection="if(ask.kind = 'producer', 'messaging', 'request')",
+    unanswered=f"""
+        {_SHARE} AND kind = 'client' AND cityHash64(trace_id, span_id) NOT IN
         (
             SELECT cityHash64(trace_id, parent_span_id) FROM spans
             WHERE {_AROUND} AND {_SHARE} AND kind IN ('server', 'client', 'producer', 'consumer')
                 AND parent_span_id != {_NONE}
         )
-    ) AS ask
-    WHERE callee != ''
-    {_ONE}
-){_GROUP}"""
+    """,
+)
 
 # The spans that a consumer names as senders of what it took.
 _TAKEN = f"""arrayJoin(arrayDistinct(arrayConcat(
     if(parent_span_id = {_NONE}, [], [(trace_id, parent_span_id)]), arrayZip(link_trace_id, link_span_id))))"""
 
-# Links lead from one trace into another, so messages are not cut into slices.
-_MESSAGES = f"""{_INSERT}
-(
-    SELECT toStartOfMinute(answer.start) AS minute, ask.service AS caller, answer.service AS callee,
-        'messaging' AS connection, false AS virtual, '' AS system, {_CALL}
-    FROM
-    (
-        SELECT trace_id, span_id, service, kind, status, duration_ns FROM spans
-        WHERE {_BEFORE} AND (kind = 'producer' OR start >= {_NEIGHBOUR})
-    ) AS ask
-    INNER JOIN
-    (
+# Links lead from one trace into another, so messages are not cut into slices, and from one shard to another: GLOBAL.
+_MESSAGES = _joining(
+    asks=f"{_BEFORE} AND (kind = 'producer' OR start >= {_NEIGHBOUR})",
+    answers=f"""
         SELECT {_TAKEN} AS taken, trace_id, span_id, service, start, status, duration_ns FROM spans
         WHERE {_WITHIN} AND kind = 'consumer'
-    ) AS answer ON ask.trace_id = answer.taken.1 AND ask.span_id = answer.taken.2
-    WHERE ask.service != answer.service
-    {_ONE_PAIR}
-    UNION ALL
-    SELECT {_UNANSWERED}
-    FROM
-    (
-        SELECT trace_id, span_id, kind, service, start, status, duration_ns, attributes FROM spans
-        WHERE {_WITHIN} AND kind = 'producer'
-    ) AS ask
-    LEFT ANTI JOIN
-    (
-        SELECT {_TAKEN} AS taken FROM spans WHERE {_AROUND} AND kind IN ('consumer', 'server')
-    ) AS answer ON ask.trace_id = answer.taken.1 AND ask.span_id = answer.taken.2
-    WHERE callee != ''
-    {_ONE}
-){_GROUP}"""
+    """,
+    on="ask.trace_id = answer.taken.1 AND ask.span_id = answer.taken.2",
+    connection="'messaging'",
+    unanswered=f"""
+        kind = 'producer' AND cityHash64(trace_id, span_id) GLOBAL NOT IN
+        (
+            SELECT cityHash64(taken.1, taken.2)
+            FROM (SELECT {_TAKEN} AS taken FROM spans WHERE {_AROUND} AND kind IN ('consumer', 'server'))
+        )
+    """,
+)
 
 # An edge that was there and is no more: what its clients called has turned out to send spans.
 _GONE = """
@@ -204,12 +215,13 @@ FROM spans WHERE {_WITHIN}
 _PENDING = """
 SELECT toUnixTimestamp(minute) AS at, max(produced) FROM spans_late
 WHERE minute < fromUnixTimestamp({joined:Int64})
-GROUP BY minute HAVING max(seen) <= {until:DateTime64(6, 'UTC')}
+GROUP BY minute HAVING max(seen) <= {until:DateTime64(6, 'UTC')} OR max(seen) > {ahead:DateTime64(6, 'UTC')}
 ORDER BY at LIMIT {most:UInt32}
 """
 
 _FORGET = """ALTER TABLE spans_late DELETE
-WHERE minute IN (SELECT toDateTime(arrayJoin({minutes:Array(Int64)}), 'UTC')) AND seen <= {until:DateTime64(6, 'UTC')}
+WHERE minute IN (SELECT toDateTime(arrayJoin({minutes:Array(Int64)}), 'UTC'))
+    AND (seen <= {until:DateTime64(6, 'UTC')} OR seen > {ahead:DateTime64(6, 'UTC')})
 SETTINGS mutations_sync = 2"""
 
 # Minutes in which messages were taken that had been sent in some others. GLOBAL: links lead from one shard to another.
@@ -284,9 +296,14 @@ class EdgeJoin:
         self._marks = usage.Marks(engine)
 
     def advance(self, now: float) -> Iterator[None]:
-        """Join the minutes that are over; yields after each slice."""
+        """Join the minutes that are over; yields after each slice. Where the clock was set back, minutes come again."""
         target = int(now - GRACE) // MINUTE * MINUTE
-        minute = self._next(self._marks.get(JOINED), now)
+        marks = self._marks.all()
+        joined, last = marks.get(JOINED), max(target, _whole_from(marks))
+        if joined is not None and joined > last:
+            joined = last
+            self._marks.set(JOINED, joined)
+        minute = self._next(joined, now)
         while minute is not None and minute < target:
             if extent := self._extent(minute):
                 yield from self._join(minute, extent)
@@ -298,21 +315,20 @@ class EdgeJoin:
     def redo(self) -> Iterator[None]:
         """Join again the minutes that got spans too late, and those whose calls these spans are part of."""
         marks = self._marks.all()
-        [[until]] = self._engine.query(
-            "SELECT now64(6, 'UTC') - toIntervalMillisecond({quiet:Int64})", {"quiet": round(self._quiet * 1000)}
+        [[until, ahead]] = self._engine.query(
+            "SELECT now64(6, 'UTC') - toIntervalMillisecond({quiet:Int64}), now64(6, 'UTC') + toIntervalSecond({ahead:Int64})",
+            {"quiet": round(self._quiet * 1000), "ahead": AHEAD},
         )
-        bound = {"joined": marks.get(JOINED, 0), "until": until, "most": _LATE_MINUTES}
+        bound = {"joined": marks.get(JOINED, 0), "until": until, "ahead": ahead, "most": _LATE_MINUTES}
         pending = {int(minute): bool(produced) for minute, produced in self._engine.query(_PENDING, bound)}
         if not pending:
             return
         touched = {minute + beside for minute in pending for beside in (-MINUTE, 0, MINUTE)}
         touched |= self._taken_later([minute for minute, produced in pending.items() if produced])
-        # Where spans have left or were thinned, the edges know more than what is left.
-        whole_from = max(marks.get(SPANS_FROM, 0), marks.get(THINNED, 0)) + REACH
         for minute in sorted(touched):
-            if whole_from <= minute < marks.get(JOINED, 0):
+            if _whole_from(marks) <= minute < marks.get(JOINED, 0):
                 yield from self._join(minute, self._extent(minute))
-        change(self._engine, _FORGET, {"minutes": list(pending), "until": until})
+        change(self._engine, _FORGET, {"minutes": list(pending), "until": until, "ahead": ahead})
         log.info("housekeeping.edges_joined_again", minutes=len(pending))
         yield
 
@@ -345,6 +361,11 @@ class EdgeJoin:
         since = int(now - BACK) if at is None else at
         first = usage.first_after(self._engine, "spans", since - 1)
         return None if first is None else max(first // MINUTE * MINUTE, since // MINUTE * MINUTE)
+
+
+def _whole_from(marks: Mapping[str, int]) -> int:
+    """Where spans have left or were thinned, the edges know more than what is left: the first minute that is whole."""
+    return max(marks.get(SPANS_FROM, 0), marks.get(THINNED, 0)) + REACH
 
 
 def cut(ids: Sequence[str], parts: int) -> Sequence[tuple[str, str]]:

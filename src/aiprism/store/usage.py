@@ -30,6 +30,14 @@ WHERE database = {{database:String}} AND replaceRegexpOne(table, '_local$', '') 
 """
 
 
+# A subquery: an INSERT … SELECT FROM the table itself may be carried out by every shard for itself.
+_REMEMBER = """
+INSERT INTO housekeeping (name, value, at)
+SELECT {name:String}, {value:Int64},
+    greatest(now64(6, 'UTC'), (SELECT max(at) FROM housekeeping WHERE name = {name:String}) + toIntervalMicrosecond(1))
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Partition:
     """One partition of a table. `oldest` and `newest` are Unix seconds, 0 where the table is not partitioned by time."""
@@ -119,7 +127,5 @@ class Marks:
         return self.all().get(name)
 
     def set(self, name: str, value: int) -> None:
-        """Remember `value` from now on."""
-        self._engine.command(
-            "INSERT INTO housekeeping (name, value) SELECT {name:String}, {value:Int64}", {"name": name, "value": value}
-        )
+        """Remember `value` from now on, also where the clock was set back since."""
+        self._engine.command(_REMEMBER, {"name": name, "value": value})
