@@ -20,7 +20,7 @@ from aiprism.store.alertstates import AlertStates
 from aiprism.store.engine import Engine
 from aiprism.store.records import Records
 from aiprism.store.samples import SampleStore
-from aiprism.store.series import SeriesIndex
+from aiprism.store.seriesload import load_series
 from aiprism.store.writing import Writing
 from aiprism.telemetry import Telemetry
 from tests.detect.ruling import until
@@ -43,7 +43,7 @@ def requests(failing: float, until_second: int) -> list[Sample]:
 
 
 def test_a_rise_of_errors_is_recorded_becomes_an_alert_and_is_handed_on(engine: Engine, tmp_path: Path) -> None:
-    index = SeriesIndex.load(engine)
+    index = load_series(engine)
     writing = Writing(engine, index, IngestConfig(), Telemetry())
     promql = PromQL(SampleStore(engine, index))
     records = Records.open(f"sqlite:///{tmp_path}/control.db")

@@ -22,7 +22,7 @@ from aiprism.receive.inflight import InFlight
 from aiprism.receive.streams import tls_context
 from aiprism.store.engine import Engine
 from aiprism.store.logs import LogSearch, LogStore
-from aiprism.store.series import SeriesIndex
+from aiprism.store.seriesload import load_series
 from aiprism.store.writing import Writing
 from aiprism.telemetry import Telemetry
 from aiprism.web.listening import listen
@@ -66,7 +66,7 @@ def with_fluent(
 
     async def run() -> None:
         ingest = IngestConfig(linger=0.01)
-        keeping = writing(telemetry) if writing else Writing(engine, SeriesIndex.load(engine), ingest, telemetry)
+        keeping = writing(telemetry) if writing else Writing(engine, load_series(engine), ingest, telemetry)
         keeping.start()
         with listen("127.0.0.1:0", "fluent") as opened:
             doors = OtlpDoors(keeping, telemetry)
@@ -129,7 +129,7 @@ class Refusing(Writing):
 
 def refusing(engine: Engine, *faults: Exception) -> Callable[[Telemetry], Writing]:
     def build(telemetry: Telemetry) -> Writing:
-        writing = Refusing(engine, SeriesIndex.load(engine), IngestConfig(linger=0.01), telemetry)
+        writing = Refusing(engine, load_series(engine), IngestConfig(linger=0.01), telemetry)
         writing.faults = list(faults)
         return writing
 

@@ -24,7 +24,7 @@ from aiprism.receive.streams import Feed, tls_context
 from aiprism.receive.syslog_server import SyslogDoors, _Datagrams, zone_of
 from aiprism.store.engine import Engine
 from aiprism.store.logs import LogSearch, LogStore
-from aiprism.store.series import SeriesIndex
+from aiprism.store.seriesload import load_series
 from aiprism.store.writing import Writing
 from aiprism.telemetry import Telemetry
 from aiprism.web.listening import datagrams, listen
@@ -69,7 +69,7 @@ def with_syslog(
     telemetry = Telemetry()
 
     async def run() -> None:
-        store = writing(engine, SeriesIndex.load(engine), IngestConfig(linger=0.01), telemetry)
+        store = writing(engine, load_series(engine), IngestConfig(linger=0.01), telemetry)
         store.start()
         with (
             datagrams(ANYWHERE, "udp") as udp,

@@ -24,7 +24,7 @@ from aiprism.store.logcolumns import log_columns
 from aiprism.store.logs import LogSearch, LogStore
 from aiprism.store.samples import SampleStore
 from aiprism.store.schema import change, migrate, migrations
-from aiprism.store.series import SeriesIndex
+from aiprism.store.seriesload import load_series
 from aiprism.store.spans import SpanStore, TraceSearch
 from tests.query.promql.stocked import Stocked
 from tests.store.making import labelled, logs_body, many_traces
@@ -263,7 +263,7 @@ def on_two_shards(clickhouse: ClickHouse, whole: Engine) -> Engine:
 
 def answers(engine: Engine) -> dict[str, object]:
     """What every reader of the store says."""
-    index = SeriesIndex.load(engine)
+    index = load_series(engine)
     promql = PromQL(SampleStore(engine, index), Limits())
     at = (AT_MS + 10 * MINUTE) / 1000
     spans, logs, window = SpanStore(engine), LogStore(engine), TimeRange(AT_MS / 1000 - 60, at)

@@ -18,6 +18,7 @@ from aiprism.store.metricwriting import MetricWriter
 from aiprism.store.question import Question
 from aiprism.store.samples import SampleStore
 from aiprism.store.series import SeriesIndex
+from aiprism.store.seriesload import load_series
 
 pytestmark = pytest.mark.anyio
 
@@ -48,7 +49,7 @@ def found(index: SeriesIndex, at: float) -> list[Labels]:
 
 
 async def test_a_series_of_now_is_known_after_the_next_look(engine: Engine) -> None:
-    index, clock = SeriesIndex.load(engine), FakeClock(NOW)
+    index, clock = load_series(engine), FakeClock(NOW)
     following = Following(engine, index, clock)
     assert following.look() == 0
     written(engine, LABELS, NOW, NOW)
@@ -59,7 +60,7 @@ async def test_a_series_of_now_is_known_after_the_next_look(engine: Engine) -> N
 
 
 async def test_one_of_long_ago_is_known_after_the_next_look_at_all(engine: Engine) -> None:
-    index, clock = SeriesIndex.load(engine), FakeClock(NOW)
+    index, clock = load_series(engine), FakeClock(NOW)
     following = Following(engine, index, clock)
     following.look()
     written(engine, LABELS, NOW - 86_400, NOW - 86_400)
@@ -71,7 +72,7 @@ async def test_one_of_long_ago_is_known_after_the_next_look_at_all(engine: Engin
 
 
 async def test_what_is_written_elsewhere_need_not_be_registered_here(engine: Engine) -> None:
-    index, clock = SeriesIndex.load(engine), FakeClock(NOW)
+    index, clock = load_series(engine), FakeClock(NOW)
     written(engine, LABELS, NOW, NOW)
     Following(engine, index, clock).look()
     positions = index.admit([LABELS], NOW)
@@ -80,7 +81,7 @@ async def test_what_is_written_elsewhere_need_not_be_registered_here(engine: Eng
 
 
 async def test_a_correction_another_process_writes_counts_here(engine: Engine) -> None:
-    index, theirs, clock = SeriesIndex.load(engine), SeriesIndex.load(engine), FakeClock(NOW)
+    index, theirs, clock = load_series(engine), load_series(engine), FakeClock(NOW)
     following, writer, ts_ms = Following(engine, index, clock), MetricWriter(engine, theirs), round(NOW * 1000)
 
     def write(value: float) -> None:
@@ -102,7 +103,7 @@ async def test_a_correction_another_process_writes_counts_here(engine: Engine) -
 
 
 async def test_native_histograms_another_process_writes_are_looked_for_here(engine: Engine) -> None:
-    index, theirs = SeriesIndex.load(engine), SeriesIndex.load(engine)
+    index, theirs = load_series(engine), load_series(engine)
     following = Following(engine, index, FakeClock(NOW))
     sample = HistogramSample(int(theirs.admit([LABELS], NOW)[0]), round(NOW * 1000), NativeHistogram(0, 1.0, 1.0))
     MetricWriter(engine, theirs).insert([SampleBatch(histograms=[sample])], uuid.uuid4().hex, NOW)

@@ -16,7 +16,7 @@ from aiprism.config import IngestConfig
 from aiprism.errors import BadInput, Unavailable
 from aiprism.store.engine import Engine
 from aiprism.store.ingest import GroupCommit
-from aiprism.store.series import SeriesIndex
+from aiprism.store.seriesload import load_series
 from aiprism.store.writing import Writing
 from aiprism.telemetry import Telemetry
 from tests.otlpmaking import NOW
@@ -73,7 +73,7 @@ def test_exactly_what_is_acknowledged_is_stored_once(
 async def story(
     engine: Engine, sending: list[tuple[Sender, bytes]], fate: list[str], batch_bytes: int
 ) -> list[BaseException | None]:
-    writing = Writing(engine, SeriesIndex.load(engine), IngestConfig(), Telemetry())
+    writing = Writing(engine, load_series(engine), IngestConfig(), Telemetry())
     clock = FakeClock()
 
     async def write(bodies: Sequence[bytes], token: str) -> None:

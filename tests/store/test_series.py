@@ -17,6 +17,7 @@ from aiprism.model.labels import Labels, Matcher, MatchOp, matches_all
 from aiprism.store.columns import FingerprintTable
 from aiprism.store.engine import Engine
 from aiprism.store.series import SEEN_SLACK_MS, Seen, SeriesIndex
+from aiprism.store.seriesload import load_series
 
 HOUR_MS = 3_600_000
 
@@ -263,10 +264,10 @@ def test_an_index_is_loaded_from_what_the_store_has(engine: Engine):
         table.set_column(4, "last_ts", pa.array([50 * HOUR_MS] * 5, pa.timestamp("ms", tz="UTC"))),
         token="two",
     )
-    index = SeriesIndex.load(engine)
+    index = load_series(engine)
     assert len(index) == len(SERIES)
     assert selected(index, "job = api", start_ms=50 * HOUR_MS, end_ms=50 * HOUR_MS) == {rows[0], rows[3]}
-    assert len(SeriesIndex.load(engine)) == len(SERIES)
+    assert len(load_series(engine)) == len(SERIES)
 
 
 def test_a_loaded_index_is_the_one_that_was_told(engine: Engine):
@@ -291,7 +292,7 @@ def test_a_loaded_index_is_the_one_that_was_told(engine: Engine):
         "last_ts": pa.array([HOUR_MS] * len(sets), pa.timestamp("ms", tz="UTC")),
     }
     engine.insert_arrow("series", pa.table(table), token="all")
-    loaded = SeriesIndex.load(engine)
+    loaded = load_series(engine)
     for kind in ("series_by_metric", "values_by_label", "bytes_by_label", "series_by_pair"):
         by_loaded, by_told = (set(getattr(index.cardinality(1000), kind)) for index in (loaded, told))
         assert by_loaded == by_told
@@ -302,7 +303,7 @@ def test_a_loaded_index_is_the_one_that_was_told(engine: Engine):
 
 
 def test_an_empty_store_gives_an_empty_index(engine: Engine):
-    assert len(SeriesIndex.load(engine)) == 0
+    assert len(load_series(engine)) == 0
 
 
 def test_selecting_while_series_arrive_gives_whole_series():

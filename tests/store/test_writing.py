@@ -29,6 +29,7 @@ from aiprism.store.question import Question
 from aiprism.store.rollups import Rollups
 from aiprism.store.samples import SampleStore
 from aiprism.store.series import SeriesIndex
+from aiprism.store.seriesload import load_series
 from aiprism.store.writing import Writing
 from aiprism.telemetry import Telemetry
 
@@ -39,7 +40,7 @@ DAY = 24 * HOUR
 
 def write(engine: Engine, *batches: Sequence[Sample]) -> SeriesIndex:
     async def run() -> SeriesIndex:
-        index = SeriesIndex.load(engine)
+        index = load_series(engine)
         writing = Writing(engine, index, IngestConfig(linger=0.01), Telemetry())
         writing.start()
         for batch in batches:
@@ -67,18 +68,18 @@ def test_many_series_of_few_metrics_are_stored_each_with_its_name(engine: Engine
         ("m2", 10, 155.0),
     ]
     assert len(index) == 30
-    assert len(SeriesIndex.load(engine)) == 30
+    assert len(load_series(engine)) == 30
 
 
 def test_older_samples_of_a_known_series_are_found_after_a_restart(engine: Engine) -> None:
     write(engine, [sample("m", AT)], [sample("m", AT - 5 * DAY)])
-    assert selected(SeriesIndex.load(engine), "m", AT - 6 * DAY, AT - 4 * DAY) == 1
+    assert selected(load_series(engine), "m", AT - 6 * DAY, AT - 4 * DAY) == 1
 
 
 def test_a_neighbour_with_a_clock_ahead_does_not_hide_a_series_after_a_restart(engine: Engine) -> None:
     ahead = sample("ahead", AT + 300 * DAY)
     write(engine, [ahead, sample("m", AT)], *([sample("m", AT + hour * HOUR)] for hour in range(1, 50, 7)))
-    index = SeriesIndex.load(engine)
+    index = load_series(engine)
     assert selected(index, "m", AT + 43 * HOUR, AT + 44 * HOUR) == 1
     assert selected(index, "m", AT + 200 * DAY, AT + 201 * DAY) == 0
 
@@ -100,7 +101,7 @@ def stored(engine: Engine, batches: Callable[[Writing], Sequence[SampleBatch]]) 
     """What a store reads after `batches` were written one after the other."""
 
     async def run() -> SampleStore:
-        index = SeriesIndex.load(engine)
+        index = load_series(engine)
         writing = Writing(engine, index, IngestConfig(linger=0.01), Telemetry())
         writing.start()
         try:
@@ -141,7 +142,7 @@ def test_native_histograms_are_read_back_as_they_were_written_the_last_of_one_ti
     assert len(store.histograms(selection, AT, AT + 1, limit=10, question=Question(60)).histograms) == 1
     with pytest.raises(LimitExceeded, match="histograms"):
         store.histograms(selection, AT - 1, AT + 1, limit=2, question=Question(60))
-    assert len(SeriesIndex.load(engine)) == 2
+    assert len(load_series(engine)) == 2
 
 
 def test_a_batch_of_metadata_alone_is_stored(engine: Engine) -> None:
@@ -213,7 +214,7 @@ class Kept:
         self.reopen()
 
     def reopen(self) -> None:
-        self.index = SeriesIndex.load(self.engine)
+        self.index = load_series(self.engine)
         self.writer = MetricWriter(self.engine, self.index)
 
     def write(self, points: Points, token: str = "") -> None:

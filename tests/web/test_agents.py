@@ -21,7 +21,7 @@ from aiprism.config import IngestConfig, LimitsConfig
 from aiprism.receive.doors import OtlpDoors
 from aiprism.receive.limits import Admission
 from aiprism.store.engine import Engine
-from aiprism.store.series import SeriesIndex
+from aiprism.store.seriesload import load_series
 from aiprism.store.writing import Writing
 from aiprism.telemetry import Telemetry
 from aiprism.web import agents, elastic, explore, routes
@@ -41,7 +41,7 @@ def with_doors(
         settings = IngestConfig(linger=0.01)
         clock = SystemClock()
         admission = Admission("acme", limits, clock, telemetry) if limits else None
-        index = SeriesIndex.load(engine)
+        index = load_series(engine)
         writing = Writing(engine, index, settings, telemetry, fault=lambda: fault, admission=admission)
         doors = OtlpDoors(writing, telemetry)
         app = routes.build(

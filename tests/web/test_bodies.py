@@ -26,7 +26,7 @@ from aiprism.receive.doors import OtlpDoors
 from aiprism.receive.inflight import InFlight
 from aiprism.receive.limits import Admission
 from aiprism.store.engine import Engine
-from aiprism.store.series import SeriesIndex
+from aiprism.store.seriesload import load_series
 from aiprism.store.writing import Writing
 from aiprism.telemetry import Telemetry
 from aiprism.web import agents, elastic, ingest, routes
@@ -63,7 +63,7 @@ def with_edge(
         config, telemetry = IngestConfig(**{"linger": 0.01, **settings}), Telemetry()
         admission = Admission("acme", limits or LimitsConfig(), FakeClock(time.time()), telemetry)
         in_flight = InFlight(config.in_flight_bytes, telemetry)
-        writing = Writing(engine, SeriesIndex.load(engine), config, telemetry, admission=admission)
+        writing = Writing(engine, load_series(engine), config, telemetry, admission=admission)
         doors = OtlpDoors(writing, telemetry, bounds=admission.bounds)
         app = routes.build(
             [

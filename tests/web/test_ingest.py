@@ -29,7 +29,7 @@ from aiprism.query.promql import Limits, PromQL
 from aiprism.receive.doors import OtlpDoors
 from aiprism.store.engine import Engine
 from aiprism.store.samples import SampleStore
-from aiprism.store.series import SeriesIndex
+from aiprism.store.seriesload import load_series
 from aiprism.store.writing import Writing
 from aiprism.telemetry import Telemetry
 from aiprism.web import explore, ingest, routes
@@ -42,7 +42,7 @@ def with_edge(engine: Engine, story: Callable[[httpx.AsyncClient], Awaitable[Non
 
     async def run() -> None:
         config, telemetry = IngestConfig(linger=0.01), Telemetry()
-        index = SeriesIndex.load(engine)
+        index = load_series(engine)
         writing, store = Writing(engine, index, config, telemetry), SampleStore(engine, index)
 
         async def levels(series: Sequence[tuple[str, int]]) -> Mapping[int, float]:
@@ -237,7 +237,7 @@ def test_the_total_of_deltas_begins_from_zero_after_a_restart_so_that_nothing_is
     now = time.time_ns() // second * second
     with_edge(engine, sending(now - 20 * second, now - 10 * second, 5))
     with_edge(engine, sending(now - 10 * second, now, 9))  # more than before: no drop would tell of the restart
-    promql = PromQL(SampleStore(engine, SeriesIndex.load(engine)), Limits())
+    promql = PromQL(SampleStore(engine, load_series(engine)), Limits())
     at = now / second
     assert [item.value for item in promql.vector("resets(jobs_total[1m])", at).items] == [1]
     assert engine.query("SELECT value FROM samples ORDER BY ts") == [(0.0,), (5.0,), (0.0,), (9.0,)]

@@ -16,7 +16,7 @@ from aiprism.receive.prometheus_proto import Request, WriteRequest
 from aiprism.receive.remote_write import RemoteWriteDoor
 from aiprism.store.batches import SampleBatch
 from aiprism.store.engine import Engine
-from aiprism.store.series import SeriesIndex
+from aiprism.store.seriesload import load_series
 from aiprism.store.writing import Writing
 from aiprism.telemetry import Telemetry
 from aiprism.web import remote_write, routes
@@ -33,7 +33,7 @@ def with_door(engine: Engine, story: Callable[[Post], Awaitable[None]], **limits
 
     async def run() -> None:
         config, telemetry = IngestConfig(linger=0.01, **limits), Telemetry()
-        writing = Writing(engine, SeriesIndex.load(engine), config, telemetry)
+        writing = Writing(engine, load_series(engine), config, telemetry)
         app = routes.build(
             [remote_write.router(RemoteWriteDoor(writing, telemetry), config)], telemetry, checks={}, reload=_nothing
         )
@@ -174,7 +174,7 @@ def test_a_body_that_takes_long_to_decode_holds_up_nothing_but_remote_write(
 
     async def run() -> None:
         telemetry = Telemetry()
-        writing = Writing(engine, SeriesIndex.load(engine), IngestConfig(linger=0.01), telemetry)
+        writing = Writing(engine, load_series(engine), IngestConfig(linger=0.01), telemetry)
         door = RemoteWriteDoor(writing, telemetry, series_fault=slow)
         writing.start()
         body = with_start_time("m_total")

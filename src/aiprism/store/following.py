@@ -18,6 +18,7 @@ from aiprism.errors import AiprismError
 from aiprism.model.labels import Labels
 from aiprism.store.engine import Engine
 from aiprism.store.series import Seen, SeriesIndex
+from aiprism.store.seriesload import learn_corrections, learn_native
 
 log = structlog.get_logger()
 
@@ -75,8 +76,8 @@ class Following:
         seen = seen.only(seen.positions >= 0)
         self._index.registered(seen)
         self._index.see(seen, 0.0 if everything else now)
-        self._index.learn_corrections(self._engine, since / 1000)
-        self._index.learn_native(self._engine, since)
+        learn_corrections(self._index, self._engine, since / 1000)
+        learn_native(self._index, self._engine, since)
         self._looked = now
         if everything:
             self._looked_at_all = now

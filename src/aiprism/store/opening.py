@@ -20,6 +20,7 @@ from aiprism.errors import ConfigError
 from aiprism.store.engine import Engine
 from aiprism.store.schema import is_older, migrate
 from aiprism.store.series import SeriesIndex
+from aiprism.store.seriesload import load_series
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ def opened(config: Config, turn: Callable[[Engine], AbstractContextManager[objec
     try:
         with turn(engine):
             migrate(engine)
-        return OpenStore(engine, SeriesIndex.load(engine))
+        return OpenStore(engine, load_series(engine))
     except BaseException:
         engine.close()
         raise

@@ -2,29 +2,25 @@
 
 In: the label sets of series, which get a position each (0, 1, 2 … for the life of the index), and when series were
 seen. Out: selections, that is fingerprints with their labels as integer codes, and the names and values of labels.
-Labels are kept in columns, one table a metric, each value coded by a dictionary its label shares over all metrics: a
-matcher is a truth table over a dictionary, a selection is that table looked up by a column of codes. The samples
+How labels are kept and matched is labelcolumns.py's, what the database says of series seriesload.py's; the samples
 themselves are left to samples.py.
 """
 
 from __future__ import annotations
 
-import itertools
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from aiprism.model.labels import METRIC_NAME, Labels, Matcher, MatchOp
-from aiprism.store.cardinality import Cardinality, LabelCounts, summary
-from aiprism.store.columns import Dictionary, FingerprintTable, Growing, Ints
-from aiprism.store.corrections import version_at
-from aiprism.store.engine import Engine
+from aiprism.store.cardinality import Cardinality, summary
+from aiprism.store.columns import FingerprintTable, Growing, Ints
+from aiprism.store.labelcolumns import Column, LabelColumns, MetricLabels
 
 # While a series lives its row in `series` is written anew this often, so that a restart knows when it was last seen.
 REGISTER_EVERY_MS = 3_600_000
@@ -62,17 +58,6 @@ class Seen:
 
     def __len__(self) -> int:
         return len(self.positions)
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One label of n series: series i has the value ``values[codes[i]]``; code 0 is the empty string, label absent.
-
-    `values` may grow behind the reader's back; the codes below its present length never change meaning.
-    """
-
-    codes: NDArray[np.int32]
-    values: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,15 +100,11 @@ class SeriesIndex:
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self._dictionaries: dict[str, Dictionary] = {}
-        self._metrics: dict[str, _Metric] = {}
-        self._metric_names = Dictionary()
+        self._labels = LabelColumns()
         self._native: set[str] = set()  # metrics that have native histograms
         self._table = FingerprintTable()
         # What follows is by position.
         self._fps = Growing(np.uint64)
-        self._metric_codes = Growing(np.int32)
-        self._rows = Growing(np.int32)  # where in its metric's columns
         self._first_ms = Growing(np.int64)
         self._last_ms = Growing(np.int64)
         self._arrived_s = Growing(np.uint32)  # when, by our clock, something of it last came in
@@ -137,57 +118,20 @@ class SeriesIndex:
         self._row_last_ms = Growing(np.int64)
         self._followers: list[Follower] = []
 
-    @classmethod
-    def load(cls, engine: Engine) -> SeriesIndex:
-        """The index of what `engine` has in its table `series`."""
-        index = cls()
-        rows = engine.arrow(
-            "SELECT metric, fp, mapKeys(l) AS names, mapValues(l) AS texts, toUnixTimestamp64Milli(f) AS first_ms, "
-            "toUnixTimestamp64Milli(t) AS last_ms FROM "
-            "(SELECT metric, fp, anyLast(labels) AS l, min(first_ts) AS f, max(last_ts) AS t FROM series GROUP BY metric, fp)"
-        )
-        if not rows.num_rows:
-            return index
+    def begin(self, rows: pa.Table, newest_ms: int) -> None:
+        """Make known all series of a database to an index that knows none. `rows` holds metric, fp, lists of names and texts,
+        first_ms and last_ms; no sample is newer than `newest_ms`."""
         fps, first, last = (rows.column(column).to_numpy() for column in ("fp", "first_ms", "last_ms"))
-        index._append_columns(rows)
-        index._append_fps(fps, 0.0)
-        seen = Seen(np.arange(len(fps)), first, last)
-        index.registered(seen)
-        index.see(seen, 0.0)
-        index._learn_newest(engine)
-        index.learn_corrections(engine)
-        index.learn_native(engine)
-        index._arrived_s.view()[:] = np.clip(last // 1000, 0, np.iinfo(np.uint32).max)
-        return index
-
-    def _learn_newest(self, engine: Engine) -> None:
-        """Learn how new the samples of each series may be."""
-        [(newest,)] = engine.query("SELECT toUnixTimestamp64Milli(max(ts)) FROM samples")
-        positions = np.arange(len(self))
+        self._labels.append_all(rows)
+        self._append_fps(fps, 0.0)
+        positions = np.arange(len(fps))
+        seen = Seen(positions, first, last)
+        self.registered(seen)
+        self.see(seen, 0.0)
         # `series` says when a series was last seen but for less than an hour (see `due`), the samples say it of all.
         hour = (self._row_last_ms.view() + _phase(positions)) // REGISTER_EVERY_MS + 1
-        self._newest_ms.view()[:] = np.minimum(int(newest), hour * REGISTER_EVERY_MS - _phase(positions) - 1)
-
-    def learn_corrections(self, engine: Engine, since: float = 0.0) -> None:
-        """Learn which series have rows in `corrections` that came since then (Unix seconds), and of when."""
-        rows = engine.arrow(
-            "SELECT fp, toUnixTimestamp64Milli(min(ts)) AS first_ms, toUnixTimestamp64Milli(max(ts)) AS last_ms "
-            "FROM corrections WHERE version >= {version:UInt64} GROUP BY metric, fp",
-            {"version": version_at(since)},
-        )
-        if rows.num_rows:
-            fps, first, last = (rows.column(name).to_numpy() for name in ("fp", "first_ms", "last_ms"))
-            found = self.find(fps)
-            self.corrected(Seen(found, first, last).only(found >= 0))
-
-    def learn_native(self, engine: Engine, since_ms: int = 0) -> None:
-        """Learn which metrics have native histograms of that time or later."""
-        rows = engine.query(
-            "SELECT DISTINCT metric FROM histograms WHERE ts >= fromUnixTimestamp64Milli({since:Int64}, 'UTC')",
-            {"since": since_ms},
-        )
-        with self._lock:
-            self._native.update(metric for (metric,) in rows)
+        self._newest_ms.view()[:] = np.minimum(newest_ms, hour * REGISTER_EVERY_MS - _phase(positions) - 1)
+        self._arrived_s.view()[:] = np.clip(last // 1000, 0, np.iinfo(np.uint32).max)
 
     # -- what ingest tells ---------------------------------------------------------------------------------------
 
@@ -242,11 +186,11 @@ class SeriesIndex:
         wanted = follower.metrics()
         if not wanted:
             return
-        codes = self._metric_codes.view()[seen.positions]
-        first_ms = np.full(len(self._metric_names.values), _LATEST)
+        codes = self._labels.codes(seen.positions)
+        first_ms = np.full(len(self._labels.names.values), _LATEST)
         np.minimum.at(first_ms, codes, seen.first_ms)
         for name in wanted:
-            metric = self._metrics.get(name)
+            metric = self._labels.metric(name)
             if metric and first_ms[metric.code] < _LATEST:
                 follower.stored(name, int(first_ms[metric.code]))
 
@@ -274,8 +218,13 @@ class SeriesIndex:
     def native(self, positions: Ints) -> None:
         """The metrics of those series have, or may soon have, native histograms."""
         with self._lock:
-            for code in np.unique(self._metric_codes.view()[positions]).tolist():
-                self._native.add(self._metric_names.values[code])
+            for code in np.unique(self._labels.codes(positions)).tolist():
+                self._native.add(self._labels.names.values[code])
+
+    def native_metrics(self, names: Iterable[str]) -> None:
+        """Those metrics have native histograms."""
+        with self._lock:
+            self._native.update(names)
 
     def due(self, seen: Seen) -> Seen:
         """Of `seen` what must be written to `series` before the samples are: new series, those with samples older than
@@ -303,29 +252,12 @@ class SeriesIndex:
     def metrics(self, positions: Ints) -> pa.DictionaryArray:
         """Their metric names, coded by a dictionary of just these."""
         with self._lock:
-            codes = self._metric_codes.view()[positions]
-            used = np.zeros(len(self._metric_names.values), dtype=bool)
-            used[codes] = True
-            place = np.cumsum(used, dtype=np.int32) - 1
-            names = [self._metric_names.values[code] for code in np.flatnonzero(used).tolist()]
-        return pa.DictionaryArray.from_arrays(pa.array(place[codes]), pa.array(names, pa.string()))
+            return self._labels.metrics(positions)
 
     def labels(self, positions: Ints) -> list[tuple[tuple[str, str], ...]]:
         """Their label sets as sorted (name, value) pairs."""
-        found: list[tuple[tuple[str, str], ...]] = [()] * len(positions)
         with self._lock:
-            for metric, at in self._by_metric(positions):
-                rows = self._rows.view()[positions[at]]
-                names = sorted([*metric.columns, METRIC_NAME])
-                texts = [
-                    [metric.name] * len(at)
-                    if name == METRIC_NAME
-                    else list(map(self._dictionaries[name].values.__getitem__, metric.codes(name)[rows].tolist()))
-                    for name in names
-                ]
-                for place, row in zip(at.tolist(), zip(*texts, strict=True), strict=True):
-                    found[place] = tuple(pair for pair in zip(names, row, strict=True) if pair[1])
-        return found
+            return self._labels.labels(positions)
 
     def active(self, since: float) -> int:
         """How many series have been admitted or seen since that time (Unix seconds)."""
@@ -335,11 +267,7 @@ class SeriesIndex:
     def cardinality(self, limit: int) -> Cardinality:
         """How many series there are and of what, with the `limit` heaviest of each kind."""
         with self._lock:
-            dictionaries = {METRIC_NAME: self._metric_names, **self._dictionaries}
-            labels = [
-                LabelCounts(name, each.values, each.uses.view().copy(), each.used_bytes)
-                for name, each in dictionaries.items()
-            ]
+            labels = self._labels.counts()
             seen = self._last_ms.view() != _NEVER
             first, last = self._first_ms.view()[seen], self._last_ms.view()[seen]
             times = (int(first.min()), int(last.max())) if len(first) else (None, None)
@@ -356,7 +284,7 @@ class SeriesIndex:
         named, others = _split(matchers)
         with self._lock:
             parts = []
-            for metric in self._candidates(named):
+            for metric in self._labels.candidates(named):
                 rows = self._accepted(metric, others, start_ms, end_ms)
                 if len(rows):
                     parts.append((metric, rows))
@@ -373,7 +301,7 @@ class SeriesIndex:
         named, others = _split(matchers)
         found: set[str] = set()
         with self._lock:
-            for metric in self._candidates(named):
+            for metric in self._labels.candidates(named):
                 rows = self._accepted(metric, others, start_ms, end_ms)
                 if len(rows):
                     found.add(METRIC_NAME)
@@ -387,8 +315,8 @@ class SeriesIndex:
         named, others = _split(matchers)
         found: set[str] = set()
         with self._lock:
-            values = self._dictionaries[name].values if name in self._dictionaries else []
-            for metric in self._candidates(named):
+            values = self._labels.values(name)
+            for metric in self._labels.candidates(named):
                 if name != METRIC_NAME and name not in metric.columns:
                     continue
                 rows = self._accepted(metric, others, start_ms, end_ms)
@@ -403,7 +331,7 @@ class SeriesIndex:
     def _append(self, fps: NDArray[np.uint64], sets: Iterable[Iterable[tuple[str, str]]], now: float) -> None:
         """Add series of distinct, unknown fingerprints at the end."""
         for pairs in sets:
-            self._append_labels(dict(pairs))
+            self._labels.append(pairs)
         self._append_fps(fps, now)
 
     def _append_fps(self, fps: NDArray[np.uint64], now: float) -> None:
@@ -417,88 +345,12 @@ class SeriesIndex:
         self._arrived_s.extend(np.full(size, int(now), dtype=np.uint32))
         self._table.put(fps, np.arange(start, start + size))
 
-    def _append_labels(self, labels: dict[str, str]) -> None:
-        name = labels.pop(METRIC_NAME, "")
-        metric = self._metrics.get(name)
-        if metric is None:
-            metric = self._metrics[name] = _Metric(name, self._metric_names.code(name))
-        self._metric_names.use(name)
-        row = len(metric.positions)
-        metric.positions.append(len(self._metric_codes))
-        self._metric_codes.append(metric.code)
-        self._rows.append(row)
-        for label, value in labels.items():
-            dictionary = self._dictionaries.get(label)
-            if dictionary is None:
-                dictionary = self._dictionaries[label] = Dictionary()
-            metric.put(label, row, dictionary.use(value))
-
-    def _append_columns(self, rows: pa.Table) -> None:
-        """Add the labels of all series of an empty index at once: no Python object is made but for each distinct value.
-
-        `rows` holds the metric and lists of names and texts; a million series take about two seconds, one by one half a minute.
-        """
-        coded = rows.column("metric").combine_chunks().dictionary_encode()
-        of_metric = coded.indices.to_numpy()
-        order = np.argsort(of_metric, kind="stable")
-        row_in_metric = np.empty(len(order), dtype=np.int32)
-        for at, name in _groups(of_metric[order], coded.dictionary):
-            metric = self._metrics[name] = _Metric(name, self._metric_names.code(name))
-            self._metric_names.use(name, len(order[at]))
-            metric.positions.extend(order[at])
-            row_in_metric[order[at]] = np.arange(len(order[at]))
-        codes = np.array([self._metrics[name].code for name in coded.dictionary.to_pylist()], dtype=np.int32)
-        self._metric_codes.extend(codes[of_metric])
-        self._rows.extend(row_in_metric)
-        lists = rows.column("names").combine_chunks()
-        owners = np.repeat(np.arange(len(lists)), pc.list_value_length(lists).to_numpy())
-        labels = lists.flatten().dictionary_encode()
-        texts = rows.column("texts").combine_chunks().flatten()
-        of_label = labels.indices.to_numpy()
-        by_label = np.lexsort((of_metric[owners], of_label))
-        for at, label in _groups(of_label[by_label], labels.dictionary):
-            if label != METRIC_NAME:
-                self._fill(label, owners[by_label[at]], texts.take(pa.array(by_label[at])), of_metric, coded.dictionary)
-
-    def _fill(self, label: str, owners: Ints, texts: pa.Array, of_metric: NDArray[np.int32], metrics: pa.Array) -> None:
-        """Set `label` of the series `owners`, which come ordered by metric, to `texts`."""
-        dictionary = self._dictionaries[label] = Dictionary()
-        coded = texts.dictionary_encode()
-        uses = np.bincount(coded.indices.to_numpy(), minlength=len(coded.dictionary))
-        codes = dictionary.use_all(coded.dictionary, uses)[coded.indices.to_numpy()]
-        for at, name in _groups(of_metric[owners], metrics):
-            self._metrics[name].fill(label, self._rows.view()[owners[at]], codes[at])
-
-    def _by_metric(self, positions: Ints) -> Iterator[tuple[_Metric, Ints]]:
-        """Each metric of those series with where in `positions` its series are."""
-        codes = self._metric_codes.view()[positions]
-        order = np.argsort(codes, kind="stable")
-        edges = np.flatnonzero(np.diff(codes[order], prepend=-1, append=-1))
-        for start, end in itertools.pairwise(edges.tolist()):
-            yield self._metrics[self._metric_names.values[codes[order[start]]]], order[start:end]
-
-    def _candidates(self, named: Sequence[Matcher]) -> list[_Metric]:
-        for matcher in named:
-            if matcher.op is MatchOp.EQUAL:
-                metric = self._metrics.get(matcher.value)
-                return [metric] if metric and all(other.matches(metric.name) for other in named) else []
-        if not named:
-            return list(self._metrics.values())
-        truth = self._metric_names.truth(named[0])
-        for matcher in named[1:]:
-            truth = truth & self._metric_names.truth(matcher)
-        return [metric for metric in self._metrics.values() if truth[metric.code]]
-
     def _accepted(
-        self, metric: _Metric, matchers: Sequence[Matcher], start_ms: int | None, end_ms: int | None
+        self, metric: MetricLabels, matchers: Sequence[Matcher], start_ms: int | None, end_ms: int | None
     ) -> NDArray[np.int64]:
-        mask = np.ones(len(metric.positions), dtype=bool)
-        for matcher in matchers:
-            if matcher.name not in metric.columns:
-                if not matcher.matches(""):
-                    return np.empty(0, dtype=np.int64)
-                continue
-            mask &= self._dictionaries[matcher.name].accepts(matcher, metric.codes(matcher.name))
+        mask = self._labels.accepted(metric, matchers)
+        if mask is None:
+            return np.empty(0, dtype=np.int64)
         positions = metric.positions.view()
         last_ms = self._last_ms.view()[positions]
         mask &= last_ms != _NEVER
@@ -508,20 +360,13 @@ class SeriesIndex:
             mask &= self._first_ms.view()[positions] <= end_ms + SEEN_SLACK_MS
         return np.flatnonzero(mask)
 
-    def _selection(self, parts: Sequence[tuple[_Metric, NDArray[np.int64]]]) -> Selection:
+    def _selection(self, parts: Sequence[tuple[MetricLabels, Ints]]) -> Selection:
         at = [metric.positions.view()[rows] for metric, rows in parts]
         positions = np.concatenate(at) if at else np.empty(0, dtype=np.int64)
         sizes = [len(rows) for _, rows in parts]
-        columns = {METRIC_NAME: Column(_repeat([metric.code for metric, _ in parts], sizes), self._metric_names.values)}
-        for label in sorted({name for metric, _ in parts for name in metric.columns}):
-            codes = [
-                metric.codes(label)[rows] if label in metric.columns else np.zeros(len(rows), dtype=np.int32)
-                for metric, rows in parts
-            ]
-            columns[label] = Column(np.concatenate(codes), self._dictionaries[label].values)
         return Selection(
             fps=self._fps.view()[positions],
-            columns=columns,
+            columns=self._labels.columns(parts),
             metrics=tuple(metric.name for metric, _ in parts),
             of=sum(len(metric.positions) for metric, _ in parts),
             corrected_ms=self._corrected_of(positions),
@@ -539,33 +384,6 @@ class SeriesIndex:
         return (first, last) if first <= last else None
 
 
-class _Metric:
-    """The series of one metric: where each stands in the index, and its labels as columns of codes."""
-
-    __slots__ = ("code", "columns", "name", "positions")
-
-    def __init__(self, name: str, code: int) -> None:
-        self.name, self.code = name, code
-        self.positions = Growing(np.int64)
-        self.columns: dict[str, Growing] = {}
-
-    def put(self, label: str, row: int, code: int) -> None:
-        column = self.columns.get(label)
-        if column is None:
-            column = self.columns[label] = Growing(np.int32)
-        column.put(row, code)
-
-    def fill(self, label: str, rows: NDArray[np.int32], codes: NDArray[np.int32]) -> None:
-        column = self.columns[label] = Growing(np.int32)
-        column.reach(len(self.positions))
-        column.view()[rows] = codes
-
-    def codes(self, label: str) -> NDArray[np.int32]:
-        column = self.columns[label]
-        column.reach(len(self.positions))
-        return column.view()
-
-
 def _phase(positions: Ints) -> Ints:
     """When in the hour the row of each series is written anew."""
     return (positions % _TURNS) * (REGISTER_EVERY_MS // _TURNS)
@@ -577,14 +395,3 @@ def _split(matchers: Iterable[Matcher]) -> tuple[list[Matcher], list[Matcher]]:
     others = [matcher for matcher in given if matcher.name != METRIC_NAME]
     others.sort(key=lambda matcher: matcher.op not in (MatchOp.EQUAL, MatchOp.NOT_EQUAL))
     return [matcher for matcher in given if matcher.name == METRIC_NAME], others
-
-
-def _repeat(codes: Sequence[int], sizes: Sequence[int]) -> NDArray[np.int32]:
-    return np.repeat(np.array(codes, dtype=np.int32), sizes)
-
-
-def _groups(ordered: NDArray[np.int32], names: pa.Array) -> Iterator[tuple[slice, str]]:
-    """Where in `ordered` the places of each code are, and what the code stands for."""
-    edges = np.flatnonzero(np.diff(ordered, prepend=-1, append=-1))
-    for start, end in itertools.pairwise(edges.tolist()):
-        yield slice(start, end), names[int(ordered[start])].as_py()

@@ -15,7 +15,7 @@ from aiprism.store.engine import Engine
 from aiprism.store.grids import GridValues
 from aiprism.store.question import Question
 from aiprism.store.samples import SampleStore
-from aiprism.store.series import SeriesIndex
+from aiprism.store.seriesload import load_series
 from tests.query.promql.stocked import Stocked
 
 X = Labels({"__name__": "x", "a": "1"})
@@ -201,7 +201,7 @@ def test_what_is_left_out_beside_native_histograms_is_noted(
 
 def test_which_metrics_have_native_histograms_is_known_after_a_restart(stocked: Stocked):
     stocked.add([(Labels({"__name__": "size"}), [(0, NativeHistogram(0, 1.0, 1.0))])])
-    again = SeriesIndex.load(stocked.engine)
+    again = load_series(stocked.engine)
     [item] = PromQL(SampleStore(stocked.engine, again)).vector("size", 0)
     assert item.histogram is not None
 

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from aiprism.model.labels import METRIC_NAME, Labels
 from aiprism.store.columns import Ints
-from aiprism.store.series import Column, Selection
+from aiprism.store.labelcolumns import Column
+from aiprism.store.series import Selection
 
 
 @dataclass(frozen=True, slots=True)
