@@ -29,16 +29,13 @@ def router(engine: Engine, clock: Clock, archive: Archive | None = None) -> APIR
     """GET services, services/edges, traces, traces/{id}, logs, logs/patterns below /aiprism/v1."""
     routes = APIRouter(prefix="/aiprism/v1", tags=["explore"])
     spans, logs = SpanStore(engine, archive), LogStore(engine, archive)
+    _serve_services(routes, engine, clock, spans)
+    _serve_traces(routes, engine, clock, spans, logs)
+    _serve_logs(routes, engine, clock, logs)
+    return routes
 
-    def span_of(start: float | None, end: float | None) -> TimeRange:
-        until = clock.now() if end is None else end
-        since = until - 3600 if start is None else start
-        if not -MAX_SECONDS < since <= until < MAX_SECONDS and not since > until:
-            raise BadInput(f"start {since} and end {until} are no times: Unix seconds are expected")
-        if since > until:
-            raise BadInput(f"start {since} lies after end {until}")
-        return TimeRange(since, until)
 
+def _serve_services(routes: APIRouter, engine: Engine, clock: Clock, spans: SpanStore) -> None:
     @routes.get("/services", summary="Rate, errors and latency of each service in the last `window` seconds")
     async def services(window: Annotated[float, Query(gt=0, le=86_400)] = 60) -> dict[str, Any]:
         now = clock.now()
@@ -52,13 +49,15 @@ def router(engine: Engine, clock: Clock, archive: Archive | None = None) -> APIR
         step: Annotated[int, Query(ge=0, multiple_of=60, description="seconds; 0: one row an edge")] = 0,
         limit: Annotated[int, Query(ge=1, le=100_000, description="most rows of the answer")] = 10_000,
     ) -> dict[str, Any]:
-        found = await engine.run(service_edges, engine, span_of(start, end), step=step, limit=limit + 1)
+        found = await engine.run(service_edges, engine, _range(clock, start, end), step=step, limit=limit + 1)
         return {
             "edges": [asdict(each) for each in found[:limit]],
             "is_whole": len(found) <= limit,
             "known_until": await engine.run(joined_until, engine),
         }
 
+
+def _serve_traces(routes: APIRouter, engine: Engine, clock: Clock, spans: SpanStore, logs: LogStore) -> None:
     @routes.get("/traces", summary="Traces of which one span meets every condition, newest first")
     async def traces(
         start: Start = None,
@@ -71,7 +70,7 @@ def router(engine: Engine, clock: Clock, archive: Archive | None = None) -> APIR
         limit: Limit = 50,
     ) -> dict[str, Any]:
         wanted = TraceSearch(
-            span=span_of(start, end),
+            span=_range(clock, start, end),
             service=service,
             operation=operation,
             attributes=tuple(_pair(text) for text in attribute or ()),
@@ -101,6 +100,8 @@ def router(engine: Engine, clock: Clock, archive: Archive | None = None) -> APIR
             "logs": [asdict(each) for each in reversed(records)],
         }
 
+
+def _serve_logs(routes: APIRouter, engine: Engine, clock: Clock, logs: LogStore) -> None:
     @routes.get("/logs", summary="Log records, newest first")
     async def search_logs(
         start: Start = None,
@@ -112,17 +113,25 @@ def router(engine: Engine, clock: Clock, archive: Archive | None = None) -> APIR
         limit: Limit = 100,
         archive: InArchive = False,
     ) -> dict[str, Any]:
-        wanted = LogSearch(span_of(start, end), service, tuple(level or ()), q, trace_id, limit, archive)
+        wanted = LogSearch(_range(clock, start, end), service, tuple(level or ()), q, trace_id, limit, archive)
         return {"logs": [asdict(each) for each in await engine.run(logs.search, wanted)]}
 
     @routes.get("/logs/patterns", summary="Templates of the log lines, most frequent first")
     async def log_patterns(
         start: Start = None, end: End = None, service: str = "", limit: Limit = 100
     ) -> dict[str, Any]:
-        found = await engine.run(logs.patterns, span_of(start, end), service=service, limit=limit)
+        found = await engine.run(logs.patterns, _range(clock, start, end), service=service, limit=limit)
         return {"patterns": [asdict(each) for each in found]}
 
-    return routes
+
+def _range(clock: Clock, start: float | None, end: float | None) -> TimeRange:
+    until = clock.now() if end is None else end
+    since = until - 3600 if start is None else start
+    if not -MAX_SECONDS < since <= until < MAX_SECONDS and not since > until:
+        raise BadInput(f"start {since} and end {until} are no times: Unix seconds are expected")
+    if since > until:
+        raise BadInput(f"start {since} lies after end {until}")
+    return TimeRange(since, until)
 
 
 def _pair(text: str) -> tuple[str, str]:
