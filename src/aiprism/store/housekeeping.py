@@ -5,7 +5,8 @@ does its work in small slices, remembers in the store how far it has come, and m
 next run goes on from there. What is due is decided by the modules of the duties; only one process of several that share
 a store may run this (`run_once`, or `start` and `stop` with leadership).
 
-    relieve_disk ▸ join_edges ▸ downsample ▸ rejoin_edges ▸ thin_traces ▸ archive_days ▸ apply_ttls ▸ expire ▸ forget_records
+    relieve_disk ▸ join_edges ▸ note_deployments ▸ downsample ▸ rejoin_edges ▸ thin_traces ▸ archive_days ▸ apply_ttls
+    ▸ expire ▸ forget_records
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from aiprism.config import RetentionConfig
 from aiprism.errors import AiprismError
 from aiprism.store import retention, tracesample, usage
 from aiprism.store.archive import TABLES, Archive
+from aiprism.store.deployments import Deployments
 from aiprism.store.downsample import SETTLE, Downsampling
 from aiprism.store.edges import SPANS_FROM, EdgeJoin
 from aiprism.store.engine import Engine
@@ -34,8 +36,8 @@ log = structlog.get_logger()
 
 # A disk can fill within the interval of the other duties; asking for its free space costs nothing.
 DISK_EVERY = 10.0
-# Minutes of spans are joined as they end: nobody wants a service map of five minutes ago.
-EDGES_EVERY = 60.0
+# Minutes of spans are joined, and new versions noted, as they come: nobody wants a service map of five minutes ago.
+SPANS_EVERY = 60.0
 # After a partition was dropped for room and no room came of it.
 RELIEF_PAUSE = 600.0
 
@@ -63,7 +65,7 @@ class Housekeeping:
         self._marks, self._rollups = usage.Marks(engine), rollups
         self._archive, self._records = archive, records
         self._downsampling = Downsampling(engine, rollups, settle=settle)
-        self._edges = EdgeJoin(engine, quiet=settle)
+        self._edges, self._deployments = EdgeJoin(engine, quiet=settle), Deployments(engine)
         self._stopping = threading.Event()
         self._task: asyncio.Task[None] | None = None
         self._relief_paused_until = 0.0
@@ -100,6 +102,7 @@ class Housekeeping:
         for duty in (
             self._relieve_disk,
             self._join_edges,
+            self._note_deployments,
             self._downsample,
             self._rejoin_edges,
             self._thin_traces,
@@ -113,18 +116,19 @@ class Housekeeping:
     # -- inside --------------------------------------------------------------------------------------------------
 
     async def _loop(self) -> None:
-        due = edges_due = 0.0
+        due = spans_due = 0.0
         while True:
             # One thread does a whole run: if it was handed back between slices, queries could hold it up for long.
             now = self._clock.now()
             if now >= due:
-                due, edges_due = now + self.config.interval, now + EDGES_EVERY
+                due, spans_due = now + self.config.interval, now + SPANS_EVERY
                 await self._in_thread(self.run_once)
             else:
                 await self._in_thread(lambda: self._run(self._relieve_disk))
-                if now >= edges_due:
-                    edges_due = now + EDGES_EVERY
+                if now >= spans_due:
+                    spans_due = now + SPANS_EVERY
                     await self._in_thread(lambda: self._run(self._join_edges))
+                    await self._in_thread(lambda: self._run(self._note_deployments))
             await self._clock.sleep(min(DISK_EVERY, self.config.interval))
 
     async def _in_thread(self, work: Callable[[], None]) -> None:
@@ -179,6 +183,10 @@ class Housekeeping:
 
     def _join_edges(self) -> Slices:
         yield from self._edges.advance(self._clock.now())
+
+    def _note_deployments(self) -> Slices:
+        self._deployments.note(self._clock.now())
+        yield
 
     def _rejoin_edges(self) -> Slices:
         yield from self._edges.redo()
