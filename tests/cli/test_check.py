@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -169,3 +171,44 @@ def test_prometheus_yml_is_checked_with_its_rules_and_the_files_it_needs(
     assert aiprism("check", "prometheus.yml") == (1, "", "prometheus.yml:1: none.yml does not exist (at rule_files)\n")
     file.write_text("scrape_configs: [{job_name: a, bearer_token_file: none}]\n")
     assert aiprism("check", "prometheus.yml") == (1, "", "prometheus.yml: job 'a' needs none, which does not exist\n")
+
+
+# What else stands there, and what prometheus.yml says: promtool agrees which is good.
+FOLDERS = [
+    ({}, "scrape_configs: [{job_name: a}]", True),
+    ({"x/rules.yml": RULES}, "rule_files: [x/rules.yml]", True),
+    ({"x/rules.yml": RULES.replace("rate(", "rat(")}, "rule_files: [x/rules.yml]", False),
+    ({}, "rule_files: [x/rules.yml]", False),
+    ({}, "rule_files: ['x/*.yml']", True),
+    ({"x/token": "t"}, "scrape_configs: [{job_name: a, bearer_token_file: x/token}]", True),
+    ({}, "scrape_configs: [{job_name: a, authorization: {credentials_file: x/token}}]", False),
+    ({}, "scrape_configs: [{job_name: a, tls_config: {cert_file: x/a.pem, key_file: x/b.pem}}]", False),
+    ({}, "scrape_configs: [{job_name: a, tls_config: {ca_file: x/ca.pem}}]", True),
+    ({"x/t.yml": "- targets: ['h:1']"}, "scrape_configs: [{job_name: a, file_sd_configs: [{files: [x/t.yml]}]}]", True),
+    ({"x/t.json": "[{"}, "scrape_configs: [{job_name: a, file_sd_configs: [{files: [x/t.json]}]}]", False),
+    (
+        {"x/t.yml": "- target: ['h:1']"},
+        "scrape_configs: [{job_name: a, file_sd_configs: [{files: ['x/*.yml']}]}]",
+        False,
+    ),
+    ({}, "scrape_configs: [{job_name: a, file_sd_configs: [{files: [x/t.yml]}]}]", True),
+    (
+        {"x/b.yml": "scrape_configs: [{job_name: b}]"},
+        "scrape_config_files: [x/b.yml]\nscrape_configs: [{job_name: a}]",
+        True,
+    ),
+]
+
+
+@pytest.mark.parametrize(("others", "text", "good"), FOLDERS, ids=[str(at) for at in range(len(FOLDERS))])
+def test_promtool_agrees_whether_prometheus_yml_and_what_it_needs_are_right(
+    aiprism: Run, tmp_path: Path, others: dict[str, str], text: str, good: bool
+) -> None:
+    (tmp_path / "x").mkdir()
+    for name, content in {**others, "prometheus.yml": f"{text}\n"}.items():
+        (tmp_path / name).write_text(content)
+    file = tmp_path / "prometheus.yml"
+    assert (aiprism("check", str(file))[0] == 0) is good
+    if shutil.which("promtool") and "scrape_config_files" not in text:  # which 2.42 does not know
+        told = subprocess.run(["promtool", "check", "config", file], capture_output=True, check=False, timeout=60)
+        assert (told.returncode == 0) is good, told

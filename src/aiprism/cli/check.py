@@ -18,6 +18,7 @@ from aiprism import config, yamlfile
 from aiprism.detect import rules
 from aiprism.errors import ConfigError
 from aiprism.receive import scrapeconfig
+from aiprism.receive.discovery.listed import Files
 from aiprism.respond import route, runbook
 from aiprism.yamlfile import Node
 
@@ -80,7 +81,14 @@ def _prometheus(document: Node, path: Path) -> str:
     for job in found.jobs:
         for name in job.http.files():
             if not Path(name).exists():
-                raise ConfigError(f"job {job.name!r} needs {name}, which does not exist", file=found.file)
+                missing = ConfigError(f"job {job.name!r} needs {name}, which does not exist", file=found.file)
+                if name != job.http.tls.ca.file:  # which promtool does not look for, either
+                    raise missing
+                print(f"warning: {missing}", file=sys.stderr)
+        for provider in job.discovery:
+            if isinstance(provider, Files):
+                for pattern in provider.check():
+                    print(f"warning: {found.file}: job {job.name!r}: there is no file {pattern} (yet)", file=sys.stderr)
     below = [Path(name) for pattern in found.rule_files for name in _rule_files(pattern, document)]
     told = [f"  {os.path.relpath(each)}: {checked(each)}" for each in below]
     counts = f"{_counted(len(found.jobs), 'job')}, {_counted(len(below), 'rule file')} below it"

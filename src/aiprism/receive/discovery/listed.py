@@ -89,6 +89,12 @@ class Files:
             tell.well()
             await clock.sleep(_LOOK)
 
+    def check(self) -> tuple[str, ...]:
+        """The patterns that no file has; ConfigError with the place in a file that is wrong."""
+        for name in sorted(name for pattern in self.patterns for name in glob.glob(pattern)):  # noqa: PTH207
+            _file_groups(name)
+        return tuple(pattern for pattern in self.patterns if not glob.glob(pattern))  # noqa: PTH207
+
     async def _look(self, tell: Tell, read: dict[str, tuple[int, ...]]) -> Exception | None:
         """Tell of every file that is new, other or gone. A file that is wrong keeps its groups; the first such is returned."""
         names = sorted(name for pattern in self.patterns for name in glob.glob(pattern))  # noqa: PTH207
