@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from aiprism import yamlfile
+from aiprism import __version__, yamlfile
 from aiprism.clock import FakeClock
 from aiprism.errors import ConfigError
 from aiprism.httpconfig import HttpOptions, Proxy, Secret, TokenRefused, Unreadable, _goes_around, client, http_options
@@ -94,7 +94,8 @@ def test_who_we_are_is_said_in_one_header(tmp_path: Path):
         ("authorization: {type: Token, credentials_file: p}", "Token pass"),
         ("bearer_token_file: p", "Bearer pass"),
     ]:
-        assert asked_with(text, str(tmp_path / "f.yml")).headers["authorization"] == header
+        headers = asked_with(text, str(tmp_path / "f.yml")).headers
+        assert (headers["authorization"], headers["user-agent"]) == (header, f"aiprism/{__version__}")
 
 
 def test_headers_of_every_source_are_sent(tmp_path: Path):
@@ -308,6 +309,15 @@ def test_no_token_is_an_http_error_without_secrets_and_the_next_request_asks_aga
             return str(told.value)
 
     assert asyncio.run(run()) == "oauth2: no token from token_url: HTTP 403"
+
+
+def test_a_token_url_that_is_none_is_an_http_error():
+    async def run() -> None:
+        async with client(options(OAUTH.replace("URL/token", "http://[::1"))) as asker:
+            with pytest.raises(TokenRefused, match=r"it is no http\(s\) URL"):
+                await asker.get("http://127.0.0.1:9/")
+
+    asyncio.run(run())
 
 
 def test_a_token_that_is_refused_is_not_used_again():

@@ -21,6 +21,7 @@ from urllib.parse import quote_plus
 
 import httpx
 
+from aiprism import __version__
 from aiprism.clock import Clock, SystemClock
 from aiprism.credentials import NO_SECRET, Secret, Tls, beside, secret, tls
 from aiprism.yamlfile import Node
@@ -255,6 +256,7 @@ def client(options: HttpOptions, *, timeout: float | httpx.Timeout = 10.0, clock
         max_redirects=10,
         timeout=timeout,
         trust_env=False,
+        headers={"User-Agent": f"aiprism/{__version__}"},
     )
 
 
@@ -457,12 +459,15 @@ class _Token(httpx.Auth):
             form |= {"client_id": self._options.client_id, "client_secret": its_secret}
         else:
             headers["Authorization"] = _basic(quote_plus(self._options.client_id), quote_plus(its_secret))
-        async with asker.stream("POST", self._options.token_url, data=form, headers=headers) as response:
-            body = b""
-            async for piece in response.aiter_bytes():
-                body += piece
-                if len(body) > _TOKEN_BYTES:
-                    return "the answer is too long"
+        try:
+            async with asker.stream("POST", self._options.token_url, data=form, headers=headers) as response:
+                body = b""
+                async for piece in response.aiter_bytes():
+                    body += piece
+                    if len(body) > _TOKEN_BYTES:
+                        return "the answer is too long"
+        except httpx.InvalidURL:
+            return "it is no http(s) URL"
         return _token_in(response.status_code, body)
 
 

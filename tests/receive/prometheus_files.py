@@ -107,6 +107,7 @@ BAD: list[Bad] = [
     Bad("a file of no known end", job("file_sd_configs: [{files: [targets.txt]}]"), 3, "not valid for file discovery"),
     Bad("file_sd without files", job("file_sd_configs: [{refresh_interval: 1m}]"), 3, "at least one path name"),
     Bad("http_sd without URL", job("http_sd_configs: [{refresh_interval: 1m}]"), 3, "URL is missing"),
+    Bad("http_sd of no URL", job("http_sd_configs: [{url: 'http://[::1'}]"), 3, "is no URL"),
     Bad("http_sd of another scheme", job("http_sd_configs: [{url: 'ftp://h/'}]"), 3, "must be 'http' or 'https'"),
     Bad("a size without unit", job("body_size_limit: 100"), 3, "not a size"),
     Bad("a negative limit", job("sample_limit: -1"), 3, "whole number from 0 up"),

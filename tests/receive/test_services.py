@@ -188,9 +188,8 @@ def test_services_of_the_catalog_are_followed_with_blocking_queries():
     async def run() -> None:
         agent = Agent({"web": [entry("")], "db": [entry("10.0.0.5")]})
         async with serving(agent.answer) as server:
-            text = (
-                f"consul_sd_configs: [{{server: '{server.host}', token: t, node_meta: {{k: v}}, refresh_interval: 1s}}]"
-            )
+            more = "node_meta: {k: v}, refresh_interval: 1s, health_filter: h"
+            text = f"consul_sd_configs: [{{server: '{server.host}', token: t, {more}}}]"
             async with Following(*providers(text)) as job:
                 await job.until(lambda: {group.source for group in job.groups} == {"web", "db"})
                 web = next(group for group in job.groups if group.source == "web")
@@ -214,6 +213,8 @@ def test_services_of_the_catalog_are_followed_with_blocking_queries():
                 now = ["10.0.0.8:8080", "10.0.0.9:8080"]
                 await job.until(lambda: sorted(each["__address__"] for each in job.targets()) == now, passing=0.5)
                 assert {group.source for group in job.groups} == {"web"}
+            health = next(asked for asked in server.asked if asked.path == "/v1/health/service/web")
+            assert health.query["filter"] == "h"
             catalog = next(asked for asked in server.asked if asked.path == "/v1/catalog/services")
             assert catalog.headers["x-consul-token"] == "t"
             assert catalog.query == {"dc": "dc7", "wait": "120s", "index": "0", "node-meta": "k:v", "stale": ""}

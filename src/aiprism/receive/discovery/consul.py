@@ -42,6 +42,7 @@ class Consul:
     tags: tuple[str, ...] = ()
     node_meta: tuple[tuple[str, str], ...] = ()
     filter: str = ""
+    health_filter: str = ""
     tag_separator: str = ","
     allow_stale: bool = True
     refresh: float = 30.0
@@ -100,7 +101,9 @@ class _Asked:
         """Tell the nodes of a service, and again when they change."""
         index = 0
         while True:
-            params = {"tag": self.wanted.tags} if self.wanted.tags else {}
+            params: dict[str, Any] = {"tag": self.wanted.tags} if self.wanted.tags else {}
+            if self.wanted.health_filter:
+                params["filter"] = self.wanted.health_filter
             found, index = await self._changed(f"/v1/health/service/{quote(name, safe='')}", index, params)
             tell.some(Group(name, tuple(self._target(name, each) for each in found or [])))
             await self.clock.sleep(self.wanted.refresh)
@@ -166,7 +169,7 @@ def read(node: Node, index: int) -> Consul:
     """One entry of `consul_sd_configs`."""
     node.fields(
         "server", "path_prefix", "token", "datacenter", "namespace", "partition", "scheme", "username", "password", "services",
-        "tags", "node_meta", "filter", "tag_separator", "allow_stale", "refresh_interval", *HTTP_KEYS,
+        "tags", "node_meta", "filter", "health_filter", "tag_separator", "allow_stale", "refresh_interval", *HTTP_KEYS,
     )  # fmt: skip
     server = node["server"].text("localhost:8500").strip()
     if not server:
@@ -188,6 +191,7 @@ def read(node: Node, index: int) -> Consul:
         tags=tuple(node["tags"].texts()),
         node_meta=tuple(sorted(node["node_meta"].mapping().items())),
         filter=node["filter"].text(""),
+        health_filter=node["health_filter"].text(""),
         tag_separator=node["tag_separator"].text(","),
         allow_stale=node["allow_stale"].flag(True),
         refresh=node["refresh_interval"].seconds(30.0),

@@ -222,9 +222,12 @@ def read_web(node: Node, index: int) -> Web:
     """One entry of `http_sd_configs`."""
     node.fields("url", "refresh_interval", *HTTP_KEYS)
     url = node["url"].text("")
-    parts = httpx.URL(url) if url else None
-    if parts is None:
+    if not url:
         raise node.error("URL is missing")
+    try:
+        parts = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise node["url"].error(f"is no URL: {error}") from None
     if parts.scheme not in ("http", "https"):
         raise node["url"].error("URL scheme must be 'http' or 'https'")
     if not parts.host:
