@@ -16,7 +16,7 @@ from aiprism import yamlfile
 from aiprism.errors import ConfigError
 from aiprism.httpconfig import Authorization, Secret, Tls
 from aiprism.receive.discovery import kinds, kubernetes
-from aiprism.receive.discovery.kubernetes_labels import group, key_of
+from aiprism.receive.discovery.kubernetes_labels import ATTACHABLE, group, kept, key_of
 from tests.receive.following import Following, providers
 from tests.webserver import Answer, Asked, serving
 
@@ -278,6 +278,27 @@ def test_an_ingress_is_its_paths_and_secure_where_a_certificate_covers_the_host(
         ("a.b.example.org", "http", "/"),
     ]
     assert laid_out("ingress", INGRESS)[0]["ingress_class_name"] == "nginx"
+
+
+RAW = {"managedFields": [{"manager": "kubectl"}], "resourceVersion": "1"}
+
+
+@pytest.mark.parametrize(
+    ("role", "resource", "item"),
+    [
+        ("node", "nodes", NODE),
+        ("service", "services", SERVICE),
+        ("pod", "pods", POD),
+        ("endpoints", "endpoints", ENDPOINTS),
+        ("endpointslice", "endpointslices", SLICE),
+        ("ingress", "ingresses", INGRESS),
+    ],
+)
+def test_what_is_kept_of_an_object_says_all_that_the_object_says(role: str, resource: str, item: dict[str, Any]):
+    raw = {**item, "metadata": {**item["metadata"], **RAW}}
+    assert kept(resource, raw)["metadata"].keys() & RAW.keys() == set()
+    assert group(role, kept(resource, raw), look, ATTACHABLE) == group(role, item, look, ATTACHABLE)
+    assert kept(resource, {"metadata": {"name": "bare"}}) == {"metadata": {"name": "bare"}}
 
 
 # -- following --------------------------------------------------------------------------------------------------------

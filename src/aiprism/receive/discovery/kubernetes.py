@@ -34,7 +34,7 @@ from aiprism.httpconfig import (
 )
 from aiprism.receive.discovery import kubernetes_labels
 from aiprism.receive.discovery.following import Group, Tell
-from aiprism.receive.discovery.kubernetes_labels import Object, key_of
+from aiprism.receive.discovery.kubernetes_labels import Object, kept, key_of
 from aiprism.yamlfile import Node
 
 # role → what its objects are called in the API.
@@ -127,8 +127,8 @@ class _View:
 
     def listed(self, resource: str, namespace: str, items: Iterable[Object]) -> None:
         """These are all the objects of a resource in a namespace."""
-        kept = {key: item for key, item in self._objects[resource].items() if namespace and key[0] != namespace}
-        self._objects[resource] = kept | {key_of(item): item for item in items}
+        others = {key: item for key, item in self._objects[resource].items() if namespace and key[0] != namespace}
+        self._objects[resource] = others | {key_of(item): kept(resource, item) for item in items}
         self._expected.discard((resource, namespace))
         if not self._expected:
             self._used_by.clear()
@@ -136,11 +136,13 @@ class _View:
 
     def changed(self, resource: str, item: Object, *, gone: bool) -> None:
         """One object is new, other or gone."""
-        key = key_of(item)
-        if gone:
-            self._objects[resource].pop(key, None)
+        key, now = key_of(item), None if gone else kept(resource, item)
+        if now == self._objects[resource].get(key):
+            return
+        if now is None:
+            del self._objects[resource][key]
         else:
-            self._objects[resource][key] = item
+            self._objects[resource][key] = now
         if self._expected:
             return
         own = {key} if resource == _ROLES[self._wanted.role] else set()

@@ -33,6 +33,52 @@ def group(role: str, item: Object, look: Look, attach: Iterable[str] = ()) -> Gr
     return Group(f"{role}/{namespace}/{name}", tuple({**labels, **target} for target in targets))
 
 
+# Of what most of a cluster consists of, the fields that are read; of the rest everything is kept.
+_CONTAINER = {"name": None, "image": None, "ports": None}
+_STATUS = {"name": None, "containerID": None}
+_METADATA = {"name": None, "namespace": None, "labels": None, "annotations": None, "uid": None, "ownerReferences": None}
+_READ: Mapping[str, Mapping[str, Any]] = {
+    "pods": {
+        "metadata": _METADATA,
+        "spec": {"nodeName": None, "containers": _CONTAINER, "initContainers": _CONTAINER},
+        "status": {
+            "podIP": None,
+            "hostIP": None,
+            "phase": None,
+            "conditions": {"type": None, "status": None},
+            "containerStatuses": _STATUS,
+            "initContainerStatuses": _STATUS,
+        },
+    },
+    "nodes": {
+        "metadata": _METADATA,
+        "spec": {"providerID": None},
+        "status": {"addresses": None, "daemonEndpoints": None},
+    },
+    "namespaces": {"metadata": _METADATA},
+}
+
+
+def kept(resource: str, item: Object) -> Object:
+    """What of an object is worth keeping: most of a pod is never read, and a node says every few minutes that it is there.
+
+    >>> kept("pods", {"metadata": {"name": "p", "managedFields": []}, "spec": {"containers": [{"name": "c", "env": []}]}})
+    {'metadata': {'name': 'p'}, 'spec': {'containers': [{'name': 'c'}]}}
+    """
+    found: Object = _chosen(item, _READ[resource]) if resource in _READ else dict(item)
+    if resource not in _READ and "metadata" in found:
+        found = {**found, "metadata": _chosen(found["metadata"], _METADATA)}
+    return found
+
+
+def _chosen(item: Any, fields: Mapping[str, Any] | None) -> Any:
+    if fields is None:
+        return item
+    if isinstance(item, list):
+        return [_chosen(each, fields) for each in item]
+    return {name: _chosen(item[name], below) for name, below in fields.items() if item and name in item}
+
+
 def key_of(item: Object) -> tuple[str, str]:
     """Namespace and name; nodes and namespaces stand in none."""
     meta = item.get("metadata") or {}
