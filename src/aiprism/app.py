@@ -80,6 +80,7 @@ from aiprism.web import (
     control,
     elastic,
     events,
+    explain,
     explore,
     federate,
     incidents,
@@ -193,7 +194,7 @@ async def running(
 
         # query
         # Beside other processes on the same server we would not hear of what they write.
-        recent = Recent(config.query.recent_bytes, telemetry) if engine.embedded and config.query.recent_bytes else None
+        recent = Recent(config.query.recent_bytes) if engine.embedded and config.query.recent_bytes else None
         samples = SampleStore(engine, index, rollups if config.retention.downsample else None, recent)
         results = _results(config, engine, index, clock, telemetry)
         promql = PromQL(samples, _limits(config), results=results)
@@ -306,6 +307,7 @@ async def running(
                 ("receive", agents.router(doors, config.ingest, clock)),
                 ("receive", remote_write.router(remote_write_door, config.ingest)),
                 ("query", prometheus.router(promql, engine, clock, turns)),
+                ("query", explain.router(promql, turns, clock)),
                 ("query", prometheus_only.router()),
                 ("receive query", targets.router(scraping.status, promql, engine)),
                 ("query", federate.router(promql, turns, clock)),

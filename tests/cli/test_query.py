@@ -108,3 +108,19 @@ def test_arguments_that_contradict_each_other_are_refused_before_asking(aiprism:
     ):
         status, _, err = aiprism("query", "up", *arguments, "--server", "http://127.0.0.1:1")
         assert (status, err) == (1, f"aiprism: {complaint}\n")
+
+
+def test_how_a_query_is_answered_is_shown_as_the_server_tells_it(aiprism: Run) -> None:
+    with pretended({"/aiprism/v1/explain": {"text": "Leaf function=latest\n  SQL SELECT 1", "plan": {}}}) as server:
+        status, out, _ = aiprism("query", "up", "--explain", "--server", server.url)
+        aiprism("query", "up", "--plan", "--start", "1h", "--server", server.url)
+    assert (status, out) == (0, "Leaf function=latest\n  SQL SELECT 1\n")
+    first, second = (parameters for _, _, parameters, _ in server.asked)
+    assert first == {"query": ["up"], "analyze": ["true"], "time": [f"{NOW:.3f}"]}
+    assert second == {
+        "query": ["up"],
+        "analyze": ["false"],
+        "step": ["60"],
+        "start": [f"{NOW - 3600:.3f}"],
+        "end": [f"{NOW:.3f}"],
+    }

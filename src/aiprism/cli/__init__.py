@@ -124,6 +124,8 @@ def _asking(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     query.add_argument("--start", metavar="TIME", help="ask over a range from TIME")
     query.add_argument("--end", metavar="TIME", help="… to TIME (now)")
     query.add_argument("--step", metavar="DURATION", help="… in steps of DURATION (a 60th of the range)")
+    query.add_argument("--explain", action="store_true", help="run it, and show how: plan, SQL, series, time")
+    query.add_argument("--plan", action="store_true", help="show how it would be answered, without running it")
 
     services = _client(commands, "services", "explore:services", "rate, errors and latency of every service")
     services.add_argument("--window", default="1m", metavar="DURATION", help="measured over the last DURATION (1m)")

@@ -25,6 +25,8 @@ def run(wanted: argparse.Namespace) -> int:
         raise BadInput("--end and --step belong to a range: add --start")
     if over_range and wanted.at is not None:
         raise BadInput("--at asks at one time, --start over a range: give one of them")
+    if wanted.explain or wanted.plan:
+        return _explain(remote, wanted, now)
     answer = _range(remote, wanted, now) if over_range else _instant(remote, wanted, now)
     if wanted.output == "json":
         printing.show_json(answer)
@@ -39,16 +41,30 @@ def _instant(remote: Remote, wanted: argparse.Namespace, now: float) -> Any:
     return remote.get("/api/v1/query", query=wanted.expression, time=f"{printing.moment_in(wanted.at, now):.3f}")
 
 
+def _explain(remote: Remote, wanted: argparse.Namespace, now: float) -> int:
+    times = {"time": f"{printing.moment_in(wanted.at, now):.3f}"} if wanted.start is None else _times(wanted, now)
+    answer = remote.get(
+        "/aiprism/v1/explain", query=wanted.expression, analyze="false" if wanted.plan else "true", **times
+    )
+    if wanted.output == "json":
+        printing.show_json(answer)
+    else:
+        printing.show(Text(answer["text"]))
+    return 0
+
+
 def _range(remote: Remote, wanted: argparse.Namespace, now: float) -> Any:
+    return remote.get("/api/v1/query_range", query=wanted.expression, **_times(wanted, now))
+
+
+def _times(wanted: argparse.Namespace, now: float) -> dict[str, str]:
     start, end = printing.moment_in(wanted.start, now), printing.moment_in(wanted.end, now)
     if start >= end:
         raise BadInput(f"the range is empty: --start {wanted.start} is not before --end {wanted.end or 'now'}")
     step = duration_seconds(wanted.step) if wanted.step else max(1.0, round((end - start) / _STEPS))
     if step <= 0:
         raise BadInput("--step must be longer than nothing")
-    return remote.get(
-        "/api/v1/query_range", query=wanted.expression, start=f"{start:.3f}", end=f"{end:.3f}", step=f"{step:g}"
-    )
+    return {"start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:g}"}
 
 
 def _show(kind: str, result: Any) -> None:

@@ -7,9 +7,21 @@ statements carry its mark, so that the one under way can be ended in the engine 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from aiprism.errors import Cancelled, TimedOut
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A statement a question took, its parameters not yet bound; `rows` and `bytes` came back."""
+
+    sql: str
+    parameters: Mapping[str, object]
+    rows: int
+    bytes: int
+    seconds: float
 
 
 class Question:
@@ -22,6 +34,7 @@ class Question:
         self._until = monotonic() + seconds
         self._given_up = False
         self.waited: float | None = None  # seconds until it was its turn; None while it waits
+        self.noted: Callable[[Statement], None] | None = None  # told of every statement, when somebody wants to know
 
     def within(self, seconds: float) -> None:
         """From its beginning on it may take no longer than `seconds`."""

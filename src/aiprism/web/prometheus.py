@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import TypeVar
 from urllib.parse import parse_qsl
 
@@ -24,6 +25,7 @@ from aiprism.errors import AiprismError, BadInput, Cancelled, LimitExceeded, Ref
 from aiprism.model.labels import Labels, Matcher
 from aiprism.model.timerange import duration_seconds
 from aiprism.query.promql import Matrix, Notes, PromQL, QueryFailed, Value, Vector
+from aiprism.query.promql.account import Account
 from aiprism.query.promql.parse import parse
 from aiprism.query.promql.syntax import VectorSelector, as_json, selectors
 from aiprism.store.engine import Engine
@@ -136,6 +138,9 @@ class Parameters:
     def timeout(self) -> float | None:
         return self.duration("timeout") if self.text("timeout") else None
 
+    def lookback(self) -> float | None:
+        return self.duration("lookback_delta") or None if self.text("lookback_delta") else None
+
     def span_ms(self) -> tuple[int, int]:
         """`start` and `end` in milliseconds, by default everything."""
         start, end = _ALWAYS
@@ -165,10 +170,7 @@ class _Api:
     def query(self, asked: Parameters, question: Question) -> Answer:
         """The value of an expression at one time."""
         at = asked.time("time", self._clock.now())
-        limit = asked.limit()
-        notes = Notes()
-        value = _of_query(lambda: self._promql.instant(asked.text("query"), at, question=question, notes=notes))
-        return _limited(value, limit, notes)
+        return _evaluated(asked, question, partial(self._promql.instant, at=at))
 
     def query_range(self, asked: Parameters, question: Question) -> Answer:
         """The values of an expression over time."""
@@ -186,12 +188,7 @@ class _Api:
                 "exceeded maximum resolution of 11,000 points per timeseries. "
                 "Try decreasing the query resolution (?step=XX)"
             )
-        limit = asked.limit()
-        notes = Notes()
-        value = _of_query(
-            lambda: self._promql.range(asked.text("query"), start, end, step, question=question, notes=notes)
-        )
-        return _limited(value, limit, notes)
+        return _evaluated(asked, question, partial(self._promql.range, start=start, end=end, step=step))
 
     def query_exemplars(self, asked: Parameters, question: Question) -> Answer:
         """Example measurements of the series an expression selects."""
@@ -329,6 +326,19 @@ def _of_query(evaluate: Callable[[], T]) -> T:
         return evaluate()
     except BadInput as error:
         raise BadInput(f'invalid parameter "query": {error}', details=error.details) from error
+
+
+def _evaluated(asked: Parameters, question: Question, evaluate: Callable[..., Value]) -> Answer:
+    limit, lookback, notes = asked.limit(), asked.lookback(), Notes()
+    account = Account() if asked.text("stats") else None
+    value = _of_query(
+        lambda: evaluate(asked.text("query"), question=question, notes=notes, account=account, lookback=lookback)
+    )
+    answer = _limited(value, limit, notes)
+    if account is None:
+        return answer
+    stats = prometheus_json.stats(account, question.waited or 0.0, by_step=asked.text("stats") == "all")
+    return replace(answer, data=b'%b,"stats":%b}' % (answer.data[:-1], stats))
 
 
 def _limited(value: Value, limit: int | None, notes: Notes) -> Answer:

@@ -56,12 +56,12 @@ def features() -> Mapping[str, Mapping[str, bool]]:
     return {
         "api": _all(
             "label_values_match", "labels_match", "series_limit", "labels_limit", "label_values_limit", "lifecycle",
-            "query_warnings", "remote_write_receiver", "exclude_alerts",
+            "query_stats", "query_warnings", "remote_write_receiver", "exclude_alerts",
         ),
         "otlp_receiver": _all("delta_conversion"),
         "promql": _all(
             "at_modifier", "bool", "by", "group_left", "group_right", "ignoring", "negative_offset", "offset", "on",
-            "subqueries", "without",
+            "per_query_lookback_delta", "per_step_stats", "subqueries", "without",
         ),
         "promql_functions": _all(*sorted(FUNCTIONS)),
         "promql_operators": _all(*sorted({*AGGREGATIONS, *ARITHMETIC, *COMPARISON, *SET_OPERATORS, "=~", "!~"})),

@@ -63,9 +63,9 @@ class Peer:
         """The `data` of an instant query, or {"error": …}."""
         return self._ask("/api/v1/query", query=query, time=at)
 
-    def range(self, query: str, start: float, end: float, step: float) -> Json:
+    def range(self, query: str, start: float, end: float, step: float, **more: object) -> Json:
         """The `data` of a range query, or {"error": …}."""
-        return self._ask("/api/v1/query_range", query=query, start=start, end=end, step=step)
+        return self._ask("/api/v1/query_range", query=query, start=start, end=end, step=step, **more)
 
     def _ask(self, path: str, **parameters: object) -> Json:
         answer = json.loads(self._call(path, urllib.parse.urlencode(parameters).encode()))

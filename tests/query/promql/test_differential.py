@@ -15,6 +15,7 @@ import pytest
 from aiprism.errors import AiprismError
 from aiprism.model.labels import Labels
 from aiprism.query.promql import Matrix, Scalar, String, Value, Vector
+from aiprism.query.promql.account import Account
 from aiprism.store.engine import Engine
 from tests.query.promql import peer
 from tests.query.promql.dataset import END, START, dataset
@@ -23,6 +24,7 @@ from tests.query.promql.script import same
 from tests.query.promql.stocked import Stocked
 
 EPSILON = 1e-9
+STEP_STATS = ("--enable-feature=promql-per-step-stats",)
 GENERATED = 400
 # Seven seconds past a multiple of ten: the grid of a subquery never meets the edge of its window.
 AT = (START + 20 * 60 + 7 - START % 60, START + 41 * 60 + 37 - START % 60)
@@ -41,7 +43,7 @@ def both(chdb_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tu
     ours = Stocked.on(engine)
     series = dataset()
     ours.add(series)
-    with peer.running(tmp_path_factory.mktemp("prometheus")) as theirs:
+    with peer.running(tmp_path_factory.mktemp("prometheus"), flags=STEP_STATS) as theirs:
         theirs.write(series)
         yield ours, theirs
     engine.command(f"DROP DATABASE {engine.database}")
@@ -56,6 +58,24 @@ def test_generated_queries_have_prometheus_answers(part: int, both: tuple[Stocke
 @pytest.mark.parametrize("part", sorted(BY_HAND))
 def test_queries_by_hand_have_prometheus_answers(part: str, both: tuple[Stocked, peer.Peer]):
     _agree(BY_HAND[part], *both)
+
+
+@pytest.mark.parametrize("part", sorted(BY_HAND))
+def test_as_many_samples_are_looked_at_as_in_prometheus(part: str, both: tuple[Stocked, peer.Peer]):
+    ours, theirs = both
+    differences = []
+    for query in BY_HAND[part]:
+        if _is_range_vector(query):
+            continue
+        given = theirs.range(query, *RANGE, stats="all")
+        for engine in () if "error" in given else (ours.promql, ours.kept):
+            account = Account()
+            engine.range(query, *RANGE, account=account)
+            counted = list(zip((account.times_ms / 1000).tolist(), account.samples_per_step.tolist(), strict=True))
+            expected = [(at, samples) for at, samples in given["stats"]["samples"]["totalQueryableSamplesPerStep"]]
+            if counted != expected:
+                differences.append(f"{query}\n    {counted[:3]} instead of {expected[:3]}")
+    assert not differences, f"{len(differences)} counts differ:\n" + "\n".join(differences[:20])
 
 
 def _agree(queries: list[str], ours: Stocked, theirs: peer.Peer) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from itertools import repeat
 
 import numpy as np
 
 from aiprism.errors import BadInput
 from aiprism.model.labels import Labels
+from aiprism.query.promql.account import Account
 from aiprism.query.promql.blocks import Block, Cells, natives
 from aiprism.query.promql.evaluate import Evaluator
+from aiprism.query.promql.explained import Explained
 from aiprism.query.promql.labelsets import LabelSets
 from aiprism.query.promql.limits import Limits, Watch
 from aiprism.query.promql.notes import Notes
@@ -43,18 +47,30 @@ class PromQL:
         self.samples, self.limits = samples, limits
         self._pushdown, self._results = pushdown, results
 
-    def instant(self, text: str, at: float, *, question: Question | None = None, notes: Notes | None = None) -> Value:
-        """The value of `text` at one time; `question` bounds it and may be given up, `notes` collects annotations."""
-        expr = parse(text)
-        steps = Steps(round(at * 1000), 1, 1)
-        node = plan(expr, steps.start_ms, steps.end_ms)
-        evaluator = self._evaluator(question, notes=notes)
-        with np.errstate(all="ignore"):
+    def instant(
+        self,
+        text: str,
+        at: float,
+        *,
+        question: Question | None = None,
+        notes: Notes | None = None,
+        account: Account | None = None,
+        lookback: float | None = None,
+    ) -> Value:
+        """The value of `text` at one time; `question` bounds it and may be given up, `notes` collects annotations, `account`
+        what it took; `lookback` seconds stand instead of the limit of that name."""
+        with _spending(account, "prepared"):
+            expr = parse(text)
+            steps = Steps(round(at * 1000), 1, 1)
+            node = plan(expr, steps.start_ms, steps.end_ms)
+            evaluator = self._evaluator(question, steps, notes, account, lookback)
+        with _spending(account, "evaluated"), np.errstate(all="ignore"):
             if isinstance(node, Samples):
                 return _matrix_of_samples(evaluator, node, steps)
             value = evaluator.value(node, steps)
         if isinstance(value, Block):
-            return _vector(value, at, in_order=keeps_order(expr))
+            with _spending(account, "sorted"):
+                return _vector(value, at, in_order=keeps_order(expr))
         return String(at, value) if isinstance(value, str) else Scalar(at, float(value[0]))
 
     def vector(self, text: str, at: float) -> Vector:
@@ -75,25 +91,31 @@ class PromQL:
         *,
         question: Question | None = None,
         notes: Notes | None = None,
+        account: Account | None = None,
+        lookback: float | None = None,
     ) -> Matrix:
-        """The values of `text` from `start` to at most `end`, every `step` seconds, series by labels."""
-        expr = parse(text)
-        steps = _steps(expr, start, end, step)
+        """The values of `text` from `start` to at most `end`, every `step` seconds, series by labels; the rest as for
+        `instant`. Computed anew for whoever wants an account of it, or another lookback than everybody's."""
         said = Notes()
-        evaluator = self._evaluator(question, steps.count, said)
-        node = plan(expr, steps.start_ms, round(end * 1000))
+        with _spending(account, "prepared"):
+            expr = parse(text)
+            steps = _steps(expr, start, end, step)
+            evaluator = self._evaluator(question, steps, said, account, lookback)
+            node = plan(expr, steps.start_ms, round(end * 1000))
 
         def compute(some: Steps) -> Computed:
             return Computed(_block(evaluator, node, some), keep=not said.some)
 
-        with np.errstate(all="ignore"):
-            if self._results and evaluator.as_sent(node, steps):
-                result = self._results.get(node, steps, compute)
+        results = self._results if account is None and lookback is None else None
+        with _spending(account, "evaluated"), np.errstate(all="ignore"):
+            if results and evaluator.as_sent(node, steps):
+                result = results.get(node, steps, compute)
             else:
                 result = Result.of(compute(steps).block)
         if notes is not None:
             notes.add(said)
-        return _matrix(result, steps)
+        with _spending(account, "sorted"):
+            return _matrix(result, steps)
 
     def explain(self, text: str, start: float, end: float, step: float | None = None) -> str:
         """The plan of a query over that time, one node a line; with a `step` (0: at one time) which tables it reads, too."""
@@ -102,13 +124,53 @@ class PromQL:
         lines = list(explained(node))
         if step is not None:
             steps = _steps(expr, start, end, step) if step else Steps(round(start * 1000), 1, 1)
-            lines += [f"reads {source}" for source in self._evaluator(None, steps.count).sources(node, steps)]
+            lines += [f"reads {source}" for source in self._evaluator(None, steps).sources(node, steps)]
         return "\n".join(lines)
 
-    def _evaluator(self, question: Question | None, steps: int = 1, notes: Notes | None = None) -> Evaluator:
-        watch = Watch(self.limits, question, notes)
-        watch.check_steps(steps)
-        return Evaluator(self.samples, watch, pushdown=self._pushdown)
+    def explained(
+        self,
+        text: str,
+        start: float,
+        end: float,
+        step: float,
+        *,
+        question: Question | None = None,
+        analyze: bool = True,
+    ) -> Explained:
+        """The plan of a query from `start` to `end`, with a `step` of 0 at one time; what each node took when it was run to
+        find out (`analyze`)."""
+        expr = parse(text)
+        steps = _steps(expr, start, end, step) if step else Steps(round(start * 1000), 1, 1)
+        node, account = plan(expr, steps.start_ms, round(end * 1000)), None
+        evaluator = self._evaluator(question, steps)
+        planned = dict(evaluator.planned(node, steps))
+        if analyze:
+            account, question = Account(counting=False), question or Question(self.limits.seconds)
+            if step:
+                self.range(text, start, end, step, question=question, account=account)
+            else:
+                self.instant(text, start, question=question, account=account)
+        return Explained(text, node, planned, account, self.samples)
+
+    def _evaluator(
+        self,
+        question: Question | None,
+        steps: Steps,
+        notes: Notes | None = None,
+        account: Account | None = None,
+        lookback: float | None = None,
+    ) -> Evaluator:
+        limits = self.limits if lookback is None else replace(self.limits, lookback=lookback)
+        watch = Watch(limits, question, notes)
+        watch.check_steps(steps.count)
+        if account is not None:
+            account.begin(steps.times_ms())
+            watch.question.noted = account.note
+        return Evaluator(self.samples, watch, pushdown=self._pushdown, account=account)
+
+
+def _spending(account: Account | None, stage: str) -> AbstractContextManager[None]:
+    return nullcontext() if account is None else account.spending(stage)
 
 
 def _steps(expr: Expr, start: float, end: float, step: float) -> Steps:

@@ -7,6 +7,8 @@ step; a subquery is the same evaluation on a grid of its own.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +16,7 @@ import numpy as np
 from aiprism.model.labels import METRIC_NAME
 from aiprism.model.samples import STALE_NAN_BITS
 from aiprism.query.promql import histogram_kernels
+from aiprism.query.promql.account import Account
 from aiprism.query.promql.aggregate import aggregate
 from aiprism.query.promql.blocks import Block, stacked
 from aiprism.query.promql.functions import EVALUATED, PUSHED, ROLLED, TAKES_HISTOGRAMS, Moment, Operand
@@ -43,9 +46,9 @@ from aiprism.query.promql.plan import (
 )
 from aiprism.query.promql.values import QueryFailed
 from aiprism.query.promql.windows import Windows
-from aiprism.store.columns import Floats
+from aiprism.store.columns import Bools, Floats, Ints
 from aiprism.store.grids import Combine, GridFunction, Steps
-from aiprism.store.rollups import Source
+from aiprism.store.rollups import Shape, Source
 from aiprism.store.samples import RawHistograms, RawSamples, SampleStore
 from aiprism.store.series import Selection
 
@@ -67,13 +70,26 @@ _ONE_SIGN = frozenset({"rate", "increase", "irate", "changes", "resets", "count_
 class Evaluator:
     """One evaluation of one query. `pushdown` False computes everything here, from raw samples."""
 
-    def __init__(self, store: SampleStore, watch: Watch, *, pushdown: bool = True) -> None:
-        self._store, self._watch, self._pushdown = store, watch, pushdown
+    def __init__(
+        self, store: SampleStore, watch: Watch, *, pushdown: bool = True, account: Account | None = None
+    ) -> None:
+        self._store, self._watch, self._pushdown, self._account = store, watch, pushdown, account
         self._leaves: dict[tuple[Leaf, Steps], Block] = {}
+        self._counted: dict[tuple[Leaf, Steps], Ints] = {}  # for an account: how many samples a leaf looked at
 
     def value(self, node: Node, steps: Steps) -> Operand:
         """What `node` is at `steps`."""
         self._watch.question.left()
+        if self._account is None:
+            return self._value(node, steps)
+        with self._account.visiting(node) as visit:
+            value = self._value(node, steps)
+        if isinstance(value, Block):
+            visit.series, visit.cells = len(value), value.values.size
+            self._account.held(value.values.size)
+        return value
+
+    def _value(self, node: Node, steps: Steps) -> Operand:
         match node:
             case Constant():
                 return np.full(steps.count, node.value)
@@ -95,7 +111,8 @@ class Evaluator:
             case Negate():
                 return _negated(self.value(node.expr, steps))
             case Fixed():
-                return _repeated(self.value(node.expr, Steps(steps.start_ms, steps.step_ms, 1)), steps.count)
+                with self._once_for_all():
+                    return _repeated(self.value(node.expr, Steps(steps.start_ms, steps.step_ms, 1)), steps.count)
             case Absent():
                 return _absent(node, self.block(node.expr, steps))
             case Info():
@@ -113,7 +130,11 @@ class Evaluator:
 
     def samples(self, node: Samples, at: Steps) -> tuple[LabelSets, Windows]:
         """The samples of a range vector at one time."""
-        leaf = node.leaf
+        labels, windows = self._samples(node.leaf, at)
+        self._count(windows.sizes)
+        return labels, windows
+
+    def _samples(self, leaf: Leaf | OverSubquery, at: Steps) -> tuple[LabelSets, Windows]:
         if isinstance(leaf, OverSubquery):
             return self._subquery_windows(leaf, at)
         ends = _ends(leaf, at)
@@ -149,17 +170,34 @@ class Evaluator:
             case _:
                 return all(self.as_sent(child, steps) for child in children(node))
 
+    def planned(self, node: Node, steps: Steps) -> Iterator[tuple[Node, str]]:
+        """How the leaves of `node` are to be answered, those of subqueries excepted; what is kept in memory comes first."""
+        if isinstance(node, Leaf):
+            source = self.source(node, _ends(node, steps))
+            function = self._pushed(node, source)
+            yield node, f"samples of {source}" if function is None else f"{function.value} of {source}"
+        elif not isinstance(node, OverSubquery):
+            for child in children(node):
+                yield from self.planned(child, steps)
+
     # -- leaves --------------------------------------------------------------------------------------------------
 
     def _leaf(self, leaf: Leaf, steps: Steps) -> Block:
         known = self._leaves.get((leaf, steps))
-        if known is None:
-            known = self._leaves[leaf, steps] = self._read(leaf, steps)
+        if known is not None:
+            if self._account:
+                self._account.count(self._counted[leaf, steps])
+            return known
+        before = self._account.samples_per_step if self._account else None
+        known = self._leaves[leaf, steps] = self._read(leaf, steps)
+        if self._account and before is not None:
+            self._counted[leaf, steps] = self._account.samples_per_step - before
         return known
 
     def _read(self, leaf: Leaf, steps: Steps) -> Block:
         if leaf.at_ms is not None and not leaf.args and steps.count > 1:
-            return _repeated_block(self._leaf(leaf, Steps(steps.start_ms, steps.step_ms, 1)), steps.count)
+            with self._once_for_all():
+                return _repeated_block(self._leaf(leaf, Steps(steps.start_ms, steps.step_ms, 1)), steps.count)
         ends = _ends(leaf, steps)
         selection = self._selection(leaf, ends)
         histograms = self._histograms(leaf, ends, selection)
@@ -187,9 +225,12 @@ class Evaluator:
             source=source,
         )
         block = Block(LabelSets.of_selection(selection, found.rows), found.values, found.valid)
+        self._count_on_grid(leaf, ends, selection, source, found.valid if function is GridFunction.LATEST else None)
+        self._answered(f"{function.value} of {source}")
         if found.doubtful.any():
             sure = block.take(~found.doubtful)
-            rest = self._from_raw(leaf, steps, selection.only(found.rows[found.doubtful]))
+            with self._apart(steps):
+                rest = self._from_raw(leaf, steps, selection.only(found.rows[found.doubtful]))
             block = stacked([sure, rest])
         return block
 
@@ -251,17 +292,21 @@ class Evaluator:
 
     def _from_windows(self, leaf: Leaf, steps: Steps, labels: LabelSets, windows: Windows) -> Block:
         if leaf.function not in (LATEST, LATEST_TIME):
+            self._count(windows.sizes)
             return Block(labels, *self._kernel(leaf, labels, windows, steps)).compact()
         name = "last_over_time" if leaf.function == LATEST else "ts_of_last_over_time"
         values, valid, cells = histogram_kernels.fold(name, windows, ())
         valid = valid & (np.ascontiguousarray(windows.last(windows.values)).view(np.uint64) != STALE_NAN_BITS)
+        self._count(valid)
         return Block(labels, values, valid, cells).compact()
 
     def _leaf_windows(self, leaf: Leaf, steps: Steps, selection: Selection) -> tuple[LabelSets, Windows]:
         ends = _ends(leaf, steps)
         source = self.source(leaf, ends)
         window_ms = source.window_ms
-        raw = self._recent(leaf, ends, selection, source) or self._store.raw(
+        kept = self._recent(leaf, ends, selection, source)
+        self._answered("kept samples" if kept else f"samples of {source}")
+        raw = kept or self._store.raw(
             selection,
             ends.start_ms - window_ms,
             ends.end_ms,
@@ -321,12 +366,14 @@ class Evaluator:
 
     def _over_subquery(self, node: OverSubquery, steps: Steps) -> Block:
         labels, windows = self._subquery_windows(node, steps)
+        self._count(windows.sizes)
         return _named(node, Block(labels, *self._kernel(node, labels, windows, steps)).compact())
 
     def _subquery_windows(self, node: OverSubquery, steps: Steps) -> tuple[LabelSets, Windows]:
         ends = _ends(node, steps)
         inner = self._subquery_steps(node, ends)
-        block = self.block(node.expr, inner) if inner.count else Block.empty(0)
+        with self._apart(inner):
+            block = self.block(node.expr, inner) if inner.count else Block.empty(0)
         sizes = block.valid.sum(axis=1)
         raw = RawSamples(
             rows=np.arange(len(block)),
@@ -388,7 +435,46 @@ class Evaluator:
         )
         if found.doubtful.any() or np.isinf(found.values).any():
             return None  # an overflow inside, or an infinite sample: let the careful way decide
+        self._count_on_grid(leaf, ends, selection, source)
+        self._answered(f"{combine.name.lower()} of {function.value} of {source}")
         return Block(LabelSets({}, len(found.rows)), found.values, found.valid)
+
+    # -- for the account -----------------------------------------------------------------------------------------
+
+    def _count(self, samples: Ints | Bools) -> None:
+        if self._account:
+            self._account.held(samples.size)
+            self._account.count(samples.sum(axis=0, dtype=np.int64))
+
+    def _count_on_grid(
+        self, leaf: Leaf, ends: Steps, selection: Selection, source: Source, newest: Bools | None = None
+    ) -> None:
+        """The samples ClickHouse looked at: counted by it, too, as nobody else has seen them."""
+        if self._account is None or not self._account.counting:
+            return
+        if newest is not None:
+            self._count(newest)
+            return
+        counted = self._store.combined_grid(
+            selection,
+            GridFunction.COUNT,
+            Combine.SUM,
+            ends,
+            source.window_ms,
+            question=self._watch.question,
+            source=source.with_shape(Shape.COUNT) if source.rolled else source,
+        )
+        self._count(np.where(counted.valid, counted.values, 0.0))
+
+    def _answered(self, how: str) -> None:
+        if self._account:
+            self._account.answered(how)
+
+    def _apart(self, steps: Steps) -> AbstractContextManager[None]:
+        return self._account.apart(steps.count) if self._account else nullcontext()
+
+    def _once_for_all(self) -> AbstractContextManager[None]:
+        return self._account.once_for_all() if self._account else nullcontext()
 
 
 # -- small steps ---------------------------------------------------------------------------------------------------------

@@ -157,15 +157,19 @@ def keeps_order(expr: Expr) -> bool:
 
 def explained(node: Node, depth: int = 0) -> Iterator[str]:
     """The plan as indented lines, one a node."""
-    name, inside = type(node).__name__, children(node)
+    yield f"{'  ' * depth}{described(node)}"
+    for child in children(node):
+        yield from explained(child, depth + 1)
+
+
+def described(node: Node) -> str:
+    """What kind of node it is, and its fields; not what is below it."""
     fields = [
         f"{key}={_shown(getattr(node, key))}"
         for key in node.__dataclass_fields__
         if key not in ("expr", "args", "left", "right")
     ]
-    yield f"{'  ' * depth}{name} {' '.join(field for field in fields if not field.endswith('='))}".rstrip()
-    for child in inside:
-        yield from explained(child, depth + 1)
+    return f"{type(node).__name__} {' '.join(field for field in fields if not field.endswith('='))}".rstrip()
 
 
 def steady(node: Node) -> bool:
