@@ -5,7 +5,9 @@ from __future__ import annotations
 import socket
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
@@ -40,7 +42,7 @@ class Asked:
         target = urlsplit(self.url)
         opened = socket.create_connection((target.hostname, target.port), timeout=60)
         text = "&".join(f"{name}={quote(value)}" for name, value in {"query": query, **more}.items())
-        opened.sendall(f"GET /api/v1/query?{text} HTTP/1.1\r\nHost: {target.netloc}\r\n\r\n".encode())
+        opened.sendall(f"GET /api/v1/query?{text} HTTP/1.1\r\nHost: {target.netloc}\r\nConnection: close\r\n\r\n".encode())
         return opened
 
     def statements(self) -> int:
@@ -106,6 +108,7 @@ def test_a_client_that_hangs_up_in_line_loses_its_place(asked: Asked) -> None:
 
 
 def test_more_than_may_wait_are_sent_away_and_those_that_wait_too_long_are_told(asked: Asked) -> None:
+    before = (asked.dropped("unavailable"), asked.dropped("timeout"))
     with asked.begin():
         until(lambda: asked.queries("working") == 1)
         late = asked.begin("1", timeout="1s")
@@ -114,14 +117,35 @@ def test_more_than_may_wait_are_sent_away_and_those_that_wait_too_long_are_told(
         assert (away.status_code, away.headers["retry-after"], away.json()["errorType"]) == (503, "5", "unavailable")
         assert "1 queries are at work (query.concurrency) and 1 wait" in away.json()["error"]
         with late:
-            answer = late.recv(65_536)
+            answer = late.makefile("rb").read()
         assert answer.startswith(b"HTTP/1.1 503")
         assert b"waited 1 s for its turn (limit timeout)" in answer
     until(lambda: asked.queries("working") == 0)
-    assert (asked.dropped("unavailable"), asked.dropped("timeout")) == (1, 1)
+    assert (asked.dropped("unavailable"), asked.dropped("timeout")) == (before[0] + 1, before[1] + 1)
 
 
 def test_a_query_is_stopped_in_its_statement_when_its_time_is_over(asked: Asked) -> None:
     answer = httpx.get(f"{asked.url}/api/v1/query", params={"query": "up", "timeout": "300ms"})
     assert (answer.status_code, answer.json()["errorType"]) == (503, "timeout")
     assert "limit timeout" in answer.json()["error"]
+
+
+def test_a_storm_of_heavy_queries_ends_in_clear_refusals_while_samples_are_stored(asked: Asked) -> None:
+    before = {reason: asked.dropped(reason) for reason in ("timeout", "unavailable")}
+    url = f"{asked.url}/api/v1/query?query=sum(up)&timeout=2s"
+    with ThreadPoolExecutor(40) as clients:
+        answers = [clients.submit(httpx.get, url) for _ in range(40)]
+        until(lambda: asked.statements() == 1)
+        asked.engine.command("INSERT INTO stored (metric, fp, ts, unscaled) SELECT 'meanwhile', 1, now64(3), 1")
+        assert not all(answer.done() for answer in answers)
+        ended = [answer.result() for answer in answers]
+    assert {answer.status_code for answer in ended} == {503}
+    kinds = Counter(answer.json()["errorType"] for answer in ended)
+    # One was at work and one in line; the rest were sent away, or had their turn after somebody's time was over.
+    assert kinds["unavailable"] >= 30
+    assert kinds["timeout"] >= 2
+    assert kinds.total() == 40
+    assert asked.dropped("timeout") - before["timeout"] == kinds["timeout"]
+    assert asked.dropped("unavailable") - before["unavailable"] == kinds["unavailable"]
+    assert (asked.queries("working"), asked.queries("waiting"), asked.statements()) == (0, 0, 0)
+    assert list(asked.engine.query("SELECT count() FROM stored WHERE metric = 'meanwhile'")) == [(1,)]
