@@ -16,6 +16,7 @@ from aiprism.detect.annotations import Surroundings
 from aiprism.detect.evaluation import RuleFailed, Setting, due, evaluate, resumed
 from aiprism.detect.rules import AlertingRule, Rule
 from aiprism.model.alerts import AlertState
+from aiprism.model.histograms import Buckets, NativeHistogram, ResetHint
 from aiprism.model.labels import Labels
 from aiprism.model.samples import Sample
 from aiprism.query.promql.native import Histogram
@@ -134,10 +135,18 @@ def test_two_series_that_record_the_same_are_an_error_of_the_rule() -> None:
     )
 
 
-def test_a_native_histogram_cannot_be_recorded() -> None:
-    found = Vector((VectorItem(Labels({"i": "a"}), START, math.nan, Histogram(0, 1.0, 1.0)),))
-    with pytest.raises(RuleFailed, match="is a native histogram, which no rule can record"):
-        evaluate(rule("{record: r, expr: up}"), found, {}, Setting(now=START))
+def test_a_native_histogram_is_recorded_as_one() -> None:
+    counted = Histogram(0, 9.0, 7.5, 0.25, 1.0, {-1: 2.0, 0: 3.0, 4: 1.0}, {2: 2.0}, hint=ResetHint.GAUGE)
+    found = Vector((VectorItem(Labels({"i": "a"}), START, math.nan, counted),))
+    [sample] = evaluate(rule("{record: r, expr: up}"), found, {}, Setting(now=START)).samples
+    assert sample.histogram is not None
+    assert sample.histogram == NativeHistogram(
+        *(0, 9.0, 7.5, 0.25, 1.0),
+        positive=Buckets((-1, 3), (2, 1), (2.0, 3.0, 1.0)),
+        negative=Buckets((2,), (1,), (2.0,)),
+        reset_hint=ResetHint.GAUGE,
+    )
+    assert Histogram.of(sample.histogram) == counted
 
 
 @pytest.mark.parametrize(("written", "what"), [("{alert: A, expr: up}", "alerts"), ("{record: r, expr: up}", "series")])

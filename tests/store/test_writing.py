@@ -168,6 +168,15 @@ def test_a_tenant_over_its_active_series_is_told_limit_and_name_and_gets_room_wh
     assert writing.admit(sets[2:]).positions.tolist() == [2, 3]
 
 
+def test_what_a_rule_records_may_be_a_histogram(engine: Engine) -> None:
+    index = write(engine, [sample("n", AT), Sample(Labels({"__name__": "h"}), AT, 0.0, HISTOGRAM)])
+    store = SampleStore(engine, index)
+    selection = store.select([Matcher("__name__", MatchOp.EQUAL, "h")], AT, AT)
+    found = store.histograms(selection, AT - 1, AT, limit=10, question=Question(60))
+    assert list(found.histograms) == [HISTOGRAM]
+    assert not len(store.raw(selection, AT - 1, AT, stale=True, limit=10, question=Question(60)).ts_ms)
+
+
 def test_of_samples_of_our_own_those_of_known_series_are_stored_at_the_limit(engine: Engine) -> None:
     async def story(writing: Writing) -> None:
         await writing.append([Sample(Labels({"__name__": "known"}), AT, 1.0)])

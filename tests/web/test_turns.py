@@ -42,7 +42,9 @@ class Asked:
         target = urlsplit(self.url)
         opened = socket.create_connection((target.hostname, target.port), timeout=60)
         text = "&".join(f"{name}={quote(value)}" for name, value in {"query": query, **more}.items())
-        opened.sendall(f"GET /api/v1/query?{text} HTTP/1.1\r\nHost: {target.netloc}\r\nConnection: close\r\n\r\n".encode())
+        opened.sendall(
+            f"GET /api/v1/query?{text} HTTP/1.1\r\nHost: {target.netloc}\r\nConnection: close\r\n\r\n".encode()
+        )
         return opened
 
     def statements(self) -> int:

@@ -17,6 +17,7 @@ from aiprism.errors import AiprismError
 from aiprism.model.alerts import Alert, AlertState
 from aiprism.model.labels import METRIC_NAME, Labels
 from aiprism.model.samples import Sample
+from aiprism.query.promql.native import stored
 from aiprism.query.promql.values import Scalar, Value, Vector, VectorItem
 from aiprism.store.alertstates import KeptAlert
 
@@ -212,11 +213,8 @@ def _recorded(rule: RecordingRule, vector: Vector, setting: Setting) -> tuple[Sa
         labels = Labels({**dict(item.labels.pairs), **dict(rule.labels), METRIC_NAME: rule.name})
         if labels in samples:
             raise RuleFailed(f"two series give the same {labels}; keep a label that tells them apart")
-        if item.histogram is not None:
-            raise RuleFailed(
-                f"{labels} is a native histogram, which no rule can record; take histogram_quantile(…) of it"
-            )
-        samples[labels] = Sample(labels, ts_ms, item.value)
+        histogram = None if item.histogram is None else stored(item.histogram)
+        samples[labels] = Sample(labels, ts_ms, item.value, histogram)
     _check_limit(len(samples), setting, "series")
     return tuple(samples.values())
 

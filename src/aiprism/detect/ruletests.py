@@ -27,8 +27,8 @@ from aiprism.model.histograms import NativeHistogram
 from aiprism.model.labels import METRIC_NAME, Labels
 from aiprism.model.samples import STALE_NAN
 from aiprism.query.promql import PromQL, Value
-from aiprism.query.promql.native import Histogram
-from aiprism.query.promql.notation import Sample, histogram, series, stored, values
+from aiprism.query.promql.native import Histogram, stored
+from aiprism.query.promql.notation import Sample, histogram, series, values
 from aiprism.query.promql.values import Scalar, String, Vector
 from aiprism.store.alertstates import KeptAlert
 from aiprism.yamlfile import Node

@@ -17,7 +17,7 @@ from aiprism.config import IngestConfig
 from aiprism.errors import TooMany
 from aiprism.model.labels import Labels
 from aiprism.model.samples import Sample
-from aiprism.store.batches import SampleBatch
+from aiprism.store.batches import HistogramSample, SampleBatch
 from aiprism.store.columns import Ints
 from aiprism.store.engine import Engine
 from aiprism.store.ingest import GroupCommit
@@ -126,10 +126,16 @@ class Writing:
     async def append(self, samples: Sequence[Sample]) -> None:
         """Return once `samples` (of rules and of aiprism itself) are stored; TooMany when some were of a series too many."""
         admitted = self.admit([sample.labels for sample in samples])
-        kept = admitted.positions >= 0
+        histograms = [
+            HistogramSample(position, sample.ts_ms, sample.histogram)
+            for position, sample in zip(admitted.positions.tolist(), samples, strict=True)
+            if sample.histogram is not None and position >= 0
+        ]
+        numbers = np.fromiter((sample.histogram is None for sample in samples), np.bool_, len(samples))
+        kept = numbers & (admitted.positions >= 0)
         ts_ms = np.fromiter((sample.ts_ms for sample in samples), np.int64, len(samples))
         values = np.fromiter((sample.value for sample in samples), np.float64, len(samples))
-        await self.samples(SampleBatch(admitted.positions[kept], ts_ms[kept], values[kept]))
+        await self.samples(SampleBatch(admitted.positions[kept], ts_ms[kept], values[kept], histograms))
         if admitted.refusal:
             raise admitted.refusal
 

@@ -325,6 +325,36 @@ def _same(one: float, other: float) -> bool:
     return one == other or (math.isnan(one) and math.isnan(other))
 
 
+def stored(value: Histogram) -> NativeHistogram:
+    """A computed histogram as it is stored."""
+    return NativeHistogram(
+        value.schema,
+        value.count,
+        value.sum,
+        value.zero_threshold,
+        value.zero_count,
+        _runs(value.positive),
+        _runs(value.negative),
+        value.bounds,
+        value.hint,
+    )
+
+
+def _runs(counts: Counts) -> Buckets:
+    """Consecutive buckets together, gaps between runs left out."""
+    offsets: list[int] = []
+    lengths: list[int] = []
+    end = 0
+    for at in sorted(counts):
+        if lengths and at == end:
+            lengths[-1] += 1
+        else:
+            offsets.append(at - end)
+            lengths.append(1)
+        end = at + 1
+    return Buckets(tuple(offsets), tuple(lengths), tuple(counts[at] for at in sorted(counts)))
+
+
 def _populated(side: Buckets) -> Counts:
     return {at: count for at, count in zip(side.indices(), side.counts, strict=True) if count}
 

@@ -10,13 +10,13 @@ Source: Prometheus documentation, "Unit testing for rules".
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from aiprism.errors import BadInput
 from aiprism.model.histograms import Buckets, NativeHistogram, ResetHint
 from aiprism.model.labels import METRIC_NAME, Labels
 from aiprism.model.samples import STALE_NAN
-from aiprism.query.promql.native import Histogram, added, subtracted
+from aiprism.query.promql.native import Histogram, added, stored, subtracted
 
 Sample = float | NativeHistogram
 
@@ -74,28 +74,6 @@ def values(text: str) -> list[Sample | None]:
         if len(found) > _MOST_VALUES:
             raise BadInput(f"a series of more than {_MOST_VALUES} samples")
     return found
-
-
-def stored(value: Histogram) -> NativeHistogram:
-    """A computed histogram as it could be stored."""
-
-    def side(counts: Mapping[int, float]) -> Buckets:
-        if not counts:
-            return Buckets()
-        whole = range(min(counts), max(counts) + 1)
-        return Buckets((whole[0],), (len(whole),), tuple(counts.get(at, 0.0) for at in whole))
-
-    return NativeHistogram(
-        value.schema,
-        value.count,
-        value.sum,
-        value.zero_threshold,
-        value.zero_count,
-        side(value.positive),
-        side(value.negative),
-        value.bounds,
-        value.hint,
-    )
 
 
 def _text(quoted: tuple[str | None, ...] | list[str | None]) -> str:
