@@ -60,7 +60,7 @@ WRONG = [
      "prometheus.yml (scrape_configs); alertmanager.yml (route and receivers); a runbook (match and steps); "
      f"aiprism.yml ({', '.join(SECTIONS)})"),
     (RULES.replace("rate(", "rat("),
-     "5: group 'api': rule 'HighLatency': 1:1: parse error: unknown function with name 'rat'; did you mean 'rate'? "
+     '5: group \'api\': rule \'HighLatency\': 1:1: parse error: unknown function with name "rat"; did you mean "rate"? '
      "(at groups[0].rules[0].expr)"),
     (RULES.replace("for: 5m", "for: five minutes"),
      "6: group 'api': rule 'HighLatency': not a duration: 'five minutes'; write for example 30s, 5m, 1h30m "

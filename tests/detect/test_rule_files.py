@@ -153,11 +153,11 @@ BAD = [
     (one("{alert: A, expr: up, for: 5x}"), in_rule("for", "not a duration: '5x'; write for example 30s, 5m, 1h30m")),
     (one("{alert: A, expr: up, for: '-5m'}"), in_rule("for", "not a duration: '-5m'; write for example 30s, 5m, 1h30m")),
     (one("alert: A\n    for: 1m\n    expr: rat(x[5m])"),
-     "rules.yml:6: group 'g': rule 'A': 1:1: parse error: unknown function with name 'rat'; did you mean 'rate'?"
+     'rules.yml:6: group \'g\': rule \'A\': 1:1: parse error: unknown function with name "rat"; did you mean "rate"?'
      " (at groups[0].rules[0].expr)"),
-    (one("{alert: A, expr: 'sum(x'}"), in_rule("expr", "1:4: parse error: unclosed left parenthesis")),
+    (one("{alert: A, expr: 'sum(x'}"), in_rule("expr", "1:6: parse error: unclosed left parenthesis")),
     (one("{alert: A, expr: rate(x)}"),
-     in_rule("expr", "1:7: parse error: expected type range vector in call to function 'rate', got instant vector")),
+     in_rule("expr", '1:6: parse error: expected type range vector in call to function "rate", got instant vector')),
     (one("{alert: A, expr: '1 > 2'}"),
      in_rule("expr", "1:3: parse error: comparisons between scalars must use BOOL modifier")),
     (one("{alert: A, expr: up, labels: {a-b: c}}"),

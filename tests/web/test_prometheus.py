@@ -179,12 +179,12 @@ def test_a_limit_cuts_and_says_so(client: Client):
         ),
         ("query", {"query": "up", "timeout": "0.000000001"}, (503, "timeout", "limit timeout")),
         ("series", {}, (400, "bad_data", "no match[] parameter provided")),
-        ("series", {"match[]": "up{"}, (400, "bad_data", 'invalid parameter "match[]": 1:3: parse error')),
+        ("series", {"match[]": "up{"}, (400, "bad_data", 'invalid parameter "match[]": 1:4: parse error')),
         ("series", {"match[]": "rate(up[5m])"}, (400, "bad_data", 'invalid parameter "match[]"')),
         ("series", {"match[]": "up", "start": "2", "end": "1"}, (400, "bad_data", 'invalid parameter "end"')),
         ("labels", {"match[]": "{}"}, (400, "bad_data", 'invalid parameter "match[]"')),
         ("metadata", {"limit": "x"}, (400, "bad_data", "limit must be a number")),
-        ("format_query", {"query": "sum("}, (400, "bad_data", 'invalid parameter "query": 1:4: parse error')),
+        ("format_query", {"query": "sum("}, (400, "bad_data", 'invalid parameter "query": 1:5: parse error')),
     ],
 )  # fmt: skip
 def test_errors_have_prometheus_types_and_codes(

@@ -16,9 +16,11 @@ from aiprism.errors import AiprismError
 from aiprism.model.labels import Labels
 from aiprism.query.promql import Matrix, Scalar, String, Value, Vector
 from aiprism.query.promql.account import Account
+from aiprism.query.promql.parse import parse
 from aiprism.store.engine import Engine
 from tests.query.promql import peer
 from tests.query.promql.dataset import END, START, dataset
+from tests.query.promql.expressions import ACCEPTED, REFUSED
 from tests.query.promql.queries import BY_HAND, generated
 from tests.query.promql.script import same
 from tests.query.promql.stocked import Stocked
@@ -76,6 +78,36 @@ def test_as_many_samples_are_looked_at_as_in_prometheus(part: str, both: tuple[S
             if counted != expected:
                 differences.append(f"{query}\n    {counted[:3]} instead of {expected[:3]}")
     assert not differences, f"{len(differences)} counts differ:\n" + "\n".join(differences[:20])
+
+
+# Where we say more, say it better, or side with 3.x.
+OTHER_WORDS = (
+    "; did you mean",  # suggestions
+    "unexpected right",  # Prometheus' place is one too far
+    "regular expression",  # another library's words
+    "bad number or duration",  # with the whole of it
+    "number or duration",  # 3.x takes numbers for durations
+    "must be greater than 0",  # 3.x computes durations
+    "unterminated quoted string",
+    "unclosed left bracket",
+    'unexpected duration "30m"',
+    "unexpected <op:@>",
+)
+
+
+def test_prometheus_says_the_same_of_what_is_promql_and_what_is_not(both: tuple[Stocked, peer.Peer]):
+    _, theirs = both
+    differences = []
+    for text in (*ACCEPTED, *REFUSED):
+        given = str(theirs.instant(text, START).get("error", "")).removeprefix('invalid parameter "query": ')
+        try:
+            parse(text)
+            said = ""
+        except AiprismError as error:
+            said = str(error)
+        if said != given and (bool(said) != bool(given) or not any(words in said for words in OTHER_WORDS)):
+            differences.append(f"{text!r}\n    {said}\n    instead of {given}")
+    assert not differences, f"{len(differences)} verdicts differ:\n" + "\n".join(differences[:20])
 
 
 def _agree(queries: list[str], ours: Stocked, theirs: peer.Peer) -> None:

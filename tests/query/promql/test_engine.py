@@ -59,7 +59,7 @@ def test_a_number_as_a_vector_is_one_series_without_labels(stocked: Stocked):
 
 def test_an_error_of_the_text_tells_line_column_and_position(stocked: Stocked):
     with pytest.raises(
-        BadInput, match=r"2:3: parse error: unknown function with name 'rat'; did you mean 'rate'\?"
+        BadInput, match=r'2:3: parse error: unknown function with name "rat"; did you mean "rate"\?'
     ) as caught:
         stocked.promql.instant("1 +\n  rat(x[5m])", 0)
     assert caught.value.details == {"line": 2, "column": 3, "position": 6}

@@ -22,7 +22,7 @@ from tests.query.promql.stocked import Stocked
 
 MORE = [
     r'x{a="\"\\\n\t",b=~`\d+`}',
-    '{"a.b","c d"="e",__name__=~"x"}',
+    '{"a.b","c d"="e"}',
     "sum without (a, `b c`) (x)",
     "topk by () (3, x offset -5m @ end())",
     "x * on (a, b) group_left (c, `d e`) y",

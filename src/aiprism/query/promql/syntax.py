@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from aiprism.model.labels import METRIC_NAME, Matcher, MatchOp
@@ -44,9 +44,16 @@ class Cardinality(Enum):
     MANY_TO_MANY = "many-to-many"
 
 
+def _place() -> int:
+    """Where a node begins in the text, from 0; it tells nothing of what the node means, so nodes that differ in it are equal."""
+    place: int = field(default=0, compare=False, repr=False)
+    return place
+
+
 @dataclass(frozen=True, slots=True)
 class Number:
     value: float
+    place: int = _place()
 
     def __str__(self) -> str:
         return number_text(self.value)
@@ -55,6 +62,7 @@ class Number:
 @dataclass(frozen=True, slots=True)
 class Text:
     value: str
+    place: int = _place()
 
     def __str__(self) -> str:
         return _quoted(self.value)
@@ -67,6 +75,7 @@ class VectorSelector:
     matchers: tuple[Matcher, ...]
     offset_ms: int = 0
     at: int | At | None = None
+    place: int = _place()
 
     @property
     def name(self) -> str:
@@ -109,6 +118,7 @@ class Subquery:
 @dataclass(frozen=True, slots=True)
 class Paren:
     expr: Expr
+    place: int = _place()
 
     def __str__(self) -> str:
         return f"({self.expr})"
@@ -117,6 +127,7 @@ class Paren:
 @dataclass(frozen=True, slots=True)
 class Negation:
     expr: Expr
+    place: int = _place()
 
     def __str__(self) -> str:
         return f"-{self.expr}"
@@ -141,6 +152,7 @@ class Binary:
     right: Expr
     matching: Matching | None = None
     return_bool: bool = False
+    place: int = _place()  # of the operator
 
     def __str__(self) -> str:
         flag = " bool" if self.return_bool else ""
@@ -154,6 +166,7 @@ class Aggregation:
     param: Expr | None = None
     labels: tuple[str, ...] = ()
     without: bool = False
+    place: int = _place()
 
     def __str__(self) -> str:
         grouping = ""
@@ -168,6 +181,7 @@ class Call:
     function: str
     args: tuple[Expr, ...]
     kind: Kind
+    place: int = _place()
 
     def __str__(self) -> str:
         return f"{self.function}({', '.join(map(str, self.args))})"
@@ -193,6 +207,19 @@ def kind_of(expr: Expr) -> Kind:
             return Kind.SCALAR if kind_of(left) is kind_of(right) is Kind.SCALAR else Kind.VECTOR
         case _:
             return Kind.VECTOR
+
+
+def start_of(expr: Expr) -> int:
+    """Where `expr` begins in the text."""
+    match expr:
+        case Binary(left=left):
+            return start_of(left)
+        case MatrixSelector(vector=vector):
+            return vector.place
+        case Subquery(expr=inner):
+            return start_of(inner)
+        case _:
+            return expr.place
 
 
 def selectors(expr: Expr) -> Iterator[VectorSelector]:
