@@ -75,6 +75,7 @@ from aiprism.store.writing import Writing
 from aiprism.telemetry import Telemetry
 from aiprism.web import (
     agents,
+    alertmanager,
     backtest,
     backup,
     control,
@@ -272,7 +273,7 @@ async def running(
                     loaded.taken = False
                     log.error("aiprism.reload_refused", error=str(error))
                     raise BadInput(str(error)) from error
-                responder.reload(fresh_policy)
+                await asyncio.to_thread(responder.reload, fresh_policy)
                 housekeeping.reload(fresh.retention)
                 await rule_groups.reload(fresh_groups)
                 await scraping.reload(fresh_file.jobs)
@@ -319,6 +320,8 @@ async def running(
                 ("query", explore.router(engine, clock, archive)),
                 ("receive query respond", events.router(engine, clock, config.limits, admission, telemetry)),
                 ("query respond", incidents.router(responder)),
+                ("respond", alertmanager.router(responder, clock)),
+                ("respond", alertmanager.routes_router(responder)),
                 ("respond", control.router(hub, token, lambda: leadership.leads("respond"))),
                 ("receive query", storage.router(engine, housekeeping, archive)),
                 ("receive query", backup.router(back_up, control.knows(token))),
@@ -387,11 +390,18 @@ def _policy(config: Config, external_url: str) -> Policy:
     if config.respond.alertmanager:
         [path] = config.resolved((config.respond.alertmanager,))
         routing = route.load(path)
+    unknown = [name for name in config.respond.incident_receivers if name not in routing.receivers]
+    if unknown:
+        raise ConfigError(
+            f"respond.incident_receivers: {unknown[0]!r} is no receiver of {config.respond.alertmanager or 'alertmanager.yml'}; "
+            f"known: {', '.join(routing.receivers) or 'none'}"
+        )
     return Policy(
         routing=routing,
         runbooks=runbook.load(config.resolved(config.respond.runbooks)),
         periods=Periods(validation=config.respond.validation),
         external_url=external_url,
+        incident_receivers=config.respond.incident_receivers,
     )
 
 
@@ -421,6 +431,7 @@ def _kept_until_restart(running: Config, fresh: Config) -> list[str]:
         alertmanager=fresh.respond.alertmanager,
         runbooks=fresh.respond.runbooks,
         validation=fresh.respond.validation,
+        incident_receivers=fresh.respond.incident_receivers,
     )
     rules_anew = replace(running.rules, files=fresh.rules.files, interval=fresh.rules.interval)
     names = ("server", "store", "control", "ingest", "streams", "limits", "otlp", "query")

@@ -306,6 +306,9 @@ class RespondConfig:
     """Routing, runbooks and the life of incidents."""
 
     alertmanager: str = setting("", "alertmanager.yml: receivers and the routing tree")
+    incident_receivers: tuple[str, ...] = setting(
+        (), "receivers of alertmanager.yml that are told how incidents go: opened, escalated, resolved …"
+    )
     runbooks: tuple[str, ...] = setting((), "runbook files or globs")
     validation: float = setting(1800.0, "how long an incident is watched after its alerts cleared", kind="seconds")
     progress: float = setting(60.0, "how often an open incident is checked", kind="seconds")

@@ -68,7 +68,7 @@ def receiver() -> Iterator[Receiver]:
 def server(tmp_path: Path, receiver: Receiver) -> Iterator[Server]:
     (tmp_path / "rules.yml").write_text(RULES, encoding="utf-8")
     (tmp_path / "alertmanager.yml").write_text(
-        f"route: {{receiver: hook}}\nreceivers: [{{name: hook, webhook_configs: [{{url: '{receiver.url}'}}]}}]",
+        f"route: {{receiver: hook, group_wait: 1s}}\nreceivers: [{{name: hook, webhook_configs: [{{url: '{receiver.url}'}}]}}]",
         encoding="utf-8",
     )
     (tmp_path / "aiprism.yml").write_text(CONFIG, encoding="utf-8")

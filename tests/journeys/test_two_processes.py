@@ -23,7 +23,7 @@ CONFIG = """
 store: {{url: '{store}', cluster: one}}
 control: {{database: '{control}', token: one-token-for-both}}
 rules: {{files: [rules.yml]}}
-respond: {{alertmanager: alertmanager.yml, progress: 1s}}
+respond: {{alertmanager: alertmanager.yml, incident_receivers: [hook], progress: 1s}}
 """
 
 
@@ -32,7 +32,8 @@ def pair(tmp_path: Path) -> Iterator[tuple[Server, Server, Receiver]]:
     receiver = Receiver()
     (tmp_path / "rules.yml").write_text(RULES.replace("for: 10s", "for: 1s"), encoding="utf-8")
     (tmp_path / "alertmanager.yml").write_text(
-        f"route: {{receiver: hook}}\nreceivers: [{{name: hook, webhook_configs: [{{url: '{receiver.url}'}}]}}]",
+        "route: {receiver: nobody}\nreceivers: [{name: nobody}, "
+        f"{{name: hook, webhook_configs: [{{url: '{receiver.url}'}}]}}]",
         encoding="utf-8",
     )
     clickhouse = ClickHouse(tmp_path / "clickhouse", "one")

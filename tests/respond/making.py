@@ -19,6 +19,7 @@ from aiprism import yamlfile
 from aiprism.model.alerts import Alert, AlertState
 from aiprism.model.labels import Labels
 from aiprism.respond import route, runbook
+from aiprism.respond.pipeline import Policy
 
 T0 = 1_795_443_300.0  # 2026-11-23 14:15:00 UTC
 
@@ -42,6 +43,11 @@ def again(firing, at):
 
 def routing(text):
     return route.read(yamlfile.parse(text, file="alertmanager.yml"))
+
+
+def telling(routing, **more):
+    """A policy whose receivers hear how incidents go."""
+    return Policy(routing=routing, incident_receivers=tuple(routing.receivers), **more)
 
 
 def runbooks(text):

@@ -19,9 +19,9 @@ from aiprism.respond.channels.post import Answer, Letter, Verdict, post
 from aiprism.respond.channels.webhook import Webhook
 from aiprism.respond.deliver import Delivery, Patience
 from aiprism.respond.incident import Acknowledged
-from aiprism.respond.pipeline import Policy, Respond
+from aiprism.respond.pipeline import Respond
 from aiprism.store.records import Records, notifications
-from tests.respond.making import T0, alert, cleared, everyone, receiver, routing, until
+from tests.respond.making import T0, alert, cleared, everyone, receiver, routing, telling, until
 
 NO_CHANCE = lambda: 1.0  # noqa: E731
 
@@ -48,7 +48,7 @@ async def send_all(delivery, clock, rounds=12, seconds=60):
 
 def test_every_channel_gets_every_event_once_and_in_order(records, clock):
     with receiver() as there:
-        respond = Respond(records, clock, Policy(routing=everyone(there.url)))
+        respond = Respond(records, clock, telling(everyone(there.url)))
         delivery = Delivery(respond, clock)
 
         async def live():
@@ -76,7 +76,7 @@ def test_every_channel_gets_every_event_once_and_in_order(records, clock):
 def test_a_receiver_that_fails_is_tried_again_with_growing_pauses_until_it_takes_the_letter(records, clock):
     with receiver() as there:
         there.answer = lambda got: (500 if len(there.at("webhook")) < 4 else 200, {})
-        respond = Respond(records, clock, Policy(routing=everyone(there.url)))
+        respond = Respond(records, clock, telling(everyone(there.url)))
         delivery = Delivery(respond, clock, chance=NO_CHANCE)
         times = []
 
@@ -101,7 +101,7 @@ def test_retry_after_is_honoured_and_holds_back_other_letters_to_that_receiver(r
     with receiver() as there:
         busy = {"until": clock.now() + 100}
         there.answer = lambda got: (status, {"Retry-After": "100"}) if clock.now() < busy["until"] else (200, {})
-        respond = Respond(records, clock, Policy(routing=everyone(there.url)))
+        respond = Respond(records, clock, telling(everyone(there.url)))
         delivery = Delivery(respond, clock, chance=NO_CHANCE)
 
         async def live():
@@ -129,7 +129,7 @@ def test_a_retry_after_that_is_a_date_is_understood():
 def test_a_letter_that_is_refused_is_given_up_at_once_and_the_timeline_says_so(records, clock):
     with receiver() as there:
         there.answer = lambda got: (403 if "slack" in got.path else 200, {})
-        respond = Respond(records, clock, Policy(routing=everyone(there.url)))
+        respond = Respond(records, clock, telling(everyone(there.url)))
         respond.accept([alert()])
         asyncio.run(send_all(Delivery(respond, clock), clock))
         assert len(there.at("slack")) == 1
@@ -138,7 +138,7 @@ def test_a_letter_that_is_refused_is_given_up_at_once_and_the_timeline_says_so(r
 
 
 def test_a_receiver_that_stays_away_is_given_up_when_patience_ends(records, clock):
-    respond = Respond(records, clock, Policy(routing=everyone("http://127.0.0.1:9")))
+    respond = Respond(records, clock, telling(everyone("http://127.0.0.1:9")))
     respond.accept([alert()])
     delivery = Delivery(respond, clock, patience=Patience(limit=300.0))
     asyncio.run(send_all(delivery, clock, rounds=12))
@@ -148,10 +148,10 @@ def test_a_receiver_that_stays_away_is_given_up_when_patience_ends(records, cloc
 
 def test_a_process_killed_between_row_and_send_sends_after_its_restart(records, clock, tmp_path):
     with receiver() as there:
-        Respond(records, clock, Policy(routing=everyone(there.url))).accept([alert()])
+        Respond(records, clock, telling(everyone(there.url))).accept([alert()])
         records.close()  # nothing of the first process is left but its file
         again = Records.open(f"sqlite:///{tmp_path}/control.db")
-        respond = Respond(again, clock, Policy(routing=everyone(there.url)))
+        respond = Respond(again, clock, telling(everyone(there.url)))
         asyncio.run(send_all(Delivery(respond, clock), clock))
         assert sorted(got.path.split("/")[1] for got in there.got) == ["pagerduty", "slack", "webhook"]
         assert set(states(again).values()) == {"sent"}
@@ -171,7 +171,7 @@ def test_a_process_killed_between_send_and_mark_sends_once_more_with_the_same_ke
                     await asyncio.sleep(0.01)
             raise Killed
 
-        respond = Respond(records, clock, Policy(routing=everyone(there.url)))
+        respond = Respond(records, clock, telling(everyone(there.url)))
         respond.accept([alert()])
 
         async def first_life():
@@ -189,7 +189,7 @@ def test_a_process_killed_between_send_and_mark_sends_once_more_with_the_same_ke
 def test_a_receiver_that_was_away_gets_each_letter_once_when_it_is_back(records):
     with receiver() as first:
         port = int(first.url.rpartition(":")[2])
-    respond = Respond(records, SystemClock(), Policy(routing=everyone(f"http://127.0.0.1:{port}")))
+    respond = Respond(records, SystemClock(), telling(everyone(f"http://127.0.0.1:{port}")))
 
     async def live():
         delivery = Delivery(respond, SystemClock(), patience=Patience(first=0.02, longest=0.1))
@@ -213,7 +213,7 @@ def test_a_receiver_that_hangs_keeps_nobody_else_waiting(records, clock):
         "route: {receiver: a}\nreceivers:\n"
         "- {name: a, webhook_configs: [{url: 'http://slow'}], pagerduty_configs: [{routing_key: k, url: 'http://quick'}]}"
     )
-    respond = Respond(records, clock, Policy(routing=config))
+    respond = Respond(records, clock, telling(config))
 
     async def live():
         hanging = asyncio.Event()
@@ -239,7 +239,7 @@ def test_a_receiver_that_hangs_keeps_nobody_else_waiting(records, clock):
 
 def test_a_stop_waits_for_letters_on_their_way_so_that_none_is_sent_twice(records, clock):
     config = routing("route: {receiver: a}\nreceivers: [{name: a, slack_configs: [{api_url: 'http://x'}]}]")
-    respond = Respond(records, clock, Policy(routing=config))
+    respond = Respond(records, clock, telling(config))
 
     async def live():
         under_way, arrived = asyncio.Event(), asyncio.Event()
@@ -272,7 +272,7 @@ def sent_to(records, channel):
 
 
 def test_an_integration_that_left_the_file_is_given_up_and_named(records, clock):
-    Respond(records, clock, Policy(routing=everyone("http://x.invalid"))).accept([alert()])
+    Respond(records, clock, telling(everyone("http://x.invalid"))).accept([alert()])
     asyncio.run(send_all(Delivery(Respond(records, clock), clock), clock, rounds=1))
     assert set(states(records).values()) == {"failed"}
     assert "no longer has this" in told(records, "notification_failed")[0]
@@ -282,7 +282,7 @@ def test_no_secret_shows_up_in_logs_timeline_rows_or_answers_that_quote_it(recor
     caplog.set_level("DEBUG")
     with receiver() as there:
         url = there.url.replace("http://", "http://user:pwsecret@")
-        respond = Respond(records, clock, Policy(routing=everyone(url)))
+        respond = Respond(records, clock, telling(everyone(url)))
 
         async def live():
             respond.accept([alert()])
@@ -326,7 +326,7 @@ def test_authorization_of_http_config_is_sent(records, clock):
             f"receivers: [{{name: a, webhook_configs: [{{url: '{there.url}', http_config: {{bearer_token: tok}}}},\n"
             f"  {{url: '{there.url}', http_config: {{basic_auth: {{username: u, password: p}}}}}}]}}]"
         )
-        respond = Respond(records, clock, Policy(routing=config))
+        respond = Respond(records, clock, telling(config))
         respond.accept([alert()])
         asyncio.run(send_all(Delivery(respond, clock), clock, rounds=1))
         assert sorted(got.headers["authorization"] for got in there.got) == ["Basic dTpw", "Bearer tok"]
@@ -339,7 +339,7 @@ def test_a_secret_whose_file_is_not_there_yet_is_tried_again(records, tmp_path):
             f"route: {{receiver: a}}\nreceivers: [{{name: a, pagerduty_configs: "
             f"[{{routing_key_file: {tmp_path}/key, url: '{there.url}'}}]}}]"
         )
-        respond = Respond(records, clock, Policy(routing=config))
+        respond = Respond(records, clock, telling(config))
         delivery = Delivery(respond, clock)
 
         async def live():
@@ -406,7 +406,7 @@ def test_a_receiver_that_answers_without_end_or_never_holds_nobody(monkeypatch, 
 
 def test_a_letter_that_makes_us_stumble_is_put_off_and_given_up_and_its_lane_goes_on(records, clock, monkeypatch):
     with receiver() as there:
-        respond = Respond(records, clock, Policy(routing=routing(
+        respond = Respond(records, clock, telling(routing(
             f"route: {{receiver: a}}\nreceivers: [{{name: a, webhook_configs: [{{url: '{there.url}'}}]}}]"
         )))  # fmt: skip
         respond.accept([alert("Poison", "one"), alert("Good", "two")])

@@ -11,7 +11,7 @@ from aiprism.respond.incident import Acknowledged, Periods
 from aiprism.respond.pipeline import Policy
 from aiprism.respond.responder import Responder
 from aiprism.store.records import Records
-from tests.respond.making import T0, alert, cleared, everyone, receiver, runbooks, until
+from tests.respond.making import T0, alert, cleared, everyone, receiver, runbooks, telling, until
 
 DOWN = alert("ServiceDown", "document-processor", at=T0 - 10)
 BOOK = """
@@ -33,7 +33,7 @@ class Supervisor:
 
 
 def room(records, clock, url, supervisor, text=BOOK):
-    policy = Policy(routing=everyone(url), runbooks=runbooks(text), periods=Periods(validation=1800))
+    policy = telling(everyone(url), runbooks=runbooks(text), periods=Periods(validation=1800))
     return Responder(
         records, policy=policy, actuators={"process": supervisor}, ask=lambda query, at: [({}, 1.0)], clock=clock
     )

@@ -9,12 +9,11 @@ import pytest
 from aiprism.clock import FakeClock
 from aiprism.respond.actions.act import Done
 from aiprism.respond.incident import Periods
-from aiprism.respond.pipeline import Policy
 from aiprism.respond.responder import Responder
 from aiprism.store.records import Records
 from aiprism.telemetry import Telemetry
 from aiprism.web import incidents, routes
-from tests.respond.making import T0, alert, cleared, everyone, runbooks, serving
+from tests.respond.making import T0, alert, cleared, everyone, runbooks, serving, telling
 
 BASE = "/aiprism/v1/incidents"
 DOWN = alert("ServiceDown", "document-processor", at=T0 - 5)
@@ -38,7 +37,7 @@ async def nothing():
 @pytest.fixture
 def responder(tmp_path):
     records = Records.open(f"sqlite:///{tmp_path}/control.db")
-    policy = Policy(routing=everyone("http://127.0.0.1:9"), runbooks=runbooks(BOOK), periods=Periods(validation=1800))
+    policy = telling(everyone("http://127.0.0.1:9"), runbooks=runbooks(BOOK), periods=Periods(validation=1800))
     yield Responder(
         records, policy=policy, actuators={"process": Supervisor()}, ask=lambda query, at: [], clock=FakeClock(T0)
     )

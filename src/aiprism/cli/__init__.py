@@ -57,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
     _asking(commands)
     _responding(commands)
     _trying(commands)
+    _routing(commands)
     _backing_up(commands)
     return root
 
@@ -190,6 +191,15 @@ def _trying(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     backtest.add_argument("--to", dest="end", default="now", metavar="TIME", help="to TIME (now)")
     backtest.add_argument("--interval", default="1m", metavar="DURATION", help="of groups that name none (1m)")
     backtest.add_argument("--firings", action="store_true", help="list every firing, too")
+
+
+def _routing(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    verbs = commands.add_parser("routes", help="ask the routing tree of an alertmanager.yml").add_subparsers(
+        metavar="VERB", required=True
+    )
+    test = _command(verbs, "test", "routing:run", "print the receivers of an alert with these labels, comma-separated")
+    test.add_argument("--config", type=Path, required=True, metavar="FILE", help="alertmanager.yml")
+    test.add_argument("labels", nargs="*", metavar="LABEL=VALUE")
 
 
 def _command(

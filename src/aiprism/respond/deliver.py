@@ -1,9 +1,10 @@
 """The outbox: notifications are rows first and are sent after; a killed process goes on where it was.
 
 In: rows that `pipeline` wrote. Out: HTTP posts, and rows marked sent or failed. Tries are repeated with exponential
-backoff and jitter until the receiver takes the letter, refuses it for good, or a day has passed; a failure is on the
-incident's timeline. A crash between sending and marking sends once more with the same key, so a receiver that knows
-keys (PagerDuty's dedup key, Idempotency-Key of a webhook) has it once; Slack knows none and may show it twice.
+backoff and jitter until the receiver takes the letter, refuses it for good, or a day has passed (for what is told of a
+group: until the group is due again, which tells it anew); a failure is on the incident's timeline. A crash between
+sending and marking sends once more with the same key, so a receiver that knows keys (PagerDuty's dedup key,
+Idempotency-Key of a webhook) has it once; Slack knows none and may show it twice.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from typing import TypeAlias
 import structlog
 
 from aiprism.clock import Clock
-from aiprism.respond import message
+from aiprism.respond import message, notify
 from aiprism.respond.bell import Bell
-from aiprism.respond.channels.post import Answer, Letter, Verdict, post, quiet_http_log
+from aiprism.respond.channels.post import Answer, Integration, Letter, Verdict, post, quiet_http_log
 from aiprism.respond.incident import MACHINE, Noted
 from aiprism.respond.pipeline import Respond
 from aiprism.store import incidents as store
@@ -155,6 +156,17 @@ class Delivery:
         chosen = integrations[row["integration"]] if row["integration"] < len(integrations) else None
         if chosen is None or chosen.channel != row["channel"]:
             return Answer(Verdict.REFUSED, f"alertmanager.yml no longer has this {row['channel']} integration")
+        # What is told of a group is told anew once it is due again: a try must not outlast that.
+        left = None if row["deadline"] is None else row["deadline"] - self._clock.now()
+        if left is not None and left <= 0:
+            return Answer(Verdict.REFUSED, notify.LATE)
+        try:
+            async with asyncio.timeout(left):
+                return await self._written(chosen, row)
+        except TimeoutError:
+            return Answer(Verdict.REFUSED, notify.LATE)
+
+    async def _written(self, chosen: Integration, row: store.NotificationRow) -> Answer:
         return await self._tried(lambda: chosen.letter(message.from_payload(row["payload"]), row["id"]))
 
     async def _tried(self, write: Callable[[], Letter]) -> Answer:
@@ -178,6 +190,12 @@ class Delivery:
             if answer.retry_after is not None:  # it has too much to do: nothing else is sent there meanwhile either
                 address = store.Address(row["receiver"], row["channel"], row["integration"])
                 store.defer_notifications(desk.connection, address, now + self._wait(1, answer))
+            if changes.get("state") == "sent":
+                notify.delivered(desk.connection, row, now)
+            elif changes.get("state") == "failed":
+                notify.finished(desk.connection, row, now)
+            # Its group may have been waiting for this.
+            desk.made_work = desk.made_work or (row["group_id"] is not None and "state" in changes)
             for noted in _noted(row, answer, attempts, failed=changes.get("state") == "failed"):
                 if noting and row["incident_id"] is not None:
                     desk.happen(row["incident_id"], noted)

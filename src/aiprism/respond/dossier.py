@@ -16,6 +16,8 @@ from aiprism.respond.incident import Incident
 from aiprism.respond.remediate import SUCCEEDED
 from aiprism.store import incidents as store
 
+_OURS = ("incident_id", "payload", "dedup_key", "next_at", "deadline", "tells")
+
 
 def summary(incident: Incident) -> dict[str, Any]:
     """What a list of incidents shows of one."""
@@ -49,7 +51,10 @@ def dossier(connection: Connection, incident_id: str) -> dict[str, Any]:
     return {
         **summary(incident),
         "timeline": [_without(event, "incident_id") for event in store.event_rows(connection, [incident_id])],
-        "notifications": [_without(row, "incident_id", "payload", "dedup_key", "next_at") for row in notifications],
+        "notifications": [
+            _without(row, "incident_id", "payload", "dedup_key", "next_at", "deadline", "tells")
+            for row in notifications
+        ],
         "runs": [_run(run, [step for step in steps if step["run_id"] == run["id"]]) for run in runs],
         "durations": durations(incident, notifications, runs),
     }
@@ -61,7 +66,11 @@ def durations(
     """Seconds: `detect` from the first alert's onset to the incident, and from the incident's opening until someone was
     told (`notify`), it was acknowledged, a runbook's repair was done (`remediate`), and it was resolved."""
     onset = min((alert.active_at for alert in incident.alerts), default=incident.created_at)
-    told = [row["sent_at"] for row in notifications if row["event"] == "opened" and row["sent_at"] is not None]
+    told = [
+        row["sent_at"]
+        for row in notifications
+        if row["event"].partition("#")[0] in ("opened", "firing") and row["sent_at"] is not None
+    ]
     repaired = [run["finished_at"] for run in runs if run["state"] == SUCCEEDED and run["finished_at"] is not None]
     ends = {
         "notify": min(told, default=None),

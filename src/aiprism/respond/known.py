@@ -82,7 +82,7 @@ def reported(alert: Alert, now: float) -> Known:
         starts_at=begun,
         ends_at=ends_at,
         updated_at=now,
-        presumed=alert.presumed,
+        presumed=alert.presumed or math.isinf(ends_at),
         source=alert.source,
         value=alert.value,
         fingerprint=alert.fingerprint,

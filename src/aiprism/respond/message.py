@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from aiprism.model.alerts import Alert, AlertState, Priority
@@ -33,8 +33,7 @@ class About:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One thing to tell one receiver. `event` is a Notice value; of a group it is `firing` or `resolved`, of a lone alert
-    `firing` or `cleared`."""
+    """One thing to tell one receiver. `event` is a Notice value; of a group it is `firing` or `resolved`."""
 
     event: str
     text: str
@@ -65,7 +64,7 @@ class Message:
     @property
     def over(self) -> bool:
         """True for the messages that `send_resolved: false` holds back."""
-        return self.event in ("monitoring", "resolved", "cleared")
+        return self.event in ("monitoring", "resolved")
 
     def shared(self, *, annotations: bool = False) -> Labels:
         """The labels (or annotations) that all alerts have in common."""
@@ -99,18 +98,6 @@ def of_incident(incident: Incident, event: str, text: str, at: float, external_u
         group_key=f'{{}}:{{incident="{incident.id}"}}',
         group_labels=Labels({"incident": incident.id}),
         external_url=external_url,
-    )
-
-
-def of_alert(alert: Alert, at: float, external_url: str) -> Message:
-    """What to say about an alert that opens no incident."""
-    fires = alert.state is AlertState.FIRING
-    key = f"ALERT_{alert.fingerprint}"
-    return replace(
-        of_group(f'{{}}:{{incident="{key}"}}', Labels({"incident": key}), [alert], at=at, external_url=external_url),
-        event="firing" if fires else "cleared",
-        text=f"{alert.name} {'fires' if fires else 'is no longer firing'}",
-        subject_id=key,
     )
 
 

@@ -1,18 +1,22 @@
-"""Where an accepted alert goes: one literal tuple of stages, all of them inside one transaction.
+"""Where an alert goes: two literal tuples of stages, each inside one transaction.
 
-In come alerts from the detectors (`accept`), what people say (`happen`) and the passing of time (`check`). Out come
-incidents with their timelines, runbook runs to carry out and notifications to send, all as rows: when these calls
-return, a killed process loses nothing. If a stage fails, nothing of the batch is kept, the error goes to the sender,
-and the detector sends again. Sending is `deliver`'s work, acting `remediate`'s.
+`STAGES` is the way of alerts that come in (`accept`): merged with what is known of them, then to the incident they belong
+to and to the aggregation groups of the routes that take them. `FLUSH` is the way of groups whose time has come (`flush`):
+what is inhibited, out of hours, silenced or told already is held back, the rest becomes letters. What people say
+(`happen`) and the passing of time (`check`) enter at `CONSEQUENCES`. All of it is rows: when these calls return, a killed
+process loses nothing. If a stage fails, nothing of the batch is kept, the error goes to the sender, and the detector sends
+again. Sending is `deliver`'s work, acting `remediate`'s.
 
-Which alerts open an incident: P0 and P1 (the plan, L917), less urgent ones only join an open incident they resemble.
-A P2 or P3 alert that resembles none is told to its receivers by itself, once when it fires and once when it clears.
+Which alerts open an incident: P0 and P1 (the plan, L917), less urgent ones only join an open incident they resemble; one
+that is inhibited or silenced does neither. Incidents are told to `Policy.incident_receivers`, groups to the receivers of
+their routes.
 """
 
 from __future__ import annotations
 
 import hashlib
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -22,8 +26,11 @@ import structlog
 from sqlalchemy import Connection
 
 from aiprism.clock import Clock
+from aiprism.errors import NotFound
 from aiprism.model.alerts import Alert, AlertState, Priority
-from aiprism.respond import journal, message
+from aiprism.respond import group as groups
+from aiprism.respond import journal, message, notify
+from aiprism.respond.channels.post import Integration
 from aiprism.respond.correlate import Neighbourhood, Related, unrelated
 from aiprism.respond.incident import (
     MACHINE,
@@ -43,14 +50,21 @@ from aiprism.respond.incident import (
     opened,
     same_episode,
 )
+from aiprism.respond.keeping import group_of, group_row, known_of, known_row, silence_of, silence_row
+from aiprism.respond.known import Known, reported
+from aiprism.respond.mute import Inhibition, silenced_by
 from aiprism.respond.route import Routing, nobody
 from aiprism.respond.runbook import Runbook
+from aiprism.respond.silences import RETENTION, Silence, expired, kept_after
+from aiprism.store import alerting
 from aiprism.store import incidents as store
 from aiprism.store.records import Records
 from aiprism.telemetry import Telemetry
 
 log = structlog.get_logger()
 
+_TIDY = 30.0  # seconds between looks for what is empty or old, as Alertmanager's dispatcher
+_OVER = 1800.0  # seconds an alert is known after it was over, as Alertmanager's --alerts.gc-interval
 PLANNED = "planned"  # a run that has been called for and not looked at yet
 
 
@@ -64,6 +78,7 @@ class Policy:
     related: Related = unrelated
     external_url: str = ""
     opens: Priority = Priority.P1  # the least urgent tier that opens an incident
+    incident_receivers: tuple[str, ...] = ()  # who is told how incidents go
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +112,9 @@ class Batch:
     alerts: tuple[Alert, ...] = ()
     homes: Mapping[str, str] = field(default_factory=dict)  # fingerprint → the open or last incident that holds it
     changes: Mapping[str, Change] = field(default_factory=dict)  # incident id → what happens to it
-    lone: tuple[Alert, ...] = ()
+    known: tuple[Known, ...] = ()  # what is known of them after this report
+    groups: tuple[groups.Group, ...] = ()  # begun, or due earlier
+    members: tuple[alerting.Member, ...] = ()
     dropped: tuple[tuple[Alert, str], ...] = ()
     letters: tuple[store.NotificationRow, ...] = ()
     runs: tuple[store.RunRow, ...] = ()
@@ -125,8 +142,17 @@ class Desk:
         """The batch after these stages."""
         for stage in stages:
             batch = stage(batch, self)
-        self.made_work = self.made_work or bool(batch.letters or batch.runs)
+        self.made_work = self.made_work or bool(batch.letters or batch.runs or batch.groups)
         return batch
+
+    def flush(self) -> Counter[str]:
+        """Tell what is due to be told of groups; how many alerts each reason held back."""
+        policy = self.policy
+        round_ = notify.gathered(self.connection, policy.routing, policy.external_url, self.now)
+        for stage in FLUSH:
+            round_ = stage(round_, self.connection)
+        self.made_work = self.made_work or bool(round_.letters)
+        return round_.held
 
 
 Stage: TypeAlias = Callable[[Batch, Desk], Batch]
@@ -141,6 +167,7 @@ class Respond:
         self.policy = policy or Policy()
         self._records, self._clock, self._telemetry = records, clock, telemetry or Telemetry()
         self._lock = threading.Lock()
+        self._tidied = clock.now()
         self._listeners: list[Callable[[], None]] = []
 
     def accept(self, alerts: Sequence[Alert]) -> None:
@@ -154,9 +181,50 @@ class Respond:
         for alert, reason in batch.dropped:
             self._telemetry.dropped("respond.accept", reason)
             log.debug("alert.dropped", alert=alert.name, reason=reason)
-        for change in batch.changes.values():
-            for entry in change.entries:
-                log.info(f"incident.{entry.event}", incident=change.incident.id, text=entry.text)
+        _log_changes(batch)
+
+    def flush(self) -> float:
+        """Tell what is due to be told of groups, let alerts end whose time is over, and forget what is old; when to come
+        again."""
+        with self.desk() as desk:
+            ended = [known_of(row) for row in alerting.ended_alerts(desk.connection, desk.now)]
+            batch = desk.run(Batch(desk.now, tuple(alert.as_alert(desk.now) for alert in ended)), ENDINGS)
+            alerting.close_alerts(desk.connection, [alert.fingerprint for alert in ended])
+            held = desk.flush()
+            if desk.now - self._tidied >= _TIDY or desk.now < self._tidied:
+                self._tidied = desk.now
+                _tidy(desk)
+            times = [self._tidied + _TIDY, alerting.next_group(desk.connection), alerting.next_end(desk.connection)]
+        _log_changes(batch)
+        for reason, count in held.items():
+            self._telemetry.dropped("respond.notify", reason, count)
+        return min(time for time in times if time is not None)
+
+    def put_silence(self, wanted: Silence, fresh_id: str) -> str:
+        """Make a silence, or change the one that has the id of `wanted`; the id it has now. BadInput or NotFound when that
+        cannot be."""
+        with self.desk() as desk:
+            rows = alerting.silence_rows(desk.connection, ids=[wanted.id]) if wanted.id else []
+            if wanted.id and not rows:
+                raise NotFound(f"no silence {wanted.id!r}")
+            kept = kept_after(wanted, silence_of(rows[0]) if rows else None, desk.now, fresh_id)
+            for each in kept:
+                alerting.put_silence(desk.connection, silence_row(each))
+        return kept[0].id
+
+    def end_silence(self, silence_id: str) -> None:
+        """End a silence; one that is over stays as it is. NotFound when there is none of that id."""
+        with self.desk() as desk:
+            rows = alerting.silence_rows(desk.connection, ids=[silence_id])
+            if not rows:
+                raise NotFound(f"no silence {silence_id!r}")
+            alerting.put_silence(desk.connection, silence_row(expired(silence_of(rows[0]), desk.now)))
+
+    def regroup(self) -> None:
+        """Put every alert into the groups of the routes there are now; groups of routes that are no more are gone."""
+        with self.desk() as desk:
+            _regroup(desk)
+            desk.made_work = True
 
     def happen(self, incident_id: str, event: Event) -> Incident:
         """Let an event happen to an incident; NotFound or Conflict when it cannot."""
@@ -197,15 +265,28 @@ class Respond:
 # -- stages, in order ------------------------------------------------------------------------------------------------
 
 
-def settle(batch: Batch, _desk: Desk) -> Batch:
-    """Drop what is not for us; the most urgent and earliest come first, what fires before what clears."""
+def settle(batch: Batch, desk: Desk) -> Batch:
+    """Drop what is not for us and merge the rest with what is known; the most urgent and earliest come first, what fires
+    before what clears."""
     ours = [alert for alert in batch.alerts if alert.state is not AlertState.PENDING]
     pending = [(alert, "pending") for alert in batch.alerts if alert.state is AlertState.PENDING]
+    rows = alerting.alert_rows(desk.connection, sorted({alert.fingerprint for alert in ours}))
+    known, settled = {row["fingerprint"]: known_of(row) for row in rows}, []
+    for alert in ours:
+        after = reported(alert, batch.now).after(known.get(alert.fingerprint), batch.now)
+        known[alert.fingerprint] = after
+        # A detector knows the onset of its alert better; for others it is what is known from all they said.
+        settled.append(alert if alert.ends_at is None else after.as_alert(batch.now))
 
     def order(alert: Alert) -> tuple[bool, int, float, str]:
         return alert.state is AlertState.RESOLVED, alert.priority.urgency, alert.active_at, alert.fingerprint
 
-    return replace(batch, alerts=tuple(sorted(ours, key=order)), dropped=(*batch.dropped, *pending))
+    return replace(
+        batch,
+        alerts=tuple(sorted(settled, key=order)),
+        known=tuple(known.values()),
+        dropped=(*batch.dropped, *pending),
+    )
 
 
 def recognise(batch: Batch, desk: Desk) -> Batch:
@@ -236,9 +317,42 @@ def _known(alert: Alert, home: Incident | None) -> str:
     return "late" if alert.active_at < held.active_at else ""  # the end of an episode before the one that fires
 
 
+def inhibit(batch: Batch, desk: Desk) -> Batch:
+    """Drop alerts that fire while another one inhibits them: they open no incident and join none."""
+    rules = desk.policy.routing.inhibit
+    if not rules or not any(alert.state is AlertState.FIRING for alert in batch.alerts):
+        return batch
+    before = {row["fingerprint"]: known_of(row) for row in alerting.unfinished_alerts(desk.connection, batch.now)}
+    now = before | {alert.fingerprint: alert for alert in batch.known}
+    inhibition = Inhibition(rules, now.values(), batch.now)
+    return _without(batch, "inhibited", lambda alert: inhibition.by(alert.labels) is not None)
+
+
+def silence(batch: Batch, desk: Desk) -> Batch:
+    """Drop alerts that fire while they are silenced, likewise."""
+    if not any(alert.state is AlertState.FIRING for alert in batch.alerts):
+        return batch
+    silences = [silence_of(row) for row in alerting.silence_rows(desk.connection, not_over_at=batch.now)]
+    return _without(batch, "silenced", lambda alert: bool(silenced_by(alert.labels, silences, batch.now)))
+
+
+def _without(batch: Batch, reason: str, held: Callable[[Alert], bool]) -> Batch:
+    """The batch without what fires and is held; what is in an open incident already stays with it."""
+
+    def drops(alert: Alert) -> bool:
+        home = batch.changes.get(batch.homes.get(alert.fingerprint, ""))
+        return alert.state is AlertState.FIRING and not (home and home.incident.open) and held(alert)
+
+    dropped = [alert for alert in batch.alerts if drops(alert)]
+    if not dropped:
+        return batch
+    kept = tuple(alert for alert in batch.alerts if not drops(alert))
+    return replace(batch, alerts=kept, dropped=(*batch.dropped, *((alert, reason) for alert in dropped)))
+
+
 def correlate(batch: Batch, desk: Desk) -> Batch:
     """Each alert to its incident: the one that holds it, one it resembles, a new one, or none."""
-    changes, lone = dict(batch.changes), []
+    changes = dict(batch.changes)
     neighbours = Neighbourhood((change.incident for change in changes.values()), desk.policy.related)
     for alert in batch.alerts:
         change = _changed(alert, changes, neighbours, batch, desk)
@@ -246,10 +360,7 @@ def correlate(batch: Batch, desk: Desk) -> Batch:
             changes[change.incident.id] = change
         if change is not None and alert.state is AlertState.FIRING:
             neighbours.add(change.incident, alert)
-        # Cleared ones too: an alert may have been told by itself before the incident it is in was opened.
-        if change is None or alert.state is AlertState.RESOLVED:
-            lone.append(alert)
-    return replace(batch, changes=changes, lone=tuple(lone))
+    return replace(batch, changes=changes)
 
 
 def _changed(
@@ -325,7 +436,7 @@ def _planned(runbook: Runbook, order: int, incident: Incident, alert: Alert) -> 
 
 
 def address(batch: Batch, desk: Desk) -> Batch:
-    """A letter to each integration of each receiver, for everything people are to be told."""
+    """A letter to each integration of each receiver of incidents, for everything people are to be told."""
     letters: list[store.NotificationRow] = []
     changes = dict(batch.changes)
     for key, change in batch.changes.items():
@@ -335,8 +446,7 @@ def address(batch: Batch, desk: Desk) -> Batch:
             entry = Entry(batch.now, "nobody_told", MACHINE, text)
             changes[key] = replace(change, entries=(*change.entries, entry))
         letters += [letter for tell in tells for letter in _about_incident(change.incident, tell, batch.now, desk)]
-    lone = [letter for alert in batch.lone for letter in _about_alert(alert, batch.now, desk)]
-    return replace(batch, changes=changes, letters=(*letters, *lone))
+    return replace(batch, changes=changes, letters=tuple(letters))
 
 
 def _said_once(change: Change) -> list[Tell]:
@@ -354,17 +464,21 @@ def _said_once(change: Change) -> list[Tell]:
 
 
 def _reachable(incident: Incident, desk: Desk) -> bool:
-    """Whether any of its receivers has a channel we speak, whatever that channel wants to hear."""
-    return any(desk.policy.routing.integrations(receiver) for receiver in _receivers(incident, desk))
-
-
-def _receivers(incident: Incident, desk: Desk) -> Sequence[str]:
-    return desk.policy.routing.receivers_of(alert.labels for alert in incident.alerts)
+    """Whether anybody hears of it, by its alerts' routes or as a receiver of incidents, in a channel we speak."""
+    routing = desk.policy.routing
+    receivers = (*desk.policy.incident_receivers, *routing.receivers_of(alert.labels for alert in incident.alerts))
+    return any(routing.integrations(receiver) for receiver in receivers)
 
 
 def _about_incident(incident: Incident, tell: Tell, now: float, desk: Desk) -> list[store.NotificationRow]:
     said = message.of_incident(incident, tell.notice.value, tell.text, now, desk.policy.external_url)
-    return _letters(said, _receivers(incident, desk), incident.id, _occasion(tell.notice, incident), desk)
+    occasion = _occasion(tell.notice, incident)
+    return [
+        _letter(replace(said, receiver=receiver), integration, number, incident.id, occasion)
+        for receiver in dict.fromkeys(desk.policy.incident_receivers)
+        for number, integration in enumerate(desk.policy.routing.integrations(receiver))
+        if integration.wants(said)
+    ]
 
 
 def _occasion(notice: Notice, incident: Incident) -> str:
@@ -376,51 +490,55 @@ def _occasion(notice: Notice, incident: Incident) -> str:
     return f"{notice.value}#{number}" if number > 1 else notice.value
 
 
-def _about_alert(alert: Alert, now: float, desk: Desk) -> list[store.NotificationRow]:
-    said = message.of_alert(alert, now, desk.policy.external_url)
-    receivers = desk.policy.routing.receivers_for(alert.labels)
-    letters = _letters(said, receivers, None, f"{said.event}@{alert.active_at:.3f}", desk)
-    if alert.state is AlertState.FIRING:
-        return letters
-    # All-clear goes to those who were told that it fires.
-    fired = {letter["id"]: _letter_id(*_address(letter), f"firing@{alert.active_at:.3f}") for letter in letters}
-    told = store.known_notifications(desk.connection, [*fired.values()])
-    return [letter for letter in letters if fired[letter["id"]] in told]
-
-
-def _address(letter: store.NotificationRow) -> tuple[object, ...]:
-    return letter["dedup_key"], letter["receiver"], letter["channel"], letter["integration"]
-
-
-def _letters(
-    said: message.Message, receivers: Sequence[str], incident: str | None, occasion: str, desk: Desk
-) -> list[store.NotificationRow]:
-    return [
-        {
-            "id": _letter_id(said.subject_id, receiver, integration.channel, number, occasion),
-            "incident_id": incident,
-            "receiver": receiver,
-            "channel": integration.channel,
-            "integration": number,
-            "event": occasion,
-            "state": "pending",
-            "attempts": 0,
-            "next_at": said.at,
-            "created_at": said.at,
-            "sent_at": None,
-            "error": "",
-            "payload": message.to_payload(replace(said, receiver=receiver)),
-            "dedup_key": said.subject_id,
-        }
-        for receiver in dict.fromkeys(receivers)
-        for number, integration in enumerate(desk.policy.routing.integrations(receiver))
-        if integration.wants(said)
-    ]
+def _letter(
+    said: message.Message, integration: Integration, number: int, incident: str, occasion: str
+) -> store.NotificationRow:
+    return {
+        "id": _letter_id(said.subject_id, said.receiver, integration.channel, number, occasion),
+        "incident_id": incident,
+        "receiver": said.receiver,
+        "channel": integration.channel,
+        "integration": number,
+        "event": occasion,
+        "state": "pending",
+        "attempts": 0,
+        "next_at": said.at,
+        "created_at": said.at,
+        "sent_at": None,
+        "error": "",
+        "payload": message.to_payload(said),
+        "dedup_key": said.subject_id,
+        "group_id": None,
+        "deadline": None,
+        "tells": None,
+    }
 
 
 def _letter_id(*parts: object) -> str:
     """The same for the same letter, so that it cannot be put into the outbox twice."""
     return "N_" + hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()[:32]
+
+
+def group(batch: Batch, desk: Desk) -> Batch:
+    """Each alert into the group of each route that takes it, also one that repeats what it said."""
+    routing = desk.policy.routing
+    places = [
+        (groups.group_id(route, labels), route, labels, alert)
+        for alert in batch.known
+        for route in routing.root.matching(alert.labels)
+        for labels in [groups.labels_of(route, alert.labels)]
+    ]
+    rows = alerting.group_rows(desk.connection, sorted({group_id for group_id, *_ in places}))
+    before = {row["id"]: group_of(row) for row in rows}
+    after = dict(before)
+    for group_id, route, labels, alert in places:
+        begun = after.get(group_id) or groups.begun(route, labels, batch.now)
+        after[group_id] = groups.joined(begun, alert, route, batch.now)
+    return replace(
+        batch,
+        groups=tuple(each for each in after.values() if before.get(each.id) != each),
+        members=tuple(alerting.Member(group_id, alert.fingerprint) for group_id, _, _, alert in places),
+    )
 
 
 def record(batch: Batch, desk: Desk) -> Batch:
@@ -430,9 +548,50 @@ def record(batch: Batch, desk: Desk) -> Batch:
             journal.write(desk.connection, change.incident, change.entries)
     letters = tuple(store.enqueue(desk.connection, batch.letters))
     runs = tuple(run for run in batch.runs if store.plan_run(desk.connection, run))
+    alerting.put_alerts(desk.connection, [known_row(alert, batch.now) for alert in batch.known])
+    alerting.put_groups(desk.connection, [group_row(each) for each in batch.groups])
+    alerting.join(desk.connection, batch.members)
     return replace(batch, letters=letters, runs=runs)
 
 
-STAGES: tuple[Stage, ...] = (settle, recognise, correlate, remediate, address, record)
+# The way of an alert that comes in.
+STAGES: tuple[Stage, ...] = (
+    settle, recognise, inhibit, silence, correlate, group, remediate, address, record,
+)  # fmt: skip
 # What follows from a change, whoever made it: an alert, a person, a runbook, or time.
-CONSEQUENCES: tuple[Stage, ...] = STAGES[3:]
+CONSEQUENCES: tuple[Stage, ...] = STAGES[6:]
+# The way of an alert that ended because nobody said it again: its groups see by themselves that it is over.
+ENDINGS: tuple[Stage, ...] = (recognise, correlate, *CONSEQUENCES)
+# The way of groups that are due, to the outbox.
+FLUSH: tuple[notify.Stage, ...] = (
+    notify.inhibit, notify.hours, notify.silence, notify.dedup, notify.enrich, notify.compose, notify.record,
+)  # fmt: skip
+
+
+# -- upkeep ----------------------------------------------------------------------------------------------------------
+
+
+def _tidy(desk: Desk) -> None:
+    alerting.drop_empty_groups(desk.connection)
+    alerting.drop_ended_alerts(desk.connection, desk.now - _OVER)
+    alerting.drop_silences(desk.connection, desk.now - RETENTION)
+    alerting.drop_log(desk.connection, desk.now)
+
+
+def _regroup(desk: Desk) -> None:
+    """As if every alert that is known came in anew; what a group waits for goes on where there is still such a group."""
+    inside = alerting.members(desk.connection)
+    lasting = {row["fingerprint"] for row in alerting.unfinished_alerts(desk.connection, desk.now)}
+    rows = alerting.alert_rows(desk.connection, sorted(lasting | {member.fingerprint for member in inside}))
+    batch = group(Batch(desk.now, known=tuple(known_of(row) for row in rows)), desk)
+    alerting.put_groups(desk.connection, [group_row(each) for each in batch.groups])
+    fitting = set(batch.members)
+    alerting.join(desk.connection, [member for member in batch.members if member.fingerprint in lasting])
+    alerting.leave(desk.connection, [member for member in inside if member not in fitting])
+    alerting.drop_empty_groups(desk.connection)
+
+
+def _log_changes(batch: Batch) -> None:
+    for change in batch.changes.values():
+        for entry in change.entries:
+            log.info(f"incident.{entry.event}", incident=change.incident.id, text=entry.text)

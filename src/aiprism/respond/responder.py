@@ -1,6 +1,6 @@
 """The response room as one thing: what app.py builds, starts and stops.
 
-Holds the pipeline that takes alerts, and the three loops behind it: progress checks, delivery, runbooks. Everything
+Holds the pipeline that takes alerts, and the four loops behind it: groups, progress checks, delivery, runbooks. Everything
 they work on is in the control database, so `start` on an existing one goes on where a stopped or killed process was.
 """
 
@@ -16,6 +16,7 @@ from aiprism.model.alerts import Alert
 from aiprism.respond import journal
 from aiprism.respond.actions.act import Actuator
 from aiprism.respond.deliver import Delivery, Patience
+from aiprism.respond.dispatch import Dispatch
 from aiprism.respond.incident import Event, Incident
 from aiprism.respond.pipeline import Policy, Respond
 from aiprism.respond.remediate import Ask, Remediation
@@ -45,6 +46,7 @@ class Responder:
         self._records, self._clock, self._check_interval = records, clock, check_interval
         self.pipeline = Respond(records, clock, policy, telemetry)
         self.delivery = Delivery(self.pipeline, clock, patience=patience, telemetry=telemetry)
+        self.dispatch = Dispatch(self.pipeline, clock)
         self.remediation = Remediation(self.pipeline, actuators, ask, clock)
         self._loops: list[asyncio.Task[None]] = []
 
@@ -59,8 +61,9 @@ class Responder:
         return self.pipeline.policy
 
     def reload(self, policy: Policy) -> None:
-        """Follow another policy from the next alert on."""
+        """Follow another policy from the next alert on; what is known goes into the groups of its routes."""
         self.pipeline.policy = policy
+        self.pipeline.regroup()
 
     def accept(self, alerts: Sequence[Alert]) -> None:
         """Take alerts from a detector, from any thread; when this returns they are kept. Repeats change nothing."""
@@ -79,7 +82,7 @@ class Responder:
         """Begin the loops. What a former process left open, unsent or half carried out is taken up at once."""
         for warning in self.policy.routing.warnings:
             log.warning("routing.doubt", what=warning)
-        loops = [self._check(), self.delivery.run(), self.remediation.run()]
+        loops = [self.dispatch.run(), self._check(), self.delivery.run(), self.remediation.run()]
         if self._records.shared:
             loops.append(self._look())
         self._loops = [asyncio.create_task(loop) for loop in loops]

@@ -1,14 +1,14 @@
 """Who is told about an alert: `alertmanager.yml` as Alertmanager 0.25 reads it, and its routing tree.
 
 In: the file, unmodified. Out: `Routing`, which answers `receivers_for(labels)` and hands out each receiver's
-integrations, and warnings that name what is accepted but not done yet (channels we do not speak, Go templates in
-titles). Grouping waits and time intervals are read and kept; acting on them is left to the later stages of alerting.
+integrations, inhibit rules, time intervals, and warnings that name what is accepted but not done yet (channels we do not
+speak, Go templates in titles). Acting on them is left to `group`, `mute` and `notify`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -18,6 +18,10 @@ from aiprism.model.labels import Matcher, MatchOp, matches_all
 from aiprism.respond import matcher
 from aiprism.respond.channels import pagerduty, slack, webhook
 from aiprism.respond.channels.post import Globals, Integration
+from aiprism.respond.hours import TimeInterval
+from aiprism.respond.hours import read as read_intervals
+from aiprism.respond.mute import InhibitRule, hours_muting
+from aiprism.respond.shown import shown
 from aiprism.yamlfile import Node
 
 Read: TypeAlias = Callable[[Node, str, Globals], Integration]
@@ -44,6 +48,7 @@ _ROUTE = (
     "receiver", "group_by", "continue", "match", "match_re", "matchers", "group_wait", "group_interval",
     "repeat_interval", "mute_time_intervals", "active_time_intervals", "routes",
 )  # fmt: skip
+_OPS = (MatchOp.EQUAL, MatchOp.NOT_EQUAL, MatchOp.REGEX, MatchOp.NOT_REGEX)
 _INHIBIT = ("target_match", "target_match_re", "target_matchers", "source_match", "source_match_re", "source_matchers",
             "equal")  # fmt: skip
 
@@ -62,6 +67,8 @@ class Route:
     repeat_interval: float = 4 * 3600.0
     mute_time_intervals: tuple[str, ...] = ()
     active_time_intervals: tuple[str, ...] = ()
+    key: str = "{}"  # the matchers on the way to it, as Alertmanager writes them: {}/{severity="critical"}
+    id: str = "{}#1"  # the key with its number among the routes of the same key
 
     def matching(self, labels: Mapping[str, str]) -> tuple[Route, ...]:
         """The deepest routes that take an alert with these labels, in order; empty when this node does not match.
@@ -94,6 +101,14 @@ class Routing:
     receivers: Mapping[str, tuple[Integration, ...]]
     warnings: tuple[str, ...] = ()
     file: str = ""
+    inhibit: tuple[InhibitRule, ...] = ()
+    intervals: Mapping[str, tuple[TimeInterval, ...]] = field(default_factory=dict)
+    resolve_timeout: float = 300.0  # seconds after which an alert is over whose sender named no end
+    text: str = ""  # the file, with secrets hidden
+
+    def muting(self, route: Route, now: float) -> tuple[str, ...]:
+        """The names of the time intervals that keep a route quiet at `now`."""
+        return hours_muting(route.mute_time_intervals, route.active_time_intervals, self.intervals, now)
 
     def receivers_for(self, labels: Mapping[str, str]) -> tuple[str, ...]:
         """The receivers of an alert with these labels, one for each route that takes it (so a name may repeat)."""
@@ -127,19 +142,24 @@ def read(root: Node) -> Routing:
     warnings: list[str] = []
     defaults = _globals(root["global"])
     receivers = _receivers(root["receivers"], defaults, warnings)
-    intervals = _interval_names(root)
-    tree = _route(root["route"], None, receivers, intervals)
-    if root["inhibit_rules"]:
-        for rule in root["inhibit_rules"].items():
-            rule.fields(*_INHIBIT)
-        warnings.append(_says(root["inhibit_rules"], "inhibit_rules are not applied yet: every alert is told"))
-    return Routing(tree, receivers, tuple(warnings), root.file)
+    intervals = _intervals(root)
+    tree = _numbered(_route(root["route"], None, receivers, intervals), {})
+    return Routing(
+        root=tree,
+        receivers=receivers,
+        warnings=tuple(warnings),
+        file=root.file,
+        inhibit=tuple(_inhibit(rule) for rule in root["inhibit_rules"].items()),
+        intervals=intervals,
+        resolve_timeout=root["global"]["resolve_timeout"].seconds(300.0),
+        text=shown(root),
+    )
 
 
 # -- the tree --------------------------------------------------------------------------------------------------------
 
 
-def _route(node: Node, parent: Route | None, receivers: Mapping[str, object], intervals: set[str]) -> Route:
+def _route(node: Node, parent: Route | None, receivers: Mapping[str, object], intervals: Collection[str]) -> Route:
     node.fields(*_ROUTE)
     if parent is None:
         _check_root(node)
@@ -147,9 +167,10 @@ def _route(node: Node, parent: Route | None, receivers: Mapping[str, object], in
     receiver = node["receiver"].text(above.receiver)
     if receiver not in receivers:
         raise node["receiver"].error(f"undefined receiver {receiver!r}; known: {', '.join(receivers) or 'none'}")
+    matchers = _matchers(node)
     route = Route(
         receiver=receiver,
-        matchers=_matchers(node),
+        matchers=matchers,
         proceed=node["continue"].flag(False),
         group_by=_group_by(node["group_by"]) if node["group_by"] else above.group_by,
         group_wait=node["group_wait"].seconds(above.group_wait),
@@ -157,9 +178,20 @@ def _route(node: Node, parent: Route | None, receivers: Mapping[str, object], in
         repeat_interval=_nonzero(node, "repeat_interval", above.repeat_interval),
         mute_time_intervals=_known_intervals(node["mute_time_intervals"], intervals),
         active_time_intervals=_known_intervals(node["active_time_intervals"], intervals),
+        key=_text(matchers) if parent is None else f"{parent.key}/{_text(matchers)}",
     )
     children = tuple(_route(child, route, receivers, intervals) for child in node["routes"].items())
     return replace(route, routes=children)
+
+
+def _numbered(route: Route, seen: dict[str, int]) -> Route:
+    seen[route.key] = seen.get(route.key, 0) + 1
+    named = replace(route, id=f"{route.key}#{seen[route.key]}")
+    return replace(named, routes=tuple(_numbered(child, seen) for child in route.routes))
+
+
+def _text(matchers: Iterable[Matcher]) -> str:
+    return "{" + ",".join(str(each) for each in matchers) + "}"
 
 
 def _check_root(node: Node) -> None:
@@ -170,11 +202,22 @@ def _check_root(node: Node) -> None:
             raise node[key].error(f"the root route must not have {key}: it takes every alert")
 
 
-def _matchers(node: Node) -> tuple[Matcher, ...]:
-    return (
-        *matcher.read_pairs(node["match"], MatchOp.EQUAL),
-        *matcher.read_pairs(node["match_re"], MatchOp.REGEX),
-        *matcher.read(node["matchers"]),
+def _matchers(node: Node, side: str = "") -> tuple[Matcher, ...]:
+    """In Alertmanager's order, which is seen in keys: by name, value and kind."""
+    found = (
+        *matcher.read_pairs(node[f"{side}match"], MatchOp.EQUAL),
+        *matcher.read_pairs(node[f"{side}match_re"], MatchOp.REGEX),
+        *matcher.read(node[f"{side}matchers"]),
+    )
+    return tuple(sorted(found, key=lambda each: (each.name, each.value, _OPS.index(each.op))))
+
+
+def _inhibit(node: Node) -> InhibitRule:
+    node.fields(*_INHIBIT)
+    return InhibitRule(
+        source=_matchers(node, "source_"),
+        target=_matchers(node, "target_"),
+        equal=tuple(item.text() for item in node["equal"].items()),
     )
 
 
@@ -194,18 +237,18 @@ def _nonzero(node: Node, key: str, default: float) -> float:
     return seconds
 
 
-def _interval_names(root: Node) -> set[str]:
-    names: set[str] = set()
+def _intervals(root: Node) -> dict[str, tuple[TimeInterval, ...]]:
+    found: dict[str, tuple[TimeInterval, ...]] = {}
     for key in ("mute_time_intervals", "time_intervals"):
         for interval in root[key].items():
             name = interval.fields("name", "time_intervals")["name"].text()
-            if name in names:
+            if name in found:
                 raise interval.error(f"time interval {name!r} stands twice")
-            names.add(name)
-    return names
+            found[name] = read_intervals(interval["time_intervals"])
+    return found
 
 
-def _known_intervals(node: Node, known: set[str]) -> tuple[str, ...]:
+def _known_intervals(node: Node, known: Collection[str]) -> tuple[str, ...]:
     for item in node.items():
         if item.text() not in known:
             raise item.error(f"undefined time interval {item.text()!r}; known: {', '.join(sorted(known)) or 'none'}")

@@ -87,6 +87,9 @@ class NotificationRow(TypedDict):
     error: str
     payload: dict[str, Any]
     dedup_key: str
+    group_id: str | None
+    deadline: float | None
+    tells: dict[str, Any] | None
 
 
 class RunRow(TypedDict):

@@ -168,8 +168,73 @@ notifications = sa.Table(
     _text("error"),
     _mapping("payload"),
     _text("dedup_key"),
+    # Of a notification of an aggregation group: the group, until when it is tried, and what it tells (`respond.notify`).
+    sa.Column("group_id", sa.String, index=True),
+    _time("deadline"),
+    sa.Column("tells", sa.JSON),
     sa.UniqueConstraint("incident_id", "receiver", "channel", "integration", "event"),
     sa.Index(None, "state", "next_at"),
+)
+
+# Every alert that fires or did lately, as Alertmanager knows alerts. `ends_at` is NULL for one that ends when it is said to.
+alerts = sa.Table(
+    "alerts",
+    metadata,
+    sa.Column("fingerprint", sa.String, primary_key=True),
+    _mapping("labels"),
+    _mapping("annotations"),
+    _time("starts_at", required=True),
+    sa.Column("ends_at", sa.Float, index=True),
+    _time("updated_at", required=True),
+    sa.Column("presumed", sa.Boolean, nullable=False, default=False),
+    _text("source"),
+    sa.Column("value", Measured),
+    sa.Column("open", sa.Boolean, nullable=False, default=True),  # until its incident was told that it is over
+)
+
+silences = sa.Table(
+    "silences",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("matchers", sa.JSON, nullable=False),
+    _time("starts_at", required=True),
+    _time("ends_at", required=True),
+    _time("updated_at", required=True),
+    _text("created_by"),
+    _text("comment"),
+)
+
+aggregation_groups = sa.Table(
+    "aggregation_groups",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    _text("route"),
+    _text("key"),
+    _mapping("labels"),
+    sa.Column("next_at", sa.Float, nullable=False, index=True),
+    sa.Column("flushed", sa.Boolean, nullable=False, default=False),
+    sa.Column("late", sa.Boolean, nullable=False, default=False),
+)
+
+group_members = sa.Table(
+    "group_members",
+    metadata,
+    _part_of("group_id", "aggregation_groups", primary_key=True),
+    sa.Column("fingerprint", sa.String, primary_key=True, index=True),
+)
+
+# What each integration was last told of a group.
+notification_log = sa.Table(
+    "notification_log",
+    metadata,
+    sa.Column("group_key", sa.String, primary_key=True),
+    sa.Column("receiver", sa.String, primary_key=True),
+    sa.Column("channel", sa.String, primary_key=True),
+    sa.Column("integration", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("firing", sa.JSON, nullable=False, default=list),
+    sa.Column("resolved", sa.JSON, nullable=False, default=list),
+    _time("at", required=True),
+    _time("expires_at", required=True),
 )
 
 runbook_runs = sa.Table(

@@ -70,6 +70,11 @@ class Integration(Protocol):
         """Where its letters go."""
         ...
 
+    @property
+    def send_resolved(self) -> bool:
+        """Whether it is told of good news."""
+        ...
+
     def wants(self, message: Message) -> bool:
         """Whether this event is sent there at all."""
         ...

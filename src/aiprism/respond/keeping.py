@@ -1,0 +1,94 @@
+"""Alerts, groups and silences ↔ their rows in the control database. The statements stand in `store/alerting.py`."""
+
+from __future__ import annotations
+
+import math
+
+from aiprism.model.labels import Labels, Matcher, MatchOp
+from aiprism.respond.group import Group
+from aiprism.respond.known import Known
+from aiprism.respond.silences import Silence
+from aiprism.store import alerting as store
+
+
+def known_row(alert: Known, now: float) -> store.AlertRow:
+    """An alert as it is kept; while it fires its incidents are to hear when it ends."""
+    return {
+        "fingerprint": alert.fingerprint,
+        "labels": alert.labels.to_dict(),
+        "annotations": alert.annotations.to_dict(),
+        "starts_at": alert.starts_at,
+        "ends_at": None if math.isinf(alert.ends_at) else alert.ends_at,
+        "updated_at": alert.updated_at,
+        "presumed": alert.presumed,
+        "source": alert.source,
+        "value": alert.value,
+        "open": not alert.over(now),
+    }
+
+
+def known_of(row: store.AlertRow) -> Known:
+    """An alert as it was kept."""
+    return Known(
+        labels=Labels(row["labels"]),
+        annotations=Labels(row["annotations"]),
+        starts_at=row["starts_at"],
+        ends_at=math.inf if row["ends_at"] is None else row["ends_at"],
+        updated_at=row["updated_at"],
+        presumed=row["presumed"],
+        source=row["source"],
+        value=row["value"],
+        fingerprint=row["fingerprint"],
+    )
+
+
+def silence_row(silence: Silence) -> store.SilenceRow:
+    """A silence as it is kept."""
+    return {
+        "id": silence.id,
+        "matchers": [{"name": each.name, "op": each.op.value, "value": each.value} for each in silence.matchers],
+        "starts_at": silence.starts_at,
+        "ends_at": silence.ends_at,
+        "updated_at": silence.updated_at,
+        "created_by": silence.created_by,
+        "comment": silence.comment,
+    }
+
+
+def silence_of(row: store.SilenceRow) -> Silence:
+    """A silence as it was kept."""
+    return Silence(
+        id=row["id"],
+        matchers=tuple(Matcher(each["name"], MatchOp(each["op"]), each["value"]) for each in row["matchers"]),
+        starts_at=row["starts_at"],
+        ends_at=row["ends_at"],
+        updated_at=row["updated_at"],
+        created_by=row["created_by"],
+        comment=row["comment"],
+    )
+
+
+def group_row(group: Group) -> store.GroupRow:
+    """A group as it is kept."""
+    return {
+        "id": group.id,
+        "route": group.route,
+        "key": group.key,
+        "labels": group.labels.to_dict(),
+        "next_at": group.next_at,
+        "flushed": group.flushed,
+        "late": group.late,
+    }
+
+
+def group_of(row: store.GroupRow) -> Group:
+    """A group as it was kept."""
+    return Group(
+        id=row["id"],
+        route=row["route"],
+        key=row["key"],
+        labels=Labels(row["labels"]),
+        next_at=row["next_at"],
+        flushed=row["flushed"],
+        late=row["late"],
+    )

@@ -1,0 +1,358 @@
+"""What happens when aggregation groups are due: who is told what, and why nobody is told of the rest.
+
+In: a `Round`, everything known of the groups that are due, gathered once from the control database. Its stages are
+functions of it alone: `inhibit`, `hours`, `silence`, `dedup`, `compose`. `enrich` looks up incidents, and `record`
+writes letters, notes and the groups' next times; `pipeline.FLUSH` is their order. What a stage holds back is counted
+under its name. Sending is `deliver`'s.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+from sqlalchemy import Connection
+
+from aiprism.respond import group as groups
+from aiprism.respond import journal, message
+from aiprism.respond.channels.post import Integration
+from aiprism.respond.group import Group, Told
+from aiprism.respond.incident import Incident
+from aiprism.respond.keeping import group_of, group_row, known_of, silence_of
+from aiprism.respond.known import Known, in_order
+from aiprism.respond.mute import Inhibition, silenced_by
+from aiprism.respond.route import Route, Routing
+from aiprism.respond.silences import Silence
+from aiprism.store import alerting as store
+from aiprism.store.incidents import Address, NotificationRow
+
+Stage: TypeAlias = Callable[["Round", Connection], "Round"]
+
+LATE = "it was not taken before the group was due again"
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """One integration is to be told of a group, or it is noted that it need not be."""
+
+    address: Address
+    integration: Integration
+    firing: frozenset[str]
+    resolved: frozenset[str]
+    before: float  # when it was told last, 0 when it never was
+
+
+@dataclass(frozen=True, slots=True)
+class Flush:
+    """One group that is due, and what is left of its alerts to tell."""
+
+    group: Group
+    route: Route
+    all: tuple[Known, ...]  # in Alertmanager's order
+    alerts: tuple[Known, ...]
+    tellings: tuple[Telling, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """The groups that are due now. `held` says how many alerts each reason kept back; `written` are the letters."""
+
+    now: float
+    routing: Routing
+    external_url: str
+    flushes: tuple[Flush, ...]
+    inhibition: Inhibition
+    silences: tuple[Silence, ...]
+    told: Mapping[tuple[str, Address], Told]
+    homes: Mapping[str, Incident] = field(default_factory=dict)  # fingerprint → the incident that holds it
+    held: Counter[str] = field(default_factory=Counter)
+    letters: tuple[NotificationRow, ...] = ()
+    noted: tuple[store.LogRow, ...] = ()
+
+    def keeping(self, reason: str, keeps: Callable[[Flush], Iterable[Known]]) -> Round:
+        """The round with only those alerts of each flush that `keeps` gives."""
+        flushes = tuple(replace(flush, alerts=tuple(keeps(flush))) for flush in self.flushes)
+        held = sum(len(flush.alerts) for flush in self.flushes) - sum(len(flush.alerts) for flush in flushes)
+        return replace(self, flushes=flushes, held=self.held + Counter({reason: held} if held else {}))
+
+
+# -- gathering -------------------------------------------------------------------------------------------------------
+
+
+def gathered(connection: Connection, routing: Routing, external_url: str, now: float) -> Round:
+    """The round of `now`. Groups with a notification on its way are put off; one that was tried for too long is given up."""
+    due = [group_of(row) for row in store.due_groups(connection, now)]
+    ready = _put_off(connection, due, now)
+    alerts = known_alerts(connection, store.members(connection, [group.id for group in ready]))
+    routes = {route.id: route for route in routing.root.walk()}
+    store.drop_groups(connection, [group.id for group in ready if group.route not in routes])
+    flushes = [
+        Flush(group, routes[group.route], inside, inside)
+        for group in ready
+        if group.route in routes
+        for inside in [in_order(alerts.get(group.id, ()))]
+    ]
+    return Round(
+        now=now,
+        routing=routing,
+        external_url=external_url,
+        flushes=tuple(flushes),
+        inhibition=inhibition(connection, routing, now)
+        if any(each.all for each in flushes)
+        else Inhibition((), (), now),
+        silences=tuple(silence_of(row) for row in store.silence_rows(connection, not_over_at=now)),
+        told=_told(connection, [flush.group.key for flush in flushes], now),
+    )
+
+
+def _put_off(connection: Connection, due: Sequence[Group], now: float) -> list[Group]:
+    """Those of the due groups nothing of which is on its way."""
+    waiting: dict[str, float] = {}
+    late = []
+    for letter in store.pending_letters(connection, [group.id for group in due]):
+        until = letter["deadline"] or now
+        if until > now:
+            waiting[letter["group_id"] or ""] = max(until, waiting.get(letter["group_id"] or "", 0.0))
+        else:
+            late.append(letter["id"])
+    store.give_up(connection, late, LATE)
+    put_off = [replace(group, next_at=waiting[group.id], late=True) for group in due if group.id in waiting]
+    store.put_groups(connection, [group_row(group) for group in put_off])
+    return [group for group in due if group.id not in waiting]
+
+
+def known_alerts(connection: Connection, members: Sequence[store.Member]) -> dict[str, list[Known]]:
+    """The alerts of each group."""
+    rows = store.alert_rows(connection, sorted({member.fingerprint for member in members}))
+    alerts = {row["fingerprint"]: known_of(row) for row in rows}
+    inside: dict[str, list[Known]] = {}
+    for member in members:
+        if member.fingerprint in alerts:
+            inside.setdefault(member.group_id, []).append(alerts[member.fingerprint])
+    return inside
+
+
+def inhibition(connection: Connection, routing: Routing, now: float) -> Inhibition:
+    """What inhibits what at `now`."""
+    sources = store.unfinished_alerts(connection, now) if routing.inhibit else []
+    return Inhibition(routing.inhibit, [known_of(row) for row in sources], now)
+
+
+def _told(connection: Connection, keys: Sequence[str], now: float) -> dict[tuple[str, Address], Told]:
+    return {
+        (row["group_key"], Address(row["receiver"], row["channel"], row["integration"])): Told(
+            frozenset(row["firing"]), frozenset(row["resolved"]), row["at"]
+        )
+        for row in store.log_rows(connection, keys, now)
+    }
+
+
+# -- stages, in order ------------------------------------------------------------------------------------------------
+
+
+def inhibit(round_: Round, _connection: Connection) -> Round:
+    """Hold back alerts that another one inhibits."""
+    mutes = round_.inhibition.by
+    return round_.keeping("inhibited", lambda flush: (each for each in flush.alerts if mutes(each.labels) is None))
+
+
+def hours(round_: Round, _connection: Connection) -> Round:
+    """Hold back everything of a route that is quiet now."""
+    return round_.keeping("hours", lambda flush: () if round_.routing.muting(flush.route, round_.now) else flush.alerts)
+
+
+def silence(round_: Round, _connection: Connection) -> Round:
+    """Hold back alerts that are silenced."""
+    return round_.keeping(
+        "silenced",
+        lambda flush: (each for each in flush.alerts if not silenced_by(each.labels, round_.silences, round_.now)),
+    )
+
+
+def dedup(round_: Round, _connection: Connection) -> Round:
+    """Find the integrations for which there is something new, or which are to be reminded."""
+    flushes = tuple(replace(flush, tellings=tuple(_tellings(flush, round_))) for flush in round_.flushes)
+    unchanged = sum(len(flush.alerts) for flush in flushes if not flush.tellings)
+    return replace(round_, flushes=flushes, held=round_.held + Counter({"unchanged": unchanged} if unchanged else {}))
+
+
+def _tellings(flush: Flush, round_: Round) -> Iterable[Telling]:
+    firing = frozenset(each.fingerprint for each in flush.alerts if not each.over(round_.now))
+    resolved = frozenset(each.fingerprint for each in flush.alerts) - firing
+    for number, integration in enumerate(round_.routing.integrations(flush.route.receiver) if flush.alerts else ()):
+        address = Address(flush.route.receiver, integration.channel, number)
+        told = round_.told.get((flush.group.key, address))
+        why = groups.reason(
+            told,
+            firing,
+            resolved,
+            send_resolved=integration.send_resolved,
+            repeat=flush.route.repeat_interval,
+            now=round_.now,
+        )
+        if why:
+            yield Telling(address, integration, firing, resolved, told.at if told else 0.0)
+
+
+def compose(round_: Round, _connection: Connection) -> Round:
+    """Write a letter for each telling. Where good news is not sent it is only noted, as if it had been told."""
+    letters: list[NotificationRow] = []
+    noted: list[store.LogRow] = []
+    for flush in round_.flushes:
+        for telling in flush.tellings:
+            if telling.firing or telling.integration.send_resolved:
+                letters.append(_letter(telling, flush, round_))
+            else:
+                noted.append(log_row(flush.group.key, telling.address, _tells(telling, flush), round_.now))
+    return replace(round_, letters=tuple(letters), noted=tuple(noted))
+
+
+def _letter(telling: Telling, flush: Flush, round_: Round) -> NotificationRow:
+    shown = [each for each in flush.alerts if telling.integration.send_resolved or not each.over(round_.now)]
+    incident = _incident(flush, round_)
+    said = replace(
+        message.of_group(
+            flush.group.key,
+            flush.group.labels,
+            [each.as_alert(round_.now) for each in shown],
+            at=round_.now,
+            external_url=round_.external_url,
+            incident=incident,
+        ),
+        receiver=telling.address.receiver,
+    )
+    # The same for the same news: if it was taken although we never heard so, its receiver knows it by this key.
+    name = _digest(flush.group.id, telling.address, *_episodes(flush, round_.now), telling.before)
+    return {
+        "id": f"N_{name}",
+        "incident_id": incident.id if incident else None,
+        "receiver": telling.address.receiver,
+        "channel": telling.address.channel,
+        "integration": telling.address.integration,
+        "event": f"{said.event}#{name[:8]}",
+        "state": "pending",
+        "attempts": 0,
+        "next_at": round_.now,
+        "created_at": round_.now,
+        "sent_at": None,
+        "error": "",
+        "payload": message.to_payload(said),
+        "dedup_key": said.subject_id,
+        "group_id": flush.group.id,
+        "deadline": groups.deadline(flush.route, round_.now),
+        "tells": _tells(telling, flush),
+    }
+
+
+def _incident(flush: Flush, round_: Round) -> Incident | None:
+    """The incident of the most urgent alert that has one; of what fires, if anything does."""
+    held = [
+        (each.over(round_.now), round_.homes[each.fingerprint])
+        for each in flush.alerts
+        if each.fingerprint in round_.homes
+    ]
+    return min(held, key=lambda pair: (pair[0], pair[1].priority.urgency, pair[1].created_at))[1] if held else None
+
+
+def _episodes(flush: Flush, now: float) -> Iterable[object]:
+    """What tells this news from the same of another day."""
+    return ((each.fingerprint, each.starts_at, each.over(now)) for each in flush.alerts)
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()[:32]
+
+
+def _tells(telling: Telling, flush: Flush) -> dict[str, object]:
+    return {
+        "group_key": flush.group.key,
+        "firing": sorted(telling.firing),
+        "resolved": sorted(telling.resolved),
+        "remembered": groups.log_expiry(flush.route, 0.0),
+        "at": flush.group.next_at,
+    }
+
+
+# -- reading and writing between them --------------------------------------------------------------------------------
+
+
+def enrich(round_: Round, connection: Connection) -> Round:
+    """Find the incidents that hold what is to be told."""
+    told = {each.fingerprint: each for flush in round_.flushes if flush.tellings for each in flush.alerts}
+    homes = journal.last_incidents_of(connection, sorted(told))
+    return replace(round_, homes={key: home for key, home in homes.items() if _holds(home, told[key])})
+
+
+def _holds(incident: Incident, alert: Known) -> bool:
+    """Whether it holds this episode of the alert, not one before."""
+    held = incident.alert(alert.fingerprint)
+    return held is not None and (held.resolved_at is None or held.resolved_at >= alert.starts_at)
+
+
+def record(round_: Round, connection: Connection) -> Round:
+    """Write the letters and what needs none, and when each group is due again."""
+    store.put_letters(connection, round_.letters)
+    store.put_log(connection, round_.noted)
+    store.put_groups(
+        connection,
+        [group_row(groups.after_flush(flush.group, flush.route, round_.now)) for flush in round_.flushes],
+    )
+    busy = {letter["group_id"] for letter in round_.letters}
+    for flush in round_.flushes:
+        if flush.group.id not in busy:
+            prune(connection, flush.group.id, flush.all, round_.now)
+    return round_
+
+
+def prune(connection: Connection, group_id: str, told: Iterable[Known], now: float) -> None:
+    """Alerts that were told as over leave their group, unless they were reported again since."""
+    store.leave(connection, [store.Member(group_id, each.fingerprint) for each in told if each.over(now)])
+
+
+def delivered(connection: Connection, row: NotificationRow, now: float) -> None:
+    """Note that an integration took a group's notification; what was over leaves the group with the last of them."""
+    tells = row["tells"]
+    if row["group_id"] is None or tells is None:
+        return
+    store.put_log(connection, [log_row(tells["group_key"], store.address_of(row), tells, now)])
+    if not store.untold(connection, row["group_id"], row["created_at"]):
+        inside = known_alerts(connection, store.members(connection, [row["group_id"]])).get(row["group_id"], [])
+        prune(
+            connection,
+            row["group_id"],
+            [each for each in inside if each.updated_at <= row["created_at"]],
+            row["created_at"],
+        )
+    finished(connection, row, now)
+
+
+def finished(connection: Connection, row: NotificationRow, now: float) -> None:
+    """A group that was due while its notification was on its way is due now."""
+    if row["group_id"] is not None and not [
+        letter for letter in store.pending_letters(connection, [row["group_id"]]) if letter["id"] != row["id"]
+    ]:
+        store.defer_group(connection, row["group_id"], now)
+
+
+# -- rows ------------------------------------------------------------------------------------------------------------
+
+
+def log_row(key: str, address: Address, tells: Mapping[str, object], now: float) -> store.LogRow:
+    """What `address` was told of the group with that key."""
+    firing, resolved, remembered = tells["firing"], tells["resolved"], tells["remembered"]
+    assert isinstance(firing, list)
+    assert isinstance(resolved, list)
+    assert isinstance(remembered, int | float)
+    return {
+        "group_key": key,
+        "receiver": address.receiver,
+        "channel": address.channel,
+        "integration": address.integration,
+        "firing": firing,
+        "resolved": resolved,
+        "at": now,
+        "expires_at": now + remembered,
+    }

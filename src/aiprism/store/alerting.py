@@ -1,0 +1,298 @@
+"""Statements on the control database for the way of an alert to its receivers: alerts, silences, groups, what was told.
+
+In and out go rows as the TypedDicts below, inside a transaction the caller began. What a row means is known in
+`aiprism.respond`: `known`, `silences`, `group`, `notify`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, TypedDict, cast
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from aiprism.store.incidents import Address, NotificationRow
+from aiprism.store.records import (
+    aggregation_groups,
+    alerts,
+    group_members,
+    notification_log,
+    notifications,
+    silences,
+    upsert,
+)
+
+_PORTION = 500  # SQLite bounds the values of one statement
+
+
+class AlertRow(TypedDict):
+    fingerprint: str
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    starts_at: float
+    ends_at: float | None
+    updated_at: float
+    presumed: bool
+    source: str
+    value: float
+    open: bool
+
+
+class SilenceRow(TypedDict):
+    id: str
+    matchers: list[dict[str, Any]]
+    starts_at: float
+    ends_at: float
+    updated_at: float
+    created_by: str
+    comment: str
+
+
+class GroupRow(TypedDict):
+    id: str
+    route: str
+    key: str
+    labels: dict[str, str]
+    next_at: float
+    flushed: bool
+    late: bool
+
+
+class LogRow(TypedDict):
+    group_key: str
+    receiver: str
+    channel: str
+    integration: int
+    firing: list[str]
+    resolved: list[str]
+    at: float
+    expires_at: float
+
+
+class Member(NamedTuple):
+    """An alert in a group."""
+
+    group_id: str
+    fingerprint: str
+
+
+# -- alerts ----------------------------------------------------------------------------------------------------------
+
+
+def put_alerts(connection: Connection, rows: Sequence[AlertRow]) -> None:
+    """Insert these alerts, or lay them over what is there."""
+    upsert(connection, alerts, rows)
+
+
+def alert_rows(connection: Connection, fingerprints: Sequence[str]) -> list[AlertRow]:
+    """Those of these alerts that are known."""
+    return cast("list[AlertRow]", _rows_of(connection, alerts, alerts.c.fingerprint, fingerprints))
+
+
+def unfinished_alerts(connection: Connection, now: float) -> list[AlertRow]:
+    """Every alert that is not over at `now`."""
+    lasting = sa.or_(alerts.c.ends_at.is_(None), alerts.c.ends_at > now)
+    return cast("list[AlertRow]", _rows(connection, sa.select(alerts).where(lasting)))
+
+
+def ended_alerts(connection: Connection, now: float) -> list[AlertRow]:
+    """Alerts that ended by themselves by `now` and whose incidents do not know it yet."""
+    query = sa.select(alerts).where(alerts.c.open.is_(True), alerts.c.ends_at <= now)
+    return cast("list[AlertRow]", _rows(connection, query))
+
+
+def close_alerts(connection: Connection, fingerprints: Sequence[str]) -> None:
+    """Note that their incidents know that they are over."""
+    for portion in _portions(fingerprints):
+        connection.execute(sa.update(alerts).where(alerts.c.fingerprint.in_(portion)).values(open=False))
+
+
+def next_end(connection: Connection) -> float | None:
+    """When the next alert ends by itself."""
+    query = sa.select(sa.func.min(alerts.c.ends_at)).where(alerts.c.open.is_(True))
+    return cast("float | None", connection.execute(query).scalar())
+
+
+def drop_ended_alerts(connection: Connection, before: float) -> None:
+    """Forget alerts that were over at `before` and are in no group."""
+    grouped = sa.select(group_members.c.fingerprint)
+    gone = sa.and_(alerts.c.ends_at <= before, alerts.c.open.is_(False), alerts.c.fingerprint.not_in(grouped))
+    connection.execute(sa.delete(alerts).where(gone))
+
+
+# -- silences --------------------------------------------------------------------------------------------------------
+
+
+def put_silence(connection: Connection, row: SilenceRow) -> None:
+    """Insert a silence, or lay it over the one of its id."""
+    upsert(connection, silences, [row])
+
+
+def silence_rows(
+    connection: Connection, *, ids: Sequence[str] | None = None, not_over_at: float | None = None
+) -> list[SilenceRow]:
+    """Silences: all, of these ids, or those that hold at a moment or will."""
+    query = sa.select(silences)
+    if ids is not None:
+        query = query.where(silences.c.id.in_(ids))
+    if not_over_at is not None:
+        query = query.where(silences.c.ends_at > not_over_at)
+    return cast("list[SilenceRow]", _rows(connection, query))
+
+
+def drop_silences(connection: Connection, before: float) -> None:
+    """Forget silences that were over at `before`."""
+    connection.execute(sa.delete(silences).where(silences.c.ends_at <= before))
+
+
+# -- groups ----------------------------------------------------------------------------------------------------------
+
+
+def put_groups(connection: Connection, rows: Sequence[GroupRow]) -> None:
+    """Insert these groups, or lay them over what is there."""
+    upsert(connection, aggregation_groups, rows)
+
+
+def group_rows(connection: Connection, ids: Sequence[str] | None = None) -> list[GroupRow]:
+    """Groups: all, or those of these ids that there are."""
+    table = aggregation_groups
+    if ids is None:
+        return cast("list[GroupRow]", _rows(connection, sa.select(table)))
+    return cast("list[GroupRow]", _rows_of(connection, table, table.c.id, ids))
+
+
+def due_groups(connection: Connection, now: float) -> list[GroupRow]:
+    """The groups that are to be looked at by `now`."""
+    table = aggregation_groups
+    query = sa.select(table).where(table.c.next_at <= now).order_by(table.c.next_at, table.c.id)
+    return cast("list[GroupRow]", _rows(connection, query))
+
+
+def next_group(connection: Connection) -> float | None:
+    """When the next group is due."""
+    return cast("float | None", connection.execute(sa.select(sa.func.min(aggregation_groups.c.next_at))).scalar())
+
+
+def drop_groups(connection: Connection, ids: Sequence[str]) -> None:
+    """Remove groups, with what is said of their members."""
+    for portion in _portions(ids):
+        connection.execute(sa.delete(aggregation_groups).where(aggregation_groups.c.id.in_(portion)))
+
+
+def drop_empty_groups(connection: Connection) -> None:
+    """Remove the groups in which no alert is."""
+    occupied = sa.select(group_members.c.group_id)
+    connection.execute(sa.delete(aggregation_groups).where(aggregation_groups.c.id.not_in(occupied)))
+
+
+def join(connection: Connection, members: Iterable[Member]) -> None:
+    """These alerts are in these groups."""
+    upsert(connection, group_members, [member._asdict() for member in members])
+
+
+def leave(connection: Connection, members: Iterable[Member]) -> None:
+    """These alerts are not in these groups any more."""
+    table = group_members
+    rows = [{"of": member.group_id, "who": member.fingerprint} for member in members]
+    if rows:
+        here = sa.and_(table.c.group_id == sa.bindparam("of"), table.c.fingerprint == sa.bindparam("who"))
+        connection.execute(sa.delete(table).where(here), rows)
+
+
+def members(connection: Connection, group_ids: Sequence[str] | None = None) -> list[Member]:
+    """Which alerts are in these groups, or in all."""
+    table = group_members
+    if group_ids is None:
+        return [Member(row["group_id"], row["fingerprint"]) for row in _rows(connection, sa.select(table))]
+    return [
+        Member(row["group_id"], row["fingerprint"]) for row in _rows_of(connection, table, table.c.group_id, group_ids)
+    ]
+
+
+# -- what was told ---------------------------------------------------------------------------------------------------
+
+
+def log_rows(connection: Connection, group_keys: Sequence[str], now: float) -> list[LogRow]:
+    """What each integration was last told of these groups, unless that is forgotten."""
+    table = notification_log
+    rows = _rows_of(connection, table, table.c.group_key, sorted(set(group_keys)))
+    return cast("list[LogRow]", [row for row in rows if row["expires_at"] > now])
+
+
+def put_log(connection: Connection, rows: Sequence[LogRow]) -> None:
+    """Note what was told."""
+    upsert(connection, notification_log, rows)
+
+
+def drop_log(connection: Connection, now: float) -> None:
+    """Forget what is old."""
+    connection.execute(sa.delete(notification_log).where(notification_log.c.expires_at <= now))
+
+
+# -- notifications of groups -----------------------------------------------------------------------------------------
+
+
+def pending_letters(connection: Connection, group_ids: Sequence[str]) -> list[NotificationRow]:
+    """What is still to be sent of these groups."""
+    table = notifications
+    waiting = table.c.state == "pending"
+    return cast("list[NotificationRow]", _rows_of(connection, table, table.c.group_id, group_ids, waiting))
+
+
+def untold(connection: Connection, group_id: str, since: float) -> bool:
+    """Whether anything of a group that was written at `since` or later was not delivered."""
+    table = notifications
+    of_group = sa.and_(table.c.group_id == group_id, table.c.created_at >= since, table.c.state != "sent")
+    return bool(connection.execute(sa.select(sa.exists().where(of_group))).scalar())
+
+
+def give_up(connection: Connection, letter_ids: Sequence[str], reason: str) -> None:
+    """These are not tried any more."""
+    table = notifications
+    for portion in _portions(letter_ids):
+        here = sa.and_(table.c.id.in_(portion), table.c.state == "pending")
+        error = sa.case((table.c.error == "", reason), else_=table.c.error)
+        connection.execute(sa.update(table).where(here).values(state="failed", next_at=None, error=error))
+
+
+def put_letters(connection: Connection, rows: Sequence[NotificationRow]) -> None:
+    """Put these into the outbox; one that is there already is tried anew."""
+    upsert(connection, notifications, rows)
+
+
+def defer_group(connection: Connection, group_id: str, at: float) -> None:
+    """A group that waits for its notifications is looked at again at `at`."""
+    table = aggregation_groups
+    here = sa.and_(table.c.id == group_id, table.c.late.is_(True))
+    connection.execute(sa.update(table).where(here).values(next_at=at))
+
+
+def address_of(row: NotificationRow) -> Address:
+    """Which integration a notification goes to."""
+    return Address(row["receiver"], row["channel"], row["integration"])
+
+
+# -- inside ----------------------------------------------------------------------------------------------------------
+
+
+def _rows(connection: Connection, query: sa.Select[Any]) -> list[dict[str, Any]]:
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def _rows_of(
+    connection: Connection,
+    table: sa.Table,
+    key: sa.Column[Any],
+    wanted: Sequence[str],
+    only: sa.ColumnElement[bool] | None = None,
+) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for portion in _portions(wanted):
+        query = sa.select(table).where(key.in_(portion))
+        found += _rows(connection, query if only is None else query.where(only))
+    return found
+
+
+def _portions(values: Sequence[str]) -> Iterable[Sequence[str]]:
+    return (values[at : at + _PORTION] for at in range(0, len(values), _PORTION))
