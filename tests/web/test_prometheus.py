@@ -370,5 +370,5 @@ def test_custom_buckets_reach_from_minus_to_plus_infinity():
 def test_what_was_left_out_is_told_beside_the_answer(stocked: Stocked, client: Client):
     stocked.add([(Labels({"__name__": "size"}), [(0, NativeHistogram(0, 1.0, 1.0))])])
     answer = client.get("/api/v1/query", {"query": "max(size)", "time": 0}).json()
-    assert answer["infos"] == ["PromQL info: ignored histogram in max aggregation"]
+    assert answer["infos"] == ["PromQL info: ignored histogram in max aggregation (1:5)"]
     assert "warnings" not in answer

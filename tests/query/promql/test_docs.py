@@ -10,6 +10,7 @@ from aiprism.query.promql.functions import FUNCTIONS, PUSHED
 from aiprism.query.promql.kernels import KERNELS
 from tests.query.promql.test_scripts import SCRIPTS
 
+LIST = Path(__file__).parent / "prometheus_functions.txt"
 PAGE = (Path(__file__).parents[3] / "docs" / "promql.md").read_text(encoding="utf-8")
 
 
@@ -20,6 +21,13 @@ def section(title: str) -> str:
 def test_every_function_is_on_the_page_and_none_that_is_not_there():
     table = "\n".join(line for line in section("Functions").splitlines() if line.startswith("|"))
     assert set(re.findall(r"`(\w+)`", table)) == FUNCTIONS
+
+
+def test_every_function_of_prometheus_3_is_there():
+    names = {line for line in LIST.read_text(encoding="utf-8").split() if not line.startswith("#")}
+    assert names - FUNCTIONS == set()
+    # The old name, and what is newer than the version we claim.
+    assert FUNCTIONS - names == {"holt_winters", "histogram_quantiles"}
 
 
 def test_every_aggregation_is_on_the_page():

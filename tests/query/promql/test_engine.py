@@ -173,18 +173,26 @@ def test_a_histogram_weighs_fifty_samples_against_the_limit(stocked: Stocked):
 @pytest.mark.parametrize(
     ("query", "warnings", "infos"),
     [
-        ("rate(size[1m])", ['encountered a mix of histograms and floats for metric name "size"'], []),
+        ("rate(size[1m])", ['encountered a mix of histograms and floats for metric name "size" (1:6)'], []),
         (
             "max_over_time(size[1m])",
             [],
-            ['ignored histograms in a range containing both floats and histograms for metric name "size"'],
+            ['ignored histograms in a range containing both floats and histograms for metric name "size" (1:15)'],
         ),
         ("count_over_time(size[1m])", [], []),
-        ('sum({__name__=~"size|x"})', ["encountered a mix of histograms and floats for aggregation"], []),
-        ("max(size)", [], ["ignored histogram in max aggregation"]),
-        ("size + 1", [], ['incompatible sample types encountered for binary operator "+": histogram + float']),
-        ("2 / size", [], ['incompatible sample types encountered for binary operator "/": float / histogram']),
-        ("size < size", [], ['incompatible sample types encountered for binary operator "<": histogram < histogram']),
+        ('sum({__name__=~"size|x"})', ["encountered a mix of histograms and floats for aggregation (1:5)"], []),
+        ("max(size)", [], ["ignored histogram in max aggregation (1:5)"]),
+        ("size + 1", [], ['incompatible sample types encountered for binary operator "+": histogram + float (1:1)']),
+        (
+            "x or\n 2 / size",
+            [],
+            ['incompatible sample types encountered for binary operator "/": float / histogram (2:2)'],
+        ),
+        (
+            "size < size",
+            [],
+            ['incompatible sample types encountered for binary operator "<": histogram < histogram (1:1)'],
+        ),
         ("size * 2", [], []),
     ],
 )

@@ -63,6 +63,8 @@ class PromQL:
             expr = parse(text)
             steps = Steps(round(at * 1000), 1, 1)
             node = plan(expr, steps.start_ms, steps.end_ms)
+            notes = notes or Notes()
+            notes.text = text
             evaluator = self._evaluator(question, steps, notes, account, lookback)
         with _spending(account, "evaluated"), np.errstate(all="ignore"):
             if isinstance(node, Samples):
@@ -96,7 +98,7 @@ class PromQL:
     ) -> Matrix:
         """The values of `text` from `start` to at most `end`, every `step` seconds, series by labels; the rest as for
         `instant`. Computed anew for whoever wants an account of it, or another lookback than everybody's."""
-        said = Notes()
+        said = Notes(text)
         with _spending(account, "prepared"):
             expr = parse(text)
             steps = _steps(expr, start, end, step)

@@ -107,7 +107,8 @@ class Evaluator:
             case Aggregate():
                 return self._aggregate(node, steps)
             case Operate():
-                return _operate(node, self.value(node.left, steps), self.value(node.right, steps), self._watch.notes)
+                sides = (self.value(node.left, steps), self.value(node.right, steps))
+                return _operate(node, *sides, self._notes(node))
             case Negate():
                 return _negated(self.value(node.expr, steps))
             case Fixed():
@@ -351,11 +352,11 @@ class Evaluator:
             _check_factors(args)
         self._watch.check_cells(len(windows.lo), steps.count)
         if windows.cells is not None:
-            self._note_mixtures(node.function, labels, windows)
+            self._note_mixtures(node, labels, windows)
         return histogram_kernels.fold(node.function, windows, args)
 
-    def _note_mixtures(self, function: str, labels: LabelSets, windows: Windows) -> None:
-        notes = self._watch.notes
+    def _note_mixtures(self, node: Leaf | OverSubquery, labels: LabelSets, windows: Windows) -> None:
+        function, notes = node.function, self._notes(node)
         note = notes.mixed_range if function in histogram_kernels.OF_ONE_KIND else notes.ignored_in_range
         if function in histogram_kernels.OF_EITHER_KIND:
             return
@@ -403,7 +404,7 @@ class Evaluator:
         block = self.block(node.expr, steps)
         param = None if node.param is None else self.value(node.param, steps)
         assert not isinstance(param, Block)
-        return aggregate(node.op, block, node.grouping, param, self._watch.notes).compact()
+        return aggregate(node.op, block, node.grouping, param, self._notes(node)).compact()
 
     def _combined(self, node: Aggregate, steps: Steps) -> Block | None:
         """The aggregation of all series to one, computed by ClickHouse where that pays and is exact; else None."""
@@ -438,6 +439,11 @@ class Evaluator:
         self._count_on_grid(leaf, ends, selection, source)
         self._answered(f"{combine.name.lower()} of {function.value} of {source}")
         return Block(LabelSets({}, len(found.rows)), found.values, found.valid)
+
+    def _notes(self, node: Leaf | OverSubquery | Aggregate | Operate) -> Notes:
+        """Where to put what there is to say of `node`."""
+        self._watch.notes.place = node.place
+        return self._watch.notes
 
     # -- for the account -----------------------------------------------------------------------------------------
 

@@ -1,16 +1,21 @@
-"""What a query's author should know of its answer though it is one: Prometheus' annotations, without positions."""
+"""What a query's author should know of its answer though it is one: Prometheus' annotations, with the place in the text."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+
+from aiprism.query.promql.tokens import line_and_column
 
 _MOST = 10  # of each kind are told
 
 
 @dataclass(slots=True)
 class Notes:
-    """Collected while one query is evaluated, each once, in the order in which they came up."""
+    """Collected while one query is evaluated, each once, in the order in which they came up. `text` is the query; `place` is
+    where in it the part begins that is being evaluated."""
 
+    text: str = ""
+    place: int = 0
     _warnings: dict[str, None] = field(default_factory=dict)
     _infos: dict[str, None] = field(default_factory=dict)
 
@@ -49,8 +54,11 @@ class Notes:
     def incompatible(self, op: str, left: str, right: str) -> None:
         self._inform(f'incompatible sample types encountered for binary operator "{op}": {left} {op} {right}')
 
-    def _warn(self, text: str) -> None:
-        self._warnings[f"PromQL warning: {text}"] = None
+    def _warn(self, said: str) -> None:
+        self._warnings[f"PromQL warning: {said}{self._where()}"] = None
 
-    def _inform(self, text: str) -> None:
-        self._infos[f"PromQL info: {text}"] = None
+    def _inform(self, said: str) -> None:
+        self._infos[f"PromQL info: {said}{self._where()}"] = None
+
+    def _where(self) -> str:
+        return " ({}:{})".format(*line_and_column(self.text, self.place)) if self.text else ""

@@ -8,7 +8,7 @@ Nodes are frozen and comparable, so equal leaves are evaluated once. Evaluation 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -23,6 +23,12 @@ from aiprism.query.promql.syntax import At, Expr, Kind, Matching, MatrixSelector
 # The functions of an instant selector: its newest sample, and when that was taken.
 LATEST, LATEST_TIME = "latest", "timestamp"
 INFO_METRIC = "target_info"
+
+
+def _place() -> int:
+    """Where in the text notes about a node point to; nodes that differ in it are equal."""
+    place: int = field(default=0, compare=False, repr=False)
+    return place
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,7 @@ class Leaf:
     at_ms: int | None
     args: tuple[Node, ...] = ()
     named: bool = False
+    place: int = _place()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +72,7 @@ class OverSubquery:
     at_ms: int | None
     args: tuple[Node, ...] = ()
     named: bool = False
+    place: int = _place()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +114,7 @@ class Aggregate:
     expr: Node
     grouping: Grouping
     param: Node | None = None
+    place: int = _place()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +126,7 @@ class Operate:
     right: Node
     matching: Matching | None
     return_bool: bool
+    place: int = _place()
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +177,7 @@ def described(node: Node) -> str:
     fields = [
         f"{key}={_shown(getattr(node, key))}"
         for key in node.__dataclass_fields__
-        if key not in ("expr", "args", "left", "right")
+        if key not in ("expr", "args", "left", "right", "place")
     ]
     return f"{type(node).__name__} {' '.join(field for field in fields if not field.endswith('='))}".rstrip()
 
@@ -263,14 +273,17 @@ class _Planner:
                 self._at_ms(over.at),
                 args,
                 named,
+                syntax.start_of(over),
             )
         assert isinstance(over, MatrixSelector)
         vector = over.vector
-        return Leaf(function, vector.matchers, over.range_ms, vector.offset_ms, self._at_ms(vector.at), args, named)
+        at_ms = self._at_ms(vector.at)
+        return Leaf(function, vector.matchers, over.range_ms, vector.offset_ms, at_ms, args, named, vector.place)
 
     def _latest(self, function: str, selector: VectorSelector) -> Leaf:
         at_ms = self._at_ms(selector.at)
-        return Leaf(function, selector.matchers, None, selector.offset_ms, at_ms, named=function == LATEST)
+        named = function == LATEST
+        return Leaf(function, selector.matchers, None, selector.offset_ms, at_ms, named=named, place=selector.place)
 
     def _at_ms(self, at: int | At | None) -> int | None:
         if at is At.START:
@@ -288,16 +301,17 @@ class _Planner:
             with np.errstate(all="ignore"):
                 return Constant(float(between_scalars(expr.op, np.array([left.value]), np.array([right.value]))[0]))
         return self._with_fixed(
-            (left, right), lambda sides: Operate(expr.op, sides[0], sides[1], expr.matching, expr.return_bool)
+            (left, right),
+            lambda sides: Operate(expr.op, sides[0], sides[1], expr.matching, expr.return_bool, syntax.start_of(expr)),
         )
 
     def _aggregation(self, expr: syntax.Aggregation) -> Node:
         inner = self.node(expr.expr)
-        grouping = Grouping(expr.labels, expr.without)
+        grouping, place = Grouping(expr.labels, expr.without), syntax.start_of(expr.expr)
         if expr.param is None:
-            return Aggregate(expr.op, inner, grouping)
+            return Aggregate(expr.op, inner, grouping, place=place)
         children = (inner, self.node(expr.param))
-        return self._with_fixed(children, lambda parts: Aggregate(expr.op, parts[0], grouping, parts[1]))
+        return self._with_fixed(children, lambda parts: Aggregate(expr.op, parts[0], grouping, parts[1], place))
 
     def _call(self, expr: syntax.Call) -> Node:
         function = RENAMED.get(expr.function, expr.function)

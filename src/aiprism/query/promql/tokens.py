@@ -49,9 +49,13 @@ def tokens(text: str) -> list[Token]:
 
 def parse_error(text: str, at: int, why: str) -> BadInput:
     """The error of an expression that is wrong at character `at`, in Prometheus' form ``line:column: parse error: why``."""
-    line = text.count("\n", 0, at) + 1
-    column = at - (text.rfind("\n", 0, at) + 1) + 1
+    line, column = line_and_column(text, at)
     return BadInput(f"{line}:{column}: parse error: {why}", details={"line": line, "column": column, "position": at})
+
+
+def line_and_column(text: str, at: int) -> tuple[int, int]:
+    """Of a character of `text`, both from 1."""
+    return text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
 
 
 def unquoted(written: str) -> str:
