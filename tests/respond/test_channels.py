@@ -7,12 +7,15 @@ from dataclasses import replace
 
 import pytest
 
+from aiprism.errors import ConfigError
 from aiprism.httpconfig import HttpOptions, Secret
 from aiprism.model.labels import Labels
 from aiprism.respond import message
 from aiprism.respond.channels import pagerduty, slack, webhook
+from aiprism.respond.channels.post import Answer, Verdict
 from aiprism.respond.incident import Notice, Periods, opened
-from tests.respond.making import T0, alert, cleared
+from aiprism.respond.template import Words
+from tests.respond.making import T0, alert, cleared, routing
 
 WEB = "https://aiprism.example"
 INCIDENT = opened(
@@ -124,7 +127,7 @@ def test_what_is_told_of_one_group_has_one_dedup_key():
 
 
 def test_a_slack_message_can_be_understood_from_its_text_alone():
-    body = slack.build(said(), slack_config(to="#alerts", username="aiprism"))
+    body = slack.build(said(), slack_config(names={"channel": Words("#alerts"), "username": Words("aiprism")}))
     assert body["text"] == "🚨 Incident: [P0] api-gateway errors since 14:15 UTC"
     assert (body["channel"], body["username"]) == ("#alerts", "aiprism")
     [attachment] = body["attachments"]
@@ -176,7 +179,7 @@ def test_a_pagerduty_trigger_has_what_the_events_api_requires():
 def test_a_letter_shows_no_secret_when_it_is_printed():
     letter = pagerduty_config(routing_key=Secret("TOPSECRET"), url=Secret("http://u:TOPSECRET@x")).letter(said(), "k")
     assert letter.body["routing_key"] == "TOPSECRET"
-    assert "TOPSECRET" not in repr(replace(letter, body={}))
+    assert "TOPSECRET" not in repr(letter)
 
 
 def test_slack_reads_no_markup_in_titles_and_services_and_its_fields_are_short_enough():
@@ -186,3 +189,127 @@ def test_slack_reads_no_markup_in_titles_and_services_and_its_fields_are_short_e
     fields = [item["text"] for block in body["attachments"][0]["blocks"] for item in block.get("fields", [])]
     assert any(text.startswith("*Services*\n&lt;!here&gt;, sss") for text in fields)
     assert max(map(len, fields)) == 2000
+
+
+SLACK = """
+route: {receiver: a}
+receivers:
+- name: a
+  slack_configs:
+  - api_url: http://x
+    send_resolved: true
+    color: '{{ if eq .Status "firing" }}#f00{{ else }}#0f0{{ end }}'
+    fallback: 'F {{ .Status }}'
+    pretext: P
+    title_link: https://t
+    footer: foot
+    callback_id: call
+    image_url: https://i
+    thumb_url: https://th
+    icon_emoji: ':fire:'
+    link_names: true
+    short_fields: true
+    mrkdwn_in: [text]
+    fields:
+    - {title: 'Service', value: '{{ .CommonLabels.service }}'}
+    - {title: Long, value: x, short: false}
+    actions:
+    - type: button
+      text: 'Look {{ .GroupLabels.alertname }}'
+      url: https://go
+      style: danger
+      confirm: {text: Sure?, ok_text: 'Yes'}
+"""
+
+
+def test_all_that_slack_configs_can_word_is_sent():
+    [one] = routing(SLACK).integrations("a")
+    body = one.letter(grouped(alert()), "k").body
+    assert (body["icon_emoji"], body["link_names"], "text" in body) == (":fire:", True, False)
+    [shown] = body["attachments"]
+    assert shown.pop("title").startswith("[FIRING:1] ")
+    assert shown.pop("text").startswith("🔴 *HighErrorRate*")
+    assert shown == {
+        "color": "#f00",
+        "fallback": "F firing",
+        "pretext": "P",
+        "title_link": "https://t",
+        "footer": "foot",
+        "callback_id": "call",
+        "image_url": "https://i",
+        "thumb_url": "https://th",
+        "mrkdwn_in": ["text"],
+        "fields": [
+            {"title": "Service", "value": "api-gateway", "short": True},
+            {"title": "Long", "value": "x", "short": False},
+        ],
+        "actions": [
+            {
+                "type": "button",
+                "text": "Look HighErrorRate",
+                "url": "https://go",
+                "style": "danger",
+                "confirm": {"text": "Sure?", "ok_text": "Yes"},
+            }
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("entry", "why"),
+    [
+        ("fields: [{title: a}]", "value is required"),
+        ("actions: [{type: button, text: a}]", "an action needs a url, or a name"),
+        ("actions: [{type: button, text: a, url: b, confirm: {title: c}}]", "text is required"),
+        ("bot_token: x", "a bot_token needs a channel"),
+        ("titel: a", "did you mean 'title'"),
+    ],
+)
+def test_what_slack_would_refuse_is_refused_with_its_line(entry, why):
+    text = f"route: {{receiver: a}}\nreceivers:\n- name: a\n  slack_configs:\n  - api_url: http://x\n    {entry}\n"
+    with pytest.raises(ConfigError, match=rf"^alertmanager\.yml:[56]: .*{why}"):
+        routing(text)
+
+
+def test_slacks_web_api_refuses_with_a_200():
+    assert slack.judge("ok") is None
+    assert slack.judge('{"ok": true}') is None
+    assert slack.judge('{"ok": false, "error": "channel_not_found"}') == Answer(
+        Verdict.REFUSED, "Slack says channel_not_found"
+    )
+    again = slack.judge('{"ok": false, "error": "ratelimited"}')
+    assert again is not None
+    assert again.verdict is Verdict.AGAIN
+
+
+PAGERDUTY = """
+route: {receiver: a}
+receivers:
+- name: a
+  pagerduty_configs:
+  - service_key: k
+    client: 'C {{ .Status }}'
+    client_url: https://c
+    severity: '{{ if eq .CommonLabels.severity "critical" }}critical{{ else }}nonsense{{ end }}'
+    class: K
+    component: P
+    group: '{{ .GroupLabels.alertname }}'
+    source: S
+    details: {firing: '{{ len .Alerts.Firing }}', extra: x}
+    images: [{src: 'https://img', alt: a}, {src: '{{ .GroupLabels.none }}'}]
+    links: [{href: 'https://l/{{ .GroupLabels.alertname }}', text: t}]
+"""
+
+
+def test_all_that_pagerduty_configs_can_word_is_sent():
+    [one] = routing(PAGERDUTY).integrations("a")
+    event = one.letter(grouped(alert()), "k").body
+    payload = event["payload"]
+    assert (payload["severity"], payload["class"], payload["component"]) == ("critical", "K", "P")
+    assert (payload["group"], payload["source"]) == ("HighErrorRate", "S")
+    assert (payload["custom_details"]["firing"], payload["custom_details"]["extra"]) == ("1", "x")
+    assert (event["client"], event["client_url"]) == ("C firing", "https://c")
+    assert event["images"] == [{"src": "https://img", "alt": "a"}]
+    assert event["links"][1:] == [{"href": "https://l/HighErrorRate", "text": "t"}]
+    other = one.letter(grouped(alert(severity="warning")), "k").body
+    assert other["payload"]["severity"] == "warning"  # "nonsense" is none of PagerDuty's

@@ -137,6 +137,21 @@ def test_a_letter_that_is_refused_is_given_up_at_once_and_the_timeline_says_so(r
     assert told(records, "notification_failed") == ["gave up telling everyone by slack: HTTP 403: ok"]
 
 
+def test_a_template_that_fails_at_sending_is_told_in_words_and_not_tried_again(records, clock):
+    with receiver() as there:
+        config = routing(
+            "route: {receiver: a}\nreceivers:\n- name: a\n  slack_configs:\n"
+            f"  - {{api_url: '{there.url}', title: '{{{{ (index .Alerts 7).Status }}}}'}}\n"
+        )
+        respond = Respond(records, clock, telling(config))
+        respond.accept([alert()])
+        asyncio.run(send_all(Delivery(respond, clock), clock, rounds=3))
+        assert there.got == []
+    assert states(records) == {"slack": "failed"}
+    [why] = told(records, "notification_failed")
+    assert why == "gave up telling a by slack: a template of alertmanager.yml failed: index: index 7 is out of range"
+
+
 def test_a_receiver_that_stays_away_is_given_up_when_patience_ends(records, clock):
     respond = Respond(records, clock, telling(everyone("http://127.0.0.1:9")))
     respond.accept([alert()])

@@ -15,6 +15,10 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal
 from aiprism.errors import BadInput
 
 
+class Struct(dict[str, object]):
+    """A Go struct: fields in order. Templates may read no other one, where a map gives an empty value."""
+
+
 def format_float(value: float, verb: str = "g", precision: int = -1) -> str:
     """`strconv.FormatFloat(value, verb, precision, 64)`; -1 is the shortest text that reads back the same.
 
@@ -201,6 +205,8 @@ def _formatted(value: object, spec: _Spec) -> str:
         return spec.padded(go_type(value))
     if value is None:
         return spec.padded("<nil>") if spec.verb == "v" else f"%!{spec.verb}(<nil>)"
+    if isinstance(value, Struct):
+        return "{" + " ".join(_formatted(item, spec) for item in value.values()) + "}"
     if isinstance(value, Mapping):
         inner = " ".join(f"{_formatted(key, spec)}:{_formatted(value[key], spec)}" for key in sorted(value))
         return f"map[{inner}]"

@@ -12,10 +12,12 @@ import urllib.parse
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from inspect import Parameter, signature
+from typing import ClassVar
 
 from aiprism.detect import gofmt
+from aiprism.detect.gofmt import Struct
 from aiprism.detect.templatesyntax import (
     Action,
     Branch,
@@ -37,7 +39,7 @@ from aiprism.detect.templatesyntax import (
 from aiprism.detect.templatetokens import TemplateError
 from aiprism.errors import BadInput
 
-__all__ = ["BUILTINS", "Struct", "Template", "TemplateError"]
+__all__ = ["BUILTINS", "Methods", "Struct", "Template", "TemplateError"]
 
 Value = object
 Functions = Mapping[str, Callable[..., Value]]
@@ -46,8 +48,11 @@ Functions = Mapping[str, Callable[..., Value]]
 _MOST_CALLS = 100
 
 
-class Struct(dict[str, Value]):
-    """Data whose fields are fixed: reading another one is an error, where a map gives an empty value."""
+class Methods:
+    """Data that has methods: Go's name of each, and what it is called here. They go before the keys of a map."""
+
+    __slots__ = ()
+    METHODS: ClassVar[Mapping[str, str]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,8 @@ class Template:
 
     tree: Tree
     functions: Functions
+    # What becomes of the text of a value before it is written, given what was written before: HTML is escaped.
+    written: Callable[[str, Sequence[str]], str] | None = None
 
     @classmethod
     def read(
@@ -68,10 +75,14 @@ class Template:
         functions: Functions | None = None,
         variables: Sequence[str] = (),
         refused: Sequence[str] = (),
+        library: Mapping[str, tuple[Node, ...]] | None = None,
     ) -> Template:
-        """The template in `text`; TemplateError, with its column, for whatever it does not know."""
+        """The template in `text`, which may call those of `library`; TemplateError, with its column, for whatever it
+        does not know."""
         known = {**BUILTINS, **(functions or {})}
-        return cls(parse(text, {*known, *_LAZY}, variables, refused), known)
+        elsewhere = library or {}
+        tree = parse(text, {*known, *_LAZY}, variables, refused, elsewhere)
+        return cls(Tree(tree.nodes, {**elsewhere, **tree.defined}), known)
 
     def expand(self, data: Value, variables: Mapping[str, Value] | None = None) -> str:
         """The text for `data` (``.``) and `variables` (names with their ``$``); TemplateError when a step fails."""
@@ -106,16 +117,19 @@ class _Expansion:
                 self.out.append(node.text)
             elif isinstance(node, Action):
                 value = self.pipe(node.pipe, dot)
-                if isinstance(value, str) and not node.pipe.variables:
-                    self.out.append(value)
-                elif not node.pipe.variables:
-                    self.out.append("<no value>" if value is None else gofmt.sprint(value))
+                if not node.pipe.variables:
+                    self.write(value)
             elif isinstance(node, Branch):
                 self.branch(node, dot)
             elif isinstance(node, Jump):
                 raise _Break if node.kind == "break" else _Continue
             else:
                 self.call(node, dot)
+
+    def write(self, value: Value) -> None:
+        text = value if isinstance(value, str) else "<no value>" if value is None else gofmt.sprint(value)
+        written = self.template.written
+        self.out.append(text if written is None else written(text, self.out))
 
     def branch(self, node: Branch, dot: Value) -> None:
         with self.scope():
@@ -166,14 +180,18 @@ class _Expansion:
 
     def command(self, command: Command, dot: Value, last: tuple[Value, ...]) -> Value:
         first, *others = command.operands
-        if not isinstance(first, Function):
-            if others or last:
-                raise TemplateError(f"{_shown(first)} is no function and takes no arguments")
-            return self.operand(first, dot)
-        if first.name in _LAZY:
+        if isinstance(first, Function) and first.name in _LAZY:
             return self.lazily(first.name, others, dot, last)
-        arguments = [self.operand(operand, dot) for operand in others]
-        return self.apply(first.name, (*arguments, *last))
+        arguments = (*(self.operand(operand, dot) for operand in others), *last)
+        if isinstance(first, Function):
+            return self.apply(first.name, arguments)
+        if not arguments:
+            return self.operand(first, dot)
+        if isinstance(first, Field):
+            of = self.operand(Field(first.of, first.names[:-1]), dot)
+            if _has_method(of, first.names[-1]):
+                return _method(of, first.names[-1], arguments)
+        raise TemplateError(f"{_shown(first)} is no function and takes no arguments")
 
     def lazily(self, name: str, others: Sequence[Operand], dot: Value, last: tuple[Value, ...]) -> Value:
         """``and`` and ``or``: the first argument that decides, and none after it is looked at."""
@@ -188,13 +206,7 @@ class _Expansion:
 
     def apply(self, name: str, arguments: tuple[Value, ...]) -> Value:
         function = self.template.functions[name]
-        least, most = _arity(function)
-        if not least <= len(arguments) <= most:
-            raise TemplateError(f"{name} does not take {len(arguments)} argument{'s' * (len(arguments) != 1)}")
-        try:
-            return function(*arguments)
-        except (TemplateError, BadInput) as error:
-            raise TemplateError(f"{name}: {error}") from error
+        return _applied(name, function, _arity(function), arguments)
 
     def operand(self, operand: Operand, dot: Value) -> Value:
         if isinstance(operand, Dot):
@@ -236,7 +248,7 @@ class _Expansion:
         self.variables[at] = (name, value)
 
 
-@cache
+@lru_cache(maxsize=512)  # bounded: a function may be made for one expansion
 def _arity(function: Callable[..., Value]) -> tuple[int, float]:
     """The fewest and the most arguments `function` takes."""
     kinds = [parameter.kind for parameter in signature(function).parameters.values()]
@@ -244,7 +256,33 @@ def _arity(function: Callable[..., Value]) -> tuple[int, float]:
     return plain, plain if plain == len(kinds) else math.inf
 
 
+def _applied(
+    name: str, function: Callable[..., Value], arity: tuple[int, float], arguments: tuple[Value, ...]
+) -> Value:
+    least, most = arity
+    if not least <= len(arguments) <= most:
+        raise TemplateError(f"{name} does not take {len(arguments)} argument{'s' * (len(arguments) != 1)}")
+    try:
+        return function(*arguments)
+    except (TemplateError, BadInput) as error:
+        raise TemplateError(f"{name}: {error}") from error
+
+
+def _has_method(value: Value, name: str) -> bool:
+    return isinstance(value, Methods) and name in value.METHODS
+
+
+def _method(value: Value, name: str, arguments: tuple[Value, ...]) -> Value:
+    assert isinstance(value, Methods)
+    function = getattr(value, value.METHODS[name])
+    # Not remembered like a function's: a bound method would be kept, and with it the data.
+    least, most = _arity(getattr(type(value), value.METHODS[name]))
+    return _applied(name, function, (least - 1, most - 1), arguments)
+
+
 def _field(value: Value, name: str) -> Value:
+    if _has_method(value, name):
+        return _method(value, name, ())
     if isinstance(value, Struct):
         if name not in value:
             raise TemplateError(f"there is no field {name!r} here; known are {', '.join(sorted(value))}")

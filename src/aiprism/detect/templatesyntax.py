@@ -121,14 +121,19 @@ class Tree:
 
 
 def parse(
-    text: str, functions: Collection[str], variables: Collection[str] = (), refused: Collection[str] = ()
+    text: str,
+    functions: Collection[str],
+    variables: Collection[str] = (),
+    refused: Collection[str] = (),
+    elsewhere: Collection[str] | None = (),
 ) -> Tree:
     """The tree of `text`, in which only `functions` may be called and `variables` (with their ``$``) are known.
 
-    `refused` are functions that exist elsewhere but not here; their error says so.
+    `refused` are functions that exist elsewhere but not here; their error says so. `elsewhere` are the templates that
+    are defined in other texts; None lets any name pass.
     """
     try:
-        return _Parser(text, functions, variables, refused).tree()
+        return _Parser(text, functions, variables, refused).tree(elsewhere)
     except RecursionError:
         raise TemplateError("the template is nested too deeply") from None
 
@@ -167,13 +172,14 @@ class _Parser:
         self.loops = 0
         self.tokens: list[Token] = []
 
-    def tree(self) -> Tree:
+    def tree(self, elsewhere: Collection[str] | None) -> Tree:
         nodes, ended_by = self._nodes()
         if ended_by is not None:
             raise self._error(ended_by, f"unexpected {{{{{ended_by.text}}}}}; nothing is open here")
         for name, at in self.called:
-            if name not in self.defined:
-                raise template_error(self.source, at, f"template {name!r} is not defined")
+            if elsewhere is not None and name not in self.defined and name not in elsewhere:
+                near = _near(name, {*self.defined, *elsewhere})
+                raise template_error(self.source, at, f"template {name!r} is not defined{near}")
         return Tree(nodes, self.defined)
 
     # pieces

@@ -14,7 +14,9 @@ from aiprism.errors import AiprismError
 
 
 class TemplateError(AiprismError):
-    """A template that cannot be read, or one that failed while it was expanded."""
+    """A template that cannot be read, or one that failed while it was expanded. `line` is where in its text."""
+
+    line = 1
 
 
 _OPEN = re.compile(r"\{\{(?:-(?=\s))?")
@@ -120,4 +122,6 @@ def template_error(source: str, at: int, message: str) -> TemplateError:
     line = source.count("\n", 0, at) + 1
     column = at - (source.rfind("\n", 0, at) + 1) + 1
     where = f"column {column}" if line == 1 else f"line {line}, column {column}"
-    return TemplateError(f"{message} ({where} of the template)")
+    error = TemplateError(f"{message} ({where} of the template)")
+    error.line = line
+    return error

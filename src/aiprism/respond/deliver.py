@@ -24,6 +24,7 @@ from aiprism.respond.bell import Bell
 from aiprism.respond.channels.post import Answer, Integration, Letter, Verdict, post, quiet_http_log
 from aiprism.respond.incident import MACHINE, Noted
 from aiprism.respond.pipeline import Respond
+from aiprism.respond.template import TemplateError
 from aiprism.store import incidents as store
 from aiprism.telemetry import Telemetry
 
@@ -174,6 +175,8 @@ class Delivery:
             letter = write()
         except OSError as error:  # a secret that stands in a file
             return Answer(Verdict.AGAIN, f"a file with its secret cannot be read: {error.strerror}")
+        except TemplateError as error:  # it would fail again: the message stays the same
+            return Answer(Verdict.REFUSED, f"a template of alertmanager.yml failed: {error}")
         return await self._send(letter, self._clock.now())
 
     def _mark(self, row: store.NotificationRow, answer: Answer, *, noting: bool = True) -> None:

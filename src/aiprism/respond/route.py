@@ -2,7 +2,7 @@
 
 In: the file, unmodified. Out: `Routing`, which answers `receivers_for(labels)` and hands out each receiver's
 integrations, inhibit rules, time intervals, and warnings that name what is accepted but not done yet (channels we do not
-speak, Go templates in titles). Acting on them is left to `group`, `mute` and `notify`.
+speak). Acting on them is left to `group`, `mute` and `notify`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TypeAlias
 from aiprism import yamlfile
 from aiprism.httpconfig import Secret, http_options, is_web_address, secret
 from aiprism.model.labels import Matcher, MatchOp, matches_all
-from aiprism.respond import matcher
+from aiprism.respond import matcher, template
 from aiprism.respond.channels import pagerduty, slack, webhook
 from aiprism.respond.channels.post import Globals, Integration
 from aiprism.respond.hours import TimeInterval
@@ -140,7 +140,7 @@ def read(root: Node) -> Routing:
     if not root["route"]:
         raise root.error("no route: an alertmanager.yml needs `route` with a `receiver`")
     warnings: list[str] = []
-    defaults = _globals(root["global"])
+    defaults = replace(_globals(root["global"]), library=_library(root["templates"], warnings))
     receivers = _receivers(root["receivers"], defaults, warnings)
     intervals = _intervals(root)
     tree = _numbered(_route(root["route"], None, receivers, intervals), {})
@@ -265,7 +265,14 @@ def _globals(node: Node) -> Globals:
         slack_api_url=secret(node, "slack_api_url"),
         pagerduty_url=node["pagerduty_url"].text(Globals().pagerduty_url),
         http=http_options(node["http_config"]),
+        given=node,
     )
+
+
+def _library(node: Node, warnings: list[str]) -> template.Library:
+    found, lost = template.files(node)
+    warnings += [_says(node, f"templates: {pattern!r} names no file") for pattern in lost]
+    return template.library(found)
 
 
 def _receivers(node: Node, defaults: Globals, warnings: list[str]) -> dict[str, tuple[Integration, ...]]:
@@ -283,18 +290,15 @@ def _integrations(item: Node, receiver: str, defaults: Globals, warnings: list[s
     for key, read_one in _CHANNELS.items():
         for entry in item[key].items():
             integration = read_one(entry, receiver, defaults)
-            warnings += [_says(entry, f"receiver {receiver!r}: {text}") for text in _doubts(entry, integration)]
+            warnings += [_says(entry, f"receiver {receiver!r}: {text}") for text in _doubts(integration)]
             yield integration
 
 
-def _doubts(entry: Node, integration: Integration) -> Iterator[str]:
+def _doubts(integration: Integration) -> Iterator[str]:
     """What will not work as written, of an entry that loads."""
     # Placeholders such as YOUR_SLACK_WEBHOOK_URL are common in files under version control; the rest of the file works.
     if not is_web_address(_text_of(integration.url)):
         yield f"its {integration.channel} address is no http(s) URL: notifications to it will be refused"
-    for key, value in entry.entries().items():
-        if "{{" in str(value.plain()):
-            yield f"{integration.channel} {key} is a template, which is not rendered yet: aiprism's own words are used"
 
 
 def _text_of(address: Secret) -> str:

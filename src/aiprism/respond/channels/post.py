@@ -11,16 +11,17 @@ import asyncio
 import email.utils
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import httpx
 
-from aiprism.httpconfig import NO_SECRET, HttpOptions, Secret, Unreadable, client
+from aiprism.httpconfig import NO_SECRET, HttpOptions, Secret, Unreadable, client, http_options
 from aiprism.respond.beginning import PLAIN, beginning
 from aiprism.respond.message import Message
+from aiprism.respond.template import Library, Words, library
 from aiprism.yamlfile import Node
 
 _TIMEOUT = 10.0  # for each wait: to connect, to send, for the next piece of the answer
@@ -31,12 +32,6 @@ _SHOWN = 200
 _WORTH_ANOTHER_TRY = frozenset({408, 425, 429})
 
 
-def plain(node: Node) -> str:
-    """The words in `node`, or nothing when they are a Go template: those are not rendered (`route` warns of each)."""
-    text = node.text("")
-    return "" if "{{" in text else text
-
-
 @dataclass(frozen=True, slots=True)
 class Globals:
     """What alertmanager.yml's `global` says to the channels we speak."""
@@ -44,6 +39,20 @@ class Globals:
     slack_api_url: Secret = NO_SECRET
     pagerduty_url: str = "https://events.pagerduty.com/v2/enqueue"
     http: HttpOptions = field(default_factory=HttpOptions)
+    library: Library = field(default_factory=library)
+    given: Node = field(default=Node(None, "", 1, ""), repr=False, compare=False)  # `global` itself
+
+    def options(self, node: Node) -> HttpOptions:
+        """The `http_config` of an integration, or that of `global`."""
+        return http_options(node["http_config"]) if node["http_config"] else self.http
+
+    def words(self, node: Node, default: str = "") -> Words:
+        """The text in `node`, or `default`."""
+        return self.library.words(node, default)
+
+    def texts(self, node: Node, defaults: Mapping[str, str]) -> Mapping[str, Words]:
+        """The texts of these keys of `node`, in this order, each with what it says when left out."""
+        return {key: self.words(node[key], default) for key, default in defaults.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +60,19 @@ class Letter:
     """One message in a channel's form. `key` names the notification for receivers that drop what they had before."""
 
     url: Secret
-    body: Mapping[str, Any]
+    body: Mapping[str, Any] = field(repr=False)  # it may hold a key
     key: str
     http: HttpOptions
     secrets: tuple[Secret, ...] = ()  # what must not be seen in an answer we quote, besides the address
+    method: str = "POST"
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    form: bool = False  # sent as a form instead of JSON
+    judge: Judge | None = None  # of receivers that say 200 to what they refuse
+    carry: Carry | None = None  # of channels that are more than one HTTP request
+
+
+Judge: TypeAlias = Callable[[str], "Answer | None"]  # the text of a 2xx answer; None is delivered
+Carry: TypeAlias = Callable[[Letter, float], Awaitable["Answer"]]
 
 
 class Integration(Protocol):
@@ -105,7 +123,7 @@ async def post(letter: Letter, now: float) -> Answer:
     """Send `letter` once; the whole of it takes 30 seconds at most."""
     try:
         async with asyncio.timeout(_TOTAL):
-            return await _posted(letter, now)
+            return await (letter.carry or _posted)(letter, now)
     except TimeoutError:  # before OSError, which it is one of
         return Answer(Verdict.AGAIN, f"no whole answer within {_TOTAL:g} s")
     except OSError as error:  # a secret's or certificate's file
@@ -120,9 +138,10 @@ async def post(letter: Letter, now: float) -> Answer:
 
 
 async def _posted(letter: Letter, now: float) -> Answer:
-    headers = {**PLAIN, "Idempotency-Key": letter.key}
+    headers = {**PLAIN, "Idempotency-Key": letter.key, **letter.headers}
+    form, content = (letter.body, None) if letter.form else (None, letter.body)
     async with client(letter.http, timeout=_TIMEOUT) as sender:
-        request = sender.build_request("POST", letter.url.reveal(), json=letter.body, headers=headers)
+        request = sender.build_request(letter.method, letter.url.reveal(), headers=headers, data=form, json=content)
         response = await sender.send(request, stream=True, follow_redirects=False)
         # httpx would follow a 301, 302 or 303 with a GET, which tells nobody anything and is answered 200.
         for _ in range(_HOPS if letter.http.follow_redirects else 0):
@@ -139,7 +158,8 @@ async def _posted(letter: Letter, now: float) -> Answer:
 
 def _answer(letter: Letter, response: httpx.Response, text: str, now: float) -> Answer:
     if response.is_success:
-        return Answer(Verdict.DELIVERED)
+        answer = letter.judge(text) if letter.judge else None
+        return answer or Answer(Verdict.DELIVERED)
     said = _redacted(letter, text.strip())[:_SHOWN]
     reason = f"HTTP {response.status_code}{': ' + said if said else ''}"
     if response.status_code >= 500 or response.status_code in _WORTH_ANOTHER_TRY:

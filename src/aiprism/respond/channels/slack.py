@@ -1,31 +1,48 @@
-"""Slack: incoming webhooks. A `Message` comes in, a text with one coloured attachment of blocks goes out.
+"""Slack: incoming webhooks, and the Web API with a bot's token. A `Message` comes in, a text or attachment goes out.
 
-Titles and texts with Go templates are not rendered: `route` warns about them by name, and our own words are used.
+What `slack_configs` words goes out as the attachment that Alertmanager sends. An entry that words nothing gets ours: a
+headline with one coloured attachment of blocks.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from aiprism.errors import ConfigError
-from aiprism.httpconfig import HttpOptions, Secret, http_options, secret
+from aiprism.httpconfig import Authorization, HttpOptions, Secret, secret
 from aiprism.model.alerts import Alert, AlertState, Priority
 from aiprism.model.timerange import format_duration
-from aiprism.respond.channels.post import Globals, Letter, plain
+from aiprism.respond.channels.post import Answer, Globals, Letter, Verdict
 from aiprism.respond.message import Message
 from aiprism.respond.subject import service_of
+from aiprism.respond.template import Seen, Words, seen
 from aiprism.yamlfile import Node
 
 # Limits of Block Kit: a header holds 150 characters, a section 3000, a field of one 2000.
 _HEADER, _SECTION, _FIELD, _ALERTS = 150, 3000, 2000, 10
+_NAMES = ("channel", "username", "icon_emoji", "icon_url")
+_TEXTS = {
+    "title": '{{ template "slack.default.title" . }}',
+    "title_link": '{{ template "slack.default.titlelink" . }}',
+    "pretext": '{{ template "slack.default.pretext" . }}',
+    "text": '{{ template "slack.default.text" . }}',
+    "fallback": '{{ template "slack.default.fallback" . }}',
+    "callback_id": '{{ template "slack.default.callbackid" . }}',
+    "footer": '{{ template "slack.default.footer" . }}',
+    "color": '{{ template "slack.default.color" . }}',
+    "image_url": "",
+    "thumb_url": "",
+}
 _FIELDS = (
-    "send_resolved", "http_config", "api_url", "api_url_file", "channel", "username", "color", "title", "title_link",
-    "pretext", "text", "fields", "short_fields", "footer", "fallback", "callback_id", "icon_emoji", "icon_url",
-    "image_url", "thumb_url", "link_names", "mrkdwn_in", "actions",
+    "send_resolved", "http_config", "api_url", "api_url_file", "bot_token", "bot_token_file", *_NAMES, *_TEXTS,
+    "fields", "short_fields", "link_names", "mrkdwn_in", "actions",
 )  # fmt: skip
+_POST_MESSAGE = "https://slack.com/api/chat.postMessage"
+_BUSY = {"ratelimited", "rate_limited", "internal_error", "fatal_error", "request_timeout", "service_unavailable"}
 
 _COLORS = {Priority.P0: "#a30200", Priority.P1: "#e8590c", Priority.P2: "#daa038", Priority.P3: "#5b7083"}
 _CALM = "#2eb886"
@@ -42,75 +59,163 @@ _WORDS = {
 
 
 @dataclass(frozen=True, slots=True)
+class Attachment:
+    """What an entry of `slack_configs` words: texts by Slack's names, fields and buttons."""
+
+    texts: Mapping[str, Words]
+    fields: tuple[Mapping[str, Words], ...] = ()
+    short: tuple[bool, ...] = ()  # of each field
+    actions: tuple[Mapping[str, Words | Mapping[str, Words]], ...] = ()
+    mrkdwn_in: tuple[str, ...] = ("fallback", "pretext", "text")
+
+    def of(self, what: Seen) -> dict[str, Any]:
+        """The attachment for one message."""
+        shown: dict[str, Any] = {**_said(self.texts, what), "mrkdwn_in": list(self.mrkdwn_in)}
+        if self.fields:
+            pairs = zip(self.fields, self.short, strict=True)
+            shown["fields"] = [{**_said(each, what), "short": short} for each, short in pairs]
+        if self.actions:
+            shown["actions"] = [_action_said(action, what) for action in self.actions]
+        return shown
+
+
+@dataclass(frozen=True, slots=True)
 class Slack:
-    """One entry of `slack_configs`. `title` and `text` are empty unless they are plain words."""
+    """One entry of `slack_configs`. Without `attachment` it is told in our own form."""
 
     url: Secret
     send_resolved: bool
     http: HttpOptions
-    to: str = ""
-    username: str = ""
-    icon_emoji: str = ""
-    icon_url: str = ""
-    title: str = ""
-    text: str = ""
+    names: Mapping[str, Words] = field(default_factory=dict)
+    attachment: Attachment | None = None
+    link_names: bool = False
     channel: str = "slack"
 
     def wants(self, message: Message) -> bool:
         return self.send_resolved or not message.over
 
     def letter(self, message: Message, key: str) -> Letter:
-        return Letter(self.url, build(message, self), key, self.http)
+        return Letter(self.url, build(message, self), key, self.http, judge=judge)
 
 
 def read(node: Node, receiver: str, defaults: Globals) -> Slack:
     """The integration an entry of `slack_configs` describes. Slack's `send_resolved` is off by default, as there."""
     node.fields(*_FIELDS)
-    url = secret(node, "api_url") or defaults.slack_api_url
+    http, token = defaults.options(node), secret(node, "bot_token")
+    url = secret(node, "api_url") or (Secret(_POST_MESSAGE) if token else defaults.slack_api_url)
     if not url:
         raise _no_url(node, receiver)
+    if token:
+        if http.auth is not None:
+            raise node["bot_token"].error("give bot_token or the authorization of http_config, not both")
+        http = _with_token(http, token)
+    if token and not node["channel"]:
+        raise node.error("a bot_token needs a channel: a bot may write in many")
     return Slack(
         url=url,
         send_resolved=node["send_resolved"].flag(False),
-        http=http_options(node["http_config"]) if node["http_config"] else defaults.http,
-        to=plain(node["channel"]),
-        username=plain(node["username"]),
-        icon_emoji=plain(node["icon_emoji"]),
-        icon_url=plain(node["icon_url"]),
-        title=plain(node["title"]),
-        text=plain(node["text"]),
+        http=http,
+        names={name: defaults.words(node[name]) for name in _NAMES if node[name]},
+        attachment=_attachment(node, defaults),
+        link_names=node["link_names"].flag(False),
     )
 
 
+def _with_token(http: HttpOptions, token: Secret) -> HttpOptions:
+    return HttpOptions(Authorization("Bearer", token), http.tls, http.proxy, http.headers, http.follow_redirects)
+
+
 def _no_url(node: Node, receiver: str) -> ConfigError:
-    return node.error(f"receiver {receiver!r} has no Slack URL: give api_url here, or global.slack_api_url")
+    return node.error(
+        f"receiver {receiver!r} has no Slack URL: give api_url or bot_token here, or global.slack_api_url"
+    )
+
+
+def _attachment(node: Node, defaults: Globals) -> Attachment | None:
+    if not any(node[key] for key in (*_TEXTS, "fields", "actions")):
+        return None
+    texts = defaults.texts(node, _TEXTS)
+    short = node["short_fields"].flag(False)
+    fields = [item.fields("title", "value", "short") for item in node["fields"].items()]
+    return Attachment(
+        texts=texts,
+        fields=tuple({key: _required(item, key, defaults) for key in ("title", "value")} for item in fields),
+        short=tuple(item["short"].flag(short) for item in fields),
+        actions=tuple(_action(item, defaults) for item in node["actions"].items()),
+        mrkdwn_in=tuple(node["mrkdwn_in"].texts()) if node["mrkdwn_in"] else ("fallback", "pretext", "text"),
+    )
+
+
+def _required(item: Node, key: str, defaults: Globals) -> Words:
+    words = defaults.words(item[key])
+    if not words:
+        raise item.error(f"{key} is required")
+    return words
+
+
+def _action(item: Node, defaults: Globals) -> Mapping[str, Words | Mapping[str, Words]]:
+    item.fields("type", "text", "url", "style", "name", "value", "confirm")
+    action: dict[str, Words | Mapping[str, Words]] = {key: _required(item, key, defaults) for key in ("type", "text")}
+    if not item["url"] and not item["name"]:
+        raise item.error("an action needs a url, or a name and a value")
+    action |= {key: defaults.words(item[key]) for key in ("url", "style", "name", "value") if item[key]}
+    if item["confirm"]:
+        asked = item["confirm"].fields("title", "text", "ok_text", "dismiss_text")
+        _required(asked, "text", defaults)
+        action["confirm"] = defaults.library.mapping(asked)
+    return action
+
+
+def _said(texts: Mapping[str, Words], what: Seen) -> dict[str, str]:
+    said = {key: words.of(what) for key, words in texts.items()}
+    return {key: text for key, text in said.items() if text}
+
+
+def _action_said(action: Mapping[str, Words | Mapping[str, Words]], what: Seen) -> dict[str, Any]:
+    return {key: part.of(what) if isinstance(part, Words) else _said(part, what) for key, part in action.items()}
+
+
+def judge(text: str) -> Answer | None:
+    """Slack's Web API says 200 to what it refuses: `{"ok": false, "error": "channel_not_found"}`."""
+    try:
+        answer = json.loads(text)
+    except ValueError:
+        return None  # an incoming webhook says "ok"
+    if not isinstance(answer, dict) or answer.get("ok", True):
+        return None
+    why = str(answer.get("error", "unknown error"))
+    return Answer(Verdict.AGAIN if why in _BUSY else Verdict.REFUSED, f"Slack says {why}")
 
 
 def build(message: Message, slack: Slack) -> Mapping[str, Any]:
-    """An incoming-webhook body: `text` for notifications and plain clients, blocks for the rest."""
+    """The body of a post: our own form, or the attachment that alertmanager.yml words."""
+    what = seen(message)
+    body: dict[str, Any] = {"attachments": [slack.attachment.of(what)]} if slack.attachment else _own(message)
+    if slack.link_names:
+        body["link_names"] = True
+    return body | _said(slack.names, what)
+
+
+# -- our own form ----------------------------------------------------------------------------------------------------
+
+
+def _own(message: Message) -> dict[str, Any]:
+    """`text` for notifications and plain clients, blocks for the rest."""
     icon, word = _WORDS.get(message.event, ("ℹ️", message.event))
-    title = slack.title or message.title
-    headline = f"{icon} {word}: [{message.priority.value}] {title}"
-    body: dict[str, Any] = {
+    headline = f"{icon} {word}: [{message.priority.value}] {message.title}"
+    return {
         "text": _cut(_escaped(headline), _SECTION),
         "attachments": [
             {
                 "color": _CALM if message.over else _COLORS[message.priority],
                 "fallback": _cut(headline, _SECTION),
-                "blocks": _blocks(message, headline, slack),
+                "blocks": _blocks(message, headline),
             }
         ],
     }
-    names = {
-        "channel": slack.to,
-        "username": slack.username,
-        "icon_emoji": slack.icon_emoji,
-        "icon_url": slack.icon_url,
-    }
-    return body | {key: value for key, value in names.items() if value}
 
 
-def _blocks(message: Message, headline: str, slack: Slack) -> list[dict[str, Any]]:
+def _blocks(message: Message, headline: str) -> list[dict[str, Any]]:
     facts = {
         "Status": message.status,
         "Priority": message.priority.value,
@@ -123,7 +228,7 @@ def _blocks(message: Message, headline: str, slack: Slack) -> list[dict[str, Any
         facts["Acknowledged by"] = _escaped(message.acknowledged_by)
     blocks = [
         {"type": "header", "text": {"type": "plain_text", "text": _cut(headline, _HEADER), "emoji": True}},
-        _section(_escaped(slack.text or message.text)),
+        _section(_escaped(message.text)),
         {"type": "section", "fields": [_markdown(_cut(f"*{name}*\n{value}", _FIELD)) for name, value in facts.items()]},
         _section("\n".join(_lines(message))),
     ]

@@ -5,16 +5,16 @@ An additional `incident` object tells what Alertmanager has no words for. A `Mes
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from aiprism.httpconfig import HttpOptions, Secret, http_options, secret
+from aiprism.httpconfig import HttpOptions, Secret, secret
 from aiprism.model.alerts import Alert, AlertState
 from aiprism.respond.channels.post import Globals, Letter
 from aiprism.respond.known import NEVER, alert_fingerprint, rfc3339
 from aiprism.respond.message import Message, shared
+from aiprism.respond.template import quoted_name
 from aiprism.yamlfile import Node
 
 
@@ -47,7 +47,7 @@ def read(node: Node, receiver: str, defaults: Globals) -> Webhook:
         receiver=receiver,
         send_resolved=node["send_resolved"].flag(True),
         max_alerts=node["max_alerts"].integer(0),
-        http=http_options(node["http_config"]) if node["http_config"] else defaults.http,
+        http=defaults.options(node),
     )
 
 
@@ -55,7 +55,7 @@ def build(message: Message, receiver: str, max_alerts: int = 0) -> Mapping[str, 
     """Alertmanager's webhook JSON v4 with an `incident` object; `max_alerts` of 0 means all."""
     shown = message.alerts[:max_alerts] if max_alerts > 0 else message.alerts
     return {
-        "receiver": _quoted(receiver),
+        "receiver": quoted_name(receiver),
         "status": "firing" if any(alert.state is AlertState.FIRING for alert in shown) else "resolved",
         "alerts": [_alert(alert) for alert in shown],
         "groupLabels": message.group_labels.to_dict(),
@@ -67,11 +67,6 @@ def build(message: Message, receiver: str, max_alerts: int = 0) -> Mapping[str, 
         "truncatedAlerts": len(message.alerts) - len(shown),
         "incident": _incident(message),
     }
-
-
-def _quoted(name: str) -> str:
-    # Alertmanager gives the name as a regular expression that matches it (template.Data, regexp.QuoteMeta).
-    return re.sub(r"[\\.+*?()|\[\]{}^$]", r"\\\g<0>", name)
 
 
 def _alert(alert: Alert) -> dict[str, Any]:
