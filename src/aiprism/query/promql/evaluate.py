@@ -76,6 +76,7 @@ class Evaluator:
         self._store, self._watch, self._pushdown, self._account = store, watch, pushdown, account
         self._leaves: dict[tuple[Leaf, Steps], Block] = {}
         self._counted: dict[tuple[Leaf, Steps], Ints] = {}  # for an account: how many samples a leaf looked at
+        self._at_hand: dict[tuple[Leaf, Steps], RawSamples] = {}  # until they are used
 
     def value(self, node: Node, steps: Steps) -> Operand:
         """What `node` is at `steps`."""
@@ -214,8 +215,11 @@ class Evaluator:
         ends = _ends(leaf, steps)
         source = self.source(leaf, ends)
         function = self._pushed(leaf, source)
-        if function is None or self._kept(leaf, ends, selection, source):
-            return self._from_raw(leaf, steps, selection)
+        at_hand = self._at_hand.pop((leaf, steps), None)
+        if at_hand is None and leaf.function in _QUICK:
+            at_hand = self._recent(leaf, ends, selection, source)
+        if function is None or at_hand is not None:
+            return self._from_raw(leaf, steps, selection, at_hand)
         found = self._store.grid(
             selection,
             function,
@@ -288,8 +292,8 @@ class Evaluator:
             return None
         return PUSHED.get(leaf.function)
 
-    def _from_raw(self, leaf: Leaf, steps: Steps, selection: Selection) -> Block:
-        return self._from_windows(leaf, steps, *self._leaf_windows(leaf, steps, selection))
+    def _from_raw(self, leaf: Leaf, steps: Steps, selection: Selection, at_hand: RawSamples | None = None) -> Block:
+        return self._from_windows(leaf, steps, *self._leaf_windows(leaf, steps, selection, at_hand))
 
     def _from_windows(self, leaf: Leaf, steps: Steps, labels: LabelSets, windows: Windows) -> Block:
         if leaf.function not in (LATEST, LATEST_TIME):
@@ -301,11 +305,13 @@ class Evaluator:
         self._count(valid)
         return Block(labels, values, valid, cells).compact()
 
-    def _leaf_windows(self, leaf: Leaf, steps: Steps, selection: Selection) -> tuple[LabelSets, Windows]:
+    def _leaf_windows(
+        self, leaf: Leaf, steps: Steps, selection: Selection, at_hand: RawSamples | None = None
+    ) -> tuple[LabelSets, Windows]:
         ends = _ends(leaf, steps)
         source = self.source(leaf, ends)
         window_ms = source.window_ms
-        kept = self._recent(leaf, ends, selection, source)
+        kept = at_hand or self._recent(leaf, ends, selection, source)
         self._answered("kept samples" if kept else f"samples of {source}")
         raw = kept or self._store.raw(
             selection,
@@ -319,9 +325,12 @@ class Evaluator:
         windows = _windows(raw, ends, window_ms, steps, fixed=leaf.at_ms is not None)
         return LabelSets.of_selection(selection, raw.rows), windows
 
-    def _kept(self, leaf: Leaf, ends: Steps, selection: Selection, source: Source) -> bool:
+    def _kept(self, leaf: Leaf, steps: Steps, selection: Selection, source: Source) -> bool:
         """True when the kernels have the samples at hand, and are quick."""
-        return leaf.function in _QUICK and self._recent(leaf, ends, selection, source) is not None
+        raw = self._recent(leaf, _ends(leaf, steps), selection, source) if leaf.function in _QUICK else None
+        if raw is not None:
+            self._at_hand[leaf, steps] = raw
+        return raw is not None
 
     def _recent(self, leaf: Leaf, ends: Steps, selection: Selection, source: Source) -> RawSamples | None:
         if source.rolled:
@@ -421,7 +430,7 @@ class Evaluator:
         selection = self._selection(leaf, ends)
         if len(selection) * steps.count < COMBINE_CELLS or len(selection.metrics) != 1 or selection.native is not None:
             return None
-        if self._kept(leaf, ends, selection, source):
+        if self._kept(leaf, steps, selection, source):
             return None
         assert function is not None
         found = self._store.combined_grid(

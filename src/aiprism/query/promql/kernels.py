@@ -57,7 +57,8 @@ def extrapolation(w: Windows, gain: Floats, first: Floats, *, counter: bool, per
 
 def _lost_to_resets(w: Windows) -> Floats:
     fell = _falls(w.values)
-    if not fell.any():
+    # Mostly nothing fell but from the end of a series to the beginning of the next one, where time goes back.
+    if not (fell[1:] & (w.ts_ms[1:] > w.ts_ms[:-1])).any():
         return np.zeros(w.lo.shape)
     before = np.concatenate([[0], np.cumsum(fell)])
     # The first sample of a window did not fall from anything inside the window.

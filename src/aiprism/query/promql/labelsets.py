@@ -128,6 +128,8 @@ class LabelSets:
 
     def order(self) -> Ints:
         """The permutation that sorts the rows as Prometheus sorts label sets: pair by pair, shorter first."""
+        if self.size < 2:
+            return np.arange(self.size)
         later = np.zeros(self.size, dtype=bool)  # has the row any label after the column looked at?
         ranks: list[Ints] = []
         for name in sorted(self.columns, reverse=True):

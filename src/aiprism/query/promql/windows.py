@@ -146,7 +146,7 @@ class Windows:
     def _at(self, of: NDArray[np.float64] | Ints, places: Ints) -> NDArray[np.float64]:
         if not len(of):
             return np.zeros(places.shape)
-        return np.asarray(of[np.clip(places, 0, len(of) - 1)])
+        return np.asarray(of.take(places, mode="clip"))
 
 
 def _edges(raw: RawSamples, ends: Steps, range_ms: int) -> tuple[Ints, Ints]:
