@@ -69,11 +69,19 @@ class MetricWriter:
         for table, rows in tables.items():
             if rows.num_rows:
                 self._before(table, seen, Seen.of(positions[late], ts_ms[late]), histograms)
-                self._engine.insert_arrow(table, rows, token=token)
+                self._insert(table, rows, token, seen)
                 if table == "series":
                     self._index.registered(due)
         self._remember(metadata, now)
         self._index.see(seen, now)
+
+    def _insert(self, table: str, rows: pa.Table, token: str, seen: Seen) -> None:
+        try:
+            self._engine.insert_arrow(table, rows, token=token)
+        except BaseException:
+            # It may be carried out yet: who read since `_before` may not have seen it.
+            self._index.tell_again(seen)
+            raise
 
     def _before(self, table: str, seen: Seen, late: Seen, histograms: Sequence[HistogramSample]) -> None:
         """What the index must know before the INSERT, which may be carried out though it fails."""

@@ -174,6 +174,10 @@ class SeriesIndex:
         with self._lock:
             newest = self._newest_ms.view()
             newest[seen.positions] = np.maximum(newest[seen.positions], seen.last_ms)
+        self.tell_again(seen)
+
+    def tell_again(self, seen: Seen) -> None:
+        """Samples of those series may be stored: who follows is told."""
         if len(seen):
             for follower in self._followers:
                 self._tell(follower, seen)

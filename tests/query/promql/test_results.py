@@ -7,9 +7,10 @@ import uuid
 from collections import Counter
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from aiprism.errors import AiprismError
+from aiprism.errors import AiprismError, Unavailable
 from aiprism.model.histograms import NativeHistogram
 from aiprism.model.labels import Labels
 from aiprism.query.promql import Notes, PromQL
@@ -293,3 +294,26 @@ def test_the_result_nobody_asked_for_longest_leaves_first():
     assert results.metrics() == {"c", "d", "a", "e"}
     _values(results, Steps(0, 1, 500), compute, plan(parse("large"), 0, 0))
     assert results.metrics() == {"c", "d", "a", "e"}
+
+
+def test_what_an_insert_stored_that_failed_is_seen(engine: Engine, monkeypatch: pytest.MonkeyPatch):
+    """Even by who asked between the word of it and the INSERT."""
+    growing, labels, insert = Growing(engine, pushdown=False), Labels({"__name__": "x"}), engine.insert_arrow
+
+    def seen() -> list[float]:
+        [series] = growing.kept.range("x", START, START + 60, 30)
+        found: list[float] = series.values.tolist()
+        return found
+
+    def carried_out_but_failed(table: str, rows: pa.Table, *, token: str) -> None:
+        if table == "samples":
+            assert seen() == [1.0, 1.0, 1.0]
+        insert(table, rows, token=token)
+        if table == "samples":
+            raise Unavailable("the answer was lost")
+
+    growing.add([(labels, START * 1000, 1.0)])
+    monkeypatch.setattr(engine, "insert_arrow", carried_out_but_failed)
+    with pytest.raises(Unavailable):
+        growing.add([(labels, (START + 30) * 1000, 2.0)])
+    assert seen() == [1.0, 2.0, 2.0]
