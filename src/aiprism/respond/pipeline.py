@@ -186,18 +186,26 @@ class Respond:
     def flush(self) -> float:
         """Tell what is due to be told of groups, let alerts end whose time is over, and forget what is old; when to come
         again."""
+        with self.reading() as connection:  # mostly there is nothing yet, and nobody is kept waiting for that
+            due = self._due(connection)
+        if due > self._clock.now():
+            return due
         with self.desk() as desk:
             ended = [known_of(row) for row in alerting.ended_alerts(desk.connection, desk.now)]
             batch = desk.run(Batch(desk.now, tuple(alert.as_alert(desk.now) for alert in ended)), ENDINGS)
             alerting.close_alerts(desk.connection, [alert.fingerprint for alert in ended])
             held = desk.flush()
-            if desk.now - self._tidied >= _TIDY or desk.now < self._tidied:
+            if desk.now - self._tidied >= _TIDY:
                 self._tidied = desk.now
                 _tidy(desk)
-            times = [self._tidied + _TIDY, alerting.next_group(desk.connection), alerting.next_end(desk.connection)]
+            due = self._due(desk.connection)
         _log_changes(batch)
         for reason, count in held.items():
             self._telemetry.dropped("respond.notify", reason, count)
+        return due
+
+    def _due(self, connection: Connection) -> float:
+        times = (self._tidied + _TIDY, alerting.next_group(connection), alerting.next_end(connection))
         return min(time for time in times if time is not None)
 
     def put_silence(self, wanted: Silence, fresh_id: str) -> str:
