@@ -8,7 +8,7 @@ from collections.abc import Callable
 from aiprism import yamlfile
 from aiprism.clock import FakeClock
 from aiprism.receive.discovery import kinds
-from aiprism.receive.discovery.following import Group, Provider, follow
+from aiprism.receive.discovery.following import Discovery, Group, Provider
 from aiprism.telemetry import Telemetry
 
 
@@ -27,7 +27,9 @@ class Following:
         self._found = found
 
     async def __aenter__(self) -> Following:
-        self._task = asyncio.create_task(follow("job", self._found, self._changed, self.clock, self.telemetry))
+        self._task = asyncio.create_task(
+            Discovery(self.clock, self.telemetry).follow("job", self._found, self._changed)
+        )
         await self.clock.advance(0)
         return self
 

@@ -11,7 +11,8 @@ import pytest
 
 from aiprism.clock import Clock, FakeClock
 from aiprism.errors import BadInput
-from aiprism.receive.discovery.following import Group, Tell
+from aiprism.receive.discovery.following import Discovery, Group, Tell
+from aiprism.telemetry import Telemetry
 from tests.receive.following import Following, providers
 from tests.webserver import Answer, serving
 
@@ -130,5 +131,42 @@ def test_a_file_whose_times_say_nothing_is_read_again_at_the_refresh_interval(tm
             write("b:1")
             await job.until(lambda: job.told[-1] == {f"{file}:0": ["b:1"]}, passing=1)
             assert job.clock.monotonic() - job.began >= 60
+
+    asyncio.run(run())
+
+
+def test_jobs_that_ask_the_same_share_the_answer_and_the_last_to_leave_ends_it():
+    async def run() -> None:
+        async with serving(lambda asked: Answer([{"targets": ["a:1"]}])) as server:
+            text = f"http_sd_configs: [{{url: '{server.url}/x', refresh_interval: 30s}}]"
+            clock, told = FakeClock(), dict[str, list[str]]()
+            discovery = Discovery(clock, Telemetry())
+
+            def started(job: str) -> asyncio.Task[None]:
+                def changed(groups: tuple[Group, ...]) -> None:
+                    told[job] = [target["__address__"] for group in groups for target in group.targets]
+
+                return asyncio.create_task(discovery.follow(job, providers(text), changed))
+
+            async def asked(count: int) -> None:
+                async with asyncio.timeout(60):
+                    while len(server.asked) < count or len(told) < 2:  # noqa: ASYNC110
+                        await asyncio.sleep(0.01)
+
+            one, two = started("one"), started("two")
+            await asked(1)
+            three = started("three")
+            await asyncio.sleep(0)
+            await clock.advance(0)
+            assert (told, len(server.asked)) == ({"one": ["a:1"], "two": ["a:1"], "three": ["a:1"]}, 1)
+            for leaving in (one, two):
+                leaving.cancel()
+            await asyncio.gather(one, two, return_exceptions=True)
+            await clock.advance(30)
+            await asked(2)
+            three.cancel()
+            await asyncio.gather(three, return_exceptions=True)
+            await clock.advance(300)
+            assert len(server.asked) == 2
 
     asyncio.run(run())

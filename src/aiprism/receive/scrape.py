@@ -28,7 +28,7 @@ from aiprism.errors import AiprismError, BadInput, Refused, TooLarge
 from aiprism.model.labels import METRIC_NAME, Labels
 from aiprism.receive import relabel
 from aiprism.receive.admission import inflated
-from aiprism.receive.discovery.following import Group, follow
+from aiprism.receive.discovery.following import Discovery, Group
 from aiprism.receive.exposition.negotiate import accept, format_of
 from aiprism.receive.exposition.pages import Memory, Pages, Scraped, Treatment, as_they_are, ended
 from aiprism.receive.exposition.rows import Ints
@@ -99,6 +99,7 @@ class Scraping:
 
     def __init__(self, jobs: Sequence[Job], handoffs: Handoffs) -> None:
         self._jobs, self._handoffs = jobs, handoffs
+        self._discovery = Discovery(handoffs.clock, handoffs.telemetry)
         self._pools: dict[str, _Pool] = {}
         self._running = False
 
@@ -137,7 +138,7 @@ class Scraping:
         return [self._pools[job.name].status() for job in self._jobs if job.name in self._pools]
 
     def _begin(self, job: Job, left: Mapping[Labels, _Kept] | None = None) -> None:
-        pool = self._pools[job.name] = _Pool(job, self._handoffs, left or {})
+        pool = self._pools[job.name] = _Pool(job, self._handoffs, self._discovery, left or {})
         pool.start()
 
 
@@ -159,8 +160,8 @@ class _Kept:
 class _Pool:
     """The targets of one job."""
 
-    def __init__(self, job: Job, handoffs: Handoffs, left: Mapping[Labels, _Kept]) -> None:
-        self.job, self._handoffs = job, handoffs
+    def __init__(self, job: Job, handoffs: Handoffs, discovery: Discovery, left: Mapping[Labels, _Kept]) -> None:
+        self.job, self._handoffs, self._discovery = job, handoffs, discovery
         # Of targets that discovery has not named again since the job changed.
         self._left = dict(left)
         self._found = Found()
@@ -172,9 +173,7 @@ class _Pool:
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        following = follow(
-            self.job.name, self.job.discovery, self._changed, self._handoffs.clock, self._handoffs.telemetry
-        )
+        following = self._discovery.follow(self.job.name, self.job.discovery, self._changed)
         self._tasks = [
             asyncio.create_task(following, name=f"discovery {self.job.name}"),
             asyncio.create_task(self._keep_up(), name=f"targets {self.job.name}"),

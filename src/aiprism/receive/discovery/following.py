@@ -1,6 +1,6 @@
 """Groups of targets, who tells about them, and how what was told is kept while a teller fails.
 
-In: the providers of one scrape job. Out: all groups of the job, whenever one of them changed. A provider that fails
+In: the providers of scrape jobs. Out: all groups of a job, whenever one of them changed. A provider that fails
 keeps what it told last, is counted and named in the log once, and is asked again.
 """
 
@@ -91,37 +91,84 @@ async def polled(once: Callable[[], Awaitable[Sequence[Group]]], every: float, t
         await clock.sleep(every)
 
 
-async def follow(
-    job: str,
-    providers: Sequence[Provider],
-    changed: Callable[[tuple[Group, ...]], None],
-    clock: Clock,
-    telemetry: Telemetry,
-) -> None:
-    """Call `changed` with all groups of `job` whenever one changed, until cancelled."""
-    tells: list[Tell] = []
+class _Followed:
+    """A provider that is followed, and for whom."""
 
-    def report() -> None:
-        changed(tuple(group for tell in tells for group in tell.known.values()))
+    def __init__(self) -> None:
+        self.tell = Tell(self._report)
+        self.jobs: dict[Callable[[], None], str] = {}  # whom to tell, and for which job
+        self.task: asyncio.Task[None] | None = None
 
-    tells += [Tell(report) for _ in providers]
-    async with asyncio.TaskGroup() as tasks:
-        for provider, tell in zip(providers, tells, strict=True):
-            tasks.create_task(_kept(job, provider, tell, clock, telemetry))
+    def _report(self) -> None:
+        for report in list(self.jobs):
+            report()
 
 
-async def _kept(job: str, provider: Provider, tell: Tell, clock: Clock, telemetry: Telemetry) -> None:
-    while True:
+class Discovery:
+    """The providers that are followed. Jobs whose providers are the same share them: a cluster is watched once for all."""
+
+    def __init__(self, clock: Clock, telemetry: Telemetry) -> None:
+        self._clock, self._telemetry = clock, telemetry
+        self._followed: dict[Provider | int, _Followed] = {}
+
+    async def follow(
+        self, job: str, providers: Sequence[Provider], changed: Callable[[tuple[Group, ...]], None]
+    ) -> None:
+        """Call `changed` with all groups of `job` whenever one changed, until cancelled."""
+        followed: list[_Followed] = []
+
+        def report() -> None:
+            changed(tuple(group for each in followed for group in each.tell.known.values()))
+
         try:
-            return await provider.follow(tell, clock)
-        except Exception as error:  # at the rim: whatever a provider stumbles over, the others go on
-            telemetry.dropped(f"{STAGE}.{provider.kind}", "failed")
-            if not tell.failing:
-                cause = _first(error)
-                reason = f"{type(cause).__name__}: {cause}"
-                log.warning("discovery.failed", job=job, kind=provider.kind, error=reason, kept=len(tell.known))
-            tell.failing = True
-        await clock.sleep(provider.patience)
+            followed += [self._joined(job, provider, report) for provider in providers]
+            if any(each.tell.known for each in followed):
+                report()
+            if followed:
+                await asyncio.wait([each.task for each in followed if each.task])
+        finally:
+            for provider in providers:
+                await self._left(provider, report)
+
+    def _joined(self, job: str, provider: Provider, report: Callable[[], None]) -> _Followed:
+        followed = self._followed.setdefault(_key(provider), _Followed())
+        followed.jobs[report] = job
+        if followed.task is None:
+            followed.task = asyncio.create_task(self._kept(provider, followed), name=f"{provider.kind} of {job}")
+        return followed
+
+    async def _left(self, provider: Provider, report: Callable[[], None]) -> None:
+        followed = self._followed.get(_key(provider))
+        if followed is None or followed.jobs.pop(report, None) is None or followed.jobs:
+            return
+        del self._followed[_key(provider)]
+        if followed.task:
+            followed.task.cancel()
+            await asyncio.gather(followed.task, return_exceptions=True)
+
+    async def _kept(self, provider: Provider, followed: _Followed) -> None:
+        tell = followed.tell
+        while True:
+            try:
+                return await provider.follow(tell, self._clock)
+            except Exception as error:  # at the rim: whatever a provider stumbles over, the others go on
+                self._telemetry.dropped(f"{STAGE}.{provider.kind}", "failed")
+                if not tell.failing:
+                    cause = _first(error)
+                    reason = f"{type(cause).__name__}: {cause}"
+                    jobs = ", ".join(followed.jobs.values())
+                    log.warning("discovery.failed", jobs=jobs, kind=provider.kind, error=reason, kept=len(tell.known))
+                tell.failing = True
+            await self._clock.sleep(provider.patience)
+
+
+def _key(provider: Provider) -> Provider | int:
+    """Equal providers have equal keys; those that hold what cannot be hashed are lists in the file, and share nothing."""
+    try:
+        hash(provider)
+    except TypeError:
+        return id(provider)
+    return provider
 
 
 def _first(error: BaseException) -> BaseException:
