@@ -126,9 +126,9 @@ class _View:
         self._expected.add((resource, namespace))
 
     def listed(self, resource: str, namespace: str, items: Iterable[Object]) -> None:
-        """These are all the objects of a resource in a namespace."""
+        """These are all the objects of a resource in a namespace, as they are kept."""
         others = {key: item for key, item in self._objects[resource].items() if namespace and key[0] != namespace}
-        self._objects[resource] = others | {key_of(item): kept(resource, item) for item in items}
+        self._objects[resource] = others | {key_of(item): item for item in items}
         self._expected.discard((resource, namespace))
         if not self._expected:
             self._used_by.clear()
@@ -136,7 +136,7 @@ class _View:
 
     def changed(self, resource: str, item: Object, *, gone: bool) -> None:
         """One object is new, other or gone."""
-        key, now = key_of(item), None if gone else kept(resource, item)
+        key, now = key_of(item), None if gone else item
         if now == self._objects[resource].get(key):
             return
         if now is None:
@@ -193,7 +193,7 @@ class _Reflected:
                 items, params = [], {**self._selection()}
                 continue
             page = _checked(response)
-            items += page.get("items") or []
+            items += [kept(self.resource, item) for item in page.get("items") or []]  # page by page: most is dropped
             meta = page.get("metadata") or {}
             if not meta.get("continue"):
                 self.view.listed(self.resource, self.namespace, items)
@@ -224,7 +224,7 @@ class _Reflected:
                     raise BadInput(f"watch of {self.resource}: {item.get('reason')}: {item.get('message')}")
                 version = str((item.get("metadata") or {}).get("resourceVersion") or version)
                 if event.get("type") != "BOOKMARK":
-                    self.view.changed(self.resource, item, gone=event.get("type") == "DELETED")
+                    self.view.changed(self.resource, kept(self.resource, item), gone=event.get("type") == "DELETED")
         return version
 
     def _path(self) -> str:
