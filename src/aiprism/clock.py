@@ -63,6 +63,11 @@ class FakeClock:
     def monotonic(self) -> float:
         return self._now
 
+    @property
+    def sleeping(self) -> int:
+        """How many sleep on it now."""
+        return len(self._sleepers)
+
     def jump(self, seconds: float) -> None:
         """Set the wall clock by `seconds`, back or forth; no time passes."""
         self._set_by += seconds

@@ -128,9 +128,13 @@ class Platform:
     async def scrape(self, count: int = 1, seconds: float = 15.0) -> None:
         """Let so much time pass, and `count` batches arrive."""
         before = len(self.batches)
-        await settled()
+        await self.asleep()
         await self.clock.advance(seconds)
         await until(lambda: len(self.batches) >= before + count)
+
+    async def asleep(self) -> None:
+        """Return once every target waits for its moment."""
+        await until(lambda: self.clock.sleeping >= sum(len(pool.active) for pool in self.scraping.status()))
 
     def last(self, *, report: bool = False) -> dict[str, float | str]:
         """The last batch by series, without the times; markers are `end`."""
@@ -158,12 +162,6 @@ def shown(labels: Labels) -> str:
     )
 
 
-async def settled() -> None:
-    """Return once every task waits for the clock or for the network."""
-    for _ in range(50):
-        await asyncio.sleep(0)
-
-
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110 - of things that know no event
@@ -176,7 +174,6 @@ def story(platform: Callable[[], Platform], told: Callable[[Platform], Awaitable
         await made.scraping.start()
         try:
             await until(lambda: all(pool.active for pool in made.scraping.status()))
-            await settled()
             await told(made)
         finally:
             await made.scraping.stop()
@@ -324,7 +321,7 @@ def test_what_the_store_does_not_take_is_lost_and_the_next_scrape_goes_on(page: 
     async def told(platform: Platform) -> None:
         await platform.scrape()
         page.body, platform.away = b"b 1\n", True
-        await settled()
+        await platform.asleep()
         await platform.clock.advance(15)
         await until(lambda: len(page.asked) == 2)
         lost = 'aiprism_items_dropped_total{reason="not_stored",stage="receive.scrape"}'
