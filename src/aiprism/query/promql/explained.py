@@ -65,16 +65,15 @@ class Explained:
         return shown
 
     def _statement(self, statement: Statement) -> Json:
-        rows, parts = self.store.estimate(statement)
-        return {
+        shown: Json = {
             "sql": statement.sql,
             "parameters": {name: _short(value) for name, value in statement.parameters.items()},
             "ms": _ms(statement.seconds),
-            "rows_to_read": rows,
-            "parts": parts,
             "rows": statement.rows,
             "bytes": statement.bytes,
         }
+        estimated = self.store.estimate(statement)
+        return shown if estimated is None else {**shown, "rows_to_read": estimated[0], "parts": estimated[1]}
 
 
 def _lines(tree: Mapping[str, object], depth: int) -> Iterator[str]:
@@ -86,10 +85,8 @@ def _lines(tree: Mapping[str, object], depth: int) -> Iterator[str]:
         yield f"{indent}  SQL {each['sql']}"
         bound = ", ".join(f"{name}={value}" for name, value in dict(each["parameters"]).items())  # type: ignore[call-overload]
         yield f"{indent}      with {bound}"
-        yield (
-            f"{indent}      {each['rows_to_read']} rows in {each['parts']} parts to read, "
-            f"{each['rows']} rows ({each['bytes']} bytes) back, {each['ms']} ms"
-        )
+        to_read = f"{each['rows_to_read']} rows in {each['parts']} parts to read, " if "parts" in each else ""
+        yield f"{indent}      {to_read}{each['rows']} rows ({each['bytes']} bytes) back, {each['ms']} ms"
     for child in _list(tree, "children"):
         yield from _lines(child, depth + 1)
 
