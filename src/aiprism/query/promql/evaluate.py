@@ -507,7 +507,14 @@ def _named(node: Leaf | OverSubquery, block: Block) -> Block:
         return block
     if node.function == LATEST_TIME:
         return block.without_name()
-    return block.relabelled(block.labels.without_name()).distinct()
+    nameless = block.relabelled(block.labels.without_name())
+    # Series of one metric differ in their other labels: nothing to look for.
+    return nameless if isinstance(node, Leaf) and _of_one_metric(block.labels) else nameless.distinct()
+
+
+def _of_one_metric(labels: LabelSets) -> bool:
+    names = labels.columns.get(METRIC_NAME)
+    return names is None or len(labels) == 0 or names.codes.min() == names.codes.max()
 
 
 def _windows(raw: RawSamples, ends: Steps, window_ms: int, steps: Steps, *, fixed: bool) -> Windows:
