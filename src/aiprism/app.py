@@ -228,7 +228,8 @@ async def running(
         # detect
         states = AlertStates(records)
 
-        around = Surroundings({**scrape_file.external_labels, **config.rules.external_labels}, external_url)
+        labels = {**scrape_file.external_labels, **config.rules.external_labels}
+        around = Surroundings(labels, external_url, ask)
 
         def evaluated(loaded: Sequence[rule_files.Group]) -> RuleGroups:
             return RuleGroups(

@@ -11,8 +11,13 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aiprism.detect import ruletests
 from aiprism.detect.annotations import AlertTemplate, Surroundings
 from aiprism.detect.template import Template, TemplateError
+from aiprism.errors import Unavailable
+from aiprism.query.promql import PromQL
+from aiprism.store.engine import Engine
+from aiprism.store.scratch import Scratch
 
 LABELS = {"job": "api", "instance": "db-1.example.com:5432", "code": "500"}
 V = "{{ $value }}"
@@ -160,11 +165,66 @@ def test_promtool_agrees_with_every_case_of_the_table(promtool: str, tmp_path: P
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+# What the query answers is `m` of three hosts: 3, 1 and 2.
+ASKING = [
+    ('{{ query "m" | len }}', "3"),
+    ('{{ with query "m" | sortByLabel "host" | first }}{{ .Labels.host }}={{ .Value }}{{ end }}', "a=3"),
+    (
+        '{{ range query "m" | sortByLabel "host" }}{{ label "host" . }}:{{ value . | humanize }} {{ end }}',
+        "a:3 b:1 c:2 ",
+    ),
+    ('{{ query "m{host=\\"b\\"}" | first | value }}', "1"),
+    ("{{ printf `sum(m{host!=%q})` $labels.host | query | first | value }}", "3"),
+    ('{{ query "label_replace(m == 2, `__value__`, `text`, ``, ``)" | first | strvalue }}', "text"),
+    ('{{ query "m > 5" | len }}', "0"),
+    ('{{ query "m > 5" | first }}', "<error expanding template: first: first() called on vector with no elements>"),
+    ('{{ define "t" }}{{ .arg0 }}-{{ .arg1 }}{{ end }}{{ template "t" (args 1 "b") }}', "1-b"),
+]
+
+
+def test_templates_may_ask_as_in_prometheus(promtool: str, engine: Engine, tmp_path: Path) -> None:
+    rules, expected = [], []
+    for at, (template, text) in enumerate(ASKING):
+        if not text.startswith("<error"):  # whose words are Go's
+            rules.append({"alert": f"case_{at}", "expr": 'm{host="a"}', "annotations": {"text": template}})
+            alert = {"exp_labels": {"host": "a"}, "exp_annotations": {"text": text}}
+            expected.append({"alertname": f"case_{at}", "eval_time": "0m", "exp_alerts": [alert]})
+    series = [
+        {"series": f'm{{host="{host}"}}', "values": value} for host, value in (("b", "1"), ("c", "2"), ("a", "3"))
+    ]
+    tests = [{"input_series": series, "alert_rule_test": expected, "external_url": "http://here/prom"}]
+    (tmp_path / "rules.yml").write_text(yaml.safe_dump({"groups": [{"name": "g", "rules": rules}]}))
+    (tmp_path / "tests.yml").write_text(yaml.safe_dump({"rule_files": ["rules.yml"], "tests": tests}))
+    done = subprocess.run([promtool, "test", "rules", "tests.yml"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    store, read = Scratch(engine), ruletests.read(tmp_path / "tests.yml")
+    [case] = read.cases
+    assert ruletests.failures(read, case, store, lambda: PromQL(store.samples)) == []
+
+
+def test_templates_know_where_and_when_they_are() -> None:
+    around = Surroundings(external_url="http://here/prom/")
+    assert AlertTemplate.read("{{ externalURL }} {{ pathPrefix }} {{ now }}").expand({}, 1.0, around, 5.0) == (
+        "http://here/prom/ /prom 5"
+    )
+
+
+def test_a_query_that_fails_is_said_in_the_text() -> None:
+    def away(text: str, at: float) -> list[tuple[dict[str, str], float]]:
+        raise Unavailable("the store is away", retry_after=1)
+
+    with pytest.raises(TemplateError, match="query: the store is away"):
+        AlertTemplate.read('{{ query "up" }}').expand({}, 1.0, Surroundings(ask=away))
+    with pytest.raises(TemplateError, match="nobody answers queries here"):
+        AlertTemplate.read('{{ query "up" }}').expand({}, 1.0)
+    assert [AlertTemplate.read(text).asks for text in ('{{ query "up" }}', "{{ $value }} queries")] == [True, False]
+
+
 # template, message
 REFUSED = [
     ("{{ $value | humanise }}", "unknown function 'humanise'; did you mean 'humanize'? (column 13 of the template)"),
     ("{{ nonsense }}", "unknown function 'nonsense' (column 4 of the template)"),
-    ('{{ query "up" }}', "the function 'query' cannot be used here (column 4 of the template)"),
+    ('{{ tmpl "up" 1 }}', "the function 'tmpl' cannot be used here (column 4 of the template)"),
     ("{{ $labls.job }}", "unknown variable $labls; did you mean '$labels'? (column 4 of the template)"),
     ("{{ $x := 1 }}{{ if $x }}{{ $y := 2 }}{{ end }}{{ $y }}",
      "unknown variable $y (column 50 of the template)"),
@@ -208,7 +268,7 @@ def test_what_cannot_be_done_is_refused_when_it_is_read(template: str, message: 
 
 
 # Refused by us as soon as they are read: a function we do not have, and what Go notices only when an alert is there.
-OURS_ALONE = ['{{ query "up" }}', "{{ $x = 1 }}", "{{ $value | }}", '{{ template "x" }}']
+OURS_ALONE = ["{{ $x = 1 }}", "{{ $value | }}", '{{ template "x" }}']
 
 
 def test_promtool_refuses_what_we_refuse(promtool: str, tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """Templates in the labels and annotations of alerting rules, with Prometheus' variables and functions.
 
-In: the text a rule's author wrote, and per alert its labels and value. Out: text. What differs from Prometheus: the
-functions that query (`query`, `first`, `value` …) are refused when the rule is loaded.
+In: the text a rule's author wrote, and per alert its labels and value; for `query` somebody who answers. Out: text.
 Source: https://prometheus.io/docs/prometheus/latest/configuration/template_reference/
 """
 
@@ -10,26 +9,31 @@ from __future__ import annotations
 import math
 import re
 import urllib.parse
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from aiprism.detect.gofmt import go_type, sprintf
 from aiprism.detect.template import Functions, Struct, Template, TemplateError, text_of
-from aiprism.errors import BadInput
+from aiprism.errors import AiprismError, BadInput
 from aiprism.model.labels import compiled
 from aiprism.model.timerange import duration_seconds
 
 Value = object
 
 
+# (PromQL, Unix seconds) → labels and value of each series; blocks.
+Ask = Callable[[str, float], Sequence[tuple[Mapping[str, str], float]]]
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What every template of this server sees besides its alert."""
+    """What every template of this server sees besides its alert; `ask` answers its queries."""
 
     external_labels: Mapping[str, str] = field(default_factory=dict)
     external_url: str = ""
+    ask: Ask | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +42,14 @@ class AlertData:
 
     fields: Struct
     variables: Mapping[str, Value]
+    functions: Functions = field(default_factory=dict)
 
     @classmethod
-    def of(cls, labels: Mapping[str, str], value: float, around: Surroundings) -> AlertData:
-        """The data of an alert with these labels (those of its series) and this value."""
+    def of(cls, labels: Mapping[str, str], value: float, around: Surroundings, at: float = 0.0) -> AlertData:
+        """The data of an alert with these labels (those of its series) and this value, evaluated at `at`."""
         given = (dict(labels), around.external_labels, around.external_url, value)
-        return cls(Struct(zip(_FIELDS, given, strict=True)), dict(zip(_VARIABLES, given, strict=True)))
+        fields, variables = Struct(zip(_FIELDS, given, strict=True)), dict(zip(_VARIABLES, given, strict=True))
+        return cls(fields, variables, _functions_at(around, at))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +68,29 @@ class AlertTemplate:
         """The template in `text`; TemplateError, with its column, for whatever it cannot do."""
         return cls(text, Template.read(text, FUNCTIONS, _VARIABLES, refused=_REFUSED))
 
-    def expand(self, labels: Mapping[str, str], value: float, around: Surroundings | None = None) -> str:
+    def expand(
+        self, labels: Mapping[str, str], value: float, around: Surroundings | None = None, at: float = 0.0
+    ) -> str:
         """The text for one alert; TemplateError when a step fails on these labels or this value."""
-        return self.fill(AlertData.of(labels, value, around or Surroundings()))
+        return self.fill(AlertData.of(labels, value, around or Surroundings(), at))
 
     def fill(self, data: AlertData) -> str:
         """The same, with the data of an alert that has several texts."""
-        return self.text if "{{" not in self.text else self.template.expand(data.fields, data.variables)
+        if "{{" not in self.text:
+            return self.text
+        template = replace(self.template, functions={**self.template.functions, **data.functions})
+        return template.expand(data.fields, data.variables)
+
+    @property
+    def asks(self) -> bool:
+        """True when it may ask a query, which blocks."""
+        return _QUERY.search(self.text) is not None
 
 
 _FIELDS = ("Labels", "ExternalLabels", "ExternalURL", "Value")
 _VARIABLES = ("$labels", "$externalLabels", "$externalURL", "$value")
-_REFUSED = ("query", "first", "value", "label", "strvalue", "sortByLabel", "args", "tmpl", "toTime", "now", "call")
+_REFUSED = ("tmpl", "toTime", "call")
+_QUERY = re.compile(r"\bquery\b")
 
 
 # -- numbers for people ----------------------------------------------------------------------------------------------
@@ -291,7 +308,81 @@ def _link(given: Value, tab: int) -> str:
     return f"/graph?g0.expr={urllib.parse.quote_plus(text_of(given))}&g0.tab={tab}"
 
 
+# -- queries ---------------------------------------------------------------------------------------------------------
+
+
+def _functions_at(around: Surroundings, at: float) -> Functions:
+    """The functions that know where and when they are called."""
+
+    def query(text: Value) -> Value:
+        """The series of an instant query, each with its labels and value."""
+        if around.ask is None:
+            raise TemplateError("nobody answers queries here")
+        try:
+            found = around.ask(text_of(text), at)
+        except AiprismError as error:
+            raise TemplateError(str(error)) from error
+        return [Struct(Labels=dict(labels), Value=value) for labels, value in found]
+
+    path = urllib.parse.urlsplit(around.external_url).path.rstrip("/")
+    return {
+        "query": query,
+        "externalURL": lambda: around.external_url,
+        "pathPrefix": lambda: path,
+        "now": lambda: at,
+    }
+
+
+def first(series: Value) -> Value:
+    """The first series of a query's answer."""
+    found = _list(series)
+    if not found:
+        raise TemplateError("first() called on vector with no elements")  # Prometheus' words
+    return found[0]
+
+
+def label(name: Value, sample: Value) -> Value:
+    """A label of one series, empty where it has none."""
+    labels = _sample(sample)["Labels"]
+    assert isinstance(labels, Mapping)
+    return labels.get(text_of(name), "")
+
+
+def value_of(sample: Value) -> Value:
+    """The value of one series."""
+    return _sample(sample)["Value"]
+
+
+def sort_by_label(name: Value, series: Value) -> Value:
+    """The series of a query's answer in the order of a label."""
+    return sorted(_list(series), key=lambda sample: text_of(label(name, sample)))
+
+
+def args(*given: Value) -> Value:
+    """What a template that is called gets as `.arg0`, `.arg1` …"""
+    return {f"arg{at}": each for at, each in enumerate(given)}
+
+
+def _list(series: Value) -> list[Value]:
+    if not isinstance(series, list):
+        raise TemplateError(f"expected the answer of a query, not a {go_type(series)}")
+    return series
+
+
+def _sample(given: Value) -> Struct:
+    if not isinstance(given, Struct) or given.keys() != {"Labels", "Value"}:
+        raise TemplateError(f"expected a series of a query's answer, not a {go_type(given)}")
+    return given
+
+
 FUNCTIONS: Functions = {
+    **_functions_at(Surroundings(), 0.0),
+    "first": first,
+    "label": label,
+    "value": value_of,
+    "strvalue": lambda sample: label("__value__", sample),
+    "sortByLabel": sort_by_label,
+    "args": args,
     "humanize": humanize,
     "humanize1024": humanize_1024,
     "humanizeDuration": humanize_duration,

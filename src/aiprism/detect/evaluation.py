@@ -144,7 +144,7 @@ def _found(rule: AlertingRule, vector: Vector, setting: Setting) -> tuple[dict[s
 
 
 def _alert(rule: AlertingRule, item: VectorItem, setting: Setting, troubles: list[str]) -> Alert:
-    data = AlertData.of(item.labels, item.value, setting.around)
+    data = AlertData.of(item.labels, item.value, setting.around, setting.now - setting.query_offset)
 
     def expanded(templates: tuple[tuple[str, AlertTemplate], ...]) -> dict[str, str]:
         return {name: _expanded(name, template, data, troubles) for name, template in templates}

@@ -348,7 +348,8 @@ class _Running:
             around=self.handoffs.around,
             settling=state.settling > 0 or at < state.settled_at,
         )
-        if not isinstance(value, Vector) or len(value.items) < LARGE_VECTOR:
+        asks = isinstance(state.rule, AlertingRule) and state.rule.asks
+        if not asks and not (isinstance(value, Vector) and len(value.items) >= LARGE_VECTOR):
             return evaluate(state.rule, value, state.alerts, setting)
         return await asyncio.to_thread(evaluate, state.rule, value, state.alerts, setting)
 

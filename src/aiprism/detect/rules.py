@@ -57,6 +57,11 @@ class AlertingRule:
     line: int = field(compare=False)
 
     @property
+    def asks(self) -> bool:
+        """True when a template of it may ask a query of its own, which blocks."""
+        return any(template.asks for _, template in (*self.labels, *self.annotations))
+
+    @property
     def plain_labels(self) -> Labels:
         """The labels as they stand in the file, not expanded."""
         return Labels((name, template.text) for name, template in self.labels)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import glob
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -245,7 +245,8 @@ class _Running:
 
     def _evaluate(self, group: Group, rule: Rule, at: float) -> None:
         key = f"{group.key};{rule.key}"
-        setting = Setting(now=at, query_offset=group.query_offset, limit=group.limit, around=self._case.around)
+        around = replace(self._case.around, ask=self._ask)
+        setting = Setting(now=at, query_offset=group.query_offset, limit=group.limit, around=around)
         value = self._engine.instant(rule.expr, at - group.query_offset)
         outcome = evaluate(rule, value, self._states.get(key, {}), setting)
         ts_ms = round((at - group.query_offset) * 1000)
@@ -253,6 +254,9 @@ class _Running:
         gone = {labels: [(ts_ms, STALE_NAN)] for labels in self._series.get(key, frozenset()) - rows.keys()}
         self._states[key], self._series[key] = outcome.states, frozenset(rows)
         self._store.put([*rows.items(), *gone.items()])
+
+    def _ask(self, text: str, at: float) -> list[tuple[Labels, float]]:
+        return [(item.labels, item.value) for item in self._engine.vector(text, at)]
 
     def _judged(self, test: AlertTest) -> Iterator[Failure]:
         alerts = [
