@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from aiprism.errors import BadInput, Cancelled, LimitExceeded, TimedOut
 from aiprism.model.histograms import STALE_HISTOGRAM, NativeHistogram
 from aiprism.model.labels import Labels
-from aiprism.query.promql import Limits, Matrix, Notes, PromQL, QueryFailed, Scalar, String, Vector, VectorItem
+from aiprism.query.promql import Limits, Matrix, Notes, PromQL, QueryFailed, Scalar, String, Vector, VectorItem, windows
 from aiprism.store.engine import Engine
 from aiprism.store.grids import GridValues
 from aiprism.store.question import Question
@@ -101,6 +103,15 @@ def test_a_query_that_nobody_waits_for_ends_at_its_next_step(stocked: Stocked):
     question.give_up()
     with pytest.raises(Cancelled, match="who asked has hung up"):
         stocked.promql.range("sum(x) + 1", 0, 60, 30, question=question)
+
+
+def test_a_long_computation_ends_in_its_midst(stocked: Stocked, monkeypatch: pytest.MonkeyPatch):
+    ticks = itertools.count()
+    asked = partial(stocked.promql.range, "quantile_over_time(0.5, x[5m])", 0, 1800, 30)
+    asked(question=Question(20, monotonic=lambda: next(ticks)))  # looked at the clock a few times
+    monkeypatch.setattr(windows, "_BLOCK_CELLS", 64)
+    with pytest.raises(TimedOut, match="ran longer than 20 s"):
+        asked(question=Question(20, monotonic=lambda: next(ticks)))
 
 
 def test_a_monstrous_expression_is_refused_before_it_can_harm(stocked: Stocked):

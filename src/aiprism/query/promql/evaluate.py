@@ -360,6 +360,7 @@ class Evaluator:
         if node.function == "double_exponential_smoothing":
             _check_factors(args)
         self._watch.check_cells(len(windows.lo), steps.count)
+        windows = replace(windows, look=self._watch.question.left)
         if windows.cells is not None:
             self._note_mixtures(node, labels, windows)
         return histogram_kernels.fold(node.function, windows, args)

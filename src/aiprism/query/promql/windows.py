@@ -7,7 +7,7 @@ open on the left and closed on the right, as in Prometheus 3.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -44,6 +44,7 @@ class Windows:
     at_ms: Ints
     range_ms: int
     cells: Cells | None = None  # the samples that are native histograms; None: no sample is
+    look: Callable[[], object] | None = None  # called between parts of long work; what it raises ends the work
 
     @classmethod
     def of(cls, raw: RawSamples, ends: Steps, range_ms: int, at_ms: Ints) -> Windows:
@@ -132,6 +133,8 @@ class Windows:
         lo = self.lo.reshape(-1)[chosen]
         at = 0
         while at < len(chosen):
+            if self.look:
+                self.look()
             rows = max(1, _BLOCK_CELLS // int(sizes[at]))
             # The widest of the block decides its width; sizes ascend, so it is the last one.
             while rows > 1 and int(sizes[min(at + rows, len(sizes)) - 1]) * rows > 2 * _BLOCK_CELLS:
