@@ -43,9 +43,16 @@ receivers:
   email_configs:
   - to: 'devops@company.com'
     subject: 'AI-Prism Alert: {{ .GroupLabels.alertname }}'
+    body: |
+      {{ range .Alerts }}
+      Alert: {{ .Annotations.summary }}
+      Description: {{ .Annotations.description }}
+      Details: {{ .Labels }}
+      {{ end }}
 - name: 'critical-alerts'
   email_configs:
   - to: 'oncall@company.com'
+    subject: '🚨 CRITICAL: AI-Prism {{ .GroupLabels.alertname }}'
   pagerduty_configs:
   - service_key: 'YOUR_PAGERDUTY_SERVICE_KEY'
     description: 'Critical AI-Prism alert: {{ .GroupLabels.alertname }}'
@@ -53,10 +60,12 @@ receivers:
   - api_url: 'YOUR_SLACK_WEBHOOK_URL'
     channel: '#critical-alerts'
     title: '🚨 Critical Alert: {{ .GroupLabels.alertname }}'
+    text: '{{ range .Alerts }}{{ .Annotations.description }}{{ end }}'
 - name: 'warning-alerts'
   slack_configs:
   - api_url: 'YOUR_SLACK_WEBHOOK_URL'
     channel: '#alerts'
+    title: '⚠️ Warning: {{ .GroupLabels.alertname }}'
 """
 
 DEEP = """
@@ -193,16 +202,16 @@ def test_the_plans_file_loads_unmodified_and_says_what_it_cannot_do_yet():  # R5
     assert found.receivers_for({"severity": "info"}) == ("default-receiver",)
     assert [route.group_wait for route in found.root.walk()] == [30.0, 10.0, 120.0]
     assert [route.repeat_interval for route in found.root.walk()] == [12 * 3600, 300, 3600]
-    assert [one.channel for one in found.integrations("critical-alerts")] == ["slack", "pagerduty"]
+    assert [one.channel for one in found.integrations("critical-alerts")] == ["slack", "pagerduty", "email"]
     told = "\n".join(found.warnings)
-    assert "receiver 'default-receiver': email_configs: channel not supported yet" in told
+    assert "receiver 'default-receiver': email_configs has no body in Alertmanager" in told
     assert "receiver 'critical-alerts': its slack address is no http(s) URL" in told
     assert "template" not in told
     assert "YOUR_" not in told
 
 
 def test_every_other_channel_is_accepted_and_named():
-    channels = [key for key in route._UNSPOKEN if key != "email_configs"]
+    channels = route._UNSPOKEN
     found = routing(
         "route: {receiver: a}\nreceivers:\n- name: a\n" + "".join(f"  {key}: [{{to: x}}]\n" for key in channels)
     )

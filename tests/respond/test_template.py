@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 from dataclasses import replace
+from email import message_from_bytes, policy
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from aiprism.respond import message, route, template
 from aiprism.respond.channels.post import Globals
 from aiprism.respond.known import alert_fingerprint
 from tests.respond.making import T0, alert, cleared, routing
+from tests.respond.test_route import PLAN
 
 FIRES = alert("Down", endpoint="/a", annotations={"summary": '5 % <b> & "more"', "runbook_url": "https://r/1?a=b&c=d"})
 OVER = cleared(alert("Down", endpoint="/b", at=T0 + 0.25), T0 + 5430.75)
@@ -219,19 +221,22 @@ def test_a_text_without_actions_is_kept_as_it_is():
     assert Globals().words(yamlfile.parse("a: '# }} %s'")["a"]).of(template.seen(TOLD)) == "# }} %s"
 
 
-def test_the_plans_texts_are_filled_in():
-    found = routing(
-        "route: {receiver: a}\nreceivers:\n- name: a\n  slack_configs:\n  - api_url: http://x\n    channel: '#critical-alerts'\n"
-        "    title: '🚨 Critical Alert: {{ .GroupLabels.alertname }}'\n"
-        "    text: '{{ range .Alerts }}{{ .Annotations.summary }}; {{ end }}'\n"
-        "  pagerduty_configs:\n  - service_key: k\n    description: 'Critical AI-Prism alert: {{ .GroupLabels.alertname }}'\n"
-    )
-    slack, pagerduty = found.integrations("a")
+def test_the_plans_texts_are_filled_in():  # observability-plan.md, L395–L478
+    found = routing(PLAN)
+    [email] = found.integrations("default-receiver")
+    mail = message_from_bytes(email.letter(TOLD, "k").carry.keywords["mail"], policy=policy.default)
+    assert (mail["To"], mail["Subject"]) == ("devops@company.com", "AI-Prism Alert: Down")
+    text, html = (part.get_content().replace("\r\n", "\n") for part in mail.iter_parts())
+    assert 'Alert: 5 % <b> & "more"\nDescription: \nDetails: map[alertname:Down endpoint:/a' in text
+    assert html.startswith("<!DOCTYPE html>")
+    slack, pagerduty, urgent = found.integrations("critical-alerts")
     body = slack.letter(TOLD, "k").body
     [shown] = body["attachments"]
-    assert body["channel"] == "#critical-alerts"
-    assert shown["title"] == "🚨 Critical Alert: Down"
-    assert shown["text"] == '5 % <b> & "more"; Down on api-gateway; '
+    assert (body["channel"], shown["title"]) == ("#critical-alerts", "🚨 Critical Alert: Down")
     assert (shown["color"], shown["mrkdwn_in"]) == ("danger", ["fallback", "pretext", "text"])
+    assert "text" not in shown  # these alerts have no description
     assert pagerduty.letter(TOLD, "k").body["payload"]["summary"] == "Critical AI-Prism alert: Down"
-    assert found.warnings == ()
+    mail = message_from_bytes(urgent.letter(TOLD, "k").carry.keywords["mail"], policy=policy.default)
+    assert mail["Subject"] == "🚨 CRITICAL: AI-Prism Down"
+    [warning] = found.integrations("warning-alerts")
+    assert warning.letter(TOLD, "k").body["attachments"][0]["title"] == "⚠️ Warning: Down"

@@ -16,7 +16,25 @@ from aiprism import yamlfile
 from aiprism.httpconfig import Secret, http_options, is_web_address, secret
 from aiprism.model.labels import Matcher, MatchOp, matches_all
 from aiprism.respond import matcher, template
-from aiprism.respond.channels import pagerduty, slack, webhook
+from aiprism.respond.channels import (
+    appriser,
+    discord,
+    email,
+    matrix,
+    msteams,
+    opsgenie,
+    pagerduty,
+    pushover,
+    rocketchat,
+    slack,
+    sns,
+    telegram,
+    twilio,
+    victorops,
+    webex,
+    webhook,
+    wechat,
+)  # fmt: skip
 from aiprism.respond.channels.post import Globals, Integration
 from aiprism.respond.hours import TimeInterval
 from aiprism.respond.hours import read as read_intervals
@@ -30,19 +48,35 @@ _CHANNELS: Mapping[str, Read] = {
     "webhook_configs": webhook.read,
     "slack_configs": slack.read,
     "pagerduty_configs": pagerduty.read,
+    "email_configs": email.read,
+    "opsgenie_configs": opsgenie.read,
+    "victorops_configs": victorops.read,
+    "wechat_configs": wechat.read,
+    "pushover_configs": pushover.read,
+    "sns_configs": sns.read,
+    "telegram_configs": telegram.read,
+    "discord_configs": discord.read,
+    "webex_configs": webex.read,
+    "msteams_configs": msteams.read,
+    "msteamsv2_configs": msteams.read_workflow,
+    "rocketchat_configs": rocketchat.read,
+    # aiprism's own: Alertmanager has no such channels.
+    "twilio_configs": twilio.read,
+    "matrix_configs": matrix.read,
+    "apprise_configs": appriser.read,
 }
 # Alertmanager's other channels: accepted, so that files load as they are, and reported by name.
-_UNSPOKEN = (
-    "email_configs", "opsgenie_configs", "victorops_configs", "wechat_configs", "pushover_configs", "sns_configs",
-    "telegram_configs", "discord_configs", "webex_configs", "msteams_configs", "msteamsv2_configs", "jira_configs",
-    "rocketchat_configs",
-)  # fmt: skip
+_UNSPOKEN = ("jira_configs", "incidentio_configs", "mattermost_configs")
+_NO_WEB_ADDRESS = {"email", "sns", "apprise"}
 _GLOBAL = (
     "resolve_timeout", "http_config", "smtp_from", "smtp_hello", "smtp_smarthost", "smtp_auth_username",
-    "smtp_auth_password", "smtp_auth_password_file", "smtp_auth_secret", "smtp_auth_identity", "smtp_require_tls",
-    "slack_api_url", "slack_api_url_file", "pagerduty_url", "opsgenie_api_url", "opsgenie_api_key",
-    "opsgenie_api_key_file", "wechat_api_url", "wechat_api_secret", "wechat_api_corp_id", "victorops_api_url",
-    "victorops_api_key", "victorops_api_key_file", "telegram_api_url", "webex_api_url",
+    "smtp_auth_password", "smtp_auth_password_file", "smtp_auth_secret", "smtp_auth_secret_file", "smtp_auth_identity",
+    "smtp_require_tls", "smtp_force_implicit_tls", "smtp_tls_config", "slack_api_url", "slack_api_url_file",
+    "pagerduty_url", "opsgenie_api_url", "opsgenie_api_key", "opsgenie_api_key_file", "wechat_api_url",
+    "wechat_api_secret", "wechat_api_secret_file", "wechat_api_corp_id", "victorops_api_url", "victorops_api_key",
+    "victorops_api_key_file", "telegram_api_url", "telegram_bot_token", "telegram_bot_token_file", "webex_api_url",
+    "jira_api_url", "rocketchat_api_url", "rocketchat_token", "rocketchat_token_file", "rocketchat_token_id",
+    "rocketchat_token_id_file",
 )  # fmt: skip
 _ROUTE = (
     "receiver", "group_by", "continue", "match", "match_re", "matchers", "group_wait", "group_interval",
@@ -290,15 +324,19 @@ def _integrations(item: Node, receiver: str, defaults: Globals, warnings: list[s
     for key, read_one in _CHANNELS.items():
         for entry in item[key].items():
             integration = read_one(entry, receiver, defaults)
-            warnings += [_says(entry, f"receiver {receiver!r}: {text}") for text in _doubts(integration)]
+            warnings += [_says(entry, f"receiver {receiver!r}: {text}") for text in _doubts(key, entry, integration)]
             yield integration
 
 
-def _doubts(integration: Integration) -> Iterator[str]:
+def _doubts(key: str, entry: Node, integration: Integration) -> Iterator[str]:
     """What will not work as written, of an entry that loads."""
     # Placeholders such as YOUR_SLACK_WEBHOOK_URL are common in files under version control; the rest of the file works.
-    if not is_web_address(_text_of(integration.url)):
+    if integration.channel not in _NO_WEB_ADDRESS and not is_web_address(_text_of(integration.url)):
         yield f"its {integration.channel} address is no http(s) URL: notifications to it will be refused"
+
+    for alias, real in email.ALIASES.items() if key == "email_configs" else ():
+        if entry[alias]:
+            yield f"email_configs has no {alias} in Alertmanager, which refuses the file; it is taken for {real}"
 
 
 def _text_of(address: Secret) -> str:

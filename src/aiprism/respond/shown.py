@@ -14,8 +14,8 @@ import yaml
 from aiprism.yamlfile import Node
 
 HIDDEN = "<secret>"
-_SECRET = re.compile(r"(password|secret|token|credentials|_key|slack_api_url|webhook_url)$")
-_ADDRESSES = {"slack_configs": ("api_url",), "webhook_configs": ("url",)}
+_SECRET = re.compile(r"(password|secret|token|token_id|credentials|_key|slack_api_url|webhook_url)$")
+_ADDRESSES = {"slack_configs": ("api_url",), "webhook_configs": ("url",), "apprise_configs": ("url",)}
 
 
 def shown(root: Node) -> str:
@@ -39,7 +39,7 @@ def _entry(key: str, value: Any, within: str) -> Any:
         return HIDDEN if _SECRET.search(key) and value is not None else value
     if key in _ADDRESSES.get(within, ()):
         # The way to a webhook is often its only secret. Tools refuse what is no address, so the host stays.
-        return HIDDEN if within == "slack_configs" else _host(value)
+        return _host(value) if within == "webhook_configs" else HIDDEN
     if _SECRET.search(key):
         return HIDDEN
     return re.sub(r"://[^/@]*@", "://", value) if "url" in key else value

@@ -12,16 +12,26 @@ import email.utils
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, Protocol, TypeAlias
 
 import httpx
 
-from aiprism.httpconfig import NO_SECRET, HttpOptions, Secret, Unreadable, client, http_options
+from aiprism.httpconfig import (
+    NO_SECRET,
+    Authorization,
+    Basic,
+    HttpOptions,
+    Secret,
+    Unreadable,
+    client,
+    http_options,
+    secret,
+)  # fmt: skip
 from aiprism.respond.beginning import PLAIN, beginning
 from aiprism.respond.message import Message
-from aiprism.respond.template import Library, Words, library
+from aiprism.respond.template import Library, Seen, Words, library
 from aiprism.yamlfile import Node
 
 _TIMEOUT = 10.0  # for each wait: to connect, to send, for the next piece of the answer
@@ -29,6 +39,7 @@ _TOTAL = 30.0
 _HOPS = 5
 _SHOWN = 200
 # 408 and 425 ask for a repeat in so many words; 5xx and 429 by convention. Every other 4xx will be refused again.
+_RETRY = re.compile(r'"retry_after"\s*:\s*(\d{1,9}(?:\.\d+)?)')
 _WORTH_ANOTHER_TRY = frozenset({408, 425, 429})
 
 
@@ -45,6 +56,27 @@ class Globals:
     def options(self, node: Node) -> HttpOptions:
         """The `http_config` of an integration, or that of `global`."""
         return http_options(node["http_config"]) if node["http_config"] else self.http
+
+    def usual(
+        self, node: Node, *, good_news: bool = True, auth: Basic | Authorization | None = None
+    ) -> tuple[bool, HttpOptions]:
+        """What entries of every channel say: `send_resolved`, with the channel's default, and `http_config`, with the
+        channel's own way to say who we are."""
+        http = self.options(node)
+        if auth is not None and node["http_config"] and http.auth is not None:
+            raise node["http_config"].error("this channel has a key of its own: leave the authorization out")
+        return node["send_resolved"].flag(good_news), http if auth is None else replace(http, auth=auth)
+
+    def address(self, node: Node, key: str, default: str) -> str:
+        """The base address in `node`, or under `key` of `global`, without a slash at its end."""
+        return (node or self.given[key]).text(default).rstrip("/")
+
+    def key(self, node: Node, own: str, key: str) -> Secret:
+        """The secret under `own` of `node`, or under `key` of `global`; ConfigError when there is none."""
+        found = secret(node, own) or secret(self.given, key)
+        if not found:
+            raise node.error(f"{own} or {own}_file is required, here or as global.{key}")
+        return found
 
     def words(self, node: Node, default: str = "") -> Words:
         """The text in `node`, or `default`."""
@@ -68,7 +100,8 @@ class Letter:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     form: bool = False  # sent as a form instead of JSON
     judge: Judge | None = None  # of receivers that say 200 to what they refuse
-    carry: Carry | None = None  # of channels that are more than one HTTP request
+    then: tuple[Letter, ...] = ()  # what is sent after it, once it was taken
+    carry: Carry | None = field(default=None, repr=False)  # of channels that are more than one HTTP request
 
 
 Judge: TypeAlias = Callable[[str], "Answer | None"]  # the text of a 2xx answer; None is delivered
@@ -102,6 +135,19 @@ class Integration(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What an entry of every HTTP channel has: where to, whether of good news, too, and by which connection."""
+
+    url: Secret
+    send_resolved: bool
+    http: HttpOptions
+
+    def wants(self, message: Message) -> bool:
+        """Whether this event is sent there at all."""
+        return self.send_resolved or not message.over
+
+
 class Verdict(Enum):
     """What became of one try."""
 
@@ -119,11 +165,26 @@ class Answer:
     retry_after: float | None = None
 
 
+def cut(text: str, size: int) -> str:
+    """`text` in at most `size` characters."""
+    return text if len(text) <= size else text[: size - 1] + "…"
+
+
+def said(texts: Mapping[str, Words], what: Seen) -> dict[str, str]:
+    """The texts for one message; those that say nothing are left out."""
+    filled = {key: words.of(what) for key, words in texts.items()}
+    return {key: text for key, text in filled.items() if text}
+
+
 async def post(letter: Letter, now: float) -> Answer:
     """Send `letter` once; the whole of it takes 30 seconds at most."""
     try:
         async with asyncio.timeout(_TOTAL):
-            return await (letter.carry or _posted)(letter, now)
+            for each in (letter, *letter.then):
+                answer = await (each.carry or _posted)(each, now)
+                if answer.verdict is not Verdict.DELIVERED:
+                    break
+            return answer
     except TimeoutError:  # before OSError, which it is one of
         return Answer(Verdict.AGAIN, f"no whole answer within {_TOTAL:g} s")
     except OSError as error:  # a secret's or certificate's file
@@ -163,19 +224,20 @@ def _answer(letter: Letter, response: httpx.Response, text: str, now: float) -> 
     said = _redacted(letter, text.strip())[:_SHOWN]
     reason = f"HTTP {response.status_code}{': ' + said if said else ''}"
     if response.status_code >= 500 or response.status_code in _WORTH_ANOTHER_TRY:
-        return Answer(Verdict.AGAIN, reason, _retry_after(response, now))
+        return Answer(Verdict.AGAIN, reason, _retry_after(response, text, now))
     return Answer(Verdict.REFUSED, reason)
 
 
-def _retry_after(response: httpx.Response, now: float) -> float | None:
-    """Seconds of a Retry-After header, which is a number or an HTTP date (RFC 9110, 10.2.3)."""
+def _retry_after(response: httpx.Response, text: str, now: float) -> float | None:
+    """Seconds of a Retry-After header, which is a number or an HTTP date (RFC 9110, 10.2.3); Telegram says it in JSON."""
     value = response.headers.get("Retry-After", "").strip()
     if re.fullmatch(r"\d{1,9}", value):
         return float(value)
     try:
         return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - now)
     except (ValueError, TypeError):
-        return None
+        said = _RETRY.search(text)
+        return float(said[1]) if said else None
 
 
 def _redacted(letter: Letter, text: str) -> str:

@@ -16,7 +16,7 @@ from aiprism.errors import ConfigError
 from aiprism.httpconfig import Authorization, HttpOptions, Secret, secret
 from aiprism.model.alerts import Alert, AlertState, Priority
 from aiprism.model.timerange import format_duration
-from aiprism.respond.channels.post import Answer, Globals, Letter, Verdict
+from aiprism.respond.channels.post import Answer, Globals, Letter, Verdict, cut, said
 from aiprism.respond.message import Message
 from aiprism.respond.subject import service_of
 from aiprism.respond.template import Seen, Words, seen
@@ -70,10 +70,10 @@ class Attachment:
 
     def of(self, what: Seen) -> dict[str, Any]:
         """The attachment for one message."""
-        shown: dict[str, Any] = {**_said(self.texts, what), "mrkdwn_in": list(self.mrkdwn_in)}
+        shown: dict[str, Any] = {**said(self.texts, what), "mrkdwn_in": list(self.mrkdwn_in)}
         if self.fields:
             pairs = zip(self.fields, self.short, strict=True)
-            shown["fields"] = [{**_said(each, what), "short": short} for each, short in pairs]
+            shown["fields"] = [{**said(each, what), "short": short} for each, short in pairs]
         if self.actions:
             shown["actions"] = [_action_said(action, what) for action in self.actions]
         return shown
@@ -101,28 +101,19 @@ class Slack:
 def read(node: Node, receiver: str, defaults: Globals) -> Slack:
     """The integration an entry of `slack_configs` describes. Slack's `send_resolved` is off by default, as there."""
     node.fields(*_FIELDS)
-    http, token = defaults.options(node), secret(node, "bot_token")
+    token = secret(node, "bot_token")
     url = secret(node, "api_url") or (Secret(_POST_MESSAGE) if token else defaults.slack_api_url)
     if not url:
         raise _no_url(node, receiver)
-    if token:
-        if http.auth is not None:
-            raise node["bot_token"].error("give bot_token or the authorization of http_config, not both")
-        http = _with_token(http, token)
     if token and not node["channel"]:
         raise node.error("a bot_token needs a channel: a bot may write in many")
     return Slack(
-        url=url,
-        send_resolved=node["send_resolved"].flag(False),
-        http=http,
+        url,
+        *defaults.usual(node, good_news=False, auth=Authorization("Bearer", token) if token else None),
         names={name: defaults.words(node[name]) for name in _NAMES if node[name]},
         attachment=_attachment(node, defaults),
         link_names=node["link_names"].flag(False),
     )
-
-
-def _with_token(http: HttpOptions, token: Secret) -> HttpOptions:
-    return HttpOptions(Authorization("Bearer", token), http.tls, http.proxy, http.headers, http.follow_redirects)
 
 
 def _no_url(node: Node, receiver: str) -> ConfigError:
@@ -166,13 +157,8 @@ def _action(item: Node, defaults: Globals) -> Mapping[str, Words | Mapping[str, 
     return action
 
 
-def _said(texts: Mapping[str, Words], what: Seen) -> dict[str, str]:
-    said = {key: words.of(what) for key, words in texts.items()}
-    return {key: text for key, text in said.items() if text}
-
-
 def _action_said(action: Mapping[str, Words | Mapping[str, Words]], what: Seen) -> dict[str, Any]:
-    return {key: part.of(what) if isinstance(part, Words) else _said(part, what) for key, part in action.items()}
+    return {key: part.of(what) if isinstance(part, Words) else said(part, what) for key, part in action.items()}
 
 
 def judge(text: str) -> Answer | None:
@@ -193,7 +179,7 @@ def build(message: Message, slack: Slack) -> Mapping[str, Any]:
     body: dict[str, Any] = {"attachments": [slack.attachment.of(what)]} if slack.attachment else _own(message)
     if slack.link_names:
         body["link_names"] = True
-    return body | _said(slack.names, what)
+    return body | said(slack.names, what)
 
 
 # -- our own form ----------------------------------------------------------------------------------------------------
@@ -204,11 +190,11 @@ def _own(message: Message) -> dict[str, Any]:
     icon, word = _WORDS.get(message.event, ("ℹ️", message.event))
     headline = f"{icon} {word}: [{message.priority.value}] {message.title}"
     return {
-        "text": _cut(_escaped(headline), _SECTION),
+        "text": cut(_escaped(headline), _SECTION),
         "attachments": [
             {
                 "color": _CALM if message.over else _COLORS[message.priority],
-                "fallback": _cut(headline, _SECTION),
+                "fallback": cut(headline, _SECTION),
                 "blocks": _blocks(message, headline),
             }
         ],
@@ -227,9 +213,9 @@ def _blocks(message: Message, headline: str) -> list[dict[str, Any]]:
     if message.acknowledged_by:
         facts["Acknowledged by"] = _escaped(message.acknowledged_by)
     blocks = [
-        {"type": "header", "text": {"type": "plain_text", "text": _cut(headline, _HEADER), "emoji": True}},
+        {"type": "header", "text": {"type": "plain_text", "text": cut(headline, _HEADER), "emoji": True}},
         _section(_escaped(message.text)),
-        {"type": "section", "fields": [_markdown(_cut(f"*{name}*\n{value}", _FIELD)) for name, value in facts.items()]},
+        {"type": "section", "fields": [_markdown(cut(f"*{name}*\n{value}", _FIELD)) for name, value in facts.items()]},
         _section("\n".join(_lines(message))),
     ]
     tail = f"<{message.url}|{message.subject_id}>" if message.url else message.subject_id
@@ -253,7 +239,7 @@ def _line(alert: Alert) -> str:
 
 
 def _section(text: str) -> dict[str, Any]:
-    return {"type": "section", "text": _markdown(_cut(text or "no details", _SECTION))}
+    return {"type": "section", "text": _markdown(cut(text or "no details", _SECTION))}
 
 
 def _markdown(text: str) -> dict[str, str]:
@@ -263,7 +249,3 @@ def _markdown(text: str) -> dict[str, str]:
 def _escaped(text: str) -> str:
     """Slack's three control characters (its "Formatting text" page)."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def _cut(text: str, size: int) -> str:
-    return text if len(text) <= size else text[: size - 1] + "…"
