@@ -5,18 +5,22 @@ Numbers are texts in Prometheus' form (its shortest, "+Inf", "NaN"), times are s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from aiprism.model.labels import Labels
-from aiprism.query.promql import Matrix, Scalar, Series, String, Value, Vector, VectorItem
+from aiprism.query.promql import Matrix, Scalar, Series, String, Value, Vector
 from aiprism.query.promql.account import Account
 from aiprism.query.promql.native import Histogram, buckets
 from aiprism.query.promql.numbers import number_text
 
+_COMMA, _QUOTE = b',"'
 _EXACT = 2.0**53  # whole numbers below are what they are as integers, too
 
 
@@ -24,18 +28,13 @@ def result(value: Value) -> bytes:
     """``{"resultType":…,"result":…}``."""
     match value:
         case Vector():
-            kind, body = (
-                b"vector",
-                _list(b'{"metric":%b,%b}' % (_labels(item.labels), _sample(item)) for item in value),
-            )
+            return b'{"resultType":"vector","result":%b}' % _vector(value)
         case Matrix():
-            times = _Times()
-            kind, body = b"matrix", _list(_series(series, times) for series in value)
+            return b"".join((b'{"resultType":"matrix","result":', *_matrix(value), b"}"))
         case Scalar():
-            kind, body = b"scalar", b'[%b,"%b"]' % (_seconds(value.ts), _number(value.value))
+            return b'{"resultType":"scalar","result":[%b,"%b"]}' % (_seconds(value.ts), _number(value.value))
         case String():
-            kind, body = b"string", b"[%b,%b]" % (_seconds(value.ts), orjson.dumps(value.value))
-    return b'{"resultType":"%b","result":%b}' % (kind, body)
+            return b'{"resultType":"string","result":[%b,%b]}' % (_seconds(value.ts), orjson.dumps(value.value))
 
 
 def stats(account: Account, queued: float, *, by_step: bool) -> bytes:
@@ -74,49 +73,96 @@ def seconds(ts_ms: int) -> bytes:
 
 def numbers(values: NDArray[np.float64]) -> list[bytes]:
     """The texts of many numbers."""
-    if not len(values):
-        return []
-    if not np.isfinite(values).all():
-        return [number(value).encode() for value in values.tolist()]
-    whole = values == np.rint(values)
-    if whole.all() and np.abs(values).max() < _EXACT and not np.signbit(values[values == 0]).any():
-        return _dumped(values.astype(np.int64)).split(b",")
-    listed = _dumped(np.ascontiguousarray(values))
-    # orjson writes whole numbers as 5.0, which nothing else in a list of numbers looks like.
-    texts = ((listed + b",").replace(b".0,", b",")[:-1] if whole.any() else listed).split(b",")
-    if b"e" in listed:
-        return [number(float(text)).encode() if b"e" in text else text for text in texts]
-    return texts
+    return [text[1:] for text in _quoted(values).to_pylist()]
 
 
-def _dumped(values: NDArray[np.float64] | NDArray[np.int64]) -> bytes:
-    return orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
+def _quoted(values: NDArray[np.float64]) -> pa.BinaryArray:
+    """The texts of many numbers, each after a quotation mark. They lie one after the other in one buffer: a Python object
+    for each would cost more than the digits do."""
+    listed = b",%b," % orjson.dumps(_written(values), option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
+    if b".0," in listed:  # orjson writes whole numbers so, which nothing else in a list of numbers looks like
+        listed = listed.replace(b".0,", b",")
+    octets = np.frombuffer(listed, np.uint8).copy()
+    starts = np.flatnonzero(octets == _COMMA)[-len(values) - 1 :]
+    octets[starts] = _QUOTE
+    buffers = [None, pa.py_buffer(starts.astype(np.int32)), pa.py_buffer(octets)]
+    texts = pa.Array.from_buffers(pa.binary(), len(values), buffers)
+    odd = _odd(values)
+    if not odd.any():
+        return texts
+    different, which = np.unique(values[odd], return_inverse=True)
+    known = pa.array([b'"' + _number(value) for value in different.tolist()], pa.binary())
+    return pc.replace_with_mask(texts, odd, known.take(pa.array(which)))
 
 
-class _Times:
-    """The beginnings of points at given times; series of one query mostly share them."""
-
-    def __init__(self) -> None:
-        self._known: dict[int, bytes] = {}
-        self._array: NDArray[np.int64] | None = None
-        self._beginnings: list[bytes] = []
-
-    def beginnings(self, ts_ms: NDArray[np.int64]) -> list[bytes]:
-        if ts_ms is not self._array:
-            self._array, self._beginnings = ts_ms, [self._beginning(ts) for ts in ts_ms.tolist()]
-        return self._beginnings
-
-    def _beginning(self, ts_ms: int) -> bytes:
-        text = self._known.get(ts_ms)
-        if text is None:
-            text = self._known[ts_ms] = b'"],[%b,"' % seconds(ts_ms)
-        return text
+def _written(values: NDArray[np.float64]) -> NDArray[np.float64] | NDArray[np.int64]:
+    """The same numbers as integers where they can be: those are written at half the cost."""
+    with np.errstate(invalid="ignore"):
+        integers = values.astype(np.int64)
+    whole = (integers == values).all() and np.abs(values).max(initial=0) < _EXACT
+    return integers if whole and not np.signbit(values[integers == 0]).any() else np.ascontiguousarray(values)
 
 
-def _sample(item: VectorItem) -> bytes:
-    if item.histogram is None:
-        return b'"value":[%b,"%b"]' % (_seconds(item.ts), _number(item.value))
-    return b'"histogram":[%b,%b]' % (_seconds(item.ts), histogram(item.histogram))
+def _odd(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which of them orjson writes otherwise, or may: it changes to exponents elsewhere."""
+    size = np.abs(values)
+    usual: NDArray[np.bool_] = (size < 1e16) & ((size >= 1e-5) | (size == 0))
+    return ~usual
+
+
+def _matrix(matrix: Matrix) -> list[bytes | memoryview]:
+    """The parts of a list of series. The points of all that have no histograms are written at once."""
+    plain = [each for each in matrix if each.histograms is None]
+    points = iter(_points(plain))
+    parts: list[bytes | memoryview] = []
+    for each in matrix:
+        if each.histograms is None:
+            parts += (
+                b',{"metric":' if parts else b'{"metric":',
+                _labels(each.labels),
+                b',"values":',
+                *next(points),
+                b"}",
+            )
+        else:
+            parts += (b"," if parts else b"", _mixed(each, each.histograms.tolist()))
+    return [b"[", *parts, b"]"]
+
+
+def _points(series: Sequence[Series]) -> Iterator[tuple[bytes | memoryview, ...]]:
+    """The parts of each series' list of points."""
+    sizes = [len(each.ts_ms) for each in series]
+    if not any(sizes):
+        yield from [(b"[]",)] * len(series)
+        return
+    values = _quoted(np.concatenate([each.values for each in series]))
+    _, offsets, octets = pc.binary_join_element_wise(_beginnings(series), values, b"").buffers()
+    places = np.frombuffer(offsets, np.int32)[np.cumsum([0, *sizes])].tolist()
+    written = memoryview(octets)
+    for start, end in itertools.pairwise(places):
+        # The first point ends no other: its beginning loses three characters.
+        yield (b"[", written[start + 3 : end], b'"]]') if end > start else (b"[]",)
+
+
+def _beginnings(series: Sequence[Series]) -> pa.BinaryArray:
+    """The end of the point before and the time, of every point. Series of one query mostly share their times."""
+    different = {id(each.ts_ms): each.ts_ms for each in series}
+    times = next(iter(different.values())) if len(different) == 1 else np.unique(np.concatenate([*different.values()]))
+    texts = pa.array([b'"],[%b,' % seconds(ts_ms) for ts_ms in times.tolist()], pa.binary())
+    if len(different) == 1:
+        return pa.concat_arrays([texts] * len(series))
+    places = {which: np.searchsorted(times, ts_ms) for which, ts_ms in different.items()}
+    return texts.take(pa.array(np.concatenate([places[id(each.ts_ms)] for each in series])))
+
+
+def _vector(vector: Vector) -> bytes:
+    texts = _quoted(np.array([item.value for item in vector])).to_pylist()
+    return _list(
+        b'{"metric":%b,"value":[%b,%b"]}' % (_labels(item.labels), _seconds(item.ts), text)
+        if item.histogram is None
+        else b'{"metric":%b,"histogram":[%b,%b]}' % (_labels(item.labels), _seconds(item.ts), histogram(item.histogram))
+        for item, text in zip(vector, texts, strict=True)
+    )
 
 
 def histogram(of: Histogram) -> bytes:
@@ -146,16 +192,6 @@ def _mixed(series: Series, cells: Sequence[Histogram | None]) -> bytes:
     found = [b"[%b,%b]" % (seconds(ts), histogram(cell)) for ts, _, cell in points if cell is not None]
     more = b',"values":%b' % _list(values) if values else b""
     return b'{"metric":%b%b,"histograms":%b}' % (_labels(series.labels), more, _list(found))
-
-
-def _series(series: Series, times: _Times) -> bytes:
-    if series.histograms is not None:
-        return _mixed(series, series.histograms.tolist())
-    parts: list[bytes] = [b""] * (2 * len(series.ts_ms))
-    parts[0::2] = times.beginnings(series.ts_ms)
-    parts[1::2] = numbers(series.values)
-    points = b"".join(parts)[3:] + b'"]' if parts else b""  # the first point ends no other
-    return b'{"metric":%b,"values":[%b]}' % (_labels(series.labels), points)
 
 
 def _list(items: Iterable[bytes]) -> bytes:
