@@ -195,7 +195,7 @@ async def running(
 
         # query
         # Beside other processes on the same server we would not hear of what they write.
-        recent = Recent(config.query.recent_bytes) if engine.embedded and config.query.recent_bytes else None
+        recent = Recent(config.query.recent_bytes, telemetry) if engine.embedded and config.query.recent_bytes else None
         samples = SampleStore(engine, index, rollups if config.retention.downsample else None, recent)
         results = _results(config, engine, index, clock, telemetry)
         promql = PromQL(samples, _limits(config), results=results)

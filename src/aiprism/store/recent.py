@@ -18,11 +18,19 @@ from numpy.typing import NDArray
 
 from aiprism.model.samples import STALE_NAN_BITS
 from aiprism.store.columns import Floats, Ints
+from aiprism.telemetry import Telemetry
 
 Prints = NDArray[np.uint64]
 
+CACHE = "samples"
+
 _SAMPLE_BYTES = 16
 _MOST_ENTRIES = 1_000
+# What was too much to keep is tried again when a share of it is no longer asked for.
+_NEARLY = 4
+_MOST_REFUSALS = 1_000
+# Beyond so many different times they are compared all at once.
+_MANY_CLOCKS = 500
 # Reading a little more than asked spares the next question a read: the windows of a dashboard move.
 _BACK_MS, _AHEAD_MS = 600_000, 300_000
 # An entry that has grown to this many times what is asked for is read anew, without what nobody asks for any more.
@@ -66,6 +74,34 @@ class Runs:
         )
         return Runs.of(owners[order], times, values)
 
+    def part(self, chosen: Ints, after_ms: int, until_ms: int) -> Runs:
+        """Of the series with those numbers, which ascend, the samples of (after, until], and more where that is cheaper."""
+        lo, hi = self._inside(chosen, after_ms, until_ms)
+        starts = self.offsets[chosen]
+        if 2 * int((hi - lo).sum()) > int(np.diff(self.offsets)[chosen].sum()):
+            if len(chosen) == len(self.fps):
+                return self
+            lo, hi = np.zeros_like(lo), np.diff(self.offsets)[chosen]
+        some = hi > lo
+        chosen, starts, sizes = chosen[some], (starts + lo)[some], (hi - lo)[some]
+        offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        at = np.repeat(starts - offsets[:-1], sizes) + np.arange(offsets[-1])
+        _, firsts, of = np.unique(self.clock[chosen], return_index=True, return_inverse=True)
+        return Runs(self.fps[chosen], offsets, self.ts_ms[at], self.values[at], firsts[of])
+
+    def _inside(self, chosen: Ints, after_ms: int, until_ms: int) -> tuple[Ints, Ints]:
+        """Of each of those series the numbers of the first sample in (after, until], and of the first after it."""
+        if not len(chosen):
+            return chosen, chosen
+        clocks, of = np.unique(self.clock[chosen], return_inverse=True)
+        if len(clocks) > _MANY_CLOCKS:
+            edges = np.array([after_ms, until_ms])
+            counts = [np.add.reduceat(self.ts_ms <= edge, self.offsets[:-1], dtype=np.int64)[clocks] for edge in edges]
+            return counts[0][of], counts[1][of]
+        times = (self.ts_ms[self.offsets[clock] : self.offsets[clock + 1]] for clock in clocks.tolist())
+        found = np.array([each.searchsorted([after_ms, until_ms], side="right") for each in times])
+        return found[of, 0], found[of, 1]
+
     def without_markers(self) -> Runs:
         """Less the staleness markers."""
         kept = np.ascontiguousarray(self.values).view(np.uint64) != STALE_NAN_BITS
@@ -93,6 +129,20 @@ def _clocks(offsets: Ints, ts_ms: Ints) -> Ints:
 
 
 Read = Callable[[int, int], Runs | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """More than `most` samples lie in (after, until]."""
+
+    after_ms: int
+    until_ms: int
+    most: int
+
+    def covers(self, after_ms: int, until_ms: int, most: int) -> bool:
+        """True when (after, until] must hold too many, too, or nearly the same time is asked for."""
+        near = (self.until_ms - self.after_ms) // _NEARLY
+        return most <= self.most and after_ms <= self.after_ms + near and until_ms >= self.until_ms - near
 
 
 @dataclass(slots=True)
@@ -127,10 +177,21 @@ class Recent:
     """The samples kept, at most `most_bytes` of them. All methods may be called from any thread."""
 
     most_bytes: int
+    telemetry: Telemetry | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _held: OrderedDict[Whose, _Held] = field(default_factory=OrderedDict)
     _turns: dict[Whose, threading.Lock] = field(default_factory=dict)
     _under_way: list[tuple[Whose, _Held]] = field(default_factory=list)
+    _refused: OrderedDict[Whose, _Refusal] = field(default_factory=OrderedDict)
+
+    def __post_init__(self) -> None:
+        if self.telemetry:
+            self.telemetry.cache_bytes(CACHE, self.size)
+
+    def size(self) -> int:
+        """Bytes of all that is kept."""
+        with self._lock:
+            return sum(each.size() for each in self._held.values())
 
     @property
     def most_samples(self) -> int:
@@ -158,19 +219,25 @@ class Recent:
             self._held.move_to_end(whose)
             return held.runs if stale else held.plain
 
-    def fetch(self, whose: Whose, after_ms: int, until_ms: int, *, stale: bool, read: Read) -> Runs | None:
-        """As `get`, after `read` gave what is missing; `read` gives None for too many samples."""
+    def fetch(self, whose: Whose, after_ms: int, until_ms: int, *, stale: bool, most: int, read: Read) -> Runs | None:
+        """As `get`, after `read` gave what is missing; None when that are more than `most` samples, for which `read` gives
+        None. That is remembered: nothing is read only to be thrown away."""
         with self._lock:
+            refusal = self._refused.get(whose)
+            if refusal and refusal.covers(after_ms, until_ms, most):
+                return self._counted("refused", None)
             turn = self._turns.setdefault(whose, threading.Lock())
-        with turn:
-            found = self.get(whose, after_ms, until_ms, stale=stale) or self._read(
-                whose, after_ms, until_ms, stale=stale, read=read
-            )
-        with self._lock:
-            self._turns.pop(whose, None)
-        return found
+        try:
+            with turn:
+                found = self.get(whose, after_ms, until_ms, stale=stale)
+                if found:
+                    return self._counted("hit", found)
+                return self._read(whose, after_ms, until_ms, stale=stale, most=most, read=read)
+        finally:
+            with self._lock:
+                self._turns.pop(whose, None)
 
-    def _read(self, whose: Whose, after_ms: int, until_ms: int, *, stale: bool, read: Read) -> Runs | None:
+    def _read(self, whose: Whose, after_ms: int, until_ms: int, *, stale: bool, most: int, read: Read) -> Runs | None:
         fresh = _Held(after_ms // _BACK_MS * _BACK_MS, -(-until_ms // _AHEAD_MS) * _AHEAD_MS)
         with self._lock:
             from_ms, base = self._grown(self._held.get(whose), after_ms, fresh)
@@ -178,15 +245,28 @@ class Recent:
         try:
             runs = read(from_ms, fresh.until_ms)
             if runs is None:
-                return None
+                self._refuse(whose, _Refusal(after_ms, until_ms, most))
+                return self._counted("refused", None)
             whole = base.then(runs, from_ms) if base else runs
             fresh.plain = whole.without_markers()
             fresh.runs = whole
             self._keep(whose, fresh)
-            return whole if stale else fresh.plain
+            return self._counted("partial" if base else "miss", whole if stale else fresh.plain)
         finally:
             with self._lock:
                 self._under_way = [each for each in self._under_way if each[1] is not fresh]
+
+    def _refuse(self, whose: Whose, refusal: _Refusal) -> None:
+        with self._lock:
+            self._refused[whose] = refusal
+            self._refused.move_to_end(whose)
+            if len(self._refused) > _MOST_REFUSALS:
+                self._refused.popitem(last=False)
+
+    def _counted(self, outcome: str, found: Runs | None) -> Runs | None:
+        if self.telemetry:
+            self.telemetry.cached(CACHE, outcome)
+        return found
 
     def _grown(self, before: _Held | None, after_ms: int, fresh: _Held) -> tuple[int, Runs | None]:
         """From when on `fresh` must be read, and what it goes on from."""
@@ -205,4 +285,5 @@ class Recent:
                 self._held.popitem(last=False)
 
     def _full(self) -> bool:
-        return len(self._held) > _MOST_ENTRIES or sum(each.size() for each in self._held.values()) > self.most_bytes
+        size = sum(each.size() for each in self._held.values())
+        return len(self._held) > _MOST_ENTRIES or size > self.most_bytes

@@ -27,7 +27,7 @@ from aiprism.store.decimals import joined
 from aiprism.store.engine import Engine
 from aiprism.store.grids import Combine, GridFunction, GridValues, Steps
 from aiprism.store.question import Question, Statement
-from aiprism.store.recent import Recent, Runs, Whose, places
+from aiprism.store.recent import Recent, Runs, Whose
 from aiprism.store.rollups import Rollups, Shape, Source
 from aiprism.store.series import Selection, SeriesIndex
 
@@ -155,18 +155,20 @@ class SampleStore:
             return None
         whole = Whose(selection.metrics[0])
         few = len(selection) * _KEPT_SHARE < selection.of and selection.of > _KEPT_ANYWAY
-        runs = self.kept.get(whole, after_ms, until_ms, stale=stale)
+        # What is kept of all series serves those of whom few are asked for, too.
+        runs = self.kept.get(whole, after_ms, until_ms, stale=stale) if few else None
         if runs is None:
-            whose = Whose(whole.metric, selection.fps.tobytes()) if few else whole
             most = min(limit, self.kept.most_samples)
             runs = self.kept.fetch(
-                whose,
+                Whose(whole.metric, selection.fps.tobytes()) if few else whole,
                 after_ms,
                 until_ms,
                 stale=stale,
+                most=most,
                 read=lambda *span: self._runs(whole.metric, selection if few else None, span, most, question),
             )
-        return None if runs is None or len(runs.ts_ms) > limit else _of_runs(selection, runs)
+        found = None if runs is None else _of_runs(selection, runs, after_ms, until_ms)
+        return None if found is None or len(found.ts_ms) > limit else found
 
     def _runs(
         self, metric: str, chosen: Selection | None, span: tuple[int, int], most: int, question: Question
@@ -348,15 +350,12 @@ class SampleStore:
         return sum(row[3] for row in rows), sum(row[2] for row in rows)
 
 
-def _of_runs(selection: Selection, runs: Runs) -> RawSamples:
-    """The series of a selection out of all of its metric."""
+def _of_runs(selection: Selection, runs: Runs, after_ms: int, until_ms: int) -> RawSamples:
+    """The series of a selection out of those of its metric."""
     rows = rows_of(selection, runs.fps)
-    if (rows >= 0).all():
-        return RawSamples(rows, runs.offsets, runs.ts_ms, runs.values, runs.clock)
-    chosen = np.flatnonzero(rows >= 0)
-    at, offsets = places(runs.offsets, chosen)
-    _, firsts, of = np.unique(runs.clock[chosen], return_index=True, return_inverse=True)
-    return RawSamples(rows[chosen], offsets, runs.ts_ms[at], runs.values[at], firsts[of])
+    part = runs.part(np.flatnonzero(rows >= 0), after_ms, until_ms)
+    rows = rows[np.searchsorted(runs.fps, part.fps)]
+    return RawSamples(rows, part.offsets, part.ts_ms, part.values, part.clock)
 
 
 def _distinct(fps: NDArray[np.uint64], ts_ms: Ints, values: Floats) -> tuple[NDArray[np.uint64], Ints, Floats]:
