@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import itertools
+import math
 import threading
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pytest
 
 from aiprism.errors import BadInput, Cancelled, LimitExceeded, TimedOut
 from aiprism.model.histograms import STALE_HISTOGRAM, NativeHistogram
 from aiprism.model.labels import Labels
 from aiprism.query.promql import Limits, Matrix, Notes, PromQL, QueryFailed, Scalar, String, Vector, VectorItem, windows
+from aiprism.query.promql.aggregate import Grouping, aggregate
+from aiprism.query.promql.blocks import Block
+from aiprism.query.promql.labelsets import LabelSets
 from aiprism.store.engine import Engine
 from aiprism.store.grids import GridValues
 from aiprism.store.question import Question
@@ -257,3 +262,12 @@ def test_the_plan_shows_what_is_read_and_what_is_fixed(stocked: Stocked):
         '      Leaf function=latest matchers={__name__="y"} offset_ms=0 at_ms=600000 named=True',
         "  Constant value=6.0",
     ]
+
+
+@pytest.mark.parametrize("groups", [1, 3, 1000])
+def test_many_small_terms_add_up_to_what_they_are(groups: int):
+    """However the groups lie: few large ones, or many small ones."""
+    labels = LabelSets.of([Labels({"g": str(row % groups), "row": str(row)}) for row in range(3000)])
+    block = Block(labels, np.full((3000, 2), 1 / 15), np.ones((3000, 2), dtype=bool))
+    found = aggregate("sum", block, Grouping(("g",)), None)
+    assert found.values.tolist() == [[math.fsum([1 / 15] * (3000 // groups))] * 2] * groups

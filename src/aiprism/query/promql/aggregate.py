@@ -92,16 +92,17 @@ class _Rows:
         return folded
 
     def total(self, of: Floats) -> Floats:
-        """[group, step]: the sum over each group's rows, one row after the other: those that have `NOTHING` change no bit."""
+        """[group, step]: the sum over each group's rows, one row after the other: those that have `NOTHING` change no bit.
+        The sums have 64 bits of mantissa where the processor offers them, for Prometheus' are compensated."""
         sizes, of = np.diff(np.append(self.starts, len(of))), np.ascontiguousarray(of)
         if len(sizes) <= int(sizes.max(initial=0)):
             ends = (self.starts + sizes).tolist()
             return np.array([_added(of[start:end]) for start, end in zip(self.starts.tolist(), ends, strict=True)])
-        totals = of[self.starts]
+        totals = of[self.starts].astype(np.longdouble)
         for place in range(1, int(sizes.max(initial=0))):
             longer = np.flatnonzero(sizes > place)
             totals[longer] += of[self.starts[longer] + place]
-        return totals
+        return totals.astype(np.float64)
 
     def counts(self) -> Ints:
         return np.asarray(np.add.reduceat(self.valid, self.starts, axis=0, dtype=np.int64))
@@ -124,9 +125,8 @@ NOTHING = -0.0
 
 
 def _added(rows: Floats) -> Floats:
-    # A single column would be added up in pairs, as numpy does what lies side by side.
-    one: Floats = np.add.reduce(rows, axis=0, initial=NOTHING) if rows.shape[1] > 1 else np.cumsum(rows[:, 0])[-1:]
-    return one
+    added: Floats = np.add.reduce(rows, axis=0, dtype=np.longdouble, initial=NOTHING).astype(np.float64)
+    return added
 
 
 # -- one value a group ---------------------------------------------------------------------------------------------------
