@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import quote as quoted
 
-import promql_parser
-
 from aiprism import yamlfile
 from aiprism.errors import BadInput, ConfigError
 from aiprism.model.alerts import Alert, Priority
 from aiprism.model.labels import Matcher, matches_all
+from aiprism.query.promql import syntax
+from aiprism.query.promql.parse import parse
 from aiprism.respond import matcher
 from aiprism.respond.actions import command, control, process, wait, webhook
 from aiprism.yamlfile import Node
@@ -290,7 +290,7 @@ def _condition(node: Node) -> str:
     """A query that is true when it gives something and false when it gives nothing."""
     text = _query(node)
     tree = _parsed(text)[0]
-    if isinstance(tree, promql_parser.BinaryExpr) and tree.modifier is not None and tree.modifier.return_bool:
+    if isinstance(tree, syntax.Binary) and tree.return_bool:
         raise node.error("with `bool` the query gives 0 or 1, never nothing, so it would always be true: leave it out")
     return text
 
@@ -305,7 +305,7 @@ def _query(node: Node) -> str:
         raise node.error(f'{bare[0]}: in PromQL a placeholder stands inside double quotes only, as in job="{bare[0]}"')
     try:
         _parsed(text)
-    except ValueError as error:
+    except BadInput as error:
         raise node.error(f"not PromQL: {error}") from None
     return text
 
@@ -322,15 +322,15 @@ def _unquoted_placeholders(query: str) -> list[str]:
 def _compared(query: str) -> str:
     """The left side of a comparison, which is the number people want to see before and after; else nothing."""
     tree, placeholders = _parsed(query)
-    if not isinstance(tree, promql_parser.BinaryExpr) or str(tree.op) not in ("<", "<=", ">", ">=", "==", "!="):
+    if not isinstance(tree, syntax.Binary) or tree.op not in ("<", "<=", ">", ">=", "==", "!="):
         return ""
-    left = str(tree.lhs)
+    left = str(tree.left)
     for mark, placeholder in placeholders.items():
         left = left.replace(mark, placeholder)
     return left
 
 
-def _parsed(query: str) -> tuple[promql_parser.Expr, Mapping[str, str]]:
+def _parsed(query: str) -> tuple[syntax.Expr, Mapping[str, str]]:
     """The syntax tree less outer parentheses, and what stands in it for each placeholder while the parser looks."""
     placeholders: dict[str, str] = {}
 
@@ -339,7 +339,7 @@ def _parsed(query: str) -> tuple[promql_parser.Expr, Mapping[str, str]]:
         placeholders[name] = found[0]
         return name
 
-    tree = promql_parser.parse(_PLACEHOLDER.sub(mark, query))
-    while isinstance(tree, promql_parser.ParenExpr):
+    tree = parse(_PLACEHOLDER.sub(mark, query))
+    while isinstance(tree, syntax.Paren):
         tree = tree.expr
     return tree, placeholders
