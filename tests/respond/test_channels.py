@@ -274,6 +274,9 @@ def test_what_slack_would_refuse_is_refused_with_its_line(entry, why):
 def test_slacks_web_api_refuses_with_a_200():
     assert slack.judge("ok") is None
     assert slack.judge('{"ok": true}') is None
+    assert slack.judge('{"ok": true, "channel": "C1", "ts": "1.2"}') == Answer(
+        Verdict.DELIVERED, receipt={"channel": "C1", "ts": "1.2"}
+    )
     assert slack.judge('{"ok": false, "error": "channel_not_found"}') == Answer(
         Verdict.REFUSED, "Slack says channel_not_found"
     )

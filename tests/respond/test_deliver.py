@@ -152,6 +152,77 @@ def test_a_template_that_fails_at_sending_is_told_in_words_and_not_tried_again(r
     assert why == "gave up telling a by slack: a template of alertmanager.yml failed: index: index 7 is out of range"
 
 
+def bot(there):
+    """A Slack bot whose Web API is `there`; what it posts is message 1.0, 2.0 … of channel C1."""
+    posted = itertools.count(1)
+
+    def answer(got):
+        ts = got.body.get("ts") or f"{next(posted)}.0"
+        there.body = json.dumps({"ok": True, "channel": "C1", "ts": ts}).encode()
+        return 200, {}
+
+    there.answer = answer
+    entry = f"{{api_url: '{there.url}/api/chat.postMessage', bot_token: xoxb, channel: '#alerts'}}"
+    return routing(f"route: {{receiver: a}}\nreceivers: [{{name: a, slack_configs: [{entry}]}}]")
+
+
+def test_a_slack_bot_changes_its_first_message_and_answers_it_even_after_a_restart(records, clock):
+    with receiver() as there:
+        respond = Respond(records, clock, telling(bot(there)))
+
+        async def live():
+            respond.accept([alert()])
+            await send_all(Delivery(respond, clock), clock, rounds=1)
+            respond.happen(story(records)["id"], Acknowledged("ann"))
+            await send_all(Delivery(respond, clock), clock, rounds=1)  # of another process: nothing is in memory
+            respond.accept([cleared(alert(), T0 + 60)])
+            await send_all(Delivery(respond, clock), clock, rounds=1)
+
+        asyncio.run(live())
+        first, *later = there.got
+        assert (first.path, first.body["channel"]) == ("/api/chat.postMessage", "#alerts")
+        assert [got.path.rpartition(".")[2] for got in later] == ["update", "postMessage"] * 2
+        for edit, reply in zip(later[::2], later[1::2], strict=True):
+            assert (edit.body["channel"], edit.body["ts"]) == ("C1", "1.0")
+            assert (reply.body["channel"], reply.body["thread_ts"]) == ("C1", "1.0")
+            assert reply.body["reply_broadcast"] is False
+        assert later[1].body["text"].startswith("👀 Acknowledged: ")
+        assert later[2].body["attachments"][0]["color"] == "#2eb886"
+
+
+def test_a_slack_message_that_is_gone_is_written_anew_and_gone_on_from(records, clock):
+    with receiver() as there:
+        respond = Respond(records, clock, telling(bot(there)))
+        usual = there.answer
+
+        def gone(got):
+            status = usual(got)
+            if got.path.endswith("update") and got.body["ts"] == "1.0":
+                there.body = b'{"ok": false, "error": "message_not_found"}'
+            return status
+
+        there.answer = gone
+
+        async def live():
+            respond.accept([alert()])
+            await send_all(Delivery(respond, clock), clock, rounds=1)
+            for who in (Acknowledged("ann"), None):
+                if who:
+                    respond.happen(story(records)["id"], who)
+                else:
+                    respond.accept([cleared(alert(), T0 + 60)])
+                await send_all(Delivery(respond, clock), clock, rounds=1)
+
+        asyncio.run(live())
+        assert [(got.path.rpartition(".")[2], got.body.get("ts"), got.body.get("thread_ts")) for got in there.got] == [
+            ("postMessage", None, None),
+            ("update", "1.0", None),
+            ("postMessage", None, None),
+            ("update", "2.0", None),
+            ("postMessage", None, "2.0"),
+        ]
+
+
 def test_a_receiver_that_stays_away_is_given_up_when_patience_ends(records, clock):
     respond = Respond(records, clock, telling(everyone("http://127.0.0.1:9")))
     respond.accept([alert()])

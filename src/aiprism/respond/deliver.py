@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import random
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -21,7 +21,7 @@ import structlog
 from aiprism.clock import Clock
 from aiprism.respond import message, notify
 from aiprism.respond.bell import Bell
-from aiprism.respond.channels.post import Answer, Integration, Letter, Verdict, post, quiet_http_log
+from aiprism.respond.channels.post import Answer, Following, Integration, Letter, Verdict, post, quiet_http_log
 from aiprism.respond.incident import MACHINE, Noted
 from aiprism.respond.pipeline import Respond
 from aiprism.respond.template import TemplateError
@@ -33,6 +33,7 @@ log = structlog.get_logger()
 Post: TypeAlias = Callable[[Letter, float], Awaitable[Answer]]
 
 _AT_ONCE = 8
+_THREAD = 7 * 86_400.0  # seconds after which a message is not gone on from any more
 _FAREWELL = 5.0  # seconds a stop waits for letters on their way
 _IDLE = 30.0  # seconds between looks when nothing rings: another process may have written rows
 
@@ -168,7 +169,21 @@ class Delivery:
             return Answer(Verdict.REFUSED, notify.LATE)
 
     async def _written(self, chosen: Integration, row: store.NotificationRow) -> Answer:
-        return await self._tried(lambda: chosen.letter(message.from_payload(row["payload"]), row["id"]))
+        told, key = message.from_payload(row["payload"]), row["id"]
+        if isinstance(chosen, Following) and chosen.threads:
+            earlier = await asyncio.to_thread(self._earlier, row, told)
+            if earlier is not None:
+                return await self._tried(lambda: chosen.follow(told, key, earlier))
+        return await self._tried(lambda: chosen.letter(told, key))
+
+    def _earlier(self, row: store.NotificationRow, told: message.Message) -> Mapping[str, str] | None:
+        """What a message goes on from: the last about the same, unless that one closed it or is long past."""
+        address = store.Address(row["receiver"], row["channel"], row["integration"])
+        with self._respond.reading() as connection:
+            found = store.last_receipt(connection, address, row["dedup_key"], self._clock.now() - _THREAD)
+        if found is None or (not told.is_incident and message.from_payload(found.payload).over):
+            return None  # a group that fires again begins anew; an incident that is reopened does not
+        return found.given
 
     async def _tried(self, write: Callable[[], Letter]) -> Answer:
         try:
@@ -184,6 +199,7 @@ class Delivery:
         given_up = answer.verdict is Verdict.AGAIN and now - row["created_at"] >= self._patience.limit
         if answer.verdict is Verdict.DELIVERED:
             changes: dict[str, object] = {"state": "sent", "sent_at": now, "next_at": None, "error": ""}
+            changes |= {"receipt": dict(answer.receipt)} if answer.receipt else {}
         elif answer.verdict is Verdict.REFUSED or given_up:
             changes = {"state": "failed", "next_at": None, "error": answer.reason}
         else:

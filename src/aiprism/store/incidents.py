@@ -265,6 +265,27 @@ def due_notifications(connection: Connection, address: Address, now: float, limi
     return [cast("NotificationRow", {name: row[name] for name in NotificationRow.__annotations__}) for row in rows]
 
 
+class Receipt(NamedTuple):
+    """What an integration gave back for the last letter about a subject that it took, and what that letter said."""
+
+    given: Mapping[str, str]
+    payload: Mapping[str, Any]
+
+
+def last_receipt(connection: Connection, address: Address, subject: str, since: float) -> Receipt | None:
+    """The receipt for the last letter about `subject` that this integration took after `since`."""
+    table = notifications
+    taken = sa.and_(_to(address), table.c.dedup_key == subject, table.c.state == "sent", table.c.sent_at >= since)
+    query = (
+        sa.select(table.c.receipt, table.c.payload)
+        .where(taken, table.c.receipt.is_not(sa.null()))
+        .order_by(table.c.created_at.desc(), table.c.id.desc())
+        .limit(1)
+    )
+    row = connection.execute(query).first()
+    return Receipt(row.receipt, row.payload) if row and row.receipt else None
+
+
 def next_due(connection: Connection) -> float | None:
     """When the next letter is due; None when nothing waits."""
     return cast("float | None", connection.execute(sa.select(sa.func.min(_heads().c.next_at))).scalar())

@@ -172,8 +172,11 @@ notifications = sa.Table(
     sa.Column("group_id", sa.String, index=True),
     _time("deadline"),
     sa.Column("tells", sa.JSON),
+    # What its receiver gave back, such as the place of a message: what is told later of the same goes on from it.
+    sa.Column("receipt", sa.JSON),
     sa.UniqueConstraint("incident_id", "receiver", "channel", "integration", "event"),
     sa.Index(None, "state", "next_at"),
+    sa.Index(None, "dedup_key"),
 )
 
 # Every alert that fires or did lately, as Alertmanager knows alerts. `ends_at` is NULL for one that ends when it is said to.

@@ -14,7 +14,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import httpx
 
@@ -104,7 +104,7 @@ class Letter:
     carry: Carry | None = field(default=None, repr=False)  # of channels that are more than one HTTP request
 
 
-Judge: TypeAlias = Callable[[str], "Answer | None"]  # the text of a 2xx answer; None is delivered
+Judge: TypeAlias = Callable[[str], "Answer | None"]  # of the text of a 2xx answer; None is delivered
 Carry: TypeAlias = Callable[[Letter, float], Awaitable["Answer"]]
 
 
@@ -132,6 +132,20 @@ class Integration(Protocol):
 
     def letter(self, message: Message, key: str) -> Letter:
         """The message in this channel's form; pure but for secrets that live in files."""
+        ...
+
+
+@runtime_checkable
+class Following(Protocol):
+    """An integration that goes on from what it said before of the same incident or group."""
+
+    @property
+    def threads(self) -> bool:
+        """Whether it does so as it is configured."""
+        ...
+
+    def follow(self, message: Message, key: str, earlier: Mapping[str, str]) -> Letter:
+        """The message in this channel's form, after one for which `earlier` is the receipt."""
         ...
 
 
@@ -163,6 +177,7 @@ class Answer:
     verdict: Verdict
     reason: str = ""
     retry_after: float | None = None
+    receipt: Mapping[str, str] | None = None  # what the next letter about the same goes on from
 
 
 def cut(text: str, size: int) -> str:
@@ -180,11 +195,12 @@ async def post(letter: Letter, now: float) -> Answer:
     """Send `letter` once; the whole of it takes 30 seconds at most."""
     try:
         async with asyncio.timeout(_TOTAL):
-            for each in (letter, *letter.then):
-                answer = await (each.carry or _posted)(each, now)
+            first = await (letter.carry or _posted)(letter, now)
+            for each in letter.then if first.verdict is Verdict.DELIVERED else ():
+                answer = await _posted(each, now)
                 if answer.verdict is not Verdict.DELIVERED:
-                    break
-            return answer
+                    return answer
+            return first
     except TimeoutError:  # before OSError, which it is one of
         return Answer(Verdict.AGAIN, f"no whole answer within {_TOTAL:g} s")
     except OSError as error:  # a secret's or certificate's file

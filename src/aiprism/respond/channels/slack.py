@@ -6,9 +6,10 @@ headline with one coloured attachment of blocks.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,7 +17,7 @@ from aiprism.errors import ConfigError
 from aiprism.httpconfig import Authorization, HttpOptions, Secret, secret
 from aiprism.model.alerts import Alert, AlertState, Priority
 from aiprism.model.timerange import format_duration
-from aiprism.respond.channels.post import Answer, Globals, Letter, Verdict, cut, said
+from aiprism.respond.channels.post import Answer, Globals, Letter, Verdict, cut, post, said
 from aiprism.respond.message import Message
 from aiprism.respond.subject import service_of
 from aiprism.respond.template import Seen, Words, seen
@@ -42,6 +43,10 @@ _FIELDS = (
     "fields", "short_fields", "link_names", "mrkdwn_in", "actions",
 )  # fmt: skip
 _POST_MESSAGE = "https://slack.com/api/chat.postMessage"
+_POST = "chat.postMessage"
+# The first message cannot be changed any more: another one takes its place.
+_GONE = {f"Slack says {why}" for why in ("message_not_found", "cant_update_message", "edit_window_closed")}
+_LOUD = {"opened", "escalated", "reopened", "firing"}
 _BUSY = {"ratelimited", "rate_limited", "internal_error", "fatal_error", "request_timeout", "service_unavailable"}
 
 _COLORS = {Priority.P0: "#a30200", Priority.P1: "#e8590c", Priority.P2: "#daa038", Priority.P3: "#5b7083"}
@@ -56,6 +61,17 @@ _WORDS = {
     "firing": ("⚠️", "Alert"),
     "cleared": ("✅", "Cleared"),
 }
+
+
+async def _follow(reply: Letter, now: float, *, edit: Letter, anew: Letter) -> Answer:
+    """Change the first message, then answer it: a try that is repeated may change again, and answers once."""
+    edited = await post(edit, now)
+    if edited.reason in _GONE:
+        return await post(anew, now)
+    if edited.verdict is not Verdict.DELIVERED:
+        return edited
+    answered = await post(replace(reply, carry=None), now)
+    return replace(answered, receipt=edited.receipt) if answered.verdict is Verdict.DELIVERED else answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +105,7 @@ class Slack:
     names: Mapping[str, Words] = field(default_factory=dict)
     attachment: Attachment | None = None
     link_names: bool = False
+    threads: bool = False  # a bot changes its first message and answers it; a webhook cannot
     channel: str = "slack"
 
     def wants(self, message: Message) -> bool:
@@ -97,11 +114,28 @@ class Slack:
     def letter(self, message: Message, key: str) -> Letter:
         return Letter(self.url, build(message, self), key, self.http, judge=judge)
 
+    def follow(self, message: Message, key: str, earlier: Mapping[str, str]) -> Letter:
+        """The first message as things stand now, and an answer below it that says what happened."""
+        anew = self.letter(message, key)
+        place = {"channel": earlier["channel"], "ts": earlier["ts"]}
+        body = {name: part for name, part in anew.body.items() if name not in _NAMES}
+        url = Secret(f"{self.url.reveal().removesuffix(_POST)}chat.update")
+        edit = replace(anew, url=url, body={**body, **place}, key=f"{key}-edit")
+        reply = {
+            "channel": earlier["channel"],
+            "thread_ts": earlier["ts"],
+            "text": cut(_escaped(f"{_headline(message)}: {message.text}"), _SECTION),
+            "reply_broadcast": message.event in _LOUD,  # into the channel, too
+        }
+        return replace(anew, body=reply, carry=functools.partial(_follow, edit=edit, anew=anew))
+
 
 def read(node: Node, receiver: str, defaults: Globals) -> Slack:
-    """The integration an entry of `slack_configs` describes. Slack's `send_resolved` is off by default, as there."""
+    """The integration an entry of `slack_configs` describes. Slack's `send_resolved` is off by default, as there,
+    but for a bot: what it opened it closes."""
     node.fields(*_FIELDS)
     token = secret(node, "bot_token")
+    bot = bool(token) or node["api_url"].text("").endswith(_POST)
     url = secret(node, "api_url") or (Secret(_POST_MESSAGE) if token else defaults.slack_api_url)
     if not url:
         raise _no_url(node, receiver)
@@ -109,10 +143,11 @@ def read(node: Node, receiver: str, defaults: Globals) -> Slack:
         raise node.error("a bot_token needs a channel: a bot may write in many")
     return Slack(
         url,
-        *defaults.usual(node, good_news=False, auth=Authorization("Bearer", token) if token else None),
+        *defaults.usual(node, good_news=bot, auth=Authorization("Bearer", token) if token else None),
         names={name: defaults.words(node[name]) for name in _NAMES if node[name]},
         attachment=_attachment(node, defaults),
         link_names=node["link_names"].flag(False),
+        threads=bot,
     )
 
 
@@ -167,8 +202,11 @@ def judge(text: str) -> Answer | None:
         answer = json.loads(text)
     except ValueError:
         return None  # an incoming webhook says "ok"
-    if not isinstance(answer, dict) or answer.get("ok", True):
+    if not isinstance(answer, dict):
         return None
+    if answer.get("ok", True):
+        place = {key: str(answer.get(key, "")) for key in ("channel", "ts")}
+        return Answer(Verdict.DELIVERED, receipt=place) if all(place.values()) else None
     why = str(answer.get("error", "unknown error"))
     return Answer(Verdict.AGAIN if why in _BUSY else Verdict.REFUSED, f"Slack says {why}")
 
@@ -187,8 +225,7 @@ def build(message: Message, slack: Slack) -> Mapping[str, Any]:
 
 def _own(message: Message) -> dict[str, Any]:
     """`text` for notifications and plain clients, blocks for the rest."""
-    icon, word = _WORDS.get(message.event, ("ℹ️", message.event))
-    headline = f"{icon} {word}: [{message.priority.value}] {message.title}"
+    headline = f"{_headline(message)}: [{message.priority.value}] {message.title}"
     return {
         "text": cut(_escaped(headline), _SECTION),
         "attachments": [
@@ -199,6 +236,10 @@ def _own(message: Message) -> dict[str, Any]:
             }
         ],
     }
+
+
+def _headline(message: Message) -> str:
+    return " ".join(_WORDS.get(message.event, ("ℹ️", message.event)))
 
 
 def _blocks(message: Message, headline: str) -> list[dict[str, Any]]:
