@@ -259,6 +259,58 @@ def test_webex_rocketchat_and_matrix(desk):
     assert body["body"].startswith(SUBJECT)
 
 
+SEARCH, ISSUE = "/rest/api/2/search/jql", "/rest/api/2/issue/OPS-7"
+
+
+def steps(desk):
+    found = [(method, path, body) for method, path, _, body in desk.got]
+    desk.got.clear()
+    return found
+
+
+def test_jira_gets_one_issue_which_is_changed_and_moved(desk):
+    desk.bodies[SEARCH] = '{"issues": []}'
+    assert sent(of("jira"), desk).verdict is Verdict.DELIVERED
+    assert desk.got[0][2]["Authorization"].startswith("Basic ")
+    (_, where, asked), (method, path, made) = steps(desk)
+    mark = f"ALERT{{{GROUP}}}"
+    assert (where, asked["jql"]) == (SEARCH, f'project = "OPS" and labels = "{mark}" order by created desc')
+    assert (method, path) == ("POST", "/rest/api/2/issue")
+    fields = made["fields"]
+    assert (fields["project"], fields["issuetype"], fields["priority"]) == (
+        {"key": "OPS"},
+        {"name": "Bug"},
+        {"name": "Highest"},
+    )
+    assert (fields["summary"], fields["labels"]) == (SUBJECT, ["aiprism", "api-gateway", mark])
+    assert fields["customfield_10001"] == "x"
+
+    assert sent(of("jira"), desk, OVER).verdict is Verdict.DELIVERED  # nobody knows of it: nothing to close
+    assert len(steps(desk)) == 1
+
+    def stands(category):
+        issue = {"key": "OPS-7", "fields": {"status": {"statusCategory": {"key": category}}}}
+        desk.bodies[SEARCH] = json.dumps({"issues": [issue]})
+
+    moves = [{"id": "31", "name": "Done"}, {"id": "41", "name": "Reopen"}]
+    desk.bodies[f"{ISSUE}/transitions"] = json.dumps({"transitions": moves})
+    for category, message, moved in (
+        ("new", FIRES, None), ("new", OVER, "31"), ("done", FIRES, "41"), ("done", OVER, None)
+    ):  # fmt: skip
+        stands(category)
+        assert sent(of("jira"), desk, message).verdict is Verdict.DELIVERED
+        _, (method, path, changed), *rest = steps(desk)
+        assert (method, path) == ("PUT", ISSUE)
+        assert {"project", "labels"}.isdisjoint(changed["fields"])
+        assert [(method, body) for method, _, body in rest] == (
+            [("GET", {}), ("POST", {"transition": {"id": moved}})] if moved else []
+        )
+    stands("new")
+    desk.bodies[f"{ISSUE}/transitions"] = '{"transitions": []}'
+    answer = sent(of("jira"), desk, OVER)
+    assert (answer.verdict, answer.reason) == (Verdict.REFUSED, "Jira has no transition 'Done' from where the issue is")
+
+
 def test_twilio_writes_and_calls(desk):
     method, path, headers, body = arrived("twilio", desk)
     assert (method, path) == ("POST", "/2010-04-01/Accounts/AC123/Messages.json")
@@ -332,8 +384,8 @@ def test_no_secret_is_in_anything_that_is_printed_or_told(integration, desk, cap
 
 
 def test_every_channel_is_in_the_example_and_its_file_is_shown_without_secrets():
-    assert len(ALL) == 19
-    assert len({one.channel for one in ALL}) == 18
+    assert len(ALL) == 20
+    assert len({one.channel for one in ALL}) == 19
     assert routing(EXAMPLE).warnings == ()
     hidden = shown(parse(EXAMPLE))
     assert re.findall(r"[\w:-]*EXAMPLE[\w-]*", hidden) == []
@@ -357,6 +409,8 @@ def test_every_channel_is_in_the_example_and_its_file_is_shown_without_secrets()
         ("wechat_configs: [{api_secret: x}]", "needs a corp_id"),
         ("webex_configs: [{room_id: x}]", "needs the bot's token"),
         ("rocketchat_configs: [{token: x, token_id: y}]", "needs a channel"),
+        ("jira_configs: [{project: x, issue_type: y}]", "needs an api_url"),
+        ("jira_configs: [{api_url: 'http://x', project: x}]", "needs issue_type"),
         ("twilio_configs: [{account_sid: x}]", "twilio_configs needs"),
         ("matrix_configs: [{room_id: x}]", "matrix_configs needs"),
         ("apprise_configs: [{title: x}]", "needs url"),

@@ -20,6 +20,7 @@ from aiprism.respond.channels import (
     appriser,
     discord,
     email,
+    jira,
     matrix,
     msteams,
     opsgenie,
@@ -60,13 +61,14 @@ _CHANNELS: Mapping[str, Read] = {
     "msteams_configs": msteams.read,
     "msteamsv2_configs": msteams.read_workflow,
     "rocketchat_configs": rocketchat.read,
+    "jira_configs": jira.read,
     # aiprism's own: Alertmanager has no such channels.
     "twilio_configs": twilio.read,
     "matrix_configs": matrix.read,
     "apprise_configs": appriser.read,
 }
 # Alertmanager's other channels: accepted, so that files load as they are, and reported by name.
-_UNSPOKEN = ("jira_configs", "incidentio_configs", "mattermost_configs")
+_UNSPOKEN = ("incidentio_configs", "mattermost_configs")
 _NO_WEB_ADDRESS = {"email", "sns", "apprise"}
 _GLOBAL = (
     "resolve_timeout", "http_config", "smtp_from", "smtp_hello", "smtp_smarthost", "smtp_auth_username",

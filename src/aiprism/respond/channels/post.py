@@ -215,8 +215,15 @@ async def post(letter: Letter, now: float) -> Answer:
 
 
 async def _posted(letter: Letter, now: float) -> Answer:
+    return (await exchanged(letter, now))[0]
+
+
+async def exchanged(letter: Letter, now: float) -> tuple[Answer, str]:
+    """Send `letter` once, in a carrier that needs more than one exchange: what became of it, and the beginning of the text
+    it was answered with. Errors of the network are the caller's, and so `post`'s."""
     headers = {**PLAIN, "Idempotency-Key": letter.key, **letter.headers}
-    form, content = (letter.body, None) if letter.form else (None, letter.body)
+    body = None if letter.method == "GET" else letter.body
+    form, content = (body, None) if letter.form else (None, body)
     async with client(letter.http, timeout=_TIMEOUT) as sender:
         request = sender.build_request(letter.method, letter.url.reveal(), headers=headers, data=form, json=content)
         response = await sender.send(request, stream=True, follow_redirects=False)
@@ -228,7 +235,8 @@ async def _posted(letter: Letter, now: float) -> Answer:
             await response.aclose()
             response = await sender.send(following, auth=None, stream=True, follow_redirects=False)
         try:
-            return _answer(letter, response, await beginning(response), now)
+            text = await beginning(response)
+            return _answer(letter, response, text, now), text
         finally:
             await response.aclose()
 
