@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from aiprism import __version__
+from aiprism.cli import parser
 from tests.cli.conftest import Run
 from tests.cli.pretended import pretended
 
@@ -121,3 +122,19 @@ def test_a_server_that_cannot_listen_says_so_and_leaves_the_store_whole(tmp_path
     script = f"from aiprism.store.engine import Engine; print({engine})"
     seen = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True)
     assert int(seen.stdout.strip("[(,)]\n")) >= 7
+
+
+@pytest.mark.parametrize(
+    ("arguments", "server", "output"),
+    [
+        (["incidents", "--server", "a"], "a", "table"),
+        (["incidents", "--server", "a", "-o", "json", "list"], "a", "json"),
+        (["incidents", "list", "--server", "b"], "b", "table"),
+        (["incidents", "--server", "a", "show", "last", "--server", "b"], "b", "table"),
+    ],
+)
+def test_a_server_may_be_named_before_or_after_what_is_asked_of_it(
+    arguments: list[str], server: str, output: str
+) -> None:
+    wanted = parser().parse_args(arguments)
+    assert (wanted.server, wanted.output) == (server, output)

@@ -167,18 +167,19 @@ def _responding(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     incidents = _command(
         commands, "incidents", "incidents:listed", "list incidents, show one, acknowledge or resolve it"
     )
-    incidents.set_defaults(status="open", limit=50, server=_default_server(), output="table")
+    incidents.set_defaults(status="open", limit=50)
+    _asking_a_server(incidents)
     verbs = incidents.add_subparsers(metavar="VERB")
-    listed = _client(verbs, "list", "incidents:listed", "incidents, newest first (what `aiprism incidents` does)")
+    listed = _below(verbs, "list", "incidents:listed", "incidents, newest first (what `aiprism incidents` does)")
     listed.add_argument("--status", choices=("open", "resolved", "all"), default="open", help="(open)")
     listed.add_argument("--limit", type=int, default=50)
-    show = _client(verbs, "show", "incidents:show", "one incident: alerts, timeline, notifications, runbooks")
+    show = _below(verbs, "show", "incidents:show", "one incident: alerts, timeline, notifications, runbooks")
     show.add_argument("incident_id", metavar="ID", help="an id, the end of one, or `last`")
     for verb, function, what in (
         ("ack", "incidents:acknowledge", "say that you have seen it and take care"),
         ("resolve", "incidents:resolve", "close it by hand"),
     ):
-        act = _client(verbs, verb, function, what)
+        act = _below(verbs, verb, function, what)
         act.add_argument("incident_id", metavar="ID", help="an id, the end of one, or `last`")
         act.add_argument("--actor", default=_user(), help="who you are (%(default)s)")
         act.add_argument("--text", default="", help="a sentence for the timeline")
@@ -214,9 +215,23 @@ def _client(
     commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, target: str, what: str
 ) -> argparse.ArgumentParser:
     made = _command(commands, name, target, what)
-    made.add_argument("--server", default=_default_server(), metavar="URL", help="the running server (%(default)s)")
-    _output(made)
+    _asking_a_server(made)
     return made
+
+
+def _below(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, target: str, what: str
+) -> argparse.ArgumentParser:
+    made = _command(commands, name, target, what)
+    _asking_a_server(made, below=True)
+    return made
+
+
+def _asking_a_server(command: argparse.ArgumentParser, *, below: bool = False) -> None:
+    """`below` a command that asks, too: what was said there holds unless it is said here."""
+    server, output = (argparse.SUPPRESS, argparse.SUPPRESS) if below else (_default_server(), "table")
+    command.add_argument("--server", default=server, metavar="URL", help=f"the running server ({_default_server()})")
+    command.add_argument("-o", "--output", choices=("table", "json"), default=output, help="(table)")
 
 
 def _output(command: argparse.ArgumentParser) -> None:
