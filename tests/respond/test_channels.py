@@ -316,3 +316,10 @@ def test_all_that_pagerduty_configs_can_word_is_sent():
     assert event["links"][1:] == [{"href": "https://l/HighErrorRate", "text": "t"}]
     other = one.letter(grouped(alert(severity="warning")), "k").body
     assert other["payload"]["severity"] == "warning"  # "nonsense" is none of PagerDuty's
+
+
+def test_worded_details_never_make_an_event_too_large_for_pagerduty():
+    text = PAGERDUTY.replace("extra: x", "extra: '{{ range .Alerts }}{{ .Labels.endpoint }}{{ end }}'")
+    [one] = routing(text).integrations("a")
+    event = one.letter(grouped(*(alert(endpoint=f"{at}é" * 90) for at in range(1000))), "k").body
+    assert len(json.dumps(event).encode()) < 512_000

@@ -138,6 +138,7 @@ def test_functions_that_came_after_alertmanager_0_25(text, expected):
         ('{{ (index .Alerts 7).Status }}', "index 7 is out of range"),
         ('{{ tz "Mars/Olympus" (index .Alerts 0).StartsAt }}', "unknown time zone Mars/Olympus"),
         ('{{ .GroupLabels.Remove "a" }}', "expected a list of names"),
+        ("{{ index .GroupLabels .Alerts }}", "unhashable"),
     ],
 )  # fmt: skip
 def test_a_template_that_fails_on_its_message_says_why(text, why):
@@ -215,6 +216,14 @@ def test_a_mail_of_html_holds_no_markup_of_an_alert():
     assert "5 % &lt;b&gt; &amp; &#34;more&#34;" in html
     assert '<a href="https://r/1?a=b&amp;c=d">Runbook</a>' in html
     assert "<b>" not in html
+
+
+def test_our_own_texts_stay_short_when_a_thousand_alerts_fire_at_once():
+    many = replace(TOLD, alerts=tuple(alert("Down", endpoint=f"/{at}") for at in range(1000)))
+    for name in ("__text", "__markdown", "slack.default.text", "email.default.html"):
+        text = rendered(f'{{{{ template "{name}" . }}}}', told=many)
+        assert len(text) < 100_000, name
+        assert "… and others: 1000 in all" in text, name
 
 
 def test_a_text_without_actions_is_kept_as_it_is():

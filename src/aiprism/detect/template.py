@@ -89,7 +89,7 @@ class Template:
         state = _Expansion(self, [("$", data), *(variables or {}).items()])
         try:
             state.nodes(self.tree.nodes, data)
-        except (ValueError, ArithmeticError) as error:
+        except (ValueError, ArithmeticError, TypeError) as error:  # such as an index that is a map
             raise TemplateError(str(error)) from error
         return "".join(state.out)
 

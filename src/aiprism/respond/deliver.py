@@ -187,7 +187,8 @@ class Delivery:
 
     async def _tried(self, write: Callable[[], Letter]) -> Answer:
         try:
-            letter = write()
+            # Aside: it may read files, and the texts of ten thousand alerts take seconds.
+            letter = await asyncio.to_thread(write)
         except OSError as error:  # a secret that stands in a file
             return Answer(Verdict.AGAIN, f"a file with its secret cannot be read: {error.strerror}")
         except TemplateError as error:  # it would fail again: the message stays the same

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiprism.httpconfig import Secret, secret
-from aiprism.respond.channels.post import Entry, Globals, Letter, cut, said
+from aiprism.respond.channels.post import Entry, Globals, Letter, cut_bytes, said
 from aiprism.respond.message import Message
 from aiprism.respond.template import Words, seen
 from aiprism.yamlfile import Node
@@ -39,7 +39,7 @@ class Teams(Entry):
             "themeColor": "b42318" if message.firing else "1a7f4b",
             "title": texts.get("title", ""),
             "summary": texts.get("summary", "") or texts.get("title", "") or message.title,
-            "text": cut(texts.get("text", ""), _TEXT),
+            "text": cut_bytes(texts.get("text", ""), _TEXT),
         }
         return Letter(self.url, body, key, self.http)
 
@@ -68,7 +68,7 @@ class TeamsWorkflow(Entry):
             "msteams": {"width": "Full"},
             "body": [
                 {**title, "style": "heading", "color": color},
-                {"type": "TextBlock", "text": cut(texts.get("text", ""), _TEXT), "wrap": True},
+                {"type": "TextBlock", "text": cut_bytes(texts.get("text", ""), _TEXT), "wrap": True},
             ],
         }
         if message.url:

@@ -13,13 +13,14 @@ from typing import Any
 
 from aiprism.httpconfig import HttpOptions, Secret, secret
 from aiprism.model.alerts import AlertState, Priority
-from aiprism.respond.channels.post import Globals, Letter
+from aiprism.respond.channels.post import Globals, Letter, cut
 from aiprism.respond.message import Message
 from aiprism.respond.template import Seen, Words, seen
 from aiprism.yamlfile import Node
 
 _SUMMARY = 1024  # characters the Events API keeps
 _SHOWN = 50
+_DETAILS = 60_000  # characters of all worded details, which are at most six bytes each in JSON
 _WORDED = ("client", "client_url", "description", "severity", "class", "component", "group", "source")
 _FIELDS = (
     "send_resolved", "http_config", "service_key", "service_key_file", "routing_key", "routing_key_file", "url",
@@ -89,7 +90,7 @@ def build(message: Message, pagerduty: PagerDuty) -> Mapping[str, Any]:
         "timestamp": datetime.fromtimestamp(message.created_at, UTC).isoformat(timespec="milliseconds"),
         "component": said.get("component", ", ".join(message.services)),
         "class": said.get("class", message.alerts[0].name if message.alerts else ""),
-        "custom_details": {**_details(message), **_said(pagerduty.details, what)},
+        "custom_details": {**_details(message), **_cut_details(_said(pagerduty.details, what))},
     }
     if "group" in said:
         event["payload"]["group"] = said["group"]
@@ -102,6 +103,11 @@ def build(message: Message, pagerduty: PagerDuty) -> Mapping[str, Any]:
     images = [_said(image, what) for image in pagerduty.images]
     # An entry whose template gave nothing would make PagerDuty refuse the whole event.
     return event | _unless_empty("links", links, "href") | _unless_empty("images", images, "src")
+
+
+def _cut_details(details: Mapping[str, str]) -> dict[str, str]:
+    """PagerDuty refuses events of more than 512 KB, and then nobody is called."""
+    return {key: cut(text, _DETAILS // len(details)) for key, text in details.items()}
 
 
 def _severity(said: str, message: Message) -> str:

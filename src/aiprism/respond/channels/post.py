@@ -185,6 +185,11 @@ def cut(text: str, size: int) -> str:
     return text if len(text) <= size else text[: size - 1] + "…"
 
 
+def cut_bytes(text: str, size: int) -> str:
+    """`text` in at most `size` bytes of UTF-8."""
+    return text.encode()[:size].decode(errors="ignore")
+
+
 def said(texts: Mapping[str, Words], what: Seen) -> dict[str, str]:
     """The texts for one message; those that say nothing are left out."""
     filled = {key: words.of(what) for key, words in texts.items()}

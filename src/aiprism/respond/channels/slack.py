@@ -25,6 +25,7 @@ from aiprism.yamlfile import Node
 
 # Limits of Block Kit: a header holds 150 characters, a section 3000, a field of one 2000.
 _HEADER, _SECTION, _FIELD, _ALERTS = 150, 3000, 2000, 10
+_LONG = 30_000  # of a text in an attachment; Slack refuses much longer ones
 _NAMES = ("channel", "username", "icon_emoji", "icon_url")
 _TEXTS = {
     "title": '{{ template "slack.default.title" . }}',
@@ -86,7 +87,8 @@ class Attachment:
 
     def of(self, what: Seen) -> dict[str, Any]:
         """The attachment for one message."""
-        shown: dict[str, Any] = {**said(self.texts, what), "mrkdwn_in": list(self.mrkdwn_in)}
+        texts = {name: cut(text, _LONG) for name, text in said(self.texts, what).items()}
+        shown: dict[str, Any] = {**texts, "mrkdwn_in": list(self.mrkdwn_in)}
         if self.fields:
             pairs = zip(self.fields, self.short, strict=True)
             shown["fields"] = [{**said(each, what), "short": short} for each, short in pairs]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiprism.httpconfig import NO_SECRET, Secret, secret
-from aiprism.respond.channels.post import Answer, Entry, Globals, Letter, Verdict, said
+from aiprism.respond.channels.post import Answer, Entry, Globals, Letter, Verdict, cut_bytes, said
 from aiprism.respond.message import Message
 from aiprism.respond.template import Words, seen
 from aiprism.yamlfile import Node
@@ -48,7 +48,7 @@ class Sns(Entry):
         size = _SMS if kind == "PhoneNumber" else _BYTES
         body: dict[str, Any] = {
             kind: where,
-            "Message": texts.get("message", message.title).encode()[:size].decode(errors="ignore"),
+            "Message": cut_bytes(texts.get("message", message.title), size),
             "MessageAttributes": {
                 name: {"DataType": "String", "StringValue": text} for name, text in said(self.attributes, what).items()
             },

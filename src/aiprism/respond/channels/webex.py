@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aiprism.httpconfig import Authorization, Secret
-from aiprism.respond.channels.post import Entry, Globals, Letter
+from aiprism.respond.channels.post import Entry, Globals, Letter, cut_bytes
 from aiprism.respond.message import Message
 from aiprism.respond.template import Words, seen
 from aiprism.yamlfile import Node
@@ -23,7 +23,7 @@ class Webex(Entry):
 
     def letter(self, message: Message, key: str) -> Letter:
         what = seen(message)
-        text = self.text.of(what).encode()[:_BYTES].decode(errors="ignore")
+        text = cut_bytes(self.text.of(what), _BYTES)
         return Letter(self.url, {"roomId": self.room.of(what), "markdown": text}, key, self.http)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from aiprism.httpconfig import Secret, client
-from aiprism.respond.channels.post import Answer, Entry, Globals, Letter, Verdict, post, said
+from aiprism.respond.channels.post import Answer, Entry, Globals, Letter, Verdict, cut_bytes, post, said
 from aiprism.respond.message import Message
 from aiprism.respond.template import Words, seen
 from aiprism.yamlfile import Node
@@ -52,7 +52,7 @@ class WeChat(Entry):
             "totag": texts.get("to_tag", ""),
             "agentid": texts.get("agent_id", ""),
             "msgtype": self.kind,
-            self.kind: {"content": texts.get("message", "").encode()[:_BYTES].decode(errors="ignore")},
+            self.kind: {"content": cut_bytes(texts.get("message", ""), _BYTES)},
             "safe": "0",
         }
         carry = functools.partial(_carry, corp_id=self.corp_id, api_secret=self.api_secret)
