@@ -17,6 +17,7 @@ from aiprism.respond.pipeline import Policy, Respond
 from aiprism.respond.route import Route
 from aiprism.respond.silences import Silence
 from aiprism.store import alerting
+from aiprism.store import incidents as letters
 from aiprism.store.records import Records
 from aiprism.telemetry import Telemetry
 from tests.respond.making import T0, again, alert, cleared, receiver, routing
@@ -47,12 +48,15 @@ class Room:
 
     def passing(self, seconds):
         """What is told in that time: pairs of the second, counted from now, and what arrived."""
-        heard = []
+        heard, due = [], 0.0
         for second in range(seconds + 1):
-            if second:
-                self.clock._now += 1
-            self.respond.flush()
+            self.clock._now += second > 0
+            if self.clock.now() < due:
+                continue
+            due = self.respond.flush()
             asyncio.run(self.delivery.deliver_due())
+            with self.respond.reading() as connection:
+                due = min(due, letters.next_due(connection) or due)
             heard += [(second, *each) for each in self.told()]
         return heard
 
@@ -245,3 +249,59 @@ def test_groups_keep_their_beat_unless_a_whole_one_was_missed():
     on_time = group.after_flush(begun, ROUTE, T0 + 10.2)
     assert (on_time.next_at, on_time.flushed) == (T0 + 70, True)
     assert group.after_flush(begun, ROUTE, T0 + 500).next_at == T0 + 560
+
+
+def test_ten_minutes_of_silence_and_a_kill_in_between_end_with_each_news_told_once(records, clock, there, tmp_path):
+    room = Room(records, clock, there)
+    there.answer = lambda got: (503, {})
+    room.respond.accept([one("1"), alert("Slow", severity="warning", at=T0 + 5, n="2")])
+    room.passing(300)
+    records.close()  # as if it were killed here
+    after = Records.open(f"sqlite:///{tmp_path}/control.db")
+    room = Room(after, clock, there)
+    room.respond.regroup()
+    room.passing(300)
+    there.answer = lambda got: (200, {})
+    heard = room.passing(1200)
+    # Each once, as soon as it is taken; the second time it is the reminder after ten minutes.
+    for number in ("1", "2"):
+        times = [second for second, _, alerts in heard if alerts == [(number, "firing")]]
+        assert len(times) == 2
+        assert times[0] <= 60
+        assert times[1] - times[0] >= 600
+    after.close()
+
+
+def test_a_group_that_was_put_off_is_told_as_soon_as_its_notification_is_done_with(records, clock, there):
+    room = Room(records, clock, there, more=', routes: [{matchers: [n=~".*"], group_wait: 0s, group_interval: 4s}]')
+    there.answer = lambda got: (503 if len(there.got) < 3 else 200, {})
+    room.respond.accept([one("1")])
+    room.respond.flush()
+    room.respond.accept([one("2")])
+    heard = room.passing(40)
+    assert [each for _, _, each in heard][-1] == [("1", "firing"), ("2", "firing")]
+    assert len(heard) >= 2
+
+
+def test_what_is_empty_or_old_is_forgotten(records, clock, there):
+    room = Room(records, clock, there)
+    silence = Silence("s1", (Matcher("n", MatchOp.EQUAL, "x"),), T0, T0 + 60, T0)
+    with records.begin() as connection:
+        alerting.put_silence(connection, silence_row(silence))
+    room.respond.accept([one()])
+    room.passing(10)
+    room.respond.accept([cleared(one(), clock.now())])
+    room.passing(100)
+
+    def kept():
+        with records.reading() as connection:
+            rows = (alerting.group_rows(connection), alerting.alert_rows(connection, [one().fingerprint]))
+            return [len(each) for each in (*rows, alerting.silence_rows(connection))]
+
+    assert kept() == [0, 1, 1]
+    clock._now += 1800
+    room.respond.flush()
+    assert kept() == [0, 0, 1]
+    clock._now += 120 * 3600
+    room.respond.flush()
+    assert kept() == [0, 0, 0]

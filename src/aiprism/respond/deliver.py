@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import random
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -23,7 +23,7 @@ from aiprism.respond import message, notify
 from aiprism.respond.bell import Bell
 from aiprism.respond.channels.post import Answer, Following, Integration, Letter, Verdict, post, quiet_http_log
 from aiprism.respond.incident import MACHINE, Noted
-from aiprism.respond.pipeline import Respond
+from aiprism.respond.pipeline import Desk, Respond
 from aiprism.respond.template import TemplateError
 from aiprism.store import incidents as store
 from aiprism.telemetry import Telemetry
@@ -32,7 +32,7 @@ log = structlog.get_logger()
 
 Post: TypeAlias = Callable[[Letter, float], Awaitable[Answer]]
 
-_AT_ONCE = 8
+_AT_ONCE = 16
 _THREAD = 7 * 86_400.0  # seconds after which a message is not gone on from any more
 _FAREWELL = 5.0  # seconds a stop waits for letters on their way
 _IDLE = 30.0  # seconds between looks when nothing rings: another process may have written rows
@@ -71,6 +71,8 @@ class Delivery:
         self._send, self._chance, self._telemetry = send, chance, telemetry or Telemetry()
         self._bell = Bell()
         self._lanes: dict[store.Address, asyncio.Task[None]] = {}
+        self._answered: list[tuple[store.NotificationRow, Answer, asyncio.Future[None]]] = []
+        self._marker: asyncio.Task[None] | None = None
         self._closing = False
         respond.on_work(self._bell.ring)
         quiet_http_log()
@@ -124,7 +126,7 @@ class Delivery:
             await asyncio.wait(lanes, timeout=_FAREWELL)
         for lane in lanes:
             lane.cancel()
-        await asyncio.gather(*lanes, return_exceptions=True)
+        await asyncio.gather(*lanes, *([self._marker] if self._marker else []), return_exceptions=True)
 
     async def _lane(self, address: store.Address) -> None:
         """Send one integration what is due, until nothing is."""
@@ -147,11 +149,54 @@ class Delivery:
         except Exception as error:
             log.exception("notification.letter_failed", notification=row["id"])
             answer = Answer(Verdict.AGAIN, f"it could not be written: {type(error).__name__}")
+        await self._marked(row, answer)
+
+    async def _marked(self, row: store.NotificationRow, answer: Answer) -> None:
+        """Note what became of a letter, together with all that were answered meanwhile: a commit waits for the disk, and
+        a storm has thousands of letters."""
+        noted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._answered.append((row, answer, noted))
+        if self._marker is None or self._marker.done():
+            self._marker = asyncio.create_task(self._mark_answered())
+        await noted
+
+    async def _mark_answered(self) -> None:
+        while self._answered:
+            batch, self._answered = self._answered, []
+            await self._mark_together(batch)
+
+    async def _mark_together(self, batch: Sequence[tuple[store.NotificationRow, Answer, asyncio.Future[None]]]) -> None:
+        pairs = [(row, answer) for row, answer, _ in batch]
         try:
-            await asyncio.to_thread(self._mark, row, answer)
+            await asyncio.to_thread(self._mark_all, pairs)
+        except Exception as error:  # each lane answers it for its own letters
+            for *_, noted in batch:
+                if not noted.done():
+                    noted.set_exception(error)
+        finally:
+            for *_, noted in batch:
+                if not noted.done():
+                    noted.set_result(None)
+
+    def _mark_all(self, pairs: Sequence[tuple[store.NotificationRow, Answer]]) -> None:
+        try:
+            with self._respond.desk() as desk:
+                failed = [self._mark(desk, row, answer) for row, answer in pairs]
+        except Exception:
+            log.exception("notification.note_failed", notifications=[row["id"] for row, _ in pairs])
+            failed = [self._mark_alone(row, answer) for row, answer in pairs]
+        for (row, answer), lost in zip(pairs, failed, strict=True):
+            self._count(row, answer, failed=lost)
+
+    def _mark_alone(self, row: store.NotificationRow, answer: Answer) -> bool:
+        """As `_mark`; without a line on the timeline if it is that which cannot be written."""
+        try:
+            with self._respond.desk() as desk:
+                return self._mark(desk, row, answer)
         except Exception:
             log.exception("notification.note_failed", notification=row["id"])
-            await asyncio.to_thread(functools.partial(self._mark, row, answer, noting=False))
+            with self._respond.desk() as desk:
+                return self._mark(desk, row, answer, noting=False)
 
     async def _sent(self, row: store.NotificationRow) -> Answer:
         integrations = self._respond.policy.routing.integrations(row["receiver"])
@@ -195,31 +240,30 @@ class Delivery:
             return Answer(Verdict.REFUSED, f"a template of alertmanager.yml failed: {error}")
         return await self._send(letter, self._clock.now())
 
-    def _mark(self, row: store.NotificationRow, answer: Answer, *, noting: bool = True) -> None:
-        now, attempts = self._clock.now(), row["attempts"] + 1
+    def _mark(self, desk: Desk, row: store.NotificationRow, answer: Answer, *, noting: bool = True) -> bool:
+        """Write what became of a letter, with all that follows; whether it is given up."""
+        now, attempts = desk.now, row["attempts"] + 1
         given_up = answer.verdict is Verdict.AGAIN and now - row["created_at"] >= self._patience.limit
+        failed = answer.verdict is Verdict.REFUSED or given_up
         if answer.verdict is Verdict.DELIVERED:
             changes: dict[str, object] = {"state": "sent", "sent_at": now, "next_at": None, "error": ""}
             changes |= {"receipt": dict(answer.receipt)} if answer.receipt else {}
-        elif answer.verdict is Verdict.REFUSED or given_up:
+        elif failed:
             changes = {"state": "failed", "next_at": None, "error": answer.reason}
         else:
             changes = {"next_at": now + self._wait(attempts, answer), "error": answer.reason}
-        with self._respond.desk() as desk:
-            store.mark_notification(desk.connection, row["id"], attempts=attempts, **changes)
-            if answer.retry_after is not None:  # it has too much to do: nothing else is sent there meanwhile either
-                address = store.Address(row["receiver"], row["channel"], row["integration"])
-                store.defer_notifications(desk.connection, address, now + self._wait(1, answer))
-            if changes.get("state") == "sent":
-                notify.delivered(desk.connection, row, now)
-            elif changes.get("state") == "failed":
-                notify.finished(desk.connection, row, now)
-            # Its group may have been waiting for this.
-            desk.made_work = desk.made_work or (row["group_id"] is not None and "state" in changes)
-            for noted in _noted(row, answer, attempts, failed=changes.get("state") == "failed"):
-                if noting and row["incident_id"] is not None:
-                    desk.happen(row["incident_id"], noted)
-        self._count(row, answer, failed=changes.get("state") == "failed")
+        store.mark_notification(desk.connection, row["id"], attempts=attempts, **changes)
+        if answer.retry_after is not None:  # it has too much to do: nothing else is sent there meanwhile either
+            address = store.Address(row["receiver"], row["channel"], row["integration"])
+            store.defer_notifications(desk.connection, address, now + self._wait(1, answer))
+        if answer.verdict is Verdict.DELIVERED:
+            notify.delivered(desk.connection, row, now)
+        if "state" in changes and notify.finished(desk.connection, row, now):
+            desk.made_work = True
+        for noted in _noted(row, answer, attempts, failed=failed):
+            if noting and row["incident_id"] is not None:
+                desk.happen(row["incident_id"], noted)
+        return failed
 
     def _wait(self, attempts: int, answer: Answer) -> float:
         own = self._patience.delay(attempts, self._chance())

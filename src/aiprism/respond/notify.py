@@ -318,23 +318,15 @@ def delivered(connection: Connection, row: NotificationRow, now: float) -> None:
     if row["group_id"] is None or tells is None:
         return
     store.put_log(connection, [log_row(tells["group_key"], store.address_of(row), tells, now)])
-    if not store.untold(connection, row["group_id"], row["created_at"]):
+    if tells["resolved"] and not store.untold(connection, row["group_id"], row["created_at"]):
         inside = known_alerts(connection, store.members(connection, [row["group_id"]])).get(row["group_id"], [])
-        prune(
-            connection,
-            row["group_id"],
-            [each for each in inside if each.updated_at <= row["created_at"]],
-            row["created_at"],
-        )
-    finished(connection, row, now)
+        told = [each for each in inside if each.updated_at <= row["created_at"]]
+        prune(connection, row["group_id"], told, row["created_at"])
 
 
-def finished(connection: Connection, row: NotificationRow, now: float) -> None:
-    """A group that was due while its notification was on its way is due now."""
-    if row["group_id"] is not None and not [
-        letter for letter in store.pending_letters(connection, [row["group_id"]]) if letter["id"] != row["id"]
-    ]:
-        store.defer_group(connection, row["group_id"], now)
+def finished(connection: Connection, row: NotificationRow, now: float) -> bool:
+    """Whether the group of a notification that is done with was waiting for this: it is due now."""
+    return row["group_id"] is not None and store.release(connection, row["group_id"], now)
 
 
 # -- rows ------------------------------------------------------------------------------------------------------------

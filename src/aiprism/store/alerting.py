@@ -261,11 +261,12 @@ def put_letters(connection: Connection, rows: Sequence[NotificationRow]) -> None
     upsert(connection, notifications, rows)
 
 
-def defer_group(connection: Connection, group_id: str, at: float) -> None:
-    """A group that waits for its notifications is looked at again at `at`."""
-    table = aggregation_groups
-    here = sa.and_(table.c.id == group_id, table.c.late.is_(True))
-    connection.execute(sa.update(table).where(here).values(next_at=at))
+def release(connection: Connection, group_id: str, at: float) -> bool:
+    """A group that was put off is looked at again at `at`, unless something of it is still to be sent; whether it is."""
+    groups, letters = aggregation_groups, notifications
+    waits = sa.exists().where(letters.c.group_id == group_id, letters.c.state == "pending")
+    here = sa.and_(groups.c.id == group_id, groups.c.late.is_(True), sa.not_(waits))
+    return connection.execute(sa.update(groups).where(here).values(next_at=at)).rowcount > 0
 
 
 def address_of(row: NotificationRow) -> Address:
