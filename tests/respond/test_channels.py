@@ -323,3 +323,15 @@ def test_worded_details_never_make_an_event_too_large_for_pagerduty():
     [one] = routing(text).integrations("a")
     event = one.letter(grouped(*(alert(endpoint=f"{at}é" * 90) for at in range(1000))), "k").body
     assert len(json.dumps(event).encode()) < 512_000
+
+
+def test_a_bots_token_may_stand_under_alertmanagers_names_and_for_all():
+    [one, hook] = routing(
+        "global: {slack_app_token: xoxb}\nroute: {receiver: a}\nreceivers:\n- name: a\n  slack_configs:\n"
+        "  - {channel: '#a', timeout: 5s}\n  - {channel: '#a', api_url: 'http://hook'}\n"
+    ).integrations("a")
+    letter = one.letter(grouped(alert()), "k")
+    assert (letter.url.reveal(), letter.timeout) == ("https://slack.com/api/chat.postMessage", 5.0)
+    assert [secret.reveal() for secret in letter.http.secrets()] == ["xoxb"]
+    assert hook.letter(grouped(alert()), "k").url.reveal() == "http://hook"
+    assert [one.send_resolved, hook.send_resolved] == [True, False]

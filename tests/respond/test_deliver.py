@@ -6,6 +6,7 @@ import asyncio
 import email.utils
 import itertools
 import json
+import threading
 
 import httpx
 import pytest
@@ -124,6 +125,15 @@ def test_a_retry_after_that_is_a_date_is_understood():
         there.answer = lambda got: (503, {"Retry-After": email.utils.formatdate(T0 + 90, usegmt=True)})
         answer = asyncio.run(post(Letter(Secret(there.url), {}, "k", HttpOptions()), T0))
     assert answer == Answer(Verdict.AGAIN, "HTTP 503: ok", 90.0)
+
+
+def test_a_letter_waits_no_longer_than_its_timeout():
+    with receiver() as there:
+        leave = threading.Event()
+        there.answer = lambda got: (leave.wait(30) and 200, {})
+        letter = Letter(Secret(there.url), {}, "k", HttpOptions(), timeout=0.05)
+        assert asyncio.run(post(letter, T0)) == Answer(Verdict.AGAIN, "no whole answer within 0.05 s")
+        leave.set()
 
 
 def test_a_letter_that_is_refused_is_given_up_at_once_and_the_timeline_says_so(records, clock):

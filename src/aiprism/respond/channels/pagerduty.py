@@ -24,7 +24,7 @@ _DETAILS = 60_000  # characters of all worded details, which are at most six byt
 _WORDED = ("client", "client_url", "description", "severity", "class", "component", "group", "source")
 _FIELDS = (
     "send_resolved", "http_config", "service_key", "service_key_file", "routing_key", "routing_key_file", "url",
-    "details", "images", "links", *_WORDED,
+    "details", "images", "links", "timeout", *_WORDED,
 )  # fmt: skip
 _IMAGE, _LINK = ("href", "src", "alt"), ("href", "text")
 _ACTIONS = {
@@ -47,6 +47,7 @@ class PagerDuty:
     details: Mapping[str, Words] = field(default_factory=dict)
     images: tuple[Mapping[str, Words], ...] = ()
     links: tuple[Mapping[str, Words], ...] = ()
+    timeout: float = 0.0
     channel: str = "pagerduty"
 
     def wants(self, message: Message) -> bool:
@@ -55,7 +56,7 @@ class PagerDuty:
 
     def letter(self, message: Message, key: str) -> Letter:
         body = {"routing_key": self.routing_key.reveal(), **build(message, self)}
-        return Letter(self.url, body, key, self.http, secrets=(self.routing_key,))
+        return Letter(self.url, body, key, self.http, secrets=(self.routing_key,), timeout=self.timeout)
 
 
 def read(node: Node, receiver: str, defaults: Globals) -> PagerDuty:
@@ -69,6 +70,7 @@ def read(node: Node, receiver: str, defaults: Globals) -> PagerDuty:
         routing_key=key,
         send_resolved=node["send_resolved"].flag(True),
         http=defaults.options(node),
+        timeout=node["timeout"].seconds(0.0),
         texts={key: defaults.words(node[key]) for key in _WORDED if node[key]},
         details=defaults.library.mapping(node["details"]),
         images=tuple(defaults.library.mapping(item.fields(*_IMAGE)) for item in node["images"].items()),

@@ -98,6 +98,7 @@ class Letter:
     secrets: tuple[Secret, ...] = ()  # what must not be seen in an answer we quote, besides the address
     method: str = "POST"
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    timeout: float = 0.0  # seconds for the whole of it; 0: thirty
     form: bool = False  # sent as a form instead of JSON
     judge: Judge | None = None  # of receivers that say 200 to what they refuse
     then: tuple[Letter, ...] = ()  # what is sent after it, once it was taken
@@ -197,9 +198,10 @@ def said(texts: Mapping[str, Words], what: Seen) -> dict[str, str]:
 
 
 async def post(letter: Letter, now: float) -> Answer:
-    """Send `letter` once; the whole of it takes 30 seconds at most."""
+    """Send `letter` once; the whole of it takes 30 seconds at most, or less if it says so."""
+    limit = min(letter.timeout or _TOTAL, _TOTAL)
     try:
-        async with asyncio.timeout(_TOTAL):
+        async with asyncio.timeout(limit):
             first = await (letter.carry or _posted)(letter, now)
             for each in letter.then if first.verdict is Verdict.DELIVERED else ():
                 answer = await _posted(each, now)
@@ -207,7 +209,7 @@ async def post(letter: Letter, now: float) -> Answer:
                     return answer
             return first
     except TimeoutError:  # before OSError, which it is one of
-        return Answer(Verdict.AGAIN, f"no whole answer within {_TOTAL:g} s")
+        return Answer(Verdict.AGAIN, f"no whole answer within {limit:g} s")
     except OSError as error:  # a secret's or certificate's file
         return Answer(Verdict.AGAIN, f"a file it needs cannot be read: {error.strerror}")
     except Unreadable as error:

@@ -40,7 +40,8 @@ _TEXTS = {
     "thumb_url": "",
 }
 _FIELDS = (
-    "send_resolved", "http_config", "api_url", "api_url_file", "bot_token", "bot_token_file", *_NAMES, *_TEXTS,
+    "send_resolved", "http_config", "api_url", "api_url_file", "bot_token", "bot_token_file",
+    "app_token", "app_token_file", "app_url", "timeout", *_NAMES, *_TEXTS,
     "fields", "short_fields", "link_names", "mrkdwn_in", "actions",
 )  # fmt: skip
 _POST_MESSAGE = "https://slack.com/api/chat.postMessage"
@@ -108,13 +109,14 @@ class Slack:
     attachment: Attachment | None = None
     link_names: bool = False
     threads: bool = False  # a bot changes its first message and answers it; a webhook cannot
+    timeout: float = 0.0
     channel: str = "slack"
 
     def wants(self, message: Message) -> bool:
         return self.send_resolved or not message.over
 
     def letter(self, message: Message, key: str) -> Letter:
-        return Letter(self.url, build(message, self), key, self.http, judge=judge)
+        return Letter(self.url, build(message, self), key, self.http, judge=judge, timeout=self.timeout)
 
     def follow(self, message: Message, key: str, earlier: Mapping[str, str]) -> Letter:
         """The first message as things stand now, and an answer below it that says what happened."""
@@ -136,9 +138,9 @@ def read(node: Node, receiver: str, defaults: Globals) -> Slack:
     """The integration an entry of `slack_configs` describes. Slack's `send_resolved` is off by default, as there,
     but for a bot: what it opened it closes."""
     node.fields(*_FIELDS)
-    token = secret(node, "bot_token")
+    token = _token(node, defaults.given)
     bot = bool(token) or node["api_url"].text("").endswith(_POST)
-    url = secret(node, "api_url") or (Secret(_POST_MESSAGE) if token else defaults.slack_api_url)
+    url = secret(node, "api_url") or (_app_url(node, defaults) if token else defaults.slack_api_url)
     if not url:
         raise _no_url(node, receiver)
     if token and not node["channel"]:
@@ -150,7 +152,18 @@ def read(node: Node, receiver: str, defaults: Globals) -> Slack:
         attachment=_attachment(node, defaults),
         link_names=node["link_names"].flag(False),
         threads=bot,
+        timeout=node["timeout"].seconds(0.0),
     )
+
+
+def _token(node: Node, given: Node) -> Secret:
+    """A bot's token under our name or Alertmanager's; that of `global` is for entries that name no webhook."""
+    own = secret(node, "bot_token") or secret(node, "app_token")
+    return own if own or node["api_url"] or node["api_url_file"] else secret(given, "slack_app_token")
+
+
+def _app_url(node: Node, defaults: Globals) -> Secret:
+    return Secret(defaults.address(node["app_url"], "slack_app_url", _POST_MESSAGE))
 
 
 def _no_url(node: Node, receiver: str) -> ConfigError:

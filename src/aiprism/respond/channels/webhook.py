@@ -27,18 +27,20 @@ class Webhook:
     send_resolved: bool
     max_alerts: int
     http: HttpOptions
+    timeout: float = 0.0
     channel: str = "webhook"
 
     def wants(self, message: Message) -> bool:
         return self.send_resolved or not message.over
 
     def letter(self, message: Message, key: str) -> Letter:
-        return Letter(self.url, build(message, self.receiver, self.max_alerts), key, self.http)
+        body = build(message, self.receiver, self.max_alerts)
+        return Letter(self.url, body, key, self.http, timeout=self.timeout)
 
 
 def read(node: Node, receiver: str, defaults: Globals) -> Webhook:
     """The integration an entry of `webhook_configs` describes."""
-    node.fields("send_resolved", "http_config", "url", "url_file", "max_alerts")
+    node.fields("send_resolved", "http_config", "url", "url_file", "max_alerts", "timeout")
     url = secret(node, "url")
     if not url:
         raise node.error("url or url_file is required")
@@ -48,6 +50,7 @@ def read(node: Node, receiver: str, defaults: Globals) -> Webhook:
         send_resolved=node["send_resolved"].flag(True),
         max_alerts=node["max_alerts"].integer(0),
         http=defaults.options(node),
+        timeout=node["timeout"].seconds(0.0),
     )
 
 
