@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import time
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -20,7 +21,7 @@ from aiprism.store.records import Records
 from aiprism.telemetry import Telemetry
 from aiprism.web import alertmanager, routes
 from tests.respond.alertmanager.real import alertmanager as real_alertmanager
-from tests.respond.alertmanager.real import tool
+from tests.respond.alertmanager.real import free_port, tool
 from tests.respond.making import routing, serving
 
 CONFIG = """
@@ -278,3 +279,32 @@ def test_names_of_any_language_are_read_where_they_are_quoted_or_plain(text, fou
 def test_what_is_no_matcher_in_any_language_is_refused(text):
     with pytest.raises(BadInput):
         matcher.parsed(text)
+
+
+def test_debians_prometheus_sends_its_alerts_here(ours, tmp_path):  # issue 5, "It must show"
+    (tmp_path / "rules.yml").write_text(
+        "groups: [{name: g, interval: 1s, rules: [{alert: FromPrometheus, expr: vector(1), labels: {team: a}}]}]",
+        encoding="utf-8",
+    )
+    (tmp_path / "prometheus.yml").write_text(
+        f"rule_files: [rules.yml]\nalerting: {{alertmanagers: [{{static_configs: [{{targets: ['{ours.base_url.host}:"
+        f"{ours.base_url.port}']}}]}}]}}",
+        encoding="utf-8",
+    )
+    command = [
+        tool("prometheus"), f"--config.file={tmp_path}/prometheus.yml", f"--storage.tsdb.path={tmp_path}/data",
+        f"--web.listen-address=127.0.0.1:{free_port()}", "--rules.alert.resend-delay=1s",
+    ]  # fmt: skip
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + 60
+        while not (found := ours.get("/api/v2/alerts", params={"filter": "alertname=FromPrometheus"}).json()):
+            assert process.poll() is None, (tmp_path / "log").read_text(encoding="utf-8")
+            assert time.monotonic() < deadline, "nothing came from Prometheus"
+            time.sleep(0.1)
+    finally:
+        process.terminate()
+        process.wait(30)
+    assert [each["name"] for each in found[0]["receivers"]] == ["team-a", "nights"]
+    assert found[0]["generatorURL"].startswith("http://")
