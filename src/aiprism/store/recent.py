@@ -26,6 +26,8 @@ CACHE = "samples"
 
 _SAMPLE_BYTES = 16
 _MOST_ENTRIES = 1_000
+# Parts of one metric, before it is kept as a whole.
+_MANY_PARTS = 8
 # What was too much to keep is tried again when a share of it is no longer asked for.
 _NEARLY = 4
 _MOST_REFUSALS = 1_000
@@ -202,6 +204,14 @@ class Recent:
         """The metrics of which anything is kept or being read."""
         with self._lock:
             return {whose.metric for whose in (*self._held, *(whose for whose, _ in self._under_way))}
+
+    def asked_in_parts(self, metric: str) -> bool:
+        """True when so many parts of a metric are asked for that they are better kept as one: all of it is read at once
+        when there is something new, not each of them."""
+        with self._lock:
+            if Whose(metric) in self._held:
+                return True
+            return sum(whose.metric == metric for whose in self._held) >= _MANY_PARTS
 
     def stored(self, metric: str, first_ms: int) -> None:
         """Samples of `metric` from that time on are, or will be, stored."""

@@ -34,6 +34,8 @@ from aiprism.store.series import Selection, SeriesIndex
 # Samples are kept of whole metrics when a query wants this share of their series, or when they have no more than so many;
 # otherwise of just the series it wants.
 _KEPT_SHARE, _KEPT_ANYWAY = 8, 256
+# Of a metric that is asked for in many parts all of it is kept when that is about so many samples at most.
+_KEPT_WHOLE, _USUAL_INTERVAL_MS = 1_000_000, 15_000
 _HISTOGRAM = (
     "schema", "count", "sum", "zero_threshold", "zero_count", "positive_offsets", "positive_lengths", "positive_counts",
     "negative_offsets", "negative_lengths", "negative_counts", "custom_values", "reset_hint",
@@ -155,18 +157,29 @@ class SampleStore:
             return None
         whole = Whose(selection.metrics[0])
         few = len(selection) * _KEPT_SHARE < selection.of and selection.of > _KEPT_ANYWAY
-        # What is kept of all series serves those of whom few are asked for, too.
-        runs = self.kept.get(whole, after_ms, until_ms, stale=stale) if few else None
-        if runs is None:
-            most = min(limit, self.kept.most_samples)
-            runs = self.kept.fetch(
-                Whose(whole.metric, selection.fps.tobytes()) if few else whole,
+        most = min(limit, self.kept.most_samples)
+
+        def kept(part: Selection | None) -> Runs | None:
+            assert self.kept is not None
+            return self.kept.fetch(
+                whole if part is None else Whose(whole.metric, part.fps.tobytes()),
                 after_ms,
                 until_ms,
                 stale=stale,
                 most=most,
-                read=lambda *span: self._runs(whole.metric, selection if few else None, span, most, question),
+                read=lambda *span: self._runs(whole.metric, part, span, most, question),
             )
+
+        if not few:
+            runs = kept(None)
+        else:
+            # What is kept of all series serves those of whom few are asked for, too.
+            runs = self.kept.get(whole, after_ms, until_ms, stale=stale)
+            samples = selection.of * (until_ms - after_ms) // _USUAL_INTERVAL_MS
+            if runs is None and samples <= _KEPT_WHOLE and self.kept.asked_in_parts(whole.metric):
+                runs = kept(None)
+            if runs is None:
+                runs = kept(selection)
         found = None if runs is None else _of_runs(selection, runs, after_ms, until_ms)
         return None if found is None or len(found.ts_ms) > limit else found
 

@@ -51,3 +51,19 @@ def test_questions_about_few_series_of_many_do_not_read_all_of_them(engine: Engi
     assert recent.get(Whose("data"), START * 1000 - 1, START * 1000, stale=True) is None
     stocked.kept.instant("data", START)
     assert recent.get(Whose("data"), START * 1000 - 1, START * 1000, stale=True) is not None
+
+
+def test_a_metric_asked_for_in_many_parts_is_kept_as_a_whole(engine: Engine):
+    stocked = Stocked.on(engine)
+    sets = [Labels({"__name__": "data", "number": str(number)}) for number in range(300)]
+    recent = stocked.kept.samples.kept
+    assert recent is not None
+    for turn in range(3):
+        now = START + turn * 15
+        stocked.add([(labels, [(now * 1000, float(number + turn))]) for number, labels in enumerate(sets)])
+        for number in range(20):
+            query = f'data{{number="{number}"}}'
+            assert stocked.kept.instant(query, now) == stocked.plain.instant(query, now)
+    assert recent.asked_in_parts("data")
+    assert not recent.asked_in_parts("other")
+    assert recent.get(Whose("data"), (START + 29) * 1000, (START + 30) * 1000, stale=True) is not None
