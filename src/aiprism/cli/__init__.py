@@ -229,13 +229,13 @@ def _below(
 
 def _asking_a_server(command: argparse.ArgumentParser, *, below: bool = False) -> None:
     """`below` a command that asks, too: what was said there holds unless it is said here."""
-    server, output = (argparse.SUPPRESS, argparse.SUPPRESS) if below else (_default_server(), "table")
+    server = argparse.SUPPRESS if below else _default_server()
     command.add_argument("--server", default=server, metavar="URL", help=f"the running server ({_default_server()})")
-    command.add_argument("-o", "--output", choices=("table", "json"), default=output, help="(table)")
+    _output(command, argparse.SUPPRESS if below else "table")
 
 
-def _output(command: argparse.ArgumentParser) -> None:
-    command.add_argument("-o", "--output", choices=("table", "json"), default="table", help="(table)")
+def _output(command: argparse.ArgumentParser, default: str = "table") -> None:
+    command.add_argument("-o", "--output", choices=("table", "json"), default=default, help="(table)")
 
 
 def _since(command: argparse.ArgumentParser, *, limit: int) -> None:

@@ -169,13 +169,7 @@ class Pages:
 
 def ended(memory: Memory, at_ms: int) -> SampleBatch:
     """The markers of all series of a target that is gone or did not answer."""
-    plain = np.setdiff1d(memory.seen, memory.histograms, assume_unique=True)
-    return SampleBatch(
-        plain,
-        np.full(len(plain), at_ms),
-        np.full(len(plain), STALE_NAN),
-        [HistogramSample(each, at_ms, STALE_HISTOGRAM) for each in memory.histograms.tolist()],
-    )
+    return _marked(SampleBatch(), memory.seen, memory.histograms, at_ms)
 
 
 # -- one series ------------------------------------------------------------------------------------------------------
