@@ -26,6 +26,7 @@ from fastapi import APIRouter
 
 from aiprism import __version__
 from aiprism import config as configuration
+from aiprism import services as service_files
 from aiprism.clock import Clock, SystemClock
 from aiprism.config import Config
 from aiprism.detect import rules as rule_files
@@ -78,6 +79,7 @@ from aiprism.web import (
     alertmanager,
     backtest,
     backup,
+    catalogue,
     control,
     elastic,
     events,
@@ -321,6 +323,7 @@ async def running(
                 ("query", explore.router(engine, clock, archive)),
                 ("receive query respond", events.router(engine, clock, config.limits, admission, telemetry)),
                 ("query respond", incidents.router(responder)),
+                ("query respond", catalogue.router(lambda: responder.policy.services)),
                 ("respond", alertmanager.router(responder, clock)),
                 ("respond", alertmanager.routes_router(responder)),
                 ("respond", control.router(hub, token, lambda: leadership.leads("respond"))),
@@ -397,13 +400,23 @@ def _policy(config: Config, external_url: str) -> Policy:
             f"respond.incident_receivers: {unknown[0]!r} is no receiver of {config.respond.alertmanager or 'alertmanager.yml'}; "
             f"known: {', '.join(routing.receivers) or 'none'}"
         )
+    services = _services(config)
     return Policy(
         routing=routing,
         runbooks=runbook.load(config.resolved(config.respond.runbooks)),
         periods=Periods(validation=config.respond.validation),
+        related=services.related,
+        services=services,
         external_url=external_url,
         incident_receivers=config.respond.incident_receivers,
     )
+
+
+def _services(config: Config) -> service_files.Catalogue:
+    if not config.respond.services:
+        return service_files.Catalogue()
+    [path] = config.resolved((config.respond.services,))
+    return service_files.load(path)
 
 
 def _scrape_file(config: Config) -> ScrapeFile:
@@ -433,6 +446,7 @@ def _kept_until_restart(running: Config, fresh: Config) -> list[str]:
         runbooks=fresh.respond.runbooks,
         validation=fresh.respond.validation,
         incident_receivers=fresh.respond.incident_receivers,
+        services=fresh.respond.services,
     )
     rules_anew = replace(running.rules, files=fresh.rules.files, interval=fresh.rules.interval)
     names = ("server", "store", "control", "ingest", "streams", "limits", "otlp", "query")

@@ -310,6 +310,7 @@ class RespondConfig:
         (), "receivers of alertmanager.yml that are told how incidents go: opened, escalated, resolved …"
     )
     runbooks: tuple[str, ...] = setting((), "runbook files or globs")
+    services: str = setting("", "services.yml: owner, tier, runbook and dependencies of each service")
     validation: float = setting(1800.0, "how long an incident is watched after its alerts cleared", kind="seconds")
     progress: float = setting(60.0, "how often an open incident is checked", kind="seconds")
     supervisor_url: str = setting("", "HTTP API of a process supervisor for `process:` steps")

@@ -171,7 +171,9 @@ def test_a_pagerduty_trigger_has_what_the_events_api_requires():
     assert payload["summary"] == "[P0] api-gateway errors since 14:15 UTC"
     assert (payload["source"], payload["severity"]) == ("api-gateway", "critical")
     assert payload["timestamp"] == "2026-11-23T14:15:00.000+00:00"
-    assert event["links"] == [{"href": f"{WEB}/incidents/{INCIDENT.id}", "text": INCIDENT.id}]
+    assert event["links"] == [
+        {"href": f"{WEB}/incidents/{INCIDENT.id}", "text": INCIDENT.id}, {"href": "https://r/1", "text": "runbook"}
+    ]  # fmt: skip
     long = pagerduty.build(replace(said(), title="t" * 2000), pagerduty_config())
     assert len(long["payload"]["summary"]) == 1024
 

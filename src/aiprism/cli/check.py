@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from aiprism import config, yamlfile
+from aiprism import config, services, yamlfile
 from aiprism.detect import rules
 from aiprism.errors import ConfigError
 from aiprism.receive import scrapeconfig
@@ -114,6 +114,10 @@ def _runbooks(document: Node, path: Path) -> str:
     return f"{_counted(len(found), 'runbook')}: {', '.join(each.name for each in found)}"
 
 
+def _services(document: Node, path: Path) -> str:
+    return _counted(len(services.read(document)), "service")
+
+
 def _configuration(document: Node, path: Path) -> str:
     """aiprism.yml, and every file it points to: that is what `serve` would read."""
     # Variables of the environment hide what the file says, so they have no part in judging the file.
@@ -123,6 +127,7 @@ def _configuration(document: Node, path: Path) -> str:
         *found.resolved(found.rules.files),
         *found.resolved((found.respond.alertmanager,) if found.respond.alertmanager else ()),
         *found.resolved(found.respond.runbooks),
+        *found.resolved((found.respond.services,) if found.respond.services else ()),
     ]
     told = [f"  {os.path.relpath(each)}: {checked(each)}" for each in below]
     runbook.load(found.resolved(found.respond.runbooks))
@@ -134,6 +139,7 @@ KINDS: Sequence[Kind] = (
     Kind("prometheus", frozenset(scrapeconfig.FILE_KEYS), _prometheus),
     Kind("alertmanager", frozenset({"route", "receivers", "inhibit_rules", "templates"}), _alertmanager),
     Kind("runbooks", frozenset({"runbooks", "steps", "match", "verify", "guard"}), _runbooks),
+    Kind("services", frozenset({"services"}), _services),
     Kind("aiprism.yml", frozenset({"data", *config.SECTIONS}), _configuration),
 )
 _SIGNS: Mapping[str, str] = {
@@ -141,6 +147,7 @@ _SIGNS: Mapping[str, str] = {
     "prometheus.yml": "scrape_configs",
     "alertmanager.yml": "route and receivers",
     "a runbook": "match and steps",
+    "services.yml": "services",
     "aiprism.yml": ", ".join(config.SECTIONS),
 }
 _KNOWN = "known are " + "; ".join(f"{kind} ({keys})" for kind, keys in _SIGNS.items())

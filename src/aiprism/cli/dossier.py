@@ -53,9 +53,22 @@ def head(incident: Mapping[str, Any], now: float) -> Iterator[Text]:
     )
     for line in incident.get("description", "").splitlines():
         yield Text(line, style="dim")
+    if told := _owned(incident):
+        yield told
     took = {name: value for name, value in (incident.get("durations") or {}).items() if value is not None}
     if took:
         yield Text("  ".join(f"{name} {printing.duration(value)}" for name, value in took.items()), style="dim")
+
+
+def _owned(incident: Mapping[str, Any]) -> Text | None:
+    """Who owns what is in trouble, and how it is repaired, as the alerts say."""
+    said = [alert.get("annotations") or {} for alert in incident["alerts"]]
+    parts = [
+        f"{word}: {', '.join(found)}"
+        for word, name in (("owner", "service_owner"), ("team", "service_team"), ("runbook", "runbook_url"))
+        if (found := dict.fromkeys(each[name] for each in said if each.get(name)))
+    ]
+    return Text("  ".join(parts)) if parts else None
 
 
 def alerts(incident: Mapping[str, Any]) -> Table:

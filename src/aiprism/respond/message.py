@@ -66,6 +66,11 @@ class Message:
         """True for the messages that `send_resolved: false` holds back."""
         return self.event in ("monitoring", "resolved")
 
+    def annotated(self, name: str) -> tuple[str, ...]:
+        """What the alerts' annotations of that name say, each once."""
+        said = (alert.annotations.get(name, "") for alert in self.alerts)
+        return tuple(dict.fromkeys(text for text in said if text))
+
     def shared(self, *, annotations: bool = False) -> Labels:
         """The labels (or annotations) that all alerts have in common."""
         return shared(self.alerts, "annotations" if annotations else "labels")

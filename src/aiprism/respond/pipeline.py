@@ -32,6 +32,7 @@ from aiprism.respond import group as groups
 from aiprism.respond import journal, message, notify
 from aiprism.respond.channels.post import Integration
 from aiprism.respond.correlate import Neighbourhood, Related, unrelated
+from aiprism.respond.enrich import enriched
 from aiprism.respond.incident import (
     MACHINE,
     AlertCleared,
@@ -56,6 +57,7 @@ from aiprism.respond.mute import Inhibition, silenced_by
 from aiprism.respond.route import Routing, nobody
 from aiprism.respond.runbook import Runbook
 from aiprism.respond.silences import RETENTION, Silence, expired, kept_after
+from aiprism.services import Catalogue
 from aiprism.store import alerting
 from aiprism.store import incidents as store
 from aiprism.store.records import Records
@@ -76,6 +78,7 @@ class Policy:
     runbooks: tuple[Runbook, ...] = ()
     periods: Periods = field(default_factory=Periods)
     related: Related = unrelated
+    services: Catalogue = field(default_factory=Catalogue)
     external_url: str = ""
     opens: Priority = Priority.P1  # the least urgent tier that opens an incident
     incident_receivers: tuple[str, ...] = ()  # who is told how incidents go
@@ -294,6 +297,22 @@ def settle(batch: Batch, desk: Desk) -> Batch:
         alerts=tuple(sorted(settled, key=order)),
         known=tuple(known.values()),
         dropped=(*batch.dropped, *pending),
+    )
+
+
+def enrich(batch: Batch, desk: Desk) -> Batch:
+    """Write beside each alert what its service's entry in the catalogue says and its sender did not."""
+    services = desk.policy.services
+    if not len(services):
+        return batch
+    return replace(
+        batch,
+        alerts=tuple(
+            replace(alert, annotations=enriched(alert.labels, alert.annotations, services)) for alert in batch.alerts
+        ),
+        known=tuple(
+            replace(alert, annotations=enriched(alert.labels, alert.annotations, services)) for alert in batch.known
+        ),
     )
 
 
@@ -564,10 +583,10 @@ def record(batch: Batch, desk: Desk) -> Batch:
 
 # The way of an alert that comes in.
 STAGES: tuple[Stage, ...] = (
-    settle, recognise, inhibit, silence, correlate, group, remediate, address, record,
+    settle, enrich, recognise, inhibit, silence, correlate, group, remediate, address, record,
 )  # fmt: skip
 # What follows from a change, whoever made it: an alert, a person, a runbook, or time.
-CONSEQUENCES: tuple[Stage, ...] = STAGES[6:]
+CONSEQUENCES: tuple[Stage, ...] = STAGES[7:]
 # The way of an alert that ended because nobody said it again: its groups see by themselves that it is over.
 ENDINGS: tuple[Stage, ...] = (recognise, correlate, *CONSEQUENCES)
 # The way of groups that are due, to the outbox.

@@ -14,18 +14,21 @@ from typing import Any
 from aiprism.httpconfig import HttpOptions, Secret, secret
 from aiprism.model.alerts import AlertState, Priority
 from aiprism.respond.channels.post import Globals, Letter, cut
+from aiprism.respond.enrich import OWNER, RUNBOOK, TEAM, TIER
 from aiprism.respond.message import Message
 from aiprism.respond.template import Seen, Words, seen
 from aiprism.yamlfile import Node
 
 _SUMMARY = 1024  # characters the Events API keeps
 _SHOWN = 50
+_RUNBOOKS = 5
 _DETAILS = 60_000  # characters of all worded details, which are at most six bytes each in JSON
 _WORDED = ("client", "client_url", "description", "severity", "class", "component", "group", "source")
 _FIELDS = (
     "send_resolved", "http_config", "service_key", "service_key_file", "routing_key", "routing_key_file", "url",
     "details", "images", "links", "timeout", *_WORDED,
 )  # fmt: skip
+_OWNERS = {"owner": OWNER, "team": TEAM, "tier": TIER}
 _IMAGE, _LINK = ("href", "src", "alt"), ("href", "text")
 _ACTIONS = {
     "opened": "trigger", "escalated": "trigger", "reopened": "trigger", "firing": "trigger",
@@ -102,6 +105,7 @@ def build(message: Message, pagerduty: PagerDuty) -> Mapping[str, Any]:
     if client_url:
         event["client_url"] = client_url
         links.insert(0, {"href": client_url, "text": message.subject_id})
+    links += [{"href": url, "text": "runbook"} for url in message.annotated(RUNBOOK)[:_RUNBOOKS]]
     images = [_said(image, what) for image in pagerduty.images]
     # An entry whose template gave nothing would make PagerDuty refuse the whole event.
     return event | _unless_empty("links", links, "href") | _unless_empty("images", images, "src")
@@ -133,6 +137,7 @@ def _details(message: Message) -> dict[str, Any]:
         "text": message.text,
         "description": message.description,
         "status": message.status,
+        **{word: ", ".join(said) for word, name in _OWNERS.items() if (said := message.annotated(name))},
         "num_firing": len(firing),
         "num_resolved": len(message.alerts) - len(firing),
         "firing": [{"labels": alert.labels.to_dict(), "value": str(alert.value)} for alert in firing[:_SHOWN]],

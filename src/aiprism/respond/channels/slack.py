@@ -18,6 +18,7 @@ from aiprism.httpconfig import Authorization, HttpOptions, Secret, secret
 from aiprism.model.alerts import Alert, AlertState, Priority
 from aiprism.model.timerange import format_duration
 from aiprism.respond.channels.post import Answer, Globals, Letter, Verdict, cut, post, said
+from aiprism.respond.enrich import OWNER, TEAM, TIER
 from aiprism.respond.message import Message
 from aiprism.respond.subject import service_of
 from aiprism.respond.template import Seen, Words, seen
@@ -264,6 +265,9 @@ def _blocks(message: Message, headline: str) -> list[dict[str, Any]]:
         "Services": _escaped(", ".join(message.services)) or "not named",
         "Since": datetime.fromtimestamp(message.created_at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
     }
+    for name, annotation in (("Owner", OWNER), ("Team", TEAM), ("Tier", TIER)):
+        if told := message.annotated(annotation):
+            facts[name] = _escaped(", ".join(told))
     if message.resolved_at is not None:
         facts["Lasted"] = format_duration(max(0.0, round(message.resolved_at - message.created_at)))
     if message.acknowledged_by:
