@@ -46,7 +46,7 @@ from aiprism.receive.limits import Admission
 from aiprism.receive.remote_write import RemoteWriteDoor
 from aiprism.receive.scrape import Handoffs, Scraping
 from aiprism.receive.scrapeconfig import ScrapeFile
-from aiprism.respond import route, runbook
+from aiprism.respond import route, runbook, tiers
 from aiprism.respond.actions.act import Actuator
 from aiprism.respond.actions.command import Command
 from aiprism.respond.actions.control import Control, ControlHub
@@ -324,6 +324,7 @@ async def running(
                 ("receive query respond", events.router(engine, clock, config.limits, admission, telemetry)),
                 ("query respond", incidents.router(responder)),
                 ("query respond", catalogue.router(lambda: responder.policy.services)),
+                ("query respond", incidents.tiers_router(responder)),
                 ("respond", alertmanager.router(responder, clock)),
                 ("respond", alertmanager.routes_router(responder)),
                 ("respond", control.router(hub, token, lambda: leadership.leads("respond"))),
@@ -404,9 +405,9 @@ def _policy(config: Config, external_url: str) -> Policy:
     return Policy(
         routing=routing,
         runbooks=runbook.load(config.resolved(config.respond.runbooks)),
-        periods=Periods(validation=config.respond.validation),
         related=services.related,
         services=services,
+        periods=Periods(config.respond.validation, _tiers(config, routing)),
         external_url=external_url,
         incident_receivers=config.respond.incident_receivers,
     )
@@ -417,6 +418,13 @@ def _services(config: Config) -> service_files.Catalogue:
         return service_files.Catalogue()
     [path] = config.resolved((config.respond.services,))
     return service_files.load(path)
+
+
+def _tiers(config: Config, routing: route.Routing) -> tiers.Tiers:
+    if not config.respond.tiers:
+        return tiers.usual()
+    [path] = config.resolved((config.respond.tiers,))
+    return tiers.load(path, routing.receivers)
 
 
 def _scrape_file(config: Config) -> ScrapeFile:
@@ -443,6 +451,7 @@ def _kept_until_restart(running: Config, fresh: Config) -> list[str]:
     read_anew = replace(
         running.respond,
         alertmanager=fresh.respond.alertmanager,
+        tiers=fresh.respond.tiers,
         runbooks=fresh.respond.runbooks,
         validation=fresh.respond.validation,
         incident_receivers=fresh.respond.incident_receivers,

@@ -309,6 +309,7 @@ class RespondConfig:
     incident_receivers: tuple[str, ...] = setting(
         (), "receivers of alertmanager.yml that are told how incidents go: opened, escalated, resolved …"
     )
+    tiers: str = setting("", "tiers.yml: who is told of each tier, by when they are to act, what follows if not")
     runbooks: tuple[str, ...] = setting((), "runbook files or globs")
     services: str = setting("", "services.yml: owner, tier, runbook and dependencies of each service")
     validation: float = setting(1800.0, "how long an incident is watched after its alerts cleared", kind="seconds")

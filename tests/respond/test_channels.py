@@ -161,7 +161,7 @@ def test_pagerduty_triggers_acknowledges_and_resolves_one_alert_per_incident():
             actions[notice.value] = event["event_action"]
     assert actions == {
         "opened": "trigger", "escalated": "trigger", "acknowledged": "acknowledge", "reopened": "trigger",
-        "resolved": "resolve",
+        "resolved": "resolve", "overdue": "trigger", "reminded": "trigger", "unacknowledged": "trigger",
     }  # fmt: skip
 
 

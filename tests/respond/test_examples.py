@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import re
+from importlib import resources
 from pathlib import Path
 
 import pytest
 
 import aiprism_lab
+from aiprism import yamlfile
 from aiprism.model.alerts import Priority
-from aiprism.respond import runbook
+from aiprism.respond import runbook, tiers
 from aiprism.respond.actions.act import Done
 from aiprism.respond.actions.control import ACTIONS
-from aiprism.respond.incident import MOVES, Periods
+from aiprism.respond.incident import MOVES
 from aiprism.respond.pipeline import Policy, Respond
 from aiprism.respond.remediate import Remediation
 from aiprism.respond.runbook import KINDS
@@ -80,11 +82,31 @@ def test_the_pages_name_every_action_move_and_deadline_there_is():
     incidents, books = ((DOCS / page).read_text(encoding="utf-8") for page in ("incidents.md", "runbooks.md"))
     assert [action for action in ACTIONS if f"`{action}`" not in books] == []
     assert [end for end in {status.value for status in MOVES.values()} if end not in incidents] == []
-    periods = Periods()
-    for tier in (Priority.P0, Priority.P1, Priority.P2):
-        row = next(line for line in incidents.splitlines() if line.startswith(f"| {tier.value} "))
-        minutes = [periods.acknowledgement[tier] / 60, periods.resolution[tier] / 60]
-        assert [_minutes(cell) for cell in row.split("|")[3:5]] == minutes
+    for priority in (Priority.P0, Priority.P1, Priority.P2):
+        row = next(line for line in incidents.splitlines() if line.startswith(f"| {priority.value} "))
+        tier = tiers.usual().of[priority]
+        within = [tier.acknowledge_within, tier.respond_within, tier.resolve_within]
+        assert [60 * _minutes(cell) for cell in row.split("|")[3:6]] == within
+
+
+def test_the_tiers_of_the_page_do_what_it_says():
+    [text] = examples("tiers.md")
+    known = ("on-call", "team", "team-lead", "management")
+    found = tiers.read(yamlfile.parse(text, file="tiers.yml"), known)
+    assert [found.priority_of(labels).value for labels in (
+        {"alertname": "DataBreachDetected", "severity": "info"}, {"severity": "high", "service": "payments"},
+        {"severity": "high"}, {},
+    )] == ["P0", "P0", "P1", "P2"]  # fmt: skip
+    assert [(step.key, step.receivers) for step in found.of[Priority.P0].escalate] == [
+        ("acknowledgement", ("team-lead",)), ("acknowledgement+600", ("management",)), ("response", ("management",))
+    ]  # fmt: skip
+
+
+def test_the_page_shows_the_usual_tiers_as_they_are():
+    page = (DOCS / "tiers.md").read_text(encoding="utf-8")
+    shown = page.partition("## The usual tiers")[2].partition("```yaml\n")[2].partition("```")[0]
+    usual = resources.files("aiprism.respond").joinpath("tiers.yml").read_text(encoding="utf-8")
+    assert shown == usual.partition("\n")[2]
 
 
 def _minutes(cell):

@@ -179,15 +179,16 @@ def test_closing_it_while_an_alert_fires_says_so():
 
 
 @pytest.mark.parametrize(
-    ("severity", "acknowledge", "resolve"), [("critical", 300, 3600), ("high", 900, 4 * 3600), ("info", None, None)]
+    ("severity", "acknowledge", "respond", "resolve"),
+    [("critical", 300, 900, 3600), ("high", 900, 3600, 4 * 3600), ("info", None, None, None)],
 )
-def test_each_missed_deadline_is_noted_once(severity, acknowledge, resolve):  # R6
+def test_each_missed_deadline_is_noted_once(severity, acknowledge, respond, resolve):  # R6
     incident, _ = opened(alert(severity=severity), T0, PERIODS)
     seen = []
     for minute in range(1, 300):
         incident, effects = advance(incident, Tick(), T0 + 60 * minute, PERIODS)
         seen += [(entry.event, entry.at - T0) for entry in entries(effects)]
-    wanted = [("acknowledgement_overdue", acknowledge), ("target_missed", resolve)]
+    wanted = [("acknowledgement_overdue", acknowledge), ("response_overdue", respond), ("target_missed", resolve)]
     assert seen == [(event, due) for event, due in wanted if due is not None]
 
 

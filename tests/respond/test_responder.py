@@ -86,7 +86,7 @@ def test_an_alert_is_answered_from_firing_to_resolved(records, clock):  # R8, R2
         "alert_cleared", "monitoring", "resolved",
     ]  # fmt: skip
     assert told["resolved_at"] - told["monitoring_since"] >= 1800
-    assert set(told["durations"]) == {"detect", "notify", "acknowledge", "remediate", "resolve"}
+    assert set(told["durations"]) == {"detect", "notify", "acknowledge", "respond", "remediate", "resolve"}
     assert told["durations"]["detect"] == 15.0
 
 

@@ -46,7 +46,7 @@ def responder(tmp_path):
 
 @pytest.fixture
 def client(responder):
-    app = routes.build([incidents.router(responder)], Telemetry(), {}, nothing)
+    app = routes.build([incidents.router(responder), incidents.tiers_router(responder)], Telemetry(), {}, nothing)
     with serving(app) as client:
         yield client
 
@@ -160,3 +160,22 @@ def test_a_run_of_another_incident_is_not_found_and_stays_as_it_is(client, respo
     answer = client.post(f"{BASE}/{one['id']}/runs/{other['runs'][0]['id']}/{word}", json={"actor": "ann"})
     assert answer.status_code == 404
     assert client.get(f"{BASE}/{other['id']}").json()["runs"][0]["state"] == "waiting_approval"
+
+
+def test_who_begins_to_work_has_seen_it_and_may_hand_it_back(client, responder):
+    responder.accept([DOWN])
+    place = f"{BASE}/{only(client)['id']}"
+    at_work = client.post(f"{place}/respond", json={"actor": "ann"}).json()
+    assert (at_work["responded_at"], at_work["acknowledged_by"]) == (T0, "ann")
+    left = client.post(f"{place}/unacknowledge", json={"actor": "ann", "text": "my shift is over"}).json()
+    assert (left["acknowledged_by"], left["responded_at"]) == (None, T0)
+    assert [entry["event"] for entry in left["timeline"]][-3:] == ["acknowledged", "responded", "unacknowledged"]
+
+
+def test_the_tiers_that_hold_are_shown_with_whom_they_tell(client):
+    shown = client.get("/aiprism/v1/tiers").json()
+    assert [tier["tier"] for tier in shown["tiers"]] == ["P0", "P1", "P2", "P3"]
+    assert shown["otherwise"] == "P2"
+    urgent = shown["tiers"][0]
+    assert (urgent["receivers"], urgent["acknowledge_within"], urgent["opens_incident"]) == (["everyone"], 300.0, True)
+    assert urgent["severities"] == ["critical", "p0", "p0_critical", "page"]

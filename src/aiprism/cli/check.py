@@ -19,7 +19,7 @@ from aiprism.detect import rules
 from aiprism.errors import ConfigError
 from aiprism.receive import scrapeconfig
 from aiprism.receive.discovery.listed import Files
-from aiprism.respond import route, runbook
+from aiprism.respond import route, runbook, tiers
 from aiprism.yamlfile import Node
 
 # Reads a document as one kind; says what it found, or raises ConfigError.
@@ -109,6 +109,13 @@ def _alertmanager(document: Node, path: Path) -> str:
     return f"{_counted(sum(1 for _ in routing.root.walk()), 'route')}, {_counted(len(routing.receivers), 'receiver')}"
 
 
+def _tiers(document: Node, path: Path) -> str:
+    """tiers.yml; whether its receivers are there is seen from the aiprism.yml that names both files."""
+    found = tiers.read(document)
+    steps = sum(len(tier.escalate) for tier in found.of.values())
+    return f"{_counted(len(document['tiers'].entries()), 'tier')}, {_counted(steps, 'step')}"
+
+
 def _runbooks(document: Node, path: Path) -> str:
     found = runbook.read(document)
     return f"{_counted(len(found), 'runbook')}: {', '.join(each.name for each in found)}"
@@ -126,12 +133,21 @@ def _configuration(document: Node, path: Path) -> str:
         *found.resolved((found.scrape.file,) if found.scrape.file else ()),
         *found.resolved(found.rules.files),
         *found.resolved((found.respond.alertmanager,) if found.respond.alertmanager else ()),
+        *found.resolved((found.respond.tiers,) if found.respond.tiers else ()),
         *found.resolved(found.respond.runbooks),
         *found.resolved((found.respond.services,) if found.respond.services else ()),
     ]
     told = [f"  {os.path.relpath(each)}: {checked(each)}" for each in below]
     runbook.load(found.resolved(found.respond.runbooks))
+    _check_tiers(found)
     return "\n".join([f"{_counted(len(below), 'file')} below it", *told])
+
+
+def _check_tiers(found: config.Config) -> None:
+    """Whether the receivers that tiers name stand in the other file."""
+    for path in found.resolved((found.respond.tiers,) if found.respond.tiers else ()):
+        routings = found.resolved((found.respond.alertmanager,) if found.respond.alertmanager else ())
+        tiers.load(path, [name for each in routings for name in route.load(each).receivers])
 
 
 KINDS: Sequence[Kind] = (
@@ -140,6 +156,7 @@ KINDS: Sequence[Kind] = (
     Kind("alertmanager", frozenset({"route", "receivers", "inhibit_rules", "templates"}), _alertmanager),
     Kind("runbooks", frozenset({"runbooks", "steps", "match", "verify", "guard"}), _runbooks),
     Kind("services", frozenset({"services"}), _services),
+    Kind("tiers", frozenset({"tiers", "otherwise"}), _tiers),
     Kind("aiprism.yml", frozenset({"data", *config.SECTIONS}), _configuration),
 )
 _SIGNS: Mapping[str, str] = {
@@ -148,6 +165,7 @@ _SIGNS: Mapping[str, str] = {
     "alertmanager.yml": "route and receivers",
     "a runbook": "match and steps",
     "services.yml": "services",
+    "tiers.yml": "tiers",
     "aiprism.yml": ", ".join(config.SECTIONS),
 }
 _KNOWN = "known are " + "; ".join(f"{kind} ({keys})" for kind, keys in _SIGNS.items())

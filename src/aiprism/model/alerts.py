@@ -53,6 +53,8 @@ class Alert:
     source: str = ""  # where it comes from: "rules.yml/group/alertname", or the sender's generatorURL
     ends_at: float | None = None  # when it is over unless it is said again; None: until its detector says so
     presumed: bool = False  # `ends_at` is not the sender's word
+    # Where tiers.yml places it, when that is not what its labels say.
+    tier: Priority | None = field(default=None, compare=False)
     # Sixteen hex digits that name this label set; the same alert keeps it from firing to resolved. Kept rather than
     # asked for anew: a storm looks every alert up many times.
     fingerprint: str = field(init=False, compare=False, repr=False)
@@ -66,7 +68,9 @@ class Alert:
 
     @property
     def priority(self) -> Priority:
-        """The tier: an explicit `priority` label first, else what `severity` means, else P2."""
+        """The tier: the one it was placed in, else an explicit `priority` label, else what `severity` means, else P2."""
+        if self.tier is not None:
+            return self.tier
         for label in ("priority", "severity"):
             tier = SEVERITY_TIERS.get(self.labels.get(label, "").lower())
             if tier is not None:

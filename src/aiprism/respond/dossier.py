@@ -34,6 +34,7 @@ def summary(incident: Incident) -> dict[str, Any]:
         "resolved_at": incident.resolved_at,
         "acknowledged_at": incident.acknowledged_at,
         "acknowledged_by": incident.acknowledged_by or None,
+        "responded_at": incident.responded_at,
         "target_at": incident.target_at,
         "reopened": incident.reopened,
         "services": list(incident.services),
@@ -64,7 +65,8 @@ def durations(
     incident: Incident, notifications: Sequence[store.NotificationRow], runs: Sequence[store.RunRow]
 ) -> dict[str, float]:
     """Seconds: `detect` from the first alert's onset to the incident, and from the incident's opening until someone was
-    told (`notify`), it was acknowledged, a runbook's repair was done (`remediate`), and it was resolved."""
+    told (`notify`), it was acknowledged, somebody began to work on it (`respond`), a runbook's repair was done
+    (`remediate`), and it was resolved."""
     onset = min((alert.active_at for alert in incident.alerts), default=incident.created_at)
     told = [
         row["sent_at"]
@@ -75,6 +77,7 @@ def durations(
     ends = {
         "notify": min(told, default=None),
         "acknowledge": incident.acknowledged_at,
+        "respond": incident.responded_at,
         "remediate": min(repaired, default=None),
         "resolve": incident.resolved_at,
     }

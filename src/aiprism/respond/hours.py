@@ -90,7 +90,7 @@ def _interval(node: Node) -> TimeInterval:
         days=_each(node["days_of_month"], _days),
         months=_each(node["months"], lambda item: _span(item, lambda text: _month(item, text))),
         years=_each(node["years"], lambda item: _span(item, lambda text: _number(item, text, "year"))),
-        zone=_zone(node["location"]),
+        zone=zone_of(node["location"]),
     )
 
 
@@ -158,7 +158,7 @@ def _number(node: Node, text: str, what: str) -> int:
         raise node.error(f"{text!r} is not a {what}") from None
 
 
-def _zone(node: Node) -> tzinfo:
+def zone_of(node: Node) -> tzinfo:
     name = node.text("UTC")
     try:
         # Go's "Local" is the machine's zone, which zoneinfo finds where the system keeps it.

@@ -16,8 +16,13 @@ from typing import TypeAlias
 from aiprism.errors import Conflict
 from aiprism.model.alerts import Alert, AlertState, Priority
 from aiprism.model.labels import Labels
+from aiprism.model.timerange import format_duration
+from aiprism.respond import deadlines, tiers
+from aiprism.respond.deadlines import Progress
 from aiprism.respond.subject import description_of, service_of, title_of
+from aiprism.respond.tiers import Deadline, Tier, Tiers, usual
 
+_BEGUN = "runbook_started"  # with which a runbook has begun to work on an incident
 MACHINE = "automated_system"  # the plan's name for "nobody in particular did this" (L2595)
 
 
@@ -56,24 +61,17 @@ MOVES: Mapping[tuple[Status, Move], Status] = {
 # Where people are expected to be at work on it.
 _WORKING = frozenset({Status.INVESTIGATING, Status.IDENTIFIED})
 
-_MINUTE, _HOUR = 60.0, 3600.0
-
 
 @dataclass(frozen=True, slots=True)
 class Periods:
-    """How long things may take, in seconds; a tier that is not listed has no deadline.
+    """How long things may take: seconds of quiet before an incident is over, and what each tier expects of people.
 
-    Acknowledgement is the plan's (L712). The plan asks for resolution targets (L2595) without giving them; these are
-    four times its response deadlines for P0–P2, and P3 is best effort.
+    The usual deadlines to acknowledge and respond are the plan's (L712). It asks for resolution targets (L2595) without
+    giving them; the usual ones are four times its response deadlines.
     """
 
-    validation: float = 30 * _MINUTE
-    acknowledgement: Mapping[Priority, float] = field(
-        default_factory=lambda: {Priority.P0: 5 * _MINUTE, Priority.P1: 15 * _MINUTE, Priority.P2: _HOUR}
-    )
-    resolution: Mapping[Priority, float] = field(
-        default_factory=lambda: {Priority.P0: _HOUR, Priority.P1: 4 * _HOUR, Priority.P2: 16 * _HOUR}
-    )
+    validation: float = 1800.0
+    tiers: Tiers = field(default_factory=usual)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +96,8 @@ class Incident:
     acknowledged_by: str = ""
     reopened: int = 0
     reopened_at: float | None = None
+    responded_at: float | None = None  # when a person or a runbook began to work on it, in this round
+    progress: Progress = field(default_factory=Progress)
     places: Mapping[str, int] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -118,6 +118,16 @@ class Incident:
     @property
     def open(self) -> bool:
         return self.status is not Status.RESOLVED
+
+    @property
+    def working(self) -> bool:
+        """Whether people are expected to be at work on it: something fires."""
+        return self.status in _WORKING
+
+    @property
+    def begun_at(self) -> float:
+        """When its round began: opened, or reopened the last time."""
+        return self.created_at if self.reopened_at is None else self.reopened_at
 
     @property
     def firing(self) -> tuple[Alert, ...]:
@@ -166,8 +176,34 @@ class Tick:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """The channel a person spoke through, and the receiver if it is known: it need not be told what it told us."""
+
+    channel: str
+    receiver: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Acknowledged:
     """A person has seen it."""
+
+    actor: str
+    text: str = ""
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unacknowledged:
+    """Whoever acknowledged it does not take care of it after all."""
+
+    actor: str
+    text: str = ""
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Responded:
+    """A person begins to work on it; who does so has seen it."""
 
     actor: str
     text: str = ""
@@ -187,6 +223,7 @@ class ResolvedByHand:
 
     actor: str
     text: str = ""
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +232,7 @@ class ReopenedByHand:
 
     actor: str
     text: str = ""
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +246,16 @@ class Noted:
 
 
 Event: TypeAlias = (
-    AlertFired | AlertCleared | Tick | Acknowledged | Identified | ResolvedByHand | ReopenedByHand | Noted
+    AlertFired
+    | AlertCleared
+    | Tick
+    | Acknowledged
+    | Unacknowledged
+    | Responded
+    | Identified
+    | ResolvedByHand
+    | ReopenedByHand
+    | Noted
 )
 
 
@@ -224,6 +271,9 @@ class Notice(Enum):
     MONITORING = "monitoring"
     REOPENED = "reopened"
     RESOLVED = "resolved"
+    OVERDUE = "overdue"  # a deadline was missed, or a step after one is due
+    REMINDED = "reminded"  # nobody has acknowledged it yet
+    UNACKNOWLEDGED = "unacknowledged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,10 +289,16 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Tell:
-    """Tell the receivers of this incident."""
+    """Tell the receivers of this incident: those of its tier, those who heard of it, and `receivers` beside them.
+
+    `occasion` tells one notice from another of the same kind in one round; `origin` is who knows it already.
+    """
 
     notice: Notice
     text: str
+    occasion: str = ""
+    receivers: tuple[str, ...] = ()
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,11 +348,20 @@ def advance(incident: Incident, event: Event, now: float, periods: Periods) -> S
     runs backwards for an incident: a `now` before its last change counts as that change's time.
     """
     now = max(now, incident.updated_at)
-    after, effects = _ANSWERS[type(event)](incident, event, now, periods)
-    overdue = _missed_deadlines(incident, after, now, periods)
-    if after == incident and not effects and not overdue:
+    # What was missed comes first: an acknowledgement that comes only now is late.
+    late, overdue = _late(incident, now, periods)
+    after, effects = _ANSWERS[type(event)](late, event, now, periods)
+    raised, more = (after, ()) if after.priority is late.priority else _late(after, now, periods)
+    if raised == incident and not (effects or overdue or more):
         return incident, ()
-    return replace(after, updated_at=now), (*overdue, *effects)
+    return replace(raised, updated_at=now), (*overdue, *effects, *more)
+
+
+def next_due(incident: Incident, periods: Periods) -> float | None:
+    """When time alone will change this incident or have people told; None when it will not."""
+    if incident.status is Status.MONITORING:
+        return (incident.monitoring_since or incident.updated_at) + periods.validation
+    return deadlines.next_due(incident, periods.tiers.of[incident.priority])
 
 
 def _moved(incident: Incident, move: Move) -> Status:
@@ -371,12 +436,14 @@ def _ticked(incident: Incident, _event: Tick, now: float, periods: Periods) -> S
     return _closed(incident, Move.VALIDATE, MACHINE, text, now)
 
 
-def _closed(incident: Incident, move: Move, actor: str, text: str, now: float) -> Step:
+def _closed(incident: Incident, move: Move, actor: str, text: str, now: float, origin: Origin | None = None) -> Step:
     after = replace(incident, status=_moved(incident, move), resolved_at=now)
-    return after, (Entry(now, "resolved", actor, text), Tell(Notice.RESOLVED, text))
+    return after, (Entry(now, "resolved", actor, text), Tell(Notice.RESOLVED, text, origin=origin))
 
 
-def _reopened(incident: Incident, actor: str, text: str, now: float, periods: Periods) -> Step:
+def _reopened(
+    incident: Incident, actor: str, text: str, now: float, periods: Periods, origin: Origin | None = None
+) -> Step:
     after = replace(
         incident,
         status=_moved(incident, Move.REOPEN),
@@ -387,9 +454,12 @@ def _reopened(incident: Incident, actor: str, text: str, now: float, periods: Pe
         resolved_at=None,
         acknowledged_at=None,  # whoever saw the last round need not have seen this one
         acknowledged_by="",
+        responded_at=None,
+        progress=incident.progress.anew(now),
         target_at=_target(now, incident.priority, periods),
     )
-    return after, (Entry(now, "reopened", actor, text), Tell(Notice.REOPENED, text), Remediate(after.firing))
+    tell = Tell(Notice.REOPENED, text, origin=origin)
+    return after, (Entry(now, "reopened", actor, text), tell, Remediate(after.firing))
 
 
 def _acknowledged(incident: Incident, event: Acknowledged, now: float, _periods: Periods) -> Step:
@@ -399,26 +469,54 @@ def _acknowledged(incident: Incident, event: Acknowledged, now: float, _periods:
         return incident, ()
     text = event.text or f"acknowledged by {event.actor}"
     after = replace(incident, acknowledged_at=now, acknowledged_by=event.actor)
-    return after, (Entry(now, "acknowledged", event.actor, text), Tell(Notice.ACKNOWLEDGED, text))
+    tell = Tell(Notice.ACKNOWLEDGED, text, occasion=_round(incident), origin=event.origin)
+    return after, (Entry(now, "acknowledged", event.actor, text), tell)
+
+
+def _unacknowledged(incident: Incident, event: Unacknowledged, now: float, _periods: Periods) -> Step:
+    if not incident.open or incident.acknowledged_at is None:
+        return incident, ()
+    text = event.text or f"acknowledgement withdrawn by {event.actor}"
+    acknowledgement = Deadline.ACKNOWLEDGEMENT.value
+    others = tuple(key for key in incident.progress.taken if key.partition("+")[0] != acknowledgement)
+    after = replace(
+        incident, acknowledged_at=None, acknowledged_by="", progress=incident.progress.anew(now, keeping=others)
+    )
+    tell = Tell(Notice.UNACKNOWLEDGED, text, occasion=_round(after), origin=event.origin)
+    return after, (Entry(now, "unacknowledged", event.actor, text), tell)
+
+
+def _responded(incident: Incident, event: Responded, now: float, periods: Periods) -> Step:
+    if not incident.open:
+        raise Conflict(f"incident {incident.id} is resolved: there is nothing to work on")
+    seen, effects = _acknowledged(incident, Acknowledged(event.actor), now, periods)
+    if incident.responded_at is not None:
+        return seen, effects
+    entry = Entry(now, "responded", event.actor, event.text or f"{event.actor} works on it")
+    return replace(seen, responded_at=now), (*effects, entry)
 
 
 def _identified(incident: Incident, event: Identified, now: float, _periods: Periods) -> Step:
-    after = replace(incident, status=_moved(incident, Move.IDENTIFY), identified_at=now)
+    began = now if incident.responded_at is None else incident.responded_at
+    after = replace(incident, status=_moved(incident, Move.IDENTIFY), identified_at=now, responded_at=began)
     return after, (Entry(now, "identified", event.actor, event.text or "the cause is known"),)
 
 
 def _resolved_by_hand(incident: Incident, event: ResolvedByHand, now: float, _periods: Periods) -> Step:
     still = ", ".join(sorted({alert.name for alert in incident.firing}))
     text = event.text or f"resolved by {event.actor}"
-    return _closed(incident, Move.RESOLVE, event.actor, f"{text} (while {still} fires)" if still else text, now)
+    told = f"{text} (while {still} fires)" if still else text
+    return _closed(incident, Move.RESOLVE, event.actor, told, now, event.origin)
 
 
 def _reopened_by_hand(incident: Incident, event: ReopenedByHand, now: float, periods: Periods) -> Step:
-    reopened, effects = _reopened(incident, event.actor, event.text or f"reopened by {event.actor}", now, periods)
-    return reopened, effects
+    text = event.text or f"reopened by {event.actor}"
+    return _reopened(incident, event.actor, text, now, periods, event.origin)
 
 
 def _noted(incident: Incident, event: Noted, now: float, _periods: Periods) -> Step:
+    if event.event == _BEGUN and incident.responded_at is None:
+        incident = replace(incident, responded_at=now)
     return incident, (Entry(now, event.event, event.actor, event.text, event.data),)
 
 
@@ -427,6 +525,8 @@ _ANSWERS: Mapping[type, Callable[..., Step]] = {
     AlertCleared: _cleared,
     Tick: _ticked,
     Acknowledged: _acknowledged,
+    Unacknowledged: _unacknowledged,
+    Responded: _responded,
     Identified: _identified,
     ResolvedByHand: _resolved_by_hand,
     ReopenedByHand: _reopened_by_hand,
@@ -438,35 +538,52 @@ _ANSWERS: Mapping[type, Callable[..., Step]] = {
 
 
 def _target(start: float, priority: Priority, periods: Periods) -> float | None:
-    allowed = periods.resolution.get(priority)
+    allowed = periods.tiers.of[priority].resolve_within
     return None if allowed is None else start + allowed
 
 
-def _missed_deadlines(before: Incident, after: Incident, now: float, periods: Periods) -> list[Entry]:
-    """An entry for each deadline that passed between the last change and `now`.
-
-    Crossing is judged against `updated_at`, so each deadline is noted once however often this is asked. Nothing is
-    overdue while an incident is quiet.
-    """
-    entries = []
-    waiting = replace(before, priority=after.priority)  # `before`: an acknowledgement that comes only now is late too
-    if _unacknowledged(waiting, now, periods) and not _unacknowledged(before, before.updated_at, periods):
-        allowed = periods.acknowledgement[after.priority]
-        text = f"not acknowledged within {allowed / _MINUTE:g} minutes"
-        entries.append(Entry(now, "acknowledgement_overdue", MACHINE, text, {"allowed_seconds": allowed}))
-    if before.status in _WORKING and before.target_at is not None and before.updated_at < before.target_at <= now:
-        text = f"resolution target of {before.priority.value} missed"
-        entries.append(Entry(now, "target_missed", MACHINE, text, {"target_at": before.target_at}))
-    return entries
+def _late(incident: Incident, now: float, periods: Periods) -> Step:
+    """The incident once every step that is due by `now` has been taken, each once; nothing is while it is quiet."""
+    tier = periods.tiers.of[incident.priority]
+    steps, reminded = deadlines.due(incident, tier, now), deadlines.reminders(incident, tier, now)
+    if not steps and reminded == incident.progress.reminded:
+        return incident, ()
+    effects = [effect for step in steps for effect in _taken(incident, step, tier, now)]
+    if reminded > incident.progress.reminded:  # once, however many were due while nobody was there to send them
+        text = f"nobody has acknowledged it for {_lasting(now - incident.begun_at)}"
+        effects.append(Entry(now, "reminded", MACHINE, text))
+        effects.append(Tell(Notice.REMINDED, text, occasion=f"{_round(incident)}.{reminded}"))
+    taken = (*incident.progress.taken, *(step.key for step in steps))
+    return replace(incident, progress=replace(incident.progress, taken=taken, reminded=reminded)), tuple(effects)
 
 
-def _unacknowledged(incident: Incident, now: float, periods: Periods) -> bool:
-    """Whether someone should have acknowledged it by `now`, and nobody did."""
-    allowed = periods.acknowledgement.get(incident.priority)
-    if allowed is None or incident.status not in _WORKING or incident.acknowledged_at is not None:
-        return False
-    begun = incident.created_at if incident.reopened_at is None else incident.reopened_at
-    return now >= begun + allowed
+_LATE = {
+    Deadline.ACKNOWLEDGEMENT: ("acknowledgement_overdue", "not acknowledged within {allowed}"),
+    Deadline.RESPONSE: ("response_overdue", "nobody began to work on it within {allowed}"),
+    Deadline.RESOLUTION: ("target_missed", "resolution target of {priority} missed: {allowed}"),
+}
+
+
+def _taken(incident: Incident, step: tiers.Step, tier: Tier, now: float) -> tuple[Effect, ...]:
+    event, words = _LATE[step.missed]
+    text = words.format(allowed=_lasting(tier.within(step.missed) or 0.0), priority=tier.priority.value)
+    if step.after:
+        event, text = "escalation_step", f"{text}, and {_lasting(step.after)} have passed since"
+    told = f"; also told: {', '.join(step.receivers)}" if step.receivers else ""
+    data: dict[str, object] = {"step": step.key, "receivers": list(step.receivers)}
+    return (
+        Entry(now, event, MACHINE, text + told, data),
+        Tell(Notice.OVERDUE, text, occasion=f"{_round(incident)}.{step.key}", receivers=step.receivers),
+    )
+
+
+def _round(incident: Incident) -> str:
+    """What tells the same of one round from that of another."""
+    return str(incident.progress.asked)
+
+
+def _lasting(seconds: float) -> str:
+    return format_duration(max(1, round(seconds)))
 
 
 # -- alerts ----------------------------------------------------------------------------------------------------------

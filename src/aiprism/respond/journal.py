@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
 
 from sqlalchemy import Connection
 
 from aiprism.errors import NotFound
 from aiprism.model.alerts import Alert, AlertState, Priority
 from aiprism.model.labels import Labels
+from aiprism.respond.deadlines import Progress
 from aiprism.respond.incident import Entry, Incident, Status
 from aiprism.store import incidents as store
 
@@ -52,9 +55,9 @@ def last_incidents_of(connection: Connection, fingerprints: Sequence[str]) -> di
     return {fingerprint: incidents[incident_id] for fingerprint, incident_id in ids.items()}
 
 
-def write(connection: Connection, incident: Incident, entries: Sequence[Entry]) -> None:
-    """Keep `incident` as it is now, and append `entries` to its timeline."""
-    store.put_incident(connection, _row(incident), [_alert_row(incident, alert) for alert in incident.alerts])
+def write(connection: Connection, incident: Incident, entries: Sequence[Entry], due_at: float | None) -> None:
+    """Keep `incident` as it is now, and append `entries` to its timeline; at `due_at` time alone changes it next."""
+    store.put_incident(connection, _row(incident, due_at), [_alert_row(incident, alert) for alert in incident.alerts])
     store.append_events(
         connection,
         [
@@ -109,7 +112,13 @@ def _incident(row: store.IncidentRow, alerts: Iterable[Alert], reopened: Sequenc
         acknowledged_by=row["acknowledged_by"] or "",
         reopened=len(reopened),
         reopened_at=max(reopened, default=None),
+        responded_at=row["responded_at"],
+        progress=_progress(row["progress"] or {}),
     )
+
+
+def _progress(kept: Mapping[str, Any]) -> Progress:
+    return Progress(**{**kept, "taken": tuple(kept.get("taken", ()))})
 
 
 def _alert(row: store.AlertRow) -> Alert:
@@ -124,7 +133,7 @@ def _alert(row: store.AlertRow) -> Alert:
     )
 
 
-def _row(incident: Incident) -> store.IncidentRow:
+def _row(incident: Incident, due_at: float | None) -> store.IncidentRow:
     return {
         "id": incident.id,
         "title": incident.title,
@@ -139,6 +148,9 @@ def _row(incident: Incident) -> store.IncidentRow:
         "acknowledged_at": incident.acknowledged_at,
         "acknowledged_by": incident.acknowledged_by or None,
         "target_at": incident.target_at,
+        "responded_at": incident.responded_at,
+        "due_at": due_at,
+        "progress": {**asdict(incident.progress), "taken": list(incident.progress.taken)},
         "services": list(incident.services),
         "labels": incident.labels.to_dict(),
     }

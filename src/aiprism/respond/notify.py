@@ -26,6 +26,7 @@ from aiprism.respond.known import Known, in_order
 from aiprism.respond.mute import Inhibition, silenced_by
 from aiprism.respond.route import Route, Routing
 from aiprism.respond.silences import Silence
+from aiprism.respond.tiers import Tiers
 from aiprism.store import alerting as store
 from aiprism.store.incidents import Address, NotificationRow
 
@@ -63,6 +64,7 @@ class Round:
     now: float
     routing: Routing
     external_url: str
+    tiers: Tiers
     flushes: tuple[Flush, ...]
     inhibition: Inhibition
     silences: tuple[Silence, ...]
@@ -82,7 +84,7 @@ class Round:
 # -- gathering -------------------------------------------------------------------------------------------------------
 
 
-def gathered(connection: Connection, routing: Routing, external_url: str, now: float) -> Round:
+def gathered(connection: Connection, routing: Routing, tiers: Tiers, external_url: str, now: float) -> Round:
     """The round of `now`. Groups with a notification on its way are put off; one that was tried for too long is given up."""
     due = [group_of(row) for row in store.due_groups(connection, now)]
     ready = _put_off(connection, due, now)
@@ -99,6 +101,7 @@ def gathered(connection: Connection, routing: Routing, external_url: str, now: f
         now=now,
         routing=routing,
         external_url=external_url,
+        tiers=tiers,
         flushes=tuple(flushes),
         inhibition=inhibition(connection, routing, now)
         if any(each.all for each in flushes)
@@ -217,7 +220,7 @@ def _letter(telling: Telling, flush: Flush, round_: Round) -> NotificationRow:
         message.of_group(
             flush.group.key,
             flush.group.labels,
-            [each.as_alert(round_.now) for each in shown],
+            [round_.tiers.placed(each.as_alert(round_.now)) for each in shown],
             at=round_.now,
             external_url=round_.external_url,
             incident=incident,

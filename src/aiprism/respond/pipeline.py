@@ -7,9 +7,9 @@ what is inhibited, out of hours, silenced or told already is held back, the rest
 process loses nothing. If a stage fails, nothing of the batch is kept, the error goes to the sender, and the detector sends
 again. Sending is `deliver`'s work, acting `remediate`'s.
 
-Which alerts open an incident: P0 and P1 (the plan, L917), less urgent ones only join an open incident they resemble; one
-that is inhibited or silenced does neither. Incidents are told to `Policy.incident_receivers`, groups to the receivers of
-their routes.
+Which alerts open an incident: those of the tiers that say so, usually P0 and P1 (the plan, L917); others only join an open
+incident they resemble; one that is inhibited or silenced does neither. Incidents are told to the receivers of their tier
+(`audience`), groups to the receivers of their routes.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from sqlalchemy import Connection
 from aiprism.clock import Clock
 from aiprism.errors import NotFound
 from aiprism.model.alerts import Alert, AlertState, Priority
+from aiprism.respond import audience, journal, message, notify
 from aiprism.respond import group as groups
-from aiprism.respond import journal, message, notify
 from aiprism.respond.channels.post import Integration
 from aiprism.respond.correlate import Neighbourhood, Related, unrelated
 from aiprism.respond.enrich import enriched
@@ -48,6 +48,7 @@ from aiprism.respond.incident import (
     Tick,
     advance,
     incident_id,
+    next_due,
     opened,
     same_episode,
 )
@@ -80,8 +81,11 @@ class Policy:
     related: Related = unrelated
     services: Catalogue = field(default_factory=Catalogue)
     external_url: str = ""
-    opens: Priority = Priority.P1  # the least urgent tier that opens an incident
-    incident_receivers: tuple[str, ...] = ()  # who is told how incidents go
+    incident_receivers: tuple[str, ...] = ()  # who is told how incidents go, of tiers that name nobody
+
+    def receivers_of(self, priority: Priority) -> tuple[str, ...]:
+        """Who is told how incidents of this tier go."""
+        return audience.receivers(self.periods.tiers.of[priority], self.incident_receivers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,13 +149,14 @@ class Desk:
         """The batch after these stages."""
         for stage in stages:
             batch = stage(batch, self)
-        self.made_work = self.made_work or bool(batch.letters or batch.runs or batch.groups)
+        told = any(change.tells for change in batch.changes.values())
+        self.made_work = self.made_work or told or bool(batch.letters or batch.runs or batch.groups)
         return batch
 
     def flush(self) -> Counter[str]:
         """Tell what is due to be told of groups; how many alerts each reason held back."""
         policy = self.policy
-        round_ = notify.gathered(self.connection, policy.routing, policy.external_url, self.now)
+        round_ = notify.gathered(self.connection, policy.routing, policy.periods.tiers, policy.external_url, self.now)
         for stage in FLUSH:
             round_ = stage(round_, self.connection)
         self.made_work = self.made_work or bool(round_.letters)
@@ -245,8 +250,22 @@ class Respond:
     def check(self) -> None:
         """Let time pass for every open incident: validation periods, deadlines."""
         with self.desk() as desk:
-            for incident in journal.open_incidents(desk.connection):
-                desk.happen(incident.id, Tick())
+            self._tick(desk, [incident.id for incident in journal.open_incidents(desk.connection)])
+
+    def check_due(self) -> float | None:
+        """Let time pass for the incidents it changes now; when it changes one next, None when never."""
+        with self.reading() as connection:  # mostly there is none, and nobody is kept waiting for that
+            due = store.next_due_incident(connection)
+        if due is None or due > self._clock.now():
+            return due
+        with self.desk() as desk:
+            self._tick(desk, store.due_incidents(desk.connection, desk.now))
+            return store.next_due_incident(desk.connection)
+
+    def _tick(self, desk: Desk, incidents: Sequence[str]) -> None:
+        after = [desk.happen(incident, Tick()) for incident in incidents]
+        # Also of those nothing happened to: the deadlines of a tier may have been changed.
+        store.put_due(desk.connection, {each.id: next_due(each, desk.policy.periods) for each in after})
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -287,7 +306,8 @@ def settle(batch: Batch, desk: Desk) -> Batch:
         after = reported(alert, batch.now).after(known.get(alert.fingerprint), batch.now)
         known[alert.fingerprint] = after
         # A detector knows the onset of its alert better; for others it is what is known from all they said.
-        settled.append(alert if alert.ends_at is None else after.as_alert(batch.now))
+        said = alert if alert.ends_at is None else after.as_alert(batch.now)
+        settled.append(desk.policy.periods.tiers.placed(said))
 
     def order(alert: Alert) -> tuple[bool, int, float, str]:
         return alert.state is AlertState.RESOLVED, alert.priority.urgency, alert.active_at, alert.fingerprint
@@ -405,7 +425,7 @@ def _changed(
     if found is not None:
         incident, why = found
         return after(changes[incident], AlertFired(alert, why.evidence()))
-    if alert.priority.urgency > desk.policy.opens.urgency:
+    if not desk.policy.periods.tiers.of[alert.priority].opens_incident:
         return None
     incident = _free_id(alert, changes, batch, desk)
     step = opened(alert, batch.now, desk.policy.periods, id=incident)
@@ -466,53 +486,63 @@ def address(batch: Batch, desk: Desk) -> Batch:
     """A letter to each integration of each receiver of incidents, for everything people are to be told."""
     letters: list[store.NotificationRow] = []
     changes = dict(batch.changes)
+    heard = store.receivers_told(desk.connection, [key for key, change in changes.items() if change.tells])
     for key, change in batch.changes.items():
         tells = _said_once(change)
-        if tells and not _reachable(change.incident, desk):
+        if tells and not _reachable(change.incident, heard.get(key, ()), desk):
             text = f"nobody is told that it is {tells[-1].notice.value}: no receiver of its routes has a channel for it"
             entry = Entry(batch.now, "nobody_told", MACHINE, text)
             changes[key] = replace(change, entries=(*change.entries, entry))
-        letters += [letter for tell in tells for letter in _about_incident(change.incident, tell, batch.now, desk)]
+        known = list(heard.get(key, ()))
+        for tell in tells:
+            letters += _about_incident(change.incident, tell, known, batch.now, desk)
+            known += tell.receivers  # what comes after in the same batch they hear, too
     return replace(batch, changes=changes, letters=tuple(letters))
 
 
 def _said_once(change: Change) -> list[Tell]:
     """What is still worth saying when one batch did several things: an incident just opened need not escalate. One that
     was open before does, although an alert that joined it may have it told as opened to new receivers."""
-    said: dict[Notice, Tell] = {}
+    said: dict[tuple[Notice, str], Tell] = {}
     for tell in change.tells:
+        key = (tell.notice, tell.occasion)
         if tell.notice is Notice.OPENED:
-            said.setdefault(tell.notice, tell)  # the first alert is what opened it; the others joined
+            said.setdefault(key, tell)  # the first alert is what opened it; the others joined
         else:
-            said[tell.notice] = tell
+            said[key] = tell
     if any(entry.event in ("incident_created", "reopened") for entry in change.entries):
-        said.pop(Notice.ESCALATED, None)
+        said.pop((Notice.ESCALATED, ""), None)
     return list(said.values())
 
 
-def _reachable(incident: Incident, desk: Desk) -> bool:
+def _reachable(incident: Incident, heard: Sequence[str], desk: Desk) -> bool:
     """Whether anybody hears of it, by its alerts' routes or as a receiver of incidents, in a channel we speak."""
-    routing = desk.policy.routing
-    receivers = (*desk.policy.incident_receivers, *routing.receivers_of(alert.labels for alert in incident.alerts))
-    return any(routing.integrations(receiver) for receiver in receivers)
+    routing, policy = desk.policy.routing, desk.policy
+    routed = routing.receivers_of(alert.labels for alert in incident.alerts)
+    return any(routing.integrations(name) for name in (*policy.receivers_of(incident.priority), *heard, *routed))
 
 
-def _about_incident(incident: Incident, tell: Tell, now: float, desk: Desk) -> list[store.NotificationRow]:
+def _about_incident(
+    incident: Incident, tell: Tell, heard: Sequence[str], now: float, desk: Desk
+) -> list[store.NotificationRow]:
     said = message.of_incident(incident, tell.notice.value, tell.text, now, desk.policy.external_url)
-    occasion = _occasion(tell.notice, incident)
+    occasion = _occasion(tell, incident)
     return [
         _letter(replace(said, receiver=receiver), integration, number, incident.id, occasion)
-        for receiver in dict.fromkeys(desk.policy.incident_receivers)
-        for number, integration in enumerate(desk.policy.routing.integrations(receiver))
+        for receiver in audience.listeners(tell, desk.policy.receivers_of(incident.priority), heard)
+        for number, integration in audience.addressed(receiver, desk.policy.routing, tell.origin)
         if integration.wants(said)
     ]
 
 
-def _occasion(notice: Notice, incident: Incident) -> str:
+def _occasion(tell: Tell, incident: Incident) -> str:
     """The event as the outbox tells occasions apart: what happens again after a reopening is a new event."""
+    notice = tell.notice
+    if tell.occasion:
+        return notice.value if tell.occasion == "1" else f"{notice.value}#{tell.occasion}"
     if notice is Notice.ESCALATED and incident.priority is not Priority.P0:
         return f"{notice.value}#{incident.priority.value}"
-    counted = notice in (Notice.ACKNOWLEDGED, Notice.MONITORING, Notice.RESOLVED)
+    counted = notice in (Notice.MONITORING, Notice.RESOLVED)
     number = incident.reopened + 1 if counted else incident.reopened if notice is Notice.REOPENED else 1
     return f"{notice.value}#{number}" if number > 1 else notice.value
 
@@ -572,7 +602,8 @@ def record(batch: Batch, desk: Desk) -> Batch:
     """Write everything. What was called for before is not called for again."""
     for change in batch.changes.values():
         if change.entries:
-            journal.write(desk.connection, change.incident, change.entries)
+            due_at = next_due(change.incident, desk.policy.periods)
+            journal.write(desk.connection, change.incident, change.entries, due_at)
     letters = tuple(store.enqueue(desk.connection, batch.letters))
     runs = tuple(run for run in batch.runs if store.plan_run(desk.connection, run))
     alerting.put_alerts(desk.connection, [known_row(alert, batch.now) for alert in batch.known])

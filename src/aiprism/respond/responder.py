@@ -1,6 +1,6 @@
 """The response room as one thing: what app.py builds, starts and stops.
 
-Holds the pipeline that takes alerts, and the four loops behind it: groups, progress checks, delivery, runbooks. Everything
+Holds the pipeline that takes alerts, and the four loops behind it: groups, deadlines, delivery, runbooks. Everything
 they work on is in the control database, so `start` on an existing one goes on where a stopped or killed process was.
 """
 
@@ -20,6 +20,7 @@ from aiprism.respond.dispatch import Dispatch
 from aiprism.respond.incident import Event, Incident
 from aiprism.respond.pipeline import Policy, Respond
 from aiprism.respond.remediate import Ask, Remediation
+from aiprism.respond.watch import Watch
 from aiprism.store.records import Records
 from aiprism.telemetry import Telemetry
 
@@ -43,10 +44,11 @@ class Responder:
         patience: Patience | None = None,
         telemetry: Telemetry | None = None,
     ) -> None:
-        self._records, self._clock, self._check_interval = records, clock, check_interval
+        self._records, self._clock = records, clock
         self.pipeline = Respond(records, clock, policy, telemetry)
         self.delivery = Delivery(self.pipeline, clock, patience=patience, telemetry=telemetry)
         self.dispatch = Dispatch(self.pipeline, clock)
+        self.watch = Watch(self.pipeline, clock, check_interval)
         self.remediation = Remediation(self.pipeline, actuators, ask, clock)
         self._loops: list[asyncio.Task[None]] = []
 
@@ -64,6 +66,7 @@ class Responder:
         """Follow another policy from the next alert on; what is known goes into the groups of its routes."""
         self.pipeline.policy = policy
         self.pipeline.regroup()
+        self.pipeline.check()  # deadlines may have moved
 
     def accept(self, alerts: Sequence[Alert]) -> None:
         """Take alerts from a detector, from any thread; when this returns they are kept. Repeats change nothing."""
@@ -82,7 +85,7 @@ class Responder:
         """Begin the loops. What a former process left open, unsent or half carried out is taken up at once."""
         for warning in self.policy.routing.warnings:
             log.warning("routing.doubt", what=warning)
-        loops = [self.dispatch.run(), self._check(), self.delivery.run(), self.remediation.run()]
+        loops = [self.dispatch.run(), self.watch.run(), self.delivery.run(), self.remediation.run()]
         if self._records.shared:
             loops.append(self._look())
         self._loops = [asyncio.create_task(loop) for loop in loops]
@@ -99,12 +102,3 @@ class Responder:
         while True:
             await self._clock.sleep(LOOK_SECONDS)
             self.pipeline.ring()
-
-    async def _check(self) -> None:
-        while True:
-            # The one broad catch of this loop: a database that is away comes back.
-            try:
-                await asyncio.to_thread(self.pipeline.check)
-            except Exception:
-                log.exception("incident.check_failed")
-            await self._clock.sleep(self._check_interval)

@@ -43,6 +43,9 @@ class IncidentRow(TypedDict):
     acknowledged_at: float | None
     acknowledged_by: str | None
     target_at: float | None
+    responded_at: float | None
+    due_at: float | None
+    progress: dict[str, Any] | None
     services: list[str]
     labels: dict[str, str]
 
@@ -172,6 +175,24 @@ def incident_rows(
 
 def _incident_rows(connection: Connection, query: sa.Select[Any], ids: Sequence[str]) -> list[IncidentRow]:
     return cast("list[IncidentRow]", _rows(connection, query.where(incidents.c.id.in_(ids))))
+
+
+def due_incidents(connection: Connection, now: float) -> list[str]:
+    """The incidents that time alone changes by `now`, the most overdue first."""
+    query = sa.select(incidents.c.id).where(incidents.c.due_at <= now).order_by(incidents.c.due_at, incidents.c.id)
+    return list(connection.scalars(query))
+
+
+def next_due_incident(connection: Connection) -> float | None:
+    """When time alone changes an incident next; None when it changes none."""
+    return cast("float | None", connection.scalar(sa.select(sa.func.min(incidents.c.due_at))))
+
+
+def put_due(connection: Connection, due: Mapping[str, float | None]) -> None:
+    """Note when time alone changes these incidents."""
+    for incident_id, at in due.items():
+        changed = sa.and_(incidents.c.id == incident_id, incidents.c.due_at.is_distinct_from(at))
+        connection.execute(sa.update(incidents).where(changed).values(due_at=at))
 
 
 def alert_rows(connection: Connection, incident_ids: Sequence[str]) -> list[AlertRow]:
@@ -330,6 +351,22 @@ def notification_rows(connection: Connection, incident_ids: Sequence[str]) -> li
     table = notifications
     order = (table.c.created_at, table.c.id)
     return cast("list[NotificationRow]", _rows_of(connection, table, table.c.incident_id, incident_ids, order))
+
+
+def receivers_told(connection: Connection, incident_ids: Sequence[str]) -> dict[str, list[str]]:
+    """For each of these incidents: the receivers of letters about it, first told first. Letters about groups do not count."""
+    table = notifications
+    found: dict[str, list[str]] = {}
+    for portion in _portions(incident_ids):
+        query = (
+            sa.select(table.c.incident_id, table.c.receiver)
+            .where(table.c.incident_id.in_(portion), table.c.group_id.is_(None))
+            .group_by(table.c.incident_id, table.c.receiver)
+            .order_by(sa.func.min(table.c.created_at), table.c.receiver)
+        )
+        for row in connection.execute(query):
+            found.setdefault(row.incident_id, []).append(row.receiver)
+    return found
 
 
 def known_notifications(connection: Connection, notification_ids: Sequence[str]) -> set[str]:

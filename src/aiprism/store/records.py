@@ -118,6 +118,9 @@ incidents = sa.Table(
     _time("acknowledged_at"),
     sa.Column("acknowledged_by", sa.String),
     _time("target_at"),
+    _time("responded_at"),
+    sa.Column("due_at", sa.Float, index=True),  # when time alone changes it, or has people told
+    sa.Column("progress", sa.JSON),  # of the steps after missed deadlines (`respond.deadlines`)
     sa.Column("services", sa.JSON, nullable=False, default=list),
     _mapping("labels"),
 )

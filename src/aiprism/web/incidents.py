@@ -11,8 +11,19 @@ from pydantic import BaseModel, Field
 
 from aiprism.errors import NotFound
 from aiprism.respond import dossier, journal
-from aiprism.respond.incident import Acknowledged, Event, Identified, Noted, ReopenedByHand, ResolvedByHand
+from aiprism.respond.incident import (
+    Acknowledged,
+    Event,
+    Identified,
+    Noted,
+    ReopenedByHand,
+    ResolvedByHand,
+    Responded,
+    Unacknowledged,
+)
+from aiprism.respond.pipeline import Policy
 from aiprism.respond.responder import Responder
+from aiprism.respond.tiers import Tier
 from aiprism.store import incidents as store
 
 
@@ -58,6 +69,14 @@ def router(responder: Responder) -> APIRouter:
     async def acknowledge(incident_id: str, said: Said) -> dict[str, Any]:
         return await happened(incident_id, Acknowledged(said.actor, said.text))
 
+    @routes.post("/{incident_id}/unacknowledge", summary="Nobody takes care of it after all")
+    async def unacknowledge(incident_id: str, said: Said) -> dict[str, Any]:
+        return await happened(incident_id, Unacknowledged(said.actor, said.text))
+
+    @routes.post("/{incident_id}/respond", summary="Someone begins to work on it")
+    async def respond(incident_id: str, said: Said) -> dict[str, Any]:
+        return await happened(incident_id, Responded(said.actor, said.text))
+
     @routes.post("/{incident_id}/identify", summary="The cause is known")
     async def identify(incident_id: str, said: Said) -> dict[str, Any]:
         return await happened(incident_id, Identified(said.actor, said.text))
@@ -90,6 +109,49 @@ def router(responder: Responder) -> APIRouter:
         return await one(incident_id)
 
     return routes
+
+
+def tiers_router(responder: Responder) -> APIRouter:
+    """The route /aiprism/v1/tiers."""
+    routes = APIRouter(prefix="/aiprism/v1/tiers", tags=["incidents"])
+
+    @routes.get("", summary="What holds for each tier: alerts, receivers, deadlines, steps; periods are seconds")
+    async def listed() -> dict[str, Any]:
+        policy = responder.policy
+        tiers = policy.periods.tiers
+        return {
+            "otherwise": tiers.otherwise.value,
+            "tiers": [_tier(tier, policy) for tier in tiers.of.values()],
+        }
+
+    return routes
+
+
+def _tier(tier: Tier, policy: Policy) -> dict[str, Any]:
+    severities = policy.periods.tiers.severities
+    return {
+        "tier": tier.priority.value,
+        "severities": sorted(name for name, priority in severities.items() if priority is tier.priority),
+        "match": [[str(each) for each in matchers] for matchers in tier.match],
+        "opens_incident": tier.opens_incident,
+        "receivers": list(policy.receivers_of(tier.priority)),
+        "acknowledge_within": tier.acknowledge_within,
+        "respond_within": tier.respond_within,
+        "resolve_within": tier.resolve_within,
+        "repeat": tier.repeat,
+        "escalate": [
+            {"missed": step.missed.value, "after": step.after, "receivers": list(step.receivers)}
+            for step in tier.escalate
+        ],
+        "digest": {
+            "receivers": list(tier.digest.receivers),
+            "at": tier.digest.at.strftime("%H:%M"),
+            "zone": str(tier.digest.zone),
+            "when_quiet": tier.digest.when_quiet,
+        }
+        if tier.digest
+        else None,
+    }
 
 
 def _listed(responder: Responder, status: str, limit: int) -> list[dict[str, Any]]:

@@ -1,0 +1,111 @@
+"""When an incident's people are late, and what is due then: a pure function of (incident, tier, now).
+
+In: how an incident stands and its tier. Out: the steps that are due and not taken yet, a reminder, and when the next one
+will be. Each step is taken once in each round; a round begins with the opening, with each reopening, and for the
+acknowledgement with its withdrawal. What a step writes and whom it tells is decided in `incident` and `audience`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from aiprism.respond.tiers import Deadline, Step, Tier
+
+_ROUNDING = 1e-6  # of a period: what `next_due` says is due then
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the steps of this round have gone."""
+
+    asked: int = 1  # how often an acknowledgement was waited for anew
+    since: float | None = None  # when that began; None: with the incident
+    taken: tuple[str, ...] = ()  # keys of steps
+    reminded: int = 0  # how many periods of reminding have passed
+
+    def anew(self, now: float, *, keeping: tuple[str, ...] = ()) -> Progress:
+        """The progress when an acknowledgement is waited for from `now` on."""
+        return Progress(self.asked + 1, now, keeping)
+
+
+class Standing(Protocol):
+    """What deadlines look at of an incident."""
+
+    @property
+    def begun_at(self) -> float:
+        """When its round began."""
+        ...
+
+    @property
+    def working(self) -> bool:
+        """Whether people are expected to be at work on it."""
+        ...
+
+    @property
+    def acknowledged_at(self) -> float | None: ...
+
+    @property
+    def responded_at(self) -> float | None: ...
+
+    @property
+    def target_at(self) -> float | None: ...
+
+    @property
+    def progress(self) -> Progress: ...
+
+
+class Due(NamedTuple):
+    """A step, and when it is due."""
+
+    at: float
+    step: Step
+
+
+def due_at(standing: Standing, tier: Tier, deadline: Deadline) -> float | None:
+    """When this deadline is missed; None when there is none, or it was met."""
+    allowed = tier.within(deadline)
+    if deadline is Deadline.RESOLUTION:
+        return standing.target_at
+    met = standing.acknowledged_at if deadline is Deadline.ACKNOWLEDGEMENT else standing.responded_at
+    if allowed is None or met is not None:
+        return None
+    waited = _waited_since(standing) if deadline is Deadline.ACKNOWLEDGEMENT else standing.begun_at
+    return waited + allowed
+
+
+def pending(standing: Standing, tier: Tier) -> Iterator[Due]:
+    """The steps that were not taken yet and will be if nothing changes."""
+    for step in tier.steps if standing.working else ():
+        missed_at = due_at(standing, tier, step.missed)
+        if missed_at is not None and step.key not in standing.progress.taken:
+            yield Due(missed_at + step.after, step)
+
+
+def due(standing: Standing, tier: Tier, now: float) -> tuple[Step, ...]:
+    """The steps to be taken by `now`, in the order in which they became due."""
+    found = sorted((each for each in pending(standing, tier) if each.at <= now), key=lambda each: each.at)
+    return tuple(each.step for each in found)
+
+
+def reminders(standing: Standing, tier: Tier, now: float) -> int:
+    """How many periods of reminding have passed by `now`; more than `progress.reminded` means that one is due."""
+    if tier.repeat is None or not standing.working or standing.acknowledged_at is not None:
+        return standing.progress.reminded
+    passed = (now - _waited_since(standing)) / tier.repeat
+    return max(standing.progress.reminded, math.floor(passed + _ROUNDING))
+
+
+def next_due(standing: Standing, tier: Tier) -> float | None:
+    """When the next step or reminder is due; None when nothing will be."""
+    times = [each.at for each in pending(standing, tier)]
+    if tier.repeat is not None and standing.working and standing.acknowledged_at is None:
+        times.append(_waited_since(standing) + tier.repeat * (standing.progress.reminded + 1))
+    return min(times, default=None)
+
+
+def _waited_since(standing: Standing) -> float:
+    since = standing.progress.since
+    return standing.begun_at if since is None else since
