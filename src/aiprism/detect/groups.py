@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import structlog
+import xxhash
 
 from aiprism.clock import Clock
 from aiprism.detect.annotations import Surroundings
@@ -32,7 +33,7 @@ from aiprism.detect.evaluation import (
 from aiprism.detect.handoffs import Handoffs, Notify, Query, Record, Timing
 from aiprism.detect.rules import AlertingRule, Group, Rule
 from aiprism.model.alerts import Alert, AlertState
-from aiprism.model.labels import Labels, fingerprint
+from aiprism.model.labels import Labels
 from aiprism.model.samples import STALE_NAN, Sample
 from aiprism.query.promql.values import Vector
 from aiprism.store.alertstates import AlertStates, KeptAlert, source_of
@@ -383,10 +384,12 @@ class _Running:
 def first_slot_ms(group: Group, now_ms: int) -> int:
     """The first evaluation time after `now_ms`: intervals are aligned to the epoch, shifted by a hash of the group.
 
-    The shift spreads groups over the interval and stays the same across restarts (Prometheus' EvalTimestamp).
+    The shift spreads groups over the interval and stays the same across restarts. It is that of Prometheus 2
+    (rules/manager.go, EvalTimestamp), so that a file under the same path is evaluated there at the same moments.
     """
     interval_ms = round(group.interval * 1000)
-    shift = fingerprint([("group", group.key)]) % interval_ms
+    named = b"".join(part.encode() + b"\xff" for part in ("file", group.file, "name", group.name))
+    shift = xxhash.xxh64_intdigest(named) % (interval_ms * 1_000_000) // 1_000_000
     return now_ms - (now_ms - shift) % interval_ms + interval_ms
 
 
