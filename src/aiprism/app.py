@@ -46,7 +46,7 @@ from aiprism.receive.limits import Admission
 from aiprism.receive.remote_write import RemoteWriteDoor
 from aiprism.receive.scrape import Handoffs, Scraping
 from aiprism.receive.scrapeconfig import ScrapeFile
-from aiprism.respond import route, runbook, tiers
+from aiprism.respond import holding, route, runbook, tiers
 from aiprism.respond.actions.act import Actuator
 from aiprism.respond.actions.command import Command
 from aiprism.respond.actions.control import Control, ControlHub
@@ -88,6 +88,7 @@ from aiprism.web import (
     federate,
     incidents,
     ingest,
+    maintenance,
     prometheus,
     prometheus_only,
     remote_read,
@@ -327,6 +328,7 @@ async def running(
                 ("query respond", incidents.tiers_router(responder)),
                 ("respond", alertmanager.router(responder, clock)),
                 ("respond", alertmanager.routes_router(responder)),
+                ("respond", maintenance.router(responder, clock)),
                 ("respond", control.router(hub, token, lambda: leadership.leads("respond"))),
                 ("receive query", storage.router(engine, housekeeping, archive)),
                 ("receive query", backup.router(back_up, control.knows(token))),
@@ -408,6 +410,7 @@ def _policy(config: Config, external_url: str) -> Policy:
         related=services.related,
         services=services,
         periods=Periods(config.respond.validation, _tiers(config, routing)),
+        planned=_planned(config),
         external_url=external_url,
         incident_receivers=config.respond.incident_receivers,
     )
@@ -425,6 +428,13 @@ def _tiers(config: Config, routing: route.Routing) -> tiers.Tiers:
         return tiers.usual()
     [path] = config.resolved((config.respond.tiers,))
     return tiers.load(path, routing.receivers)
+
+
+def _planned(config: Config) -> holding.Planned:
+    if not config.respond.maintenance:
+        return holding.Planned()
+    [path] = config.resolved((config.respond.maintenance,))
+    return holding.load(path)
 
 
 def _scrape_file(config: Config) -> ScrapeFile:
@@ -456,6 +466,7 @@ def _kept_until_restart(running: Config, fresh: Config) -> list[str]:
         validation=fresh.respond.validation,
         incident_receivers=fresh.respond.incident_receivers,
         services=fresh.respond.services,
+        maintenance=fresh.respond.maintenance,
     )
     rules_anew = replace(running.rules, files=fresh.rules.files, interval=fresh.rules.interval)
     names = ("server", "store", "control", "ingest", "streams", "limits", "otlp", "query")

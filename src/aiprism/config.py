@@ -312,6 +312,7 @@ class RespondConfig:
     tiers: str = setting("", "tiers.yml: who is told of each tier, by when they are to act, what follows if not")
     runbooks: tuple[str, ...] = setting((), "runbook files or globs")
     services: str = setting("", "services.yml: owner, tier, runbook and dependencies of each service")
+    maintenance: str = setting("", "maintenance.yml: maintenance windows and suppression rules")
     validation: float = setting(1800.0, "how long an incident is watched after its alerts cleared", kind="seconds")
     progress: float = setting(60.0, "how often an open incident is checked", kind="seconds")
     supervisor_url: str = setting("", "HTTP API of a process supervisor for `process:` steps")

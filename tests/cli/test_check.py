@@ -47,6 +47,11 @@ GOOD = [
     ("prometheus.yml", "scrape_configs: [{job_name: a}]\n", "prometheus, 1 job, 0 rule files below it"),
     ("alertmanager.yml", ROUTING, "alertmanager, 1 route, 1 receiver"),
     ("runbook.yml", RUNBOOK, "runbooks, 1 runbook: restart"),
+    (
+        "maintenance.yml",
+        "suppress: [{name: a, matchers: [a=b], reason: because}]\n",
+        "maintenance, 0 maintenance windows, 1 suppression rule",
+    ),
     ("services.yml", "services: {shop: {dependencies: [db]}, db: {}}\n", "services, 2 services"),
     ("tiers.yml", "tiers: {P0: {receivers: [x], escalate: [{receivers: [y]}]}}\n", "tiers, 1 tier, 1 step"),
     ("aiprism.yml", "server:\n  listen: 127.0.0.1:0\n", "aiprism.yml, 0 files below it"),
@@ -56,11 +61,13 @@ WRONG = [
     ("groups: [", "2: is not valid YAML: did not find expected node content"),
     ("", "1: is empty; expected one of these files: known are rules (groups); prometheus.yml (scrape_configs); "
      "alertmanager.yml (route and receivers); "
-         "a runbook (match and steps); services.yml (services); tiers.yml (tiers); aiprism.yml (" + ", ".join(SECTIONS) + ")"),
+         "a runbook (match and steps); services.yml (services); maintenance.yml (maintenance and suppress); tiers.yml (tiers); "
+         "aiprism.yml (" + ", ".join(SECTIONS) + ")"),
     ("apiVersion: v1\nkind: Pod\n",
      "1: cannot tell what kind of file this is from its keys (apiVersion, kind); known are rules (groups); "
      "prometheus.yml (scrape_configs); alertmanager.yml (route and receivers); a runbook (match and steps); "
-     f"services.yml (services); tiers.yml (tiers); aiprism.yml ({', '.join(SECTIONS)})"),
+     f"services.yml (services); maintenance.yml (maintenance and suppress); tiers.yml (tiers); "
+     f"aiprism.yml ({', '.join(SECTIONS)})"),
     (RULES.replace("rate(", "rat("),
      '5: group \'api\': rule \'HighLatency\': 1:1: parse error: unknown function with name "rat"; did you mean "rate"? '
      "(at groups[0].rules[0].expr)"),

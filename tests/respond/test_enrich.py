@@ -23,8 +23,7 @@ def test_an_alert_is_kept_with_its_service_beside_it_and_its_labels_as_they_came
     respond.accept([down, alert("DbSlow", "db", severity="warning"), alert("Other", "unknown", severity="warning")])
     with respond.reading() as connection:
         kept = {
-            each.alert.labels["alertname"]: each.alert
-            for each in board.alerts(connection, respond.policy.routing, T0 + 5)
+            each.alert.labels["alertname"]: each.alert for each in board.alerts(connection, respond.holding(connection))
         }
         [incident] = journal.listed(connection, "open", 10)
     assert kept["ShopDown"].labels == down.labels
@@ -41,7 +40,7 @@ def test_what_the_sender_says_wins(records, clock):
     respond = Respond(records, clock, Policy(services=KNOWN))
     respond.accept([alert("ShopDown", "shop", annotations={"runbook_url": "https://mine", "service_owner": "bob"})])
     with respond.reading() as connection:
-        [kept] = board.alerts(connection, respond.policy.routing, T0 + 5)
+        [kept] = board.alerts(connection, respond.holding(connection))
     assert kept.alert.annotations.to_dict() == {
         "runbook_url": "https://mine", "service_owner": "bob", "service_team": "payments", "service_tier": "1"
     }  # fmt: skip

@@ -51,11 +51,12 @@ def letters(records, event=""):
 
 def test_the_way_of_an_alert_is_two_tuples_and_everything_else_enters_the_first_one_later():
     assert [stage.__name__ for stage in STAGES] == [
-        "settle", "enrich", "recognise", "inhibit", "silence", "correlate", "group", "remediate", "address", "record"
+        "settle", "enrich", "recognise", "inhibit", "silence", "maintain", "suppress", "correlate", "group",
+        "remediate", "address", "record"
     ]  # fmt: skip
     assert STAGES[-3:] == CONSEQUENCES
     assert [stage.__name__ for stage in FLUSH] == [
-        "inhibit", "hours", "silence", "dedup", "enrich", "compose", "record"
+        "inhibit", "hours", "silence", "maintain", "suppress", "dedup", "enrich", "compose", "record"
     ]  # fmt: skip
 
 

@@ -56,6 +56,7 @@ def parser() -> argparse.ArgumentParser:
     _serving(commands)
     _asking(commands)
     _responding(commands)
+    _maintaining(commands)
     _trying(commands)
     _routing(commands)
     _backing_up(commands)
@@ -162,7 +163,11 @@ def _asking(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 def _responding(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     alerts = _client(commands, "alerts", "incidents:alerts", "alerts that are pending or firing")
-    alerts.add_argument("--state", choices=("pending", "firing"), help="only these")
+    shown = alerts.add_mutually_exclusive_group()
+    shown.add_argument("--state", choices=("pending", "firing"), help="only these")
+    shown.add_argument(
+        "--suppressed", action="store_true", help="those that a receiver is not told of, with the stage that holds them"
+    )
 
     incidents = _command(
         commands, "incidents", "incidents:listed", "list incidents, show one, acknowledge or resolve it"
@@ -183,6 +188,26 @@ def _responding(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         act.add_argument("incident_id", metavar="ID", help="an id, the end of one, or `last`")
         act.add_argument("--actor", default=_user(), help="who you are (%(default)s)")
         act.add_argument("--text", default="", help="a sentence for the timeline")
+
+
+def _maintaining(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    maintenance = _command(commands, "maintenance", "maintenance:listed", "list maintenance windows, plan or end one")
+    _asking_a_server(maintenance)
+    verbs = maintenance.add_subparsers(metavar="VERB")
+    _below(verbs, "list", "maintenance:listed", "windows, those that hold first (what `aiprism maintenance` does)")
+    add = _below(verbs, "add", "maintenance:add", "plan maintenance: its alerts are kept and told to nobody")
+    add.add_argument("name", metavar="NAME", help="the reason that is shown")
+    add.add_argument("matchers", nargs="+", metavar="MATCHER", help="service=checkout, instance=~'db-.*' …")
+    add.add_argument("--start", default="", metavar="TIME", help="ISO 8601, by the clock of the zone (now)")
+    until = add.add_mutually_exclusive_group(required=True)
+    until.add_argument("--end", default="", metavar="TIME", help="likewise")
+    until.add_argument("--duration", default="", metavar="DURATION", help="30m, 2h …")
+    add.add_argument("--recurrence", default="", metavar="RRULE", help="such as FREQ=WEEKLY;BYDAY=SA")
+    add.add_argument("--zone", default="UTC", help="time zone, such as Europe/Berlin (UTC)")
+    add.add_argument("--comment", default="", help="a sentence for those who wonder")
+    add.add_argument("--author", default=_user(), help="who you are (%(default)s)")
+    end = _below(verbs, "end", "maintenance:end", "end a window now; what fires on is told")
+    end.add_argument("window", metavar="NAME|ID")
 
 
 def _trying(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

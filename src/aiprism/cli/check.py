@@ -19,7 +19,7 @@ from aiprism.detect import rules
 from aiprism.errors import ConfigError
 from aiprism.receive import scrapeconfig
 from aiprism.receive.discovery.listed import Files
-from aiprism.respond import route, runbook, tiers
+from aiprism.respond import holding, route, runbook, tiers
 from aiprism.yamlfile import Node
 
 # Reads a document as one kind; says what it found, or raises ConfigError.
@@ -125,6 +125,12 @@ def _services(document: Node, path: Path) -> str:
     return _counted(len(services.read(document)), "service")
 
 
+def _maintenance(document: Node, path: Path) -> str:
+    found = holding.read(document)
+    counts = _counted(len(found.windows), "maintenance window"), _counted(len(found.rules), "suppression rule")
+    return ", ".join(counts)
+
+
 def _configuration(document: Node, path: Path) -> str:
     """aiprism.yml, and every file it points to: that is what `serve` would read."""
     # Variables of the environment hide what the file says, so they have no part in judging the file.
@@ -136,6 +142,7 @@ def _configuration(document: Node, path: Path) -> str:
         *found.resolved((found.respond.tiers,) if found.respond.tiers else ()),
         *found.resolved(found.respond.runbooks),
         *found.resolved((found.respond.services,) if found.respond.services else ()),
+        *found.resolved((found.respond.maintenance,) if found.respond.maintenance else ()),
     ]
     told = [f"  {os.path.relpath(each)}: {checked(each)}" for each in below]
     runbook.load(found.resolved(found.respond.runbooks))
@@ -157,6 +164,7 @@ KINDS: Sequence[Kind] = (
     Kind("runbooks", frozenset({"runbooks", "steps", "match", "verify", "guard"}), _runbooks),
     Kind("services", frozenset({"services"}), _services),
     Kind("tiers", frozenset({"tiers", "otherwise"}), _tiers),
+    Kind("maintenance", frozenset({"maintenance", "suppress"}), _maintenance),
     Kind("aiprism.yml", frozenset({"data", *config.SECTIONS}), _configuration),
 )
 _SIGNS: Mapping[str, str] = {
@@ -165,6 +173,7 @@ _SIGNS: Mapping[str, str] = {
     "alertmanager.yml": "route and receivers",
     "a runbook": "match and steps",
     "services.yml": "services",
+    "maintenance.yml": "maintenance and suppress",
     "tiers.yml": "tiers",
     "aiprism.yml": ", ".join(config.SECTIONS),
 }

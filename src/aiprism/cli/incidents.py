@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.text import Text
 
-from aiprism.cli import dossier, printing
+from aiprism.cli import dossier, maintenance, printing
 from aiprism.cli.remote import Remote
 from aiprism.errors import BadInput, NotFound
 
@@ -16,7 +16,9 @@ _SEARCHED = 500
 
 
 def alerts(wanted: argparse.Namespace) -> int:
-    """Alerts that are pending or firing."""
+    """Alerts that are pending or firing, or those that are held back."""
+    if wanted.suppressed:
+        return maintenance.suppressed(wanted)
     answer = Remote(wanted.server).get("/api/v1/alerts")
     found = [row for row in answer["data"]["alerts"] if wanted.state in (None, row["state"])]
     if wanted.output == "json":

@@ -1,29 +1,30 @@
 """What stands on the board now: alerts and groups with what mutes them, for those who look.
 
-In: a connection, the routing, the moment. Out: frozen values. Nothing here decides or changes; what mutes an alert is
-asked of the same functions that hold its notifications back.
+In: a connection, and what holds alerts back at the moment. Out: frozen values. Nothing here decides or changes; what mutes
+an alert is asked of the same functions that hold its notifications back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
 from aiprism.model.labels import Labels
 from aiprism.respond import notify
+from aiprism.respond.holding import Holding
 from aiprism.respond.keeping import group_of, known_of, silence_of
 from aiprism.respond.known import Known, in_order, label_order
-from aiprism.respond.mute import Inhibition, silenced_by
-from aiprism.respond.route import Routing
+from aiprism.respond.mute import silenced_by
 from aiprism.respond.silences import Silence
 from aiprism.store import alerting as store
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """An alert, the receivers it is told to, and who keeps it from being told: silences, an alert, time intervals."""
+    """An alert, the receivers it is told to, and who keeps it from being told: silences, an alert, and
+    time intervals, maintenance windows and suppression rules by name."""
 
     alert: Known
     receivers: tuple[str, ...]
@@ -50,40 +51,34 @@ class StandingGroup:
         return replace(self, alerts=tuple(each for each in self.alerts if wanted(each)))
 
 
-@dataclass(frozen=True, slots=True)
-class _Muters:
-    routing: Routing
-    inhibition: Inhibition
-    silences: Sequence[Silence]
-    now: float
-
-    def standing(self, alert: Known, receivers: Iterable[str], muted_by: tuple[str, ...]) -> Standing:
-        inhibiting = self.inhibition.by(alert.labels)
-        return Standing(
-            alert=alert,
-            receivers=tuple(receivers),
-            silenced_by=silenced_by(alert.labels, self.silences, self.now),
-            inhibited_by=(inhibiting.labels,) if inhibiting else (),
-            muted_by=muted_by,
-        )
+def _standing(holding: Holding, alert: Known, receivers: Iterable[str], hours: tuple[str, ...]) -> Standing:
+    inhibiting = holding.inhibition.by(alert.labels)
+    # Alertmanager has no words for these: they stand beside the time intervals.
+    ours = (holding.maintained(alert), f"suppressed:{why}" if (why := holding.suppressed(alert)) else "")
+    return Standing(
+        alert=alert,
+        receivers=tuple(receivers),
+        silenced_by=silenced_by(alert.labels, holding.silences, holding.now),
+        inhibited_by=(inhibiting.labels,) if inhibiting else (),
+        muted_by=(*hours, *(each for each in ours if each)),
+    )
 
 
-def alerts(connection: Connection, routing: Routing, now: float) -> list[Standing]:
+def alerts(connection: Connection, holding: Holding) -> list[Standing]:
     """Every alert that is not over. Time intervals mute it when they mute all of its routes."""
-    muters = _muters(connection, routing, now)
-    found = []
+    routing, now, found = holding.routing, holding.now, []
     for row in store.unfinished_alerts(connection, now):
         alert = known_of(row)
         routes = routing.root.matching(alert.labels)
         muting = [routing.muting(route, now) for route in routes]
         muted_by = tuple(dict.fromkeys(name for names in muting for name in names)) if all(muting) else ()
-        found.append(muters.standing(alert, (route.receiver for route in routes), muted_by))
+        found.append(_standing(holding, alert, (route.receiver for route in routes), muted_by))
     return found
 
 
-def groups(connection: Connection, routing: Routing, now: float) -> list[StandingGroup]:
+def groups(connection: Connection, holding: Holding) -> list[StandingGroup]:
     """Every group that has an alert that is not over, by labels and receiver."""
-    muters = _muters(connection, routing, now)
+    routing, now = holding.routing, holding.now
     inside = notify.known_alerts(connection, store.members(connection))
     routes = {route.id: route for route in routing.root.walk()}
     found = []
@@ -93,7 +88,7 @@ def groups(connection: Connection, routing: Routing, now: float) -> list[Standin
         if route is None or not lasting:
             continue
         muted_by = routing.muting(route, now)
-        standing = [muters.standing(alert, routing.receivers_for(alert.labels), muted_by) for alert in lasting]
+        standing = [_standing(holding, alert, routing.receivers_for(alert.labels), muted_by) for alert in lasting]
         found.append(StandingGroup(group.labels, route.receiver, tuple(standing)))
     return sorted(found, key=lambda group: (label_order(group.labels), group.receiver))
 
@@ -101,8 +96,3 @@ def groups(connection: Connection, routing: Routing, now: float) -> list[Standin
 def silences(connection: Connection) -> list[Silence]:
     """Every silence that is kept."""
     return [silence_of(row) for row in store.silence_rows(connection)]
-
-
-def _muters(connection: Connection, routing: Routing, now: float) -> _Muters:
-    current = [silence_of(row) for row in store.silence_rows(connection, not_over_at=now)]
-    return _Muters(routing, notify.inhibition(connection, routing, now), current, now)

@@ -1,14 +1,19 @@
-"""Alerts, groups and silences ↔ their rows in the control database. The statements stand in `store/alerting.py`."""
+"""Alerts, groups, silences and maintenance windows ↔ their rows in the control database. The statements stand in
+`store/alerting.py` and `store/held.py`."""
 
 from __future__ import annotations
 
 import math
+from datetime import datetime
+from typing import Any
 
 from aiprism.model.labels import Labels, Matcher, MatchOp
 from aiprism.respond.group import Group
 from aiprism.respond.known import Known
+from aiprism.respond.maintenance import Window
 from aiprism.respond.silences import Silence
 from aiprism.store import alerting as store
+from aiprism.store import held
 
 
 def known_row(alert: Known, now: float) -> store.AlertRow:
@@ -46,7 +51,7 @@ def silence_row(silence: Silence) -> store.SilenceRow:
     """A silence as it is kept."""
     return {
         "id": silence.id,
-        "matchers": [{"name": each.name, "op": each.op.value, "value": each.value} for each in silence.matchers],
+        "matchers": _matcher_rows(silence.matchers),
         "starts_at": silence.starts_at,
         "ends_at": silence.ends_at,
         "updated_at": silence.updated_at,
@@ -59,13 +64,54 @@ def silence_of(row: store.SilenceRow) -> Silence:
     """A silence as it was kept."""
     return Silence(
         id=row["id"],
-        matchers=tuple(Matcher(each["name"], MatchOp(each["op"]), each["value"]) for each in row["matchers"]),
+        matchers=_matchers_of(row["matchers"]),
         starts_at=row["starts_at"],
         ends_at=row["ends_at"],
         updated_at=row["updated_at"],
         created_by=row["created_by"],
         comment=row["comment"],
     )
+
+
+def window_row(window: Window, created_at: float) -> held.WindowRow:
+    """A maintenance window as it is kept."""
+    return {
+        "id": window.id,
+        "name": window.name,
+        "matchers": _matcher_rows(window.matchers),
+        "start": window.start.isoformat(),
+        "duration": window.duration,
+        "zone": window.zone,
+        "recurrence": window.recurrence,
+        "comment": window.comment,
+        "author": window.author,
+        "created_at": created_at,
+        "ended_at": window.ended_at,
+    }
+
+
+def window_of(row: held.WindowRow) -> Window:
+    """A maintenance window as it was kept."""
+    return Window(
+        id=row["id"],
+        name=row["name"],
+        matchers=_matchers_of(row["matchers"]),
+        start=datetime.fromisoformat(row["start"]),
+        duration=row["duration"],
+        zone=row["zone"],
+        recurrence=row["recurrence"],
+        comment=row["comment"],
+        author=row["author"],
+        ended_at=row["ended_at"],
+    )
+
+
+def _matcher_rows(matchers: tuple[Matcher, ...]) -> list[dict[str, Any]]:
+    return [{"name": each.name, "op": each.op.value, "value": each.value} for each in matchers]
+
+
+def _matchers_of(rows: list[dict[str, Any]]) -> tuple[Matcher, ...]:
+    return tuple(Matcher(each["name"], MatchOp(each["op"]), each["value"]) for each in rows)
 
 
 def group_row(group: Group) -> store.GroupRow:

@@ -1,9 +1,9 @@
 """What happens when aggregation groups are due: who is told what, and why nobody is told of the rest.
 
 In: a `Round`, everything known of the groups that are due, gathered once from the control database. Its stages are
-functions of it alone: `inhibit`, `hours`, `silence`, `dedup`, `compose`. `enrich` looks up incidents, and `record`
-writes letters, notes and the groups' next times; `pipeline.FLUSH` is their order. What a stage holds back is counted
-under its name. Sending is `deliver`'s.
+functions of it alone: `inhibit`, `hours`, `silence`, `maintain`, `suppress`, `dedup`, `compose`. `enrich` looks up
+incidents, and `record` writes letters, notes, what was held back and the groups' next times; `pipeline.FLUSH` is their
+order. What a stage holds back is counted under its name. Sending is `deliver`'s.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from typing import TypeAlias
 from sqlalchemy import Connection
 
 from aiprism.respond import group as groups
-from aiprism.respond import journal, message
+from aiprism.respond import held, journal, message
 from aiprism.respond.channels.post import Integration
 from aiprism.respond.group import Group, Told
+from aiprism.respond.held import Held
+from aiprism.respond.holding import Holding, nothing
 from aiprism.respond.incident import Incident
-from aiprism.respond.keeping import group_of, group_row, known_of, silence_of
+from aiprism.respond.keeping import group_of, group_row, known_of
 from aiprism.respond.known import Known, in_order
-from aiprism.respond.mute import Inhibition, silenced_by
 from aiprism.respond.route import Route, Routing
-from aiprism.respond.silences import Silence
 from aiprism.respond.tiers import Tiers
 from aiprism.store import alerting as store
 from aiprism.store.incidents import Address, NotificationRow
@@ -66,26 +66,61 @@ class Round:
     external_url: str
     tiers: Tiers
     flushes: tuple[Flush, ...]
-    inhibition: Inhibition
-    silences: tuple[Silence, ...]
+    holding: Holding
     told: Mapping[tuple[str, Address], Told]
     homes: Mapping[str, Incident] = field(default_factory=dict)  # fingerprint → the incident that holds it
     held: Counter[str] = field(default_factory=Counter)
+    kept_back: tuple[Held, ...] = ()
     letters: tuple[NotificationRow, ...] = ()
     noted: tuple[store.LogRow, ...] = ()
 
-    def keeping(self, reason: str, keeps: Callable[[Flush], Iterable[Known]]) -> Round:
-        """The round with only those alerts of each flush that `keeps` gives."""
-        flushes = tuple(replace(flush, alerts=tuple(keeps(flush))) for flush in self.flushes)
-        held = sum(len(flush.alerts) for flush in self.flushes) - sum(len(flush.alerts) for flush in flushes)
-        return replace(self, flushes=flushes, held=self.held + Counter({reason: held} if held else {}))
+    def holding_back(self, stage: str, reason: Callable[[Flush, Known], str]) -> Round:
+        """The round without the alerts of each flush for which there is a reason, in words, to hold them back."""
+        flushes: list[Flush] = []
+        kept_back: list[Held | None] = []
+        count = 0
+        for flush in self.flushes:
+            reasons = [(each, reason(flush, each)) for each in flush.alerts]
+            flushes.append(replace(flush, alerts=tuple(each for each, why in reasons if not why)))
+            count += sum(1 for _, why in reasons if why)
+            kept_back += [held_back(flush, each, stage, why, self.now) for each, why in reasons if why]
+        return replace(
+            self,
+            flushes=tuple(flushes),
+            held=self.held + Counter({stage: count} if count else {}),
+            kept_back=(*self.kept_back, *(each for each in kept_back if each is not None)),
+        )
+
+    def was_told(self, flush: Flush, alert: Known) -> bool:
+        """Whether any integration was last told that the alert fires."""
+        return alert.fingerprint in self._told_firing(flush.group.key)
+
+    def _told_firing(self, key: str) -> frozenset[str]:
+        return frozenset().union(*(told.firing for (group_key, _), told in self.told.items() if group_key == key))
+
+
+def held_back(flush: Flush, alert: Known, stage: str, reason: str, now: float) -> Held | None:
+    """The note that nobody is told of an alert; none for one that is over."""
+    if alert.over(now):
+        return None
+    return Held(
+        flush.group.id, alert.fingerprint, alert.labels, flush.route.receiver, flush.route.key, stage, reason, now
+    )
 
 
 # -- gathering -------------------------------------------------------------------------------------------------------
 
 
-def gathered(connection: Connection, routing: Routing, tiers: Tiers, external_url: str, now: float) -> Round:
-    """The round of `now`. Groups with a notification on its way are put off; one that was tried for too long is given up."""
+def gathered(
+    connection: Connection,
+    routing: Routing,
+    tiers: Tiers,
+    external_url: str,
+    now: float,
+    holding: Callable[[], Holding],
+) -> Round:
+    """The round of `now`; `holding` is asked when there is anything to tell. Groups with a notification on its way are put
+    off; one that was tried for too long is given up."""
     due = [group_of(row) for row in store.due_groups(connection, now)]
     ready = _put_off(connection, due, now)
     alerts = known_alerts(connection, store.members(connection, [group.id for group in ready]))
@@ -103,10 +138,7 @@ def gathered(connection: Connection, routing: Routing, tiers: Tiers, external_ur
         external_url=external_url,
         tiers=tiers,
         flushes=tuple(flushes),
-        inhibition=inhibition(connection, routing, now)
-        if any(each.all for each in flushes)
-        else Inhibition((), (), now),
-        silences=tuple(silence_of(row) for row in store.silence_rows(connection, not_over_at=now)),
+        holding=holding() if any(each.all for each in flushes) else nothing(routing, now),
         told=_told(connection, [flush.group.key for flush in flushes], now),
     )
 
@@ -138,12 +170,6 @@ def known_alerts(connection: Connection, members: Sequence[store.Member]) -> dic
     return inside
 
 
-def inhibition(connection: Connection, routing: Routing, now: float) -> Inhibition:
-    """What inhibits what at `now`."""
-    sources = store.unfinished_alerts(connection, now) if routing.inhibit else []
-    return Inhibition(routing.inhibit, [known_of(row) for row in sources], now)
-
-
 def _told(connection: Connection, keys: Sequence[str], now: float) -> dict[tuple[str, Address], Told]:
     return {
         (row["group_key"], Address(row["receiver"], row["channel"], row["integration"])): Told(
@@ -158,20 +184,41 @@ def _told(connection: Connection, keys: Sequence[str], now: float) -> dict[tuple
 
 def inhibit(round_: Round, _connection: Connection) -> Round:
     """Hold back alerts that another one inhibits."""
-    mutes = round_.inhibition.by
-    return round_.keeping("inhibited", lambda flush: (each for each in flush.alerts if mutes(each.labels) is None))
+    return round_.holding_back("inhibited", lambda _, alert: round_.holding.inhibited(alert))
 
 
 def hours(round_: Round, _connection: Connection) -> Round:
     """Hold back everything of a route that is quiet now."""
-    return round_.keeping("hours", lambda flush: () if round_.routing.muting(flush.route, round_.now) else flush.alerts)
+    quiet = {flush.route.id: ", ".join(round_.routing.muting(flush.route, round_.now)) for flush in round_.flushes}
+    return round_.holding_back("hours", lambda flush, _: quiet[flush.route.id])
 
 
 def silence(round_: Round, _connection: Connection) -> Round:
     """Hold back alerts that are silenced."""
-    return round_.keeping(
-        "silenced",
-        lambda flush: (each for each in flush.alerts if not silenced_by(each.labels, round_.silences, round_.now)),
+    return round_.holding_back("silenced", lambda _, alert: round_.holding.silenced(alert))
+
+
+def maintain(round_: Round, _connection: Connection) -> Round:
+    """Hold back alerts about what is worked on."""
+    return _but_good_news(round_, "maintenance", round_.holding.maintained) if round_.holding.windows else round_
+
+
+def suppress(round_: Round, _connection: Connection) -> Round:
+    """Hold back alerts that a suppression rule has a reason for."""
+    return _but_good_news(round_, "suppressed", round_.holding.suppressed)
+
+
+def _but_good_news(round_: Round, stage: str, reason: Callable[[Known], str]) -> Round:
+    """As `Round.holding_back`. Unlike there, somebody who was told that an alert fires is told when that is over:
+    else a page would stay open until the next time."""
+    passes = {
+        (flush.group.id, each.fingerprint)
+        for flush in round_.flushes
+        for each in flush.alerts
+        if each.over(round_.now) and round_.was_told(flush, each)
+    }
+    return round_.holding_back(
+        stage, lambda flush, alert: "" if (flush.group.id, alert.fingerprint) in passes else reason(alert)
     )
 
 
@@ -303,6 +350,7 @@ def record(round_: Round, connection: Connection) -> Round:
         connection,
         [group_row(groups.after_flush(flush.group, flush.route, round_.now)) for flush in round_.flushes],
     )
+    held.note(connection, [flush.group.id for flush in round_.flushes], round_.kept_back, round_.now)
     busy = {letter["group_id"] for letter in round_.letters}
     for flush in round_.flushes:
         if flush.group.id not in busy:

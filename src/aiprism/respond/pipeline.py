@@ -2,14 +2,14 @@
 
 `STAGES` is the way of alerts that come in (`accept`): merged with what is known of them, then to the incident they belong
 to and to the aggregation groups of the routes that take them. `FLUSH` is the way of groups whose time has come (`flush`):
-what is inhibited, out of hours, silenced or told already is held back, the rest becomes letters. What people say
-(`happen`) and the passing of time (`check`) enter at `CONSEQUENCES`. All of it is rows: when these calls return, a killed
-process loses nothing. If a stage fails, nothing of the batch is kept, the error goes to the sender, and the detector sends
-again. Sending is `deliver`'s work, acting `remediate`'s.
+what is inhibited, out of hours, silenced, in maintenance, suppressed or told already is held back, the rest becomes
+letters. What people say (`happen`) and the passing of time (`check`) enter at `CONSEQUENCES`. All of it is rows: when these
+calls return, a killed process loses nothing. If a stage fails, nothing of the batch is kept, the error goes to the sender,
+and the detector sends again. Sending is `deliver`'s work, acting `remediate`'s.
 
 Which alerts open an incident: those of the tiers that say so, usually P0 and P1 (the plan, L917); others only join an open
-incident they resemble; one that is inhibited or silenced does neither. Incidents are told to the receivers of their tier
-(`audience`), groups to the receivers of their routes.
+incident they resemble; one that is inhibited, silenced, in maintenance or suppressed does neither until that is over.
+Incidents are told to the receivers of their tier (`audience`), groups to the receivers of their routes.
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ import structlog
 from sqlalchemy import Connection
 
 from aiprism.clock import Clock
-from aiprism.errors import NotFound
+from aiprism.errors import Conflict, NotFound
 from aiprism.model.alerts import Alert, AlertState, Priority
-from aiprism.respond import audience, journal, message, notify
+from aiprism.respond import audience, held, holding, journal, message, notify
 from aiprism.respond import group as groups
 from aiprism.respond.channels.post import Integration
 from aiprism.respond.correlate import Neighbourhood, Related, unrelated
 from aiprism.respond.enrich import enriched
+from aiprism.respond.holding import Holding, Planned
 from aiprism.respond.incident import (
     MACHINE,
     AlertCleared,
@@ -52,14 +53,24 @@ from aiprism.respond.incident import (
     opened,
     same_episode,
 )
-from aiprism.respond.keeping import group_of, group_row, known_of, known_row, silence_of, silence_row
+from aiprism.respond.keeping import (
+    group_of,
+    group_row,
+    known_of,
+    known_row,
+    silence_of,
+    silence_row,
+    window_of,
+    window_row,
+)
 from aiprism.respond.known import Known, reported
-from aiprism.respond.mute import Inhibition, silenced_by
+from aiprism.respond.maintenance import Window
 from aiprism.respond.route import Routing, nobody
 from aiprism.respond.runbook import Runbook
 from aiprism.respond.silences import RETENTION, Silence, expired, kept_after
 from aiprism.services import Catalogue
 from aiprism.store import alerting
+from aiprism.store import held as held_store
 from aiprism.store import incidents as store
 from aiprism.store.records import Records
 from aiprism.telemetry import Telemetry
@@ -80,6 +91,7 @@ class Policy:
     periods: Periods = field(default_factory=Periods)
     related: Related = unrelated
     services: Catalogue = field(default_factory=Catalogue)
+    planned: Planned = field(default_factory=Planned)  # maintenance windows and suppression rules of maintenance.yml
     external_url: str = ""
     incident_receivers: tuple[str, ...] = ()  # who is told how incidents go, of tiers that name nobody
 
@@ -123,6 +135,7 @@ class Batch:
     groups: tuple[groups.Group, ...] = ()  # begun, or due earlier
     members: tuple[alerting.Member, ...] = ()
     dropped: tuple[tuple[Alert, str], ...] = ()
+    holding: Holding | None = None  # what holds alerts back, once a stage has asked
     letters: tuple[store.NotificationRow, ...] = ()
     runs: tuple[store.RunRow, ...] = ()
 
@@ -153,14 +166,24 @@ class Desk:
         self.made_work = self.made_work or told or bool(batch.letters or batch.runs or batch.groups)
         return batch
 
+    def holding(self, coming: Sequence[Known] = ()) -> Holding:
+        """What holds alerts back now; `coming` are alerts that are not written yet."""
+        return _holding(self.connection, self.policy, self.now, coming)
+
     def flush(self) -> Counter[str]:
         """Tell what is due to be told of groups; how many alerts each reason held back."""
         policy = self.policy
-        round_ = notify.gathered(self.connection, policy.routing, policy.periods.tiers, policy.external_url, self.now)
+        round_ = notify.gathered(
+            self.connection, policy.routing, policy.periods.tiers, policy.external_url, self.now, self.holding
+        )
         for stage in FLUSH:
             round_ = stage(round_, self.connection)
         self.made_work = self.made_work or bool(round_.letters)
         return round_.held
+
+
+def _holding(connection: Connection, policy: Policy, now: float, coming: Sequence[Known] = ()) -> Holding:
+    return holding.gathered(connection, policy.routing, policy.planned, policy.services, now, coming=coming)
 
 
 Stage: TypeAlias = Callable[[Batch, Desk], Batch]
@@ -175,7 +198,7 @@ class Respond:
         self.policy = policy or Policy()
         self._records, self._clock, self._telemetry = records, clock, telemetry or Telemetry()
         self._lock = threading.Lock()
-        self._tidied = clock.now()
+        self._tidied = self._looked = clock.now()
         self._listeners: list[Callable[[], None]] = []
 
     def accept(self, alerts: Sequence[Alert]) -> None:
@@ -202,18 +225,24 @@ class Respond:
             ended = [known_of(row) for row in alerting.ended_alerts(desk.connection, desk.now)]
             batch = desk.run(Batch(desk.now, tuple(alert.as_alert(desk.now) for alert in ended)), ENDINGS)
             alerting.close_alerts(desk.connection, [alert.fingerprint for alert in ended])
+            over = _ended_since(desk, self._looked)
+            released, self._looked = _release(desk, over), desk.now
             held = desk.flush()
             if desk.now - self._tidied >= _TIDY:
                 self._tidied = desk.now
                 _tidy(desk)
             due = self._due(desk.connection)
-        _log_changes(batch)
+        for each in (batch, released):
+            _log_changes(each)
         for reason, count in held.items():
             self._telemetry.dropped("respond.notify", reason, count)
         return due
 
     def _due(self, connection: Connection) -> float:
-        times = (self._tidied + _TIDY, alerting.next_group(connection), alerting.next_end(connection))
+        windows = holding.windows(connection, self.policy.planned)
+        ends = (period.end for each in windows if (period := each.holding(self._looked)))
+        groups_due, alerts_end = alerting.next_group(connection), alerting.next_end(connection)
+        times = (self._tidied + _TIDY, groups_due, alerts_end, min(ends, default=None))
         return min(time for time in times if time is not None)
 
     def put_silence(self, wanted: Silence, fresh_id: str) -> str:
@@ -235,6 +264,43 @@ class Respond:
             if not rows:
                 raise NotFound(f"no silence {silence_id!r}")
             alerting.put_silence(desk.connection, silence_row(expired(silence_of(rows[0]), desk.now)))
+
+    def put_window(self, window: Window) -> Window:
+        """Keep a maintenance window, which has an id of its own. Conflict when another one of its name is not over."""
+        with self.desk() as desk:
+            for each in holding.windows(desk.connection, self.policy.planned):
+                if each.name == window.name and not each.over(desk.now):
+                    raise Conflict(
+                        f"there is a maintenance window {window.name!r}; end it first, or choose another name"
+                    )
+            held_store.put_window(desk.connection, window_row(window, desk.now))
+        return window
+
+    def end_window(self, window_id: str) -> Window:
+        """End a maintenance window now, by id or name: what fires on is told. NotFound when there is none; Conflict for one
+        that stands in maintenance.yml."""
+        with self.desk() as desk:
+            rows = reversed(held_store.window_rows(desk.connection))
+            row = next((row for row in rows if window_id in (row["id"], row["name"])), None)
+            if row is None and any(each.name == window_id for each in self.policy.planned.windows):
+                raise Conflict(
+                    f"maintenance window {window_id!r} stands in maintenance.yml: change it there, and reload"
+                )
+            if row is None:
+                raise NotFound(f"no maintenance window {window_id!r}")
+            before = window_of(row)
+            if before.ended_at is not None:
+                return before
+            after = replace(before, ended_at=desk.now)
+            held_store.put_window(desk.connection, window_row(after, row["created_at"]))
+            batch = _release(desk, [before] if before.holding(desk.now) else [])
+            desk.made_work = True
+        _log_changes(batch)
+        return after
+
+    def holding(self, connection: Connection) -> Holding:
+        """What holds alerts back now."""
+        return _holding(connection, self.policy, self._clock.now())
 
     def regroup(self) -> None:
         """Put every alert into the groups of the routes there are now; groups of routes that are no more are gone."""
@@ -366,35 +432,39 @@ def _known(alert: Alert, home: Incident | None) -> str:
 
 def inhibit(batch: Batch, desk: Desk) -> Batch:
     """Drop alerts that fire while another one inhibits them: they open no incident and join none."""
-    rules = desk.policy.routing.inhibit
-    if not rules or not any(alert.state is AlertState.FIRING for alert in batch.alerts):
-        return batch
-    before = {row["fingerprint"]: known_of(row) for row in alerting.unfinished_alerts(desk.connection, batch.now)}
-    now = before | {alert.fingerprint: alert for alert in batch.known}
-    inhibition = Inhibition(rules, now.values(), batch.now)
-    return _without(batch, "inhibited", lambda alert: inhibition.by(alert.labels) is not None)
+    return _held(batch, desk, "inhibited", Holding.inhibited)
 
 
 def silence(batch: Batch, desk: Desk) -> Batch:
     """Drop alerts that fire while they are silenced, likewise."""
+    return _held(batch, desk, "silenced", Holding.silenced)
+
+
+def maintain(batch: Batch, desk: Desk) -> Batch:
+    """Drop alerts that fire about what is worked on, likewise."""
+    return _held(batch, desk, "maintenance", Holding.maintained)
+
+
+def suppress(batch: Batch, desk: Desk) -> Batch:
+    """Drop alerts that fire and that a suppression rule has a reason for, likewise."""
+    return _held(batch, desk, "suppressed", Holding.suppressed)
+
+
+def _held(batch: Batch, desk: Desk, stage: str, why: Callable[[Holding, Known], str]) -> Batch:
+    """The batch without what fires and is held; what is in an open incident already stays with it."""
     if not any(alert.state is AlertState.FIRING for alert in batch.alerts):
         return batch
-    silences = [silence_of(row) for row in alerting.silence_rows(desk.connection, not_over_at=batch.now)]
-    return _without(batch, "silenced", lambda alert: bool(silenced_by(alert.labels, silences, batch.now)))
-
-
-def _without(batch: Batch, reason: str, held: Callable[[Alert], bool]) -> Batch:
-    """The batch without what fires and is held; what is in an open incident already stays with it."""
-
-    def drops(alert: Alert) -> bool:
+    now_held = batch.holding or desk.holding(batch.known)
+    known = {alert.fingerprint: alert for alert in batch.known}
+    kept, dropped = [], list(batch.dropped)
+    for alert in batch.alerts:
         home = batch.changes.get(batch.homes.get(alert.fingerprint, ""))
-        return alert.state is AlertState.FIRING and not (home and home.incident.open) and held(alert)
-
-    dropped = [alert for alert in batch.alerts if drops(alert)]
-    if not dropped:
-        return batch
-    kept = tuple(alert for alert in batch.alerts if not drops(alert))
-    return replace(batch, alerts=kept, dropped=(*batch.dropped, *((alert, reason) for alert in dropped)))
+        settled = alert.state is AlertState.RESOLVED or (home is not None and home.incident.open)
+        if not settled and why(now_held, known[alert.fingerprint]):
+            dropped.append((alert, stage))
+        else:
+            kept.append(alert)
+    return replace(batch, alerts=tuple(kept), dropped=tuple(dropped), holding=now_held)
 
 
 def correlate(batch: Batch, desk: Desk) -> Batch:
@@ -614,16 +684,38 @@ def record(batch: Batch, desk: Desk) -> Batch:
 
 # The way of an alert that comes in.
 STAGES: tuple[Stage, ...] = (
-    settle, enrich, recognise, inhibit, silence, correlate, group, remediate, address, record,
+    settle, enrich, recognise, inhibit, silence, maintain, suppress, correlate, group, remediate, address, record,
 )  # fmt: skip
 # What follows from a change, whoever made it: an alert, a person, a runbook, or time.
-CONSEQUENCES: tuple[Stage, ...] = STAGES[7:]
+CONSEQUENCES: tuple[Stage, ...] = STAGES[9:]
 # The way of an alert that ended because nobody said it again: its groups see by themselves that it is over.
 ENDINGS: tuple[Stage, ...] = (recognise, correlate, *CONSEQUENCES)
+# The way of an alert that nothing holds back any more, and that fires on: its groups know it already.
+RELEASES: tuple[Stage, ...] = (recognise, inhibit, silence, maintain, suppress, correlate, *CONSEQUENCES)
 # The way of groups that are due, to the outbox.
 FLUSH: tuple[notify.Stage, ...] = (
-    notify.inhibit, notify.hours, notify.silence, notify.dedup, notify.enrich, notify.compose, notify.record,
+    notify.inhibit, notify.hours, notify.silence, notify.maintain, notify.suppress, notify.dedup, notify.enrich,
+    notify.compose, notify.record,
 )  # fmt: skip
+
+
+# -- when nothing holds any more -------------------------------------------------------------------------------------
+
+
+def _ended_since(desk: Desk, before: float) -> list[Window]:
+    windows = holding.windows(desk.connection, desk.policy.planned)
+    return [each for each in windows if each.ended_between(before, desk.now)]
+
+
+def _release(desk: Desk, over: Sequence[Window]) -> Batch:
+    """What fires on after these windows goes to its incident, and its groups are looked at now."""
+    if not over:
+        return Batch(desk.now)
+    lasting = [known_of(row) for row in alerting.unfinished_alerts(desk.connection, desk.now)]
+    known = [alert for alert in lasting if any(each.accepts(alert.labels) for each in over)]
+    alerting.hasten_groups(desk.connection, [alert.fingerprint for alert in known], desk.now)
+    alerts = tuple(alert.as_alert(desk.now) for alert in known)
+    return desk.run(Batch(desk.now, alerts, known=tuple(known)), RELEASES)
 
 
 # -- upkeep ----------------------------------------------------------------------------------------------------------
@@ -634,6 +726,12 @@ def _tidy(desk: Desk) -> None:
     alerting.drop_ended_alerts(desk.connection, desk.now - _OVER)
     alerting.drop_silences(desk.connection, desk.now - RETENTION)
     alerting.drop_log(desk.connection, desk.now)
+    held_store.let_go_of_gone(desk.connection, desk.now)
+    held_store.drop_held(desk.connection, desk.now - held.RETENTION, held.MOST)
+    windows = [window_of(row) for row in held_store.window_rows(desk.connection)]
+    held_store.drop_windows(
+        desk.connection, [each.id for each in windows if each.over(desk.now - held.RETENTION) and each.over(desk.now)]
+    )
 
 
 def _regroup(desk: Desk) -> None:

@@ -174,6 +174,15 @@ def next_group(connection: Connection) -> float | None:
     return cast("float | None", connection.execute(sa.select(sa.func.min(aggregation_groups.c.next_at))).scalar())
 
 
+def hasten_groups(connection: Connection, fingerprints: Sequence[str], at: float) -> None:
+    """Groups of these alerts that wait for their next interval are looked at by then."""
+    table = aggregation_groups
+    for portion in _portions(fingerprints):
+        theirs = sa.select(group_members.c.group_id).where(group_members.c.fingerprint.in_(portion))
+        waiting = sa.and_(table.c.id.in_(theirs), table.c.flushed.is_(True), table.c.next_at > at)
+        connection.execute(sa.update(table).where(waiting).values(next_at=at))
+
+
 def drop_groups(connection: Connection, ids: Sequence[str]) -> None:
     """Remove groups, with what is said of their members."""
     for portion in _portions(ids):

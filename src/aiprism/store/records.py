@@ -243,6 +243,39 @@ notification_log = sa.Table(
     _time("expires_at", required=True),
 )
 
+# Planned work that was asked for over the API. `start` is a wall clock's ISO text in `zone`.
+maintenance_windows = sa.Table(
+    "maintenance_windows",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    _text("name"),
+    sa.Column("matchers", sa.JSON, nullable=False),
+    sa.Column("start", sa.String, nullable=False),
+    sa.Column("duration", sa.Float, nullable=False),
+    _text("zone"),
+    _text("recurrence"),
+    _text("comment"),
+    _text("author"),
+    _time("created_at", required=True),
+    _time("ended_at"),
+)
+
+# A firing alert that a receiver is not told of, and the stage that holds it; `until` is NULL while that lasts.
+held_notifications = sa.Table(
+    "held_notifications",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("group_id", sa.String, nullable=False, index=True),
+    sa.Column("fingerprint", sa.String, nullable=False),
+    _mapping("labels"),
+    _text("receiver"),
+    _text("route"),
+    sa.Column("stage", sa.String, nullable=False),
+    _text("reason"),
+    _time("since", required=True),
+    sa.Column("until", sa.Float, index=True),
+)
+
 runbook_runs = sa.Table(
     "runbook_runs",
     metadata,

@@ -75,7 +75,8 @@ def router(responder: Responder, clock: Clock, new_id: Callable[[], str] = lambd
         except _Wrong as wrong:
             return wrong.answer()
         now, routing = clock.now(), responder.policy.routing
-        found = [each for each in await read(lambda connection: board.alerts(connection, routing, now)) if wanted(each)]
+        standing = await read(lambda connection: board.alerts(connection, responder.pipeline.holding(connection)))
+        found = [each for each in standing if wanted(each)]
         told = [_alert(each, now, routing.resolve_timeout) for each in found if wanted.told_to(each.receivers)]
         return JSONResponse(sorted(told, key=lambda each: str(each["fingerprint"])))
 
@@ -86,7 +87,7 @@ def router(responder: Responder, clock: Clock, new_id: Callable[[], str] = lambd
         except _Wrong as wrong:
             return wrong.answer()
         now, routing = clock.now(), responder.policy.routing
-        standing = await read(lambda connection: board.groups(connection, routing, now))
+        standing = await read(lambda connection: board.groups(connection, responder.pipeline.holding(connection)))
         found = [group.only(wanted) for group in standing if wanted.told_to([group.receiver])]
         return JSONResponse(_groups([group for group in found if group.alerts], now, routing.resolve_timeout))
 

@@ -1,0 +1,213 @@
+"""Maintenance windows: when work is planned on what, once or again and again.
+
+In: `maintenance.yml` (named by `respond.maintenance`) or what a person asked for, later a moment. Out: `Window`s, and the
+period of one that holds or comes next. Wall clocks count: a window at 02:00 in Europe/Berlin is at 02:00 there, in summer,
+too. Pure. Recurrence is an RRULE of RFC 5545, computed by dateutil.
+
+While a window holds, alerts that its matchers accept are kept, but open no incident and are told to nobody.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from dateutil.rrule import MINUTELY, rrule, rrulestr
+
+from aiprism.errors import BadInput
+from aiprism.model.labels import Labels, Matcher, matches_all
+from aiprism.model.timerange import duration_seconds
+from aiprism.respond import matcher
+from aiprism.yamlfile import Node
+
+_FIELDS = ("name", "matchers", "start", "end", "duration", "recurrence", "zone", "comment", "author")
+# Nobody plans for longer, and a rule that never comes true must be found out in time.
+_YEARS = 30
+_SEARCHED = 3  # starts before the moment that may still matter when clocks are set back between them
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """From `start` until `end`, in Unix seconds."""
+
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Planned work. `start` is what the clock on the wall shows in `zone`; `duration` is in seconds."""
+
+    name: str
+    matchers: tuple[Matcher, ...]
+    start: datetime
+    duration: float
+    zone: str = "UTC"
+    recurrence: str = ""
+    comment: str = ""
+    author: str = ""
+    id: str = ""  # of one that was asked for over the API; those of the file have none
+    ended_at: float | None = None  # when a person ended it
+
+    def accepts(self, labels: Labels) -> bool:
+        """Whether an alert with these labels is about what is worked on."""
+        return matches_all(self.matchers, labels)
+
+    def holding(self, now: float) -> Period | None:
+        """The period in which `now` lies, or None."""
+        found = self._last_start(now)
+        if found is None or (self.ended_at is not None and self.ended_at <= now):
+            return None
+        period = self._period(found)
+        return period if period.start <= now < period.end else None
+
+    def following(self, now: float) -> Period | None:
+        """The first period that begins after `now`, or None."""
+        if self.ended_at is not None:
+            return None
+        if not self.recurrence:
+            period = self._period(self.start)
+            return period if period.start > now else None
+        found = _rule(self.start, self.recurrence).after(self._local(now))
+        while found is not None and self._period(found).start <= now:
+            found = _rule(self.start, self.recurrence).after(found)
+        return None if found is None else self._period(found)
+
+    def over(self, now: float) -> bool:
+        """Whether it will never hold again."""
+        return self.holding(now) is None and self.following(now) is None
+
+    def ended_between(self, before: float, now: float) -> bool:
+        """Whether it held at `before` and does not at `now`."""
+        return self.holding(before) is not None and self.holding(now) is None
+
+    def _last_start(self, now: float) -> datetime | None:
+        if not self.recurrence:
+            return self.start
+        # In the hour that a clock shows twice the wall tells too little: look a little ahead, and then back.
+        ahead = self._local(now) + timedelta(hours=2)
+        found: datetime | None = _rule(self.start, self.recurrence).before(ahead, inc=True)
+        for _ in range(_SEARCHED):
+            if found is None or self._period(found).start <= now:
+                return found
+            found = _rule(self.start, self.recurrence).before(found)
+        return found
+
+    def _local(self, now: float) -> datetime:
+        return datetime.fromtimestamp(now, ZoneInfo(self.zone)).replace(tzinfo=None)
+
+    def _period(self, start: datetime) -> Period:
+        begin = start.replace(tzinfo=ZoneInfo(self.zone)).timestamp()
+        return Period(begin, begin + self.duration)
+
+
+@lru_cache(maxsize=1000)  # a rule keeps the dates it has found
+def _rule(start: datetime, text: str) -> rrule:
+    return _read_rule(start, text)
+
+
+def _read_rule(start: datetime, text: str) -> rrule:
+    """The rule; BadInput when it is none."""
+    try:
+        found = rrulestr(text, dtstart=start, cache=True)
+    except (ValueError, TypeError) as error:
+        said = "UNTIL is the wall clock of the zone: write it without Z" if "UNTIL" in str(error) else str(error)
+        raise BadInput(
+            f"{text!r} is no recurrence ({said}); write an RRULE, for example FREQ=WEEKLY;BYDAY=SA"
+        ) from None
+    if not isinstance(found, rrule):
+        raise BadInput(f"{text!r} is more than one rule; write one RRULE, for example FREQ=WEEKLY;BYDAY=SA")
+    if found._freq >= MINUTELY:  # dateutil has no public name for it
+        raise BadInput("a recurrence is by the hour, day, week, month or year, not by minutes")
+    last = start + timedelta(days=366 * _YEARS)
+    bounded = found.replace(count=None, until=min(last, found._until or last))
+    if bounded.after(start, inc=True) is None:
+        raise BadInput(f"{text!r} never comes true within {_YEARS} years of its start")
+    return bounded if found._count is None else found
+
+
+def window(
+    name: str,
+    matchers: tuple[Matcher, ...],
+    start: str,
+    *,
+    end: str = "",
+    duration: str = "",
+    recurrence: str = "",
+    zone: str = "UTC",
+    comment: str = "",
+    author: str = "",
+    id: str = "",  # noqa: A002 - the field's word
+) -> Window:
+    """The window these words describe; BadInput, in a sentence, when nobody could mean it."""
+    if not name:
+        raise BadInput("a maintenance window needs a name: it is the reason that is shown")
+    if not matchers or all(each.matches("") for each in matchers):
+        raise BadInput("a maintenance window needs a matcher that does not match the empty string")
+    begin = _moment(start, zone, "start")
+    if bool(end) == bool(duration):
+        raise BadInput("give either `end` or `duration`")
+    seconds = duration_seconds(duration) if duration else (_moment(end, zone, "end") - begin).total_seconds()
+    if seconds <= 0:
+        raise BadInput("a maintenance window must end after it begins")
+    if recurrence:
+        _rule(begin, recurrence)
+    return Window(name, matchers, begin, seconds, zone, recurrence, comment, author, id)
+
+
+def _moment(text: str, zone: str, what: str) -> datetime:
+    """What the clock on the wall of the zone shows then."""
+    try:
+        place = ZoneInfo(zone)
+    except (OSError, ValueError, ZoneInfoNotFoundError):
+        raise BadInput(f"unknown time zone {zone!r}; write for example Europe/Berlin") from None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadInput(f"{what}: {text!r} is no time; write for example 2026-12-05T22:00") from None
+    return found.astimezone(place).replace(tzinfo=None) if found.tzinfo else found
+
+
+def read(node: Node) -> tuple[Window, ...]:
+    """The list under `maintenance`; ConfigError with file:line and the fix."""
+    windows: dict[str, Window] = {}
+    for item in node.items():
+        found = _window(item)
+        if found.name in windows:
+            raise item.error(f"maintenance window {found.name!r} stands twice")
+        windows[found.name] = found
+    return tuple(windows.values())
+
+
+def _window(node: Node) -> Window:
+    node.fields(*_FIELDS)
+    texts = {key: node[key].text("") for key in ("end", "duration", "recurrence", "comment", "author")}
+    name, start, matchers = node["name"].text(), node["start"].text(), matcher.read(node["matchers"])
+    try:
+        return window(name, matchers, start, zone=node["zone"].text("UTC"), **texts)
+    except BadInput as error:
+        raise node.error(str(error)) from None
+
+
+def described(each: Window, now: float) -> dict[str, object]:
+    """The window as the API shows it."""
+    holds, follows = each.holding(now), each.following(now)
+    state = "active" if holds else "pending" if follows else "over"
+    return {
+        "id": each.id or each.name,
+        "name": each.name,
+        "from_file": not each.id,
+        "state": state,
+        "matchers": [str(one) for one in each.matchers],
+        "start": each.start.isoformat(timespec="minutes"),
+        "duration": each.duration,
+        "zone": each.zone,
+        "recurrence": each.recurrence,
+        "comment": each.comment,
+        "author": each.author,
+        "holds": {"start": holds.start, "end": holds.end} if holds else None,
+        "next": {"start": follows.start, "end": follows.end} if follows else None,
+        "ended_at": each.ended_at,
+    }

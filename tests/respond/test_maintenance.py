@@ -1,0 +1,235 @@
+"""Maintenance windows: when they hold, and what becomes of the alerts meanwhile and after."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aiprism import yamlfile
+from aiprism.errors import BadInput, ConfigError, Conflict, NotFound
+from aiprism.respond import board, held, holding, journal
+from aiprism.respond.maintenance import Period, window
+from aiprism.respond.matcher import parsed
+from aiprism.respond.pipeline import Policy, Respond
+from aiprism.store.records import Records
+from tests.respond.making import T0, alert, cleared, routing, telling
+from tests.respond.test_group import ROUTES, Room, one, there  # noqa: F401 - a fixture
+
+PAGE = Path(__file__).parents[2] / "docs" / "maintenance.md"
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+def at(text, zone=UTC):
+    return datetime.fromisoformat(text).replace(tzinfo=zone).timestamp()
+
+
+def planned(name="upgrade", matchers='service="api-gateway"', start="2026-11-23T14:00", duration="1h", **more):
+    return window(name, parsed(matchers), start, duration=duration, **more)
+
+
+def read(text):
+    return holding.read(yamlfile.parse(text, file="maintenance.yml"))
+
+
+def test_a_single_window_holds_from_its_start_to_its_end():
+    single = planned(zone="Europe/Berlin", start="2026-11-23T15:00", duration="30m")
+    assert single.following(at("2026-11-23T13:00")) == Period(at("2026-11-23T14:00"), at("2026-11-23T14:30"))
+    assert single.holding(at("2026-11-23T13:59:59")) is None
+    assert single.holding(at("2026-11-23T14:00")) == Period(at("2026-11-23T14:00"), at("2026-11-23T14:30"))
+    assert single.holding(at("2026-11-23T14:30")) is None
+    assert [single.over(at(text)) for text in ("2026-11-23T13:00", "2026-11-23T14:10", "2026-11-23T14:30")] == [
+        False, False, True
+    ]  # fmt: skip
+
+
+def test_a_recurring_window_follows_the_clock_on_the_wall_through_summer_time():
+    nightly = planned(zone="Europe/Berlin", start="2026-10-23T02:30", duration="2h", recurrence="FREQ=DAILY")
+    for day in ("2026-10-24", "2026-10-25", "2026-10-26", "2027-03-27", "2027-03-29"):
+        begin = at(f"{day}T02:30", BERLIN)
+        assert nightly.holding(begin) == Period(begin, begin + 7200)
+        assert nightly.holding(begin + 7199) == Period(begin, begin + 7200)
+        assert nightly.holding(begin - 1) is None
+        assert nightly.holding(begin + 7200) is None
+    # 02:30 comes twice that night: it begins the first time, and not again.
+    first = at("2026-10-25T02:30", BERLIN)
+    assert nightly.following(first + 1) == Period(at("2026-10-26T02:30", BERLIN), at("2026-10-26T04:30", BERLIN))
+
+
+def test_a_rule_ends_with_its_count_or_its_last_day():
+    twice = planned(recurrence="FREQ=WEEKLY;COUNT=2")
+    assert twice.holding(at("2026-11-30T14:10")) is not None
+    assert twice.holding(at("2026-12-07T14:10")) is None
+    assert twice.over(at("2026-11-30T15:00"))
+    assert planned(recurrence="FREQ=DAILY;UNTIL=20261124T235959").over(at("2026-11-24T15:00"))
+
+
+@given(
+    minutes=st.integers(min_value=0, max_value=60 * 24 * 500),
+    hours=st.integers(min_value=1, max_value=23),
+    rule=st.sampled_from(["FREQ=DAILY", "FREQ=WEEKLY;BYDAY=SA,SU", "FREQ=MONTHLY;BYMONTHDAY=-1"]),
+    zone=st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe"]),
+)
+def test_where_a_window_holds_is_where_the_one_that_came_before_was_to_follow(minutes, hours, rule, zone):
+    each = planned(duration=f"{hours}h", recurrence=rule, zone=zone)
+    now = at("2026-11-23T00:00") + 60 * minutes
+    period, following = each.holding(now), each.following(now)
+    assert following is not None
+    assert following.start > now
+    assert each.holding(following.start) == following
+    if period is not None:
+        assert period.start <= now < period.end
+        assert each.following(period.start - 1) == period
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"recurrence": "FREQ=FOO"}, "'FREQ=FOO' is no recurrence (invalid 'FREQ': FOO); write an RRULE"),
+        ({"recurrence": "FREQ=DAILY;UNTIL=20270101T000000Z"}, "write it without Z"),
+        ({"recurrence": "FREQ=MINUTELY"}, "not by minutes"),
+        ({"recurrence": "FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30"}, "never comes true within 30 years"),
+        ({"zone": "Europe/Berlinn"}, "unknown time zone 'Europe/Berlinn'"),
+        ({"start": "tomorrow"}, "start: 'tomorrow' is no time; write for example 2026-12-05T22:00"),
+        ({"duration": ""}, "give either `end` or `duration`"),
+        ({"duration": "", "end": "2026-11-23T13:00"}, "must end after it begins"),
+        ({"matchers": 'a=~".*"'}, "needs a matcher that does not match the empty string"),
+        ({"name": ""}, "needs a name"),
+    ],
+)
+def test_what_nobody_could_mean_is_refused_in_a_sentence(more, told):
+    with pytest.raises(BadInput) as error:
+        planned(**more)
+    assert told in str(error.value)
+
+
+def test_a_mistake_in_the_file_is_told_with_its_place():
+    for text, told in (
+        ("maintenance:\n  - {name: a, matchers: [a=b], start: 2026-01-01T00:00}", "maintenance.yml:2: give either"),
+        ("maintenance:\n  - {name: a, match: [a=b]}", "maintenance.yml:2: unknown key 'match'"),
+        ("maintenance:\n  - &x {name: a, matchers: [a=b], start: 2026-01-01T00:00, duration: 1h}\n  - *x",
+         "maintenance window 'a' stands twice"),
+        ("suppress:\n  - {name: a, matchers: [a=b], reason: ' '}", "maintenance.yml:2: say why"),
+        ("suppress:\n  - {name: a, matchers: [a=b], reason: b, down: [c=d]}", "maintenance.yml:2: `down` says which"),
+    ):  # fmt: skip
+        with pytest.raises(ConfigError) as error:
+            read(text)
+        assert told in str(error.value)
+
+
+def test_the_example_of_the_page_holds_when_the_page_says():
+    text = re.search(r"reads this block -->\n```yaml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    assert text is not None
+    upgrade, nightly = read(text[1]).windows
+    assert upgrade.following(T0) == Period(at("2026-12-05T22:00", BERLIN), at("2026-12-06T00:00", BERLIN))
+    assert nightly.following(T0) == Period(at("2026-11-24T01:00"), at("2026-11-24T02:30"))
+    assert [(rule.name, rule.younger_than, rule.dependency_down) for rule in read(text[1]).rules] == [
+        ("cause-is-told", None, True), ("short-spikes", 900.0, False)
+    ]  # fmt: skip
+
+
+# -- what becomes of alerts ------------------------------------------------------------------------------------------
+
+
+def incidents(respond):
+    with respond.reading() as connection:
+        return [incident.status.value for incident in journal.listed(connection, "all", 10)]
+
+
+def held_now(respond):
+    with respond.reading() as connection:
+        found = held.current(connection, respond.holding(connection))
+    return [(each.labels["n"], each.receiver, each.stage, each.reason, each.since - T0) for each in found]
+
+
+def test_in_a_window_an_alert_is_kept_and_told_to_nobody_and_what_fires_on_is_told_when_it_ends(records, clock, there):  # noqa: F811
+    room = Room(records, clock, there)
+    upgrade = window("upgrade", parsed('alertname="Down"'), "2026-11-23T14:15", duration="5m", id="w1")  # T0 .. T0+300
+    room.respond.put_window(upgrade)
+    room.respond.accept([one("1", severity="critical"), one("2"), one("3")])
+    assert held_now(room.respond) == [
+        (n, "a", "maintenance", "maintenance:upgrade", 5.0) for n in "123"
+    ]  # before the group's first flush, too
+    assert room.passing(40) == []
+    assert incidents(room.respond) == []
+    room.respond.accept([cleared(one("3"), T0 + 45)])
+    told = room.passing(300)
+    # The window ends at T0+300, which is second 255 from here; the group's own beat would have come later.
+    assert told == [(255, "firing", [("1", "firing"), ("2", "firing")])]
+    assert incidents(room.respond) == ["investigating"]
+    assert held_now(room.respond) == []
+    assert room.held()["maintenance"] > 0
+    with room.respond.reading() as connection:
+        past = {(each.labels["n"], each.stage, each.reason) for each in held.past(connection, limit=10)}
+    assert past == {(n, "maintenance", "maintenance:upgrade") for n in "123"}
+
+
+def test_who_was_told_that_an_alert_fires_is_told_that_it_is_over_although_a_window_holds(records, clock, there):  # noqa: F811
+    room = Room(records, clock, there)
+    room.respond.accept([one("1"), one("2")])
+    assert room.passing(10) == [(10, "firing", [("1", "firing"), ("2", "firing")])]
+    room.respond.put_window(window("w", parsed("n=~1|3"), "2026-11-23T14:15", duration="1h", id="w1"))
+    room.respond.accept([cleared(one("1"), T0 + 16), one("3"), cleared(one("3"), T0 + 16)])
+    assert room.passing(70) == [(60, "firing", [("1", "resolved"), ("2", "firing")])]
+
+
+def test_ending_a_window_by_hand_tells_what_it_held(records, clock, there):  # noqa: F811
+    room = Room(records, clock, there)
+    room.respond.put_window(window("w", parsed("alertname=Down"), "2026-11-23T14:00", duration="9h", id="w1"))
+    room.respond.accept([one("1", severity="critical")])
+    assert room.passing(30) == []
+    ended = room.respond.end_window("w")
+    assert (ended.ended_at, room.respond.end_window("w1")) == (clock.now(), ended)
+    assert incidents(room.respond) == ["investigating"]
+    assert room.passing(0) == [(0, "firing", [("1", "firing")])]
+    with pytest.raises(NotFound, match="no maintenance window 'x'"):
+        room.respond.end_window("x")
+
+
+def test_windows_outlive_a_restart_and_one_of_the_file_is_changed_there(records, clock, tmp_path):
+    file = read(
+        "maintenance: [{name: nightly, matchers: [a=b], start: 2026-11-23T00:00, duration: 1h, recurrence: FREQ=DAILY}]"
+    )
+    respond = Respond(records, clock, Policy(planned=file))
+    respond.put_window(planned(id="w1", recurrence="FREQ=WEEKLY", zone="Europe/Berlin", comment="c", author="ann"))
+    records.close()
+    after = Records.open(f"sqlite:///{tmp_path}/control.db")
+    with after.reading() as connection:
+        kept = holding.windows(connection, file)
+    assert kept == [
+        *file.windows,
+        planned(id="w1", recurrence="FREQ=WEEKLY", zone="Europe/Berlin", comment="c", author="ann"),
+    ]
+    again = Respond(after, clock, Policy(planned=file))
+    with pytest.raises(Conflict, match=r"stands in maintenance\.yml"):
+        again.end_window("nightly")
+    with pytest.raises(Conflict, match="there is a maintenance window 'upgrade'"):
+        again.put_window(planned(id="w2"))
+    after.close()
+
+
+def test_an_incident_that_was_open_before_keeps_its_alerts_in_a_window(records, clock):
+    respond = Respond(
+        records, clock, telling(routing(ROUTES.format(url="http://127.0.0.1:9", more="", options="", rest="")))
+    )
+    down = alert("Down")
+    respond.accept([down])
+    respond.put_window(planned(id="w1"))
+    respond.accept([cleared(down, T0 + 4)])
+    assert incidents(respond) == ["monitoring"]
+
+
+def test_alertmanagers_api_calls_it_suppressed_and_names_the_window(records, clock):
+    respond = Respond(records, clock, Policy(planned=read(
+        "maintenance: [{name: w, matchers: [service=api-gateway], start: 2026-11-23T14:00, duration: 1h}]\n"
+        "suppress: [{name: noise, matchers: [service=api-gateway], reason: known}]"
+    )))  # fmt: skip
+    respond.accept([alert()])
+    with respond.reading() as connection:
+        [standing] = board.alerts(connection, respond.holding(connection))
+    assert (standing.suppressed, standing.muted_by) == (True, ("maintenance:w", "suppressed:noise: known"))
