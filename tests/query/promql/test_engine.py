@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import threading
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -12,18 +13,19 @@ import numpy as np
 import pytest
 
 from aiprism.errors import BadInput, Cancelled, LimitExceeded, TimedOut
-from aiprism.model.histograms import STALE_HISTOGRAM, NativeHistogram
+from aiprism.model.histograms import CUSTOM_BUCKETS, STALE_HISTOGRAM, Buckets, NativeHistogram, ResetHint
 from aiprism.model.labels import Labels
 from aiprism.query.promql import Limits, Matrix, Notes, PromQL, QueryFailed, Scalar, String, Vector, VectorItem, windows
 from aiprism.query.promql.aggregate import Grouping, aggregate
 from aiprism.query.promql.blocks import Block
 from aiprism.query.promql.labelsets import LabelSets
+from aiprism.query.promql.notes import Remarks, ignored_in_aggregation
 from aiprism.store.engine import Engine
 from aiprism.store.grids import GridValues
 from aiprism.store.question import Question
 from aiprism.store.samples import SampleStore
 from aiprism.store.seriesload import load_series
-from tests.query.promql.stocked import Stocked
+from tests.query.promql.stocked import Points, Stocked
 
 X = Labels({"__name__": "x", "a": "1"})
 
@@ -221,6 +223,169 @@ def test_what_is_left_out_beside_native_histograms_is_noted(
         ask(query, 15, notes=notes)
         assert notes.warnings == [f"PromQL warning: {text}" for text in warnings]
         assert notes.infos == [f"PromQL info: {text}" for text in infos]
+
+
+def _histogram(of: float, *, bounds: tuple[float, ...] = (), hint: ResetHint = ResetHint.UNKNOWN) -> NativeHistogram:
+    schema = CUSTOM_BUCKETS if bounds else 0
+    return NativeHistogram(schema, of, of, 0.0, 0.0, Buckets((0,), (1,), (of,)), Buckets(), bounds, hint)
+
+
+def _with_native_histograms() -> list[tuple[Labels, Points]]:
+    nan = replace(_histogram(4.0), sum=math.nan, count=8.0)
+    told = {
+        "plain": [_histogram(1.0), _histogram(2.0), _histogram(4.0)],
+        "gauges": [_histogram(float(value), hint=ResetHint.GAUGE) for value in (1, 2, 1)],
+        "kinds": [_histogram(1.0), _histogram(5.0, bounds=(1.0,)), _histogram(9.0)],
+        "bounds": [_histogram(1.0, bounds=(1.0, 2.0)), _histogram(2.0, bounds=(2.0,)), _histogram(3.0, bounds=(2.0,))],
+        "hints": [
+            _histogram(5.0, hint=ResetHint.NO),
+            _histogram(2.0, hint=ResetHint.YES),
+            _histogram(3.0, hint=ResetHint.NO),
+        ],
+        "lost": [nan, nan, nan],
+    }
+    return [
+        (Labels({"__name__": name}), [(at * 15_000, value) for at, value in enumerate(values)])
+        for name, values in told.items()
+    ]
+
+
+_MIXED = "vector contains a mix of histograms with exponential and custom buckets schemas for metric name"
+_NO_COUNTER = "metric might not be a counter, name does not end in _total/_sum/_count/_bucket:"
+_QUANTILE = "quantile value should be between 0 and 1, got"
+_RATIO = "ratio value should be between -1 and 1, got"
+_FORCED = (
+    "input to histogram_quantile needed to be fixed for monotonicity (see "
+    "https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile), from buckets"
+)
+
+
+@pytest.mark.parametrize(
+    ("query", "warnings", "infos"),
+    [
+        ("rate(gauges[1m])", ['this native histogram metric is not a counter: "gauges" (1:6)'], []),
+        ("irate(gauges[1m])", ['this native histogram metric is not a counter: "gauges" (1:7)'], []),
+        ("delta(plain[1m])", ['this native histogram metric is not a gauge: "plain" (1:7)'], []),
+        ("idelta(plain[1m])", ['this native histogram metric is not a gauge: "plain" (1:8)'], []),
+        ("rate(plain[1m]) + delta(gauges[1m])", [], []),
+        ("rate(kinds[1m])", [f'{_MIXED} "kinds" (1:6)'], []),
+        ("irate(kinds[1m])", [], []),
+        ("sum_over_time(kinds[1m])", [f'{_MIXED} "kinds" (1:15)'], []),
+        ('sum({__name__=~"bounds|plain"})', [f'{_MIXED} "plain" (1:5)'], []),
+        ("plain - on () bounds", ["incompatible bucket layout encountered for binary operator - (1:1)"], []),
+        (
+            "delta(bounds[1m])",
+            ['this native histogram metric is not a gauge: "bounds" (1:7)'],
+            ["mismatched custom buckets were reconciled during subtraction (1:7)"],
+        ),
+        ("avg_over_time(bounds[1m])", [], ["mismatched custom buckets were reconciled during aggregation (1:15)"]),
+        ("bounds + on () (bounds offset 30s)", [], ["mismatched custom buckets were reconciled during addition (1:1)"]),
+        ("sum_over_time(hints[1m])", ["conflicting counter resets during histogram aggregation (1:15)"], []),
+        ("hints - (hints offset 15s)", ["conflicting counter resets during histogram subtraction (1:1)"], []),
+        ("rate(hints[1m])", [], []),
+        (
+            "histogram_quantile(0.1, lost)",
+            [],
+            ["input to histogram_quantile has NaN observations, result is skewed higher (1:20)"],
+        ),
+        (
+            "histogram_quantile(0.9, lost)",
+            [],
+            ["input to histogram_quantile has NaN observations, result is NaN (1:20)"],
+        ),
+        (
+            "histogram_fraction(0, 1, lost)",
+            [],
+            ["input to histogram_fraction has NaN observations, which are excluded from all fractions (1:20)"],
+        ),
+        ("histogram_quantile(2, plain)", [f"{_QUANTILE} 2 (1:20)"], []),
+        ("topk(1, plain)", [], ["ignored histogram in topk aggregation (1:1)"]),
+    ],
+)
+def test_what_is_doubtful_about_native_histograms_is_noted(
+    stocked: Stocked, query: str, warnings: list[str], infos: list[str]
+):
+    stocked.add(_with_native_histograms())
+    _check_notes(stocked, query, 30, warnings, infos)
+
+
+_FELL = "2 to +Inf, with a max diff of 4, over 1 samples from 1970-01-01T00:10:00Z to 1970-01-01T00:10:00Z"
+
+
+@pytest.mark.parametrize(
+    ("query", "warnings", "infos"),
+    [
+        ("rate(x[1m])", [], [f'{_NO_COUNTER} "x" (1:6)']),
+        ("sum(increase(x[10m]))", [], [f'{_NO_COUNTER} "x" (1:14)']),
+        ("rate(x[1m]) /\n rate(x[2m])", [], [f'{_NO_COUNTER} "x" (2:7)']),
+        ("rate(x[1m]) / rate(x[1m])", [], [f'{_NO_COUNTER} "x" (1:20)']),
+        ("max_over_time(rate(x[1m])[2m:1m])", [], [f'{_NO_COUNTER} "x" (1:20)']),
+        ("rate((x > 0)[2m:30s])", [], [f'{_NO_COUNTER} "x" (1:6)']),
+        ("rate(x[1m] @ 300)", [], [f'{_NO_COUNTER} "x" (1:6)']),
+        ("irate(x[1m]) or rate(nothing[1m]) or rate(odd_bucket[1m]) or delta(x[1m])", [], []),
+        ("quantile(1.5, x)", [f"{_QUANTILE} 1.5 (1:10)"], []),
+        ("quantile(NaN, x)", [f"{_QUANTILE} NaN (1:10)"], []),
+        ("quantile_over_time(-1, x[1m])", [f"{_QUANTILE} -1 (1:20)"], []),
+        ("quantile_over_time(-1, nothing[1m])", [], []),
+        ("histogram_quantile(+Inf, odd_bucket)", [f"{_QUANTILE} +Inf (1:20)"], []),
+        ("limit_ratio(-2, x)", [f"{_RATIO} -2, capping to -1 (1:13)"], []),
+        ("limit_ratio(1.5, x)", [f"{_RATIO} 1.5, capping to 1 (1:13)"], []),
+        ("histogram_quantile(0.5, x)", ['bucket label "le" is missing or has a malformed value of "" (1:25)'], []),
+        (
+            'histogram_fraction(0, 1, label_replace(x, "le", "m\\"1", "", ""))',
+            ['bucket label "le" is missing or has a malformed value of "m\\"1" (1:26)'],
+            [],
+        ),
+        (
+            "histogram_quantile(0.5, odd_bucket)",
+            [],
+            [f"{_FORCED} {_FELL} (1:25)"],
+        ),
+        (
+            'histogram_quantiles(odd_bucket, "q", 0.5, 3)',
+            [f"{_QUANTILE} 3 (1:43)"],
+            [f"{_FORCED} {_FELL} (1:21)"],
+        ),
+    ],
+)
+def test_what_is_doubtful_about_numbers_is_noted(stocked: Stocked, query: str, warnings: list[str], infos: list[str]):
+    buckets = {"1": 5.0, "2": 1.0, "+Inf": 3.0}
+    stocked.add(
+        [(Labels({"__name__": "odd_bucket", "le": le}), [(570_000, of), (600_000, of)]) for le, of in buckets.items()]
+    )
+    _check_notes(stocked, query, 600, warnings, infos)
+
+
+def _check_notes(stocked: Stocked, query: str, at: int, warnings: list[str], infos: list[str]) -> None:
+    for engine in (stocked.promql, stocked.plain):
+        for ask in (engine.instant, lambda text, at, notes: engine.range(text, at, at, 1, notes=notes)):  # noqa: B023
+            notes = Notes()
+            ask(query, at, notes=notes)
+            assert notes.warnings == [f"PromQL warning: {text}" for text in warnings]
+            assert notes.infos == [f"PromQL info: {text}" for text in infos]
+
+
+def test_forced_monotonicity_is_told_once_for_all_steps_and_sorting_of_ranges(stocked: Stocked):
+    rising = [(at * 60_000, float(at)) for at in range(11)]
+    buckets = [("1", rising), ("2", [(at, 5.0) for at, _ in rising]), ("+Inf", [(at, 6.0) for at, _ in rising])]
+    stocked.add([(Labels({"__name__": "odd_bucket", "le": le}), points) for le, points in buckets])
+    notes = Notes()
+    stocked.promql.range("sort_desc(histogram_quantile(0.5, odd_bucket))", 0, 600, 60, notes=notes)
+    assert notes.warnings == [
+        "PromQL warning: sort is ineffective for range queries since results are always ordered by labels (1:1)"
+    ]
+    assert notes.infos == [
+        f"PromQL info: {_FORCED} 2 to +Inf, with a max diff of 5, over 5 samples"
+        " from 1970-01-01T00:06:00Z to 1970-01-01T00:10:00Z (1:35)"
+    ]
+
+
+def test_more_than_ten_annotations_of_a_kind_are_counted():
+    remarks, notes = Remarks(1), Notes()
+    for number in range(12):
+        remarks.say(ignored_in_aggregation(str(number)), 0)
+    notes.tell("x", remarks)
+    assert (len(notes.infos), notes.infos[-1], notes.warnings) == (11, "2 more info annotations omitted", [])
 
 
 def test_which_metrics_have_native_histograms_is_known_after_a_restart(stocked: Stocked):

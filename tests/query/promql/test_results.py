@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import uuid
 from collections import Counter
+from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
@@ -16,10 +17,12 @@ from aiprism.model.labels import Labels
 from aiprism.query.promql import Notes, PromQL
 from aiprism.query.promql.blocks import Block
 from aiprism.query.promql.labelsets import LabelSets
+from aiprism.query.promql.notes import MIXED_AGGREGATION, Remarks
 from aiprism.query.promql.parse import parse
 from aiprism.query.promql.plan import Node, plan
 from aiprism.query.promql.results import Computed, Read, Results, reads
 from aiprism.store.batches import HistogramSample, SampleBatch
+from aiprism.store.columns import Bools, Ints
 from aiprism.store.engine import Engine
 from aiprism.store.grids import Steps
 from aiprism.store.metricwriting import MetricWriter
@@ -50,6 +53,18 @@ ALWAYS = (
     "sum(mixed)",
     "rate(mixed[2m])",
     "scalar(steady{kind='five'}) + time()",
+    # Of these there is something to say, of some steps or of all.
+    "rate(temperature[2m])",
+    "sum by (job) (increase(queue[1m] offset 1m)) / sum by (job) (increase(queue[1m]))",
+    "max_over_time(rate(temperature[1m])[2m:1m])",
+    "max(mixed)",
+    "mixed * mixed",
+    "delta(mixed[2m])",
+    "quantile(1.5, temperature)",
+    "quantile_over_time(-1, temperature[1m])",
+    "histogram_quantile(time() / 3, latency_seconds_bucket)",
+    "histogram_quantile(0.5, rate(latency_seconds_bucket[3m]) * on (job, instance, le) group_left () (temperature > bool 20))",
+    "sort(temperature)",
 )
 
 
@@ -215,14 +230,17 @@ def test_samples_end_what_is_known_at_the_first_step_that_sees_them():
 class _Computing:
     """A query with one series whose value is the step; remembers what it was asked to compute."""
 
-    def __init__(self, *, keep: bool = True) -> None:
+    def __init__(self, *, lasting: bool = True, said_of: Callable[[Ints], Bools] | None = None) -> None:
         self.asked: list[tuple[int, int]] = []
-        self._keep = keep
+        self._lasting, self._said_of = lasting, said_of
 
     def __call__(self, steps: Steps) -> Computed:
         self.asked.append((steps.start_ms, steps.count))
         values = steps.times_ms()[None, :].astype(np.float64)
-        return Computed(Block(LabelSets({}, 1), values, np.ones(values.shape, dtype=bool)), self._keep)
+        remarks = Remarks(steps.count, self._lasting)
+        if self._said_of:
+            remarks.say(MIXED_AGGREGATION, 4, self._said_of(steps.times_ms()))
+        return Computed(Block(LabelSets({}, 1), values, np.ones(values.shape, dtype=bool)), remarks)
 
 
 NODE = plan(parse("x"), 0, 0)
@@ -268,8 +286,33 @@ def test_where_others_store_samples_the_last_steps_are_computed_every_time():
     assert compute.asked == [(0, 12), (9, 3), (0, 12), (7, 5)]
 
 
-def test_what_something_was_said_of_is_not_kept():
-    results, compute = Results(1 << 20), _Computing(keep=False)
+def test_a_panel_of_which_something_is_said_is_kept(engine: Engine):
+    growing = Growing(engine, pushdown=True)
+    growing.add([(Labels({"__name__": "gauge"}), (START + at) * 1000, float(at)) for at in range(0, 600, 15)])
+    shown = [_shown(growing.kept, "rate(gauge[1m])", START, START + 600, 15) for _ in range(2)]
+    assert shown[0] == shown[1] == _shown(growing.fresh, "rate(gauge[1m])", START, START + 600, 15)
+    assert "metric might not be a counter" in str(shown[0])
+    assert growing.outcomes()["hit"] == 1
+
+
+def test_what_is_said_of_a_result_is_kept_with_the_steps_it_is_said_of():
+    results, compute = Results(1 << 20), _Computing(said_of=lambda times: times < 3)
+
+    def told(start: int, text: str) -> list[str]:
+        notes = Notes()
+        notes.tell(text, results.get(NODE, Steps(start, 1, 5), compute, text).remarks)
+        return notes.warnings
+
+    said = "PromQL warning: encountered a mix of histograms and floats for aggregation"
+    assert [told(start, "sum(x)") for start in (0, 2, 3)] == [[f"{said} (1:5)"], [f"{said} (1:5)"], []]
+    assert compute.asked == [(0, 5), (5, 2), (6, 2)]
+    # The place is one in the text of whoever asks.
+    assert told(2, "sum(\nx)") == [f"{said} (1:5)"]
+    assert told(2, "\n\n sum(x)") == [f"{said} (3:3)"]
+
+
+def test_what_is_said_of_all_steps_together_is_not_kept():
+    results, compute = Results(1 << 20), _Computing(lasting=False)
     for _ in range(2):
         _values(results, Steps(0, 1, 5), compute)
     assert compute.asked == [(0, 5), (0, 5)]

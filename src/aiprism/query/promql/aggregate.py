@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from aiprism.model.labels import METRIC_NAME
-from aiprism.query.promql import native
+from aiprism.query.promql import native, notes
 from aiprism.query.promql.blocks import Block, Cells, natives
 from aiprism.query.promql.kernels import compensated, quantile_of_rows
 from aiprism.query.promql.labelsets import Groups, LabelSets
-from aiprism.query.promql.notes import Notes
+from aiprism.query.promql.notes import AGGREGATION, Doubt, Doubts, Remarks
 from aiprism.query.promql.numbers import number_text
 from aiprism.query.promql.values import QueryFailed
 from aiprism.query.promql.windows import Windows
@@ -39,15 +39,25 @@ class Grouping:
 
 
 def aggregate(
-    op: str, block: Block, grouping: Grouping, param: Floats | str | None, notes: Notes | None = None
+    op: str,
+    block: Block,
+    grouping: Grouping,
+    param: Floats | str | None,
+    remarks: Remarks | None = None,
+    *,
+    place: int = 0,
+    param_place: int = 0,
 ) -> Block:
-    """`op` over the groups of `block`; QueryFailed for a parameter the operator cannot take."""
-    notes = notes or Notes()
+    """`op` over the groups of `block`; QueryFailed for a parameter the operator cannot take. What there is to say of it is
+    said of the `place` of what is aggregated, or of the parameter's."""
+    if remarks is None:
+        remarks = Remarks(block.values.shape[1])
     if not len(block):
         return block
+    if isinstance(param, np.ndarray):
+        _doubt_parameter(op, param, remarks, param_place)
     if block.cells is not None and op not in _OF_EITHER_KIND:
-        if block.native().any():
-            notes.ignored_in_aggregation(op)
+        remarks.say(notes.ignored_in_aggregation(op), place, notes.by_step(block.native()))
         block = block.numbers()
     if op == "count_values":
         assert isinstance(param, str)
@@ -57,22 +67,42 @@ def aggregate(
         return _CHOICES[op](block, grouping, param)
     rows = _Rows.of(block, grouping)
     if rows.cells is not None and op in ("sum", "avg"):
-        return _of_mixed(op, rows, notes)
+        return _of_mixed(op, rows, remarks, place)
     if op == "quantile":
         assert isinstance(param, np.ndarray)
         return rows.result(_quantiles(rows, param))
     return rows.result(FOLDS[op](rows))
 
 
+def _doubt_parameter(op: str, param: Floats, remarks: Remarks, place: int) -> None:
+    """Of all steps the farthest one is told, which is not known step by step where it changes."""
+    for doubt in _doubts_of_parameter(op, param):
+        remarks.say(doubt, place)
+        remarks.lasting &= bool(np.all(param == param[0]))
+
+
+def _doubts_of_parameter(op: str, param: Floats) -> list[Doubt]:
+    least, greatest = float(np.fmin.reduce(param)), float(np.fmax.reduce(param))
+    if op == "limit_ratio":
+        return [notes.no_ratio(far, cap) for far, cap in ((greatest, 1.0), (least, -1.0)) if far * cap > 1]
+    if op != "quantile":
+        return []
+    far = [np.nan] if np.isnan(param).any() else []
+    far += [each for each, wrong in ((greatest, greatest > 1), (least, least < 0)) if wrong]
+    return list(map(notes.no_quantile, far))
+
+
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """The rows of a block sorted by group; group g begins at ``starts[g]``."""
+    """The rows of a block sorted by group; group g begins at ``starts[g]``. `series` are the labels of the rows where some
+    have histograms."""
 
     labels: LabelSets
     values: Floats
     valid: Bools
     starts: Ints
     cells: Cells | None = None
+    series: LabelSets | None = None
 
     @classmethod
     def of(cls, block: Block, grouping: Grouping) -> _Rows:
@@ -80,11 +110,13 @@ class _Rows:
         groups = kept.groups()
         labels = kept.take(groups.firsts)
         if len(groups) == 1:
-            return cls(labels, block.values, block.valid, np.zeros(1, dtype=np.int64), block.cells)
+            return cls(labels, block.values, block.valid, np.zeros(1, dtype=np.int64), block.cells, block.labels)
         order = np.argsort(groups.ids, kind="stable")
         starts = np.searchsorted(groups.ids[order], np.arange(len(groups)))
-        cells = None if block.cells is None else block.cells[order]
-        return cls(labels, block.values[order], block.valid[order], starts, cells)
+        values, valid = block.values[order], block.valid[order]
+        if block.cells is None:
+            return cls(labels, values, valid, starts)
+        return cls(labels, values, valid, starts, block.cells[order], block.labels.take(order))
 
     def fold(self, ufunc: np.ufunc, of: Floats) -> Floats:
         """[group, step]: `ufunc` (not a sum) over each group's rows."""
@@ -199,20 +231,28 @@ FOLDS: Mapping[str, Callable[[_Rows], Floats]] = {
 }
 
 
-def _of_mixed(op: str, rows: _Rows, notes: Notes) -> Block:
+def _of_mixed(op: str, rows: _Rows, remarks: Remarks, place: int) -> Block:
     """Sum or mean where some values are histograms; a group with both kinds at a step has none there."""
     assert rows.cells is not None
+    assert rows.series is not None
     there = natives(rows.cells) & rows.valid
     numbers = replace(rows, valid=rows.valid & ~there, cells=None)
     held, counts = np.add.reduceat(there, rows.starts, axis=0, dtype=np.int64), rows.counts()
-    if ((held > 0) & (held < counts)).any():
-        notes.mixed_aggregation()
+    remarks.say(notes.MIXED_AGGREGATION, place, notes.by_step((held > 0) & (held < counts)))
+    doubts = Doubts(held.shape)
     values, cells = FOLDS[op](numbers), np.full(held.shape, None)
-    ends = np.append(rows.starts[1:], len(rows.values))
+    ends, metrics = np.append(rows.starts[1:], len(rows.values)), rows.series.texts(METRIC_NAME)
     for group, step in zip(*np.nonzero((held > 0) & (held == counts)), strict=True):
         part = slice(rows.starts[group], ends[group])
         run = rows.cells[part, step][there[part, step]].tolist()
-        cells[group, step] = native.summed(run) if op == "sum" else native.averaged(run)
+        cells[group, step] = found = native.summed(run) if op == "sum" else native.averaged(run)
+        if found is None:
+            odd = next(place for place, each in enumerate(run) if each.custom != run[0].custom)
+            metric = metrics[int(rows.starts[group] + np.flatnonzero(there[part, step])[odd])]
+            doubts.at(int(group), int(step), [notes.of_metric(notes.MIXED_SCHEMAS, metric)])
+        else:
+            doubts.at(int(group), int(step), native.doubts(run, AGGREGATION))
+    remarks.say_all(doubts, place)
     return Block(rows.labels, values, ((held == 0) & (counts > 0)) | natives(cells), cells)
 
 

@@ -14,6 +14,7 @@ from aiprism.query.promql.account import Account
 from aiprism.query.promql.blocks import Block, Cells, natives
 from aiprism.query.promql.evaluate import Evaluator
 from aiprism.query.promql.explained import Explained
+from aiprism.query.promql.functions import Operand
 from aiprism.query.promql.labelsets import LabelSets
 from aiprism.query.promql.limits import Limits, Watch
 from aiprism.query.promql.notes import Notes
@@ -63,13 +64,16 @@ class PromQL:
             expr = parse(text)
             steps = Steps(round(at * 1000), 1, 1)
             node = plan(expr, steps.start_ms, steps.end_ms)
-            notes = notes or Notes()
-            notes.text = text
-            evaluator = self._evaluator(question, steps, notes, account, lookback)
-        with _spending(account, "evaluated"), np.errstate(all="ignore"):
+            evaluator = self._evaluator(question, steps, account, lookback)
+        with _spending(account, "evaluated"), np.errstate(all="ignore"), evaluator.remarking(steps.count) as remarks:
             if isinstance(node, Samples):
-                return _matrix_of_samples(evaluator, node, steps)
-            value = evaluator.value(node, steps)
+                value: Operand | Matrix = _matrix_of_samples(evaluator, node, steps)
+            else:
+                value = evaluator.value(node, steps)
+        if notes is not None:
+            notes.tell(text, remarks)
+        if isinstance(value, Matrix):
+            return value
         if isinstance(value, Block):
             with _spending(account, "sorted"):
                 return _vector(value, at, in_order=keeps_order(expr))
@@ -98,24 +102,24 @@ class PromQL:
     ) -> Matrix:
         """The values of `text` from `start` to at most `end`, every `step` seconds, series by labels; the rest as for
         `instant`. Computed anew for whoever wants an account of it, or another lookback than everybody's."""
-        said = Notes(text)
         with _spending(account, "prepared"):
             expr = parse(text)
             steps = _steps(expr, start, end, step)
-            evaluator = self._evaluator(question, steps, said, account, lookback)
+            evaluator = self._evaluator(question, steps, account, lookback)
             node = plan(expr, steps.start_ms, round(end * 1000))
 
         def compute(some: Steps) -> Computed:
-            return Computed(_block(evaluator, node, some), keep=not said.some)
+            with evaluator.remarking(some.count) as remarks:
+                return Computed(_block(evaluator, node, some), remarks)
 
         results = self._results if account is None and lookback is None else None
         with _spending(account, "evaluated"), np.errstate(all="ignore"):
             if results and evaluator.as_sent(node, steps):
-                result = results.get(node, steps, compute)
+                result = results.get(node, steps, compute, text)
             else:
-                result = Result.of(compute(steps).block)
+                result = Result.of(compute(steps))
         if notes is not None:
-            notes.add(said)
+            notes.tell(text, result.remarks)
         with _spending(account, "sorted"):
             return _matrix(result, steps)
 
@@ -158,12 +162,11 @@ class PromQL:
         self,
         question: Question | None,
         steps: Steps,
-        notes: Notes | None = None,
         account: Account | None = None,
         lookback: float | None = None,
     ) -> Evaluator:
         limits = self.limits if lookback is None else replace(self.limits, lookback=lookback)
-        watch = Watch(limits, question, notes)
+        watch = Watch(limits, question)
         watch.check_steps(steps.count)
         if account is not None:
             account.begin(steps.times_ms())

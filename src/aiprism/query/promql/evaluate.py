@@ -8,14 +8,14 @@ step; a subquery is the same evaluation on a grid of its own.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 
 import numpy as np
 
 from aiprism.model.labels import METRIC_NAME
 from aiprism.model.samples import STALE_NAN_BITS
-from aiprism.query.promql import histogram_kernels
+from aiprism.query.promql import histogram_kernels, notes
 from aiprism.query.promql.account import Account
 from aiprism.query.promql.aggregate import aggregate
 from aiprism.query.promql.blocks import Block, stacked
@@ -24,7 +24,7 @@ from aiprism.query.promql.info import with_info_labels
 from aiprism.query.promql.labelsets import LabelSets
 from aiprism.query.promql.limits import Watch
 from aiprism.query.promql.mixing import one_after_the_other, with_histograms, without_hints
-from aiprism.query.promql.notes import Notes
+from aiprism.query.promql.notes import Doubts, Remarks
 from aiprism.query.promql.operators import between_scalars, between_vectors, negated, with_scalar
 from aiprism.query.promql.plan import (
     LATEST,
@@ -74,7 +74,8 @@ class Evaluator:
         self, store: SampleStore, watch: Watch, *, pushdown: bool = True, account: Account | None = None
     ) -> None:
         self._store, self._watch, self._pushdown, self._account = store, watch, pushdown, account
-        self._leaves: dict[tuple[Leaf, Steps], Block] = {}
+        self._remarks = Remarks(0)
+        self._leaves: dict[tuple[Leaf, Steps], tuple[Block, Remarks, int]] = {}
         self._counted: dict[tuple[Leaf, Steps], Ints] = {}  # for an account: how many samples a leaf looked at
         self._at_hand: dict[tuple[Leaf, Steps], RawSamples] = {}  # until they are used
 
@@ -104,16 +105,16 @@ class Evaluator:
                 args = [self.value(arg, steps) for arg in node.args]
                 if node.function not in TAKES_HISTOGRAMS:
                     args = [arg.numbers() if isinstance(arg, Block) else arg for arg in args]
-                return EVALUATED[node.function](Moment(steps.times_ms()), args)
+                return EVALUATED[node.function](Moment(steps.times_ms(), self._remarks, node.place, node.places), args)
             case Aggregate():
                 return self._aggregate(node, steps)
             case Operate():
                 sides = (self.value(node.left, steps), self.value(node.right, steps))
-                return _operate(node, *sides, self._notes(node))
+                return _operate(node, *sides, self._remarks)
             case Negate():
                 return _negated(self.value(node.expr, steps))
             case Fixed():
-                with self._once_for_all():
+                with self._once_for_all(steps.count):
                     return _repeated(self.value(node.expr, Steps(steps.start_ms, steps.step_ms, 1)), steps.count)
             case Absent():
                 return _absent(node, self.block(node.expr, steps))
@@ -189,26 +190,31 @@ class Evaluator:
         if known is not None:
             if self._account:
                 self._account.count(self._counted[leaf, steps])
-            return known
+            block, said, place = known
+            self._remarks.add(said.moved(place, leaf.place))
+            return block
         before = self._account.samples_per_step if self._account else None
-        known = self._leaves[leaf, steps] = self._read(leaf, steps)
+        with self.remarking(steps.count) as said:
+            block = self._read(leaf, steps)
+        self._leaves[leaf, steps] = (block, said, leaf.place)
+        self._remarks.add(said)
         if self._account and before is not None:
             self._counted[leaf, steps] = self._account.samples_per_step - before
-        return known
+        return block
 
     def _read(self, leaf: Leaf, steps: Steps) -> Block:
         if leaf.at_ms is not None and not leaf.args and steps.count > 1:
-            with self._once_for_all():
+            with self._once_for_all(steps.count):
                 return _repeated_block(self._leaf(leaf, Steps(steps.start_ms, steps.step_ms, 1)), steps.count)
         ends = _ends(leaf, steps)
         selection = self._selection(leaf, ends)
         histograms = self._histograms(leaf, ends, selection)
         if histograms is None:
-            return _named(leaf, self._of_numbers(leaf, steps, selection))
+            return self._as_result(leaf, self._of_numbers(leaf, steps, selection))
         held = np.isin(np.arange(len(selection)), histograms.rows)
         mixed = self._from_windows(leaf, steps, *self._mixed_windows(leaf, steps, selection, histograms))
         others = self._of_numbers(leaf, steps, selection.only(np.flatnonzero(~held)))
-        return _named(leaf, stacked([mixed, others]))
+        return self._as_result(leaf, stacked([mixed, others]))
 
     def _of_numbers(self, leaf: Leaf, steps: Steps, selection: Selection) -> Block:
         """A leaf over series without histograms."""
@@ -361,30 +367,48 @@ class Evaluator:
             _check_factors(args)
         self._watch.check_cells(len(windows.lo), steps.count)
         windows = replace(windows, look=self._watch.question.left)
-        if windows.cells is not None:
-            self._note_mixtures(node, labels, windows)
-        return histogram_kernels.fold(node.function, windows, args)
+        if node.function == "quantile_over_time":
+            self._doubt_quantiles(args[0], windows, node.place)
+        if windows.cells is None:
+            return histogram_kernels.fold(node.function, windows, args)
+        doubts = Doubts(windows.lo.shape)
+        found = histogram_kernels.fold(node.function, windows, args, doubts)
+        self._remarks.say_all(doubts, node.place, labels.texts(METRIC_NAME))
+        return found
 
-    def _note_mixtures(self, node: Leaf | OverSubquery, labels: LabelSets, windows: Windows) -> None:
-        function, notes = node.function, self._notes(node)
-        note = notes.mixed_range if function in histogram_kernels.OF_ONE_KIND else notes.ignored_in_range
-        if function in histogram_kernels.OF_EITHER_KIND:
+    def _doubt_quantiles(self, shares: Floats, windows: Windows, place: int) -> None:
+        for share, at in notes.no_quantiles(shares):
+            self._remarks.say(notes.no_quantile(share), place, at & notes.by_step(windows.numbers().filled))
+
+    def _as_result(self, node: Leaf | OverSubquery, block: Block) -> Block:
+        """What a function gave, under the names it leaves."""
+        self._doubt_counters(
+            node, block.labels, block.valid & ~block.native() if block.cells is not None else block.valid
+        )
+        return _named(node, block)
+
+    def _doubt_counters(self, node: Leaf | OverSubquery, labels: LabelSets, valid: Bools) -> None:
+        """Says of rates that they may be of what is no counter."""
+        if node.function not in ("rate", "increase"):
             return
-        for metric in dict.fromkeys(labels.take(histogram_kernels.mixtures(windows)).texts(METRIC_NAME)):
-            note(metric)
+        for metric, rows in _no_counters(labels):
+            doubt = notes.of_metric(notes.PERHAPS_NO_COUNTER, metric)
+            self._remarks.say(doubt, node.place, notes.by_step(valid[rows]))
 
     # -- subqueries ----------------------------------------------------------------------------------------------
 
     def _over_subquery(self, node: OverSubquery, steps: Steps) -> Block:
         labels, windows = self._subquery_windows(node, steps)
         self._count(windows.sizes)
-        return _named(node, Block(labels, *self._kernel(node, labels, windows, steps)).compact())
+        return self._as_result(node, Block(labels, *self._kernel(node, labels, windows, steps)).compact())
 
     def _subquery_windows(self, node: OverSubquery, steps: Steps) -> tuple[LabelSets, Windows]:
         ends = _ends(node, steps)
         inner = self._subquery_steps(node, ends)
-        with self._apart(inner):
+        with self._apart(inner), self.remarking(inner.count) as said:
             block = self.block(node.expr, inner) if inner.count else Block.empty(0)
+        if len(said):
+            self._remarks.add(_seen_through(said, inner, ends, node.window_ms, steps))
         sizes = block.valid.sum(axis=1)
         raw = RawSamples(
             rows=np.arange(len(block)),
@@ -414,7 +438,9 @@ class Evaluator:
         block = self.block(node.expr, steps)
         param = None if node.param is None else self.value(node.param, steps)
         assert not isinstance(param, Block)
-        return aggregate(node.op, block, node.grouping, param, self._notes(node)).compact()
+        return aggregate(
+            node.op, block, node.grouping, param, self._remarks, place=node.place, param_place=node.param_place
+        ).compact()
 
     def _combined(self, node: Aggregate, steps: Steps) -> Block | None:
         """The aggregation of all series to one, computed by ClickHouse where that pays and is exact; else None."""
@@ -448,12 +474,18 @@ class Evaluator:
             return None  # an overflow inside, or an infinite sample: let the careful way decide
         self._count_on_grid(leaf, ends, selection, source)
         self._answered(f"{combine.name.lower()} of {function.value} of {source}")
+        of_all = LabelSets.of_selection(selection, np.arange(1))  # they are of one metric
+        self._doubt_counters(leaf, of_all, notes.by_step(found.valid)[None, :])
         return Block(LabelSets({}, len(found.rows)), found.values, found.valid)
 
-    def _notes(self, node: Leaf | OverSubquery | Aggregate | Operate) -> Notes:
-        """Where to put what there is to say of `node`."""
-        self._watch.notes.place = node.place
-        return self._watch.notes
+    @contextmanager
+    def remarking(self, count: int) -> Iterator[Remarks]:
+        """What is said inside, of `count` steps."""
+        before, self._remarks = self._remarks, Remarks(count)
+        try:
+            yield self._remarks
+        finally:
+            self._remarks = before
 
     # -- for the account -----------------------------------------------------------------------------------------
 
@@ -489,8 +521,12 @@ class Evaluator:
     def _apart(self, steps: Steps) -> AbstractContextManager[None]:
         return self._account.apart(steps.count) if self._account else nullcontext()
 
-    def _once_for_all(self) -> AbstractContextManager[None]:
-        return self._account.once_for_all() if self._account else nullcontext()
+    @contextmanager
+    def _once_for_all(self, count: int) -> Iterator[None]:
+        """What is counted and said inside is so at each of `count` steps."""
+        with self._account.once_for_all() if self._account else nullcontext(), self.remarking(1) as said:
+            yield
+        self._remarks.add(said.repeated(count))
 
 
 # -- small steps ---------------------------------------------------------------------------------------------------------
@@ -511,6 +547,28 @@ def _named(node: Leaf | OverSubquery, block: Block) -> Block:
     nameless = block.relabelled(block.labels.without_name())
     # Series of one metric differ in their other labels: nothing to look for.
     return nameless if isinstance(node, Leaf) and _of_one_metric(block.labels) else nameless.distinct()
+
+
+def _seen_through(said: Remarks, inner: Steps, ends: Steps, window_ms: int, steps: Steps) -> Remarks:
+    """What was said of the steps of a subquery, of the steps that see it."""
+    times, until = inner.times_ms(), ends.times_ms()
+    lo, hi = (np.searchsorted(times, edge, side="right") for edge in (until - window_ms, until))
+    seen = said.seen_through(lo, hi)
+    return seen if ends.count == steps.count else seen.repeated(steps.count)
+
+
+_OF_COUNTERS = ("_total", "_sum", "_count", "_bucket")
+
+
+def _no_counters(labels: LabelSets) -> Iterator[tuple[str, Ints]]:
+    """The names that no counter should have, and the rows that have them."""
+    names = labels.columns.get(METRIC_NAME)
+    if names is None or not len(labels):
+        return
+    for code in np.unique(names.codes).tolist():
+        metric = names.values[code]
+        if metric and not metric.endswith(_OF_COUNTERS):
+            yield metric, np.flatnonzero(names.codes == code)
 
 
 def _of_one_metric(labels: LabelSets) -> bool:
@@ -541,15 +599,20 @@ def _check_factors(args: list[Floats]) -> None:
             raise QueryFailed(f"invalid {name} factor. Expected: 0 < {short} < 1, got: {float(factors[wrong][0]):f}")
 
 
-def _operate(node: Operate, left: Operand, right: Operand, notes: Notes) -> Operand:
+def _operate(node: Operate, left: Operand, right: Operand, remarks: Remarks) -> Operand:
+    if not isinstance(left, Block) and not isinstance(right, Block):
+        return between_scalars(node.op, _numbers(left), _numbers(right))
+
+    def say(doubts: Doubts) -> None:
+        remarks.say_all(doubts, node.place)
+
     if isinstance(left, Block) and isinstance(right, Block):
         assert node.matching is not None
-        return between_vectors(node.op, left, right, node.matching, return_bool=node.return_bool, notes=notes)
+        return between_vectors(node.op, left, right, node.matching, return_bool=node.return_bool, say=say)
     if isinstance(left, Block):
-        return with_scalar(node.op, left, _numbers(right), scalar_left=False, return_bool=node.return_bool, notes=notes)
-    if isinstance(right, Block):
-        return with_scalar(node.op, right, _numbers(left), scalar_left=True, return_bool=node.return_bool, notes=notes)
-    return between_scalars(node.op, _numbers(left), _numbers(right))
+        return with_scalar(node.op, left, _numbers(right), scalar_left=False, return_bool=node.return_bool, say=say)
+    assert isinstance(right, Block)
+    return with_scalar(node.op, right, _numbers(left), scalar_left=True, return_bool=node.return_bool, say=say)
 
 
 def _negated(value: Operand) -> Operand:

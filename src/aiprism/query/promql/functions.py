@@ -15,12 +15,13 @@ import numpy as np
 
 from aiprism.errors import BadInput
 from aiprism.model.labels import compiled
-from aiprism.query.promql import native
+from aiprism.query.promql import native, notes
 from aiprism.query.promql.blocks import Block, stacked
-from aiprism.query.promql.histogram import histogram_fraction, histogram_quantile
+from aiprism.query.promql.histogram import Asked, histogram_fraction, histogram_quantile
 from aiprism.query.promql.kernels import KERNELS
 from aiprism.query.promql.labelsets import LabelSets
 from aiprism.query.promql.native import Histogram
+from aiprism.query.promql.notes import Doubt, Doubts, Remarks
 from aiprism.query.promql.numbers import number_text
 from aiprism.query.promql.values import QueryFailed
 from aiprism.store.columns import Floats, Ints
@@ -31,9 +32,17 @@ Operand = Block | Floats | str
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What a function may know besides its arguments."""
+    """What a function may know besides its arguments, and where to put what there is to say: `place` is where the call begins
+    in the text, `places` where its arguments do."""
 
     times_ms: Ints
+    remarks: Remarks
+    place: int
+    places: tuple[int, ...]
+
+    def asked(self, argument: int) -> Asked:
+        """What is said is about that argument."""
+        return Asked(self.remarks, self.places[argument], self.times_ms)
 
 
 Evaluate = Callable[[Moment, Sequence[Operand]], Block | Floats]
@@ -191,7 +200,7 @@ def _sort(sign: float) -> Evaluate:
     def evaluate(moment: Moment, args: Sequence[Operand]) -> Block:
         block = _block(args[0])
         if block.values.shape[1] != 1:
-            return block
+            return _unsorted(moment, block)
         block = block.compact()
         return block.take(np.argsort(sign * block.values[:, 0], kind="stable"))  # NaN comes last either way
 
@@ -202,7 +211,7 @@ def _sort_by_label(*, descending: bool) -> Evaluate:
     def evaluate(moment: Moment, args: Sequence[Operand]) -> Block:
         block = _block(args[0])
         if block.values.shape[1] != 1:
-            return block
+            return _unsorted(moment, block)
         block = block.take(block.labels.order())  # equal ones in the order of all their labels
         keys = list(zip(*(block.labels.texts(_text(name)) for name in args[1:]), strict=True))
         naturally = cmp_to_key(_natural_order)
@@ -210,6 +219,11 @@ def _sort_by_label(*, descending: bool) -> Evaluate:
         return block.take(np.array(rows[::-1] if descending else rows, dtype=np.int64))
 
     return evaluate
+
+
+def _unsorted(moment: Moment, block: Block) -> Block:
+    moment.remarks.say(notes.SORTED_IN_RANGE, moment.place)
+    return block
 
 
 def _natural_order(first: Sequence[str], second: Sequence[str]) -> int:
@@ -231,11 +245,26 @@ def _pieces(text: str) -> list[str]:
 # -- histograms ----------------------------------------------------------------------------------------------------------
 
 
+def _quantile(moment: Moment, args: Sequence[Operand]) -> Block:
+    share, block = _number(args[0]), _block(args[1])
+    _doubt_share(moment, share, 0)
+    of_numbers = histogram_quantile(share, block.numbers(), moment.asked(1))
+    return _of_histograms(moment, [share], block, of_numbers, _NATIVE_QUANTILE, (1, 0))
+
+
+def _fraction(moment: Moment, args: Sequence[Operand]) -> Block:
+    lower, upper, block = _number(args[0]), _number(args[1]), _block(args[2])
+    of_numbers = histogram_fraction(lower, upper, block.numbers(), moment.asked(2))
+    return _of_histograms(moment, [lower, upper], block, of_numbers, _NATIVE_FRACTION, (2, 0))
+
+
 def _quantiles(moment: Moment, args: Sequence[Operand]) -> Block:
     block, label = _block(args[0]), _text(args[1])
     found = []
-    for share in map(_number, args[2:]):
-        part = _of_histograms([share], block, histogram_quantile, native.quantile)
+    for place, share in enumerate(map(_number, args[2:]), 2):
+        _doubt_share(moment, share, place)
+        of_numbers = histogram_quantile(share, block.numbers(), moment.asked(0))
+        part = _of_histograms(moment, [share], block, of_numbers, _NATIVE_QUANTILE, (0, 0))
         found.append(part.relabelled(part.labels.with_texts(label, [_openmetrics(float(share[0]))] * len(part))))
     return stacked(found).merged()
 
@@ -245,50 +274,76 @@ def _openmetrics(value: float) -> str:
     return text if "." in text or not np.isfinite(value) else f"{text}.0"
 
 
-def _classic_and_native(classic: Callable[..., Block], one: Callable[..., float]) -> Evaluate:
-    """A function of histograms of both kinds; where one has the same labels as the other, neither has a result."""
+def _doubt_share(moment: Moment, shares: Floats, argument: int) -> None:
+    for share, at in notes.no_quantiles(shares):
+        moment.remarks.say(notes.no_quantile(share), moment.places[argument], at)
 
-    def evaluate(moment: Moment, args: Sequence[Operand]) -> Block:
-        *limits, block = (*map(_number, args[:-1]), _block(args[-1]))
-        return _of_histograms(limits, block, classic, one)
 
-    return evaluate
+@dataclass(frozen=True, slots=True)
+class _OfNative:
+    """A number of a native histogram within limits, and what there is to say of it."""
+
+    of: Callable[..., float]
+    doubts: Callable[..., list[Doubt]]
+
+
+def _doubts_of_quantile(share: float, of: Histogram, found: float) -> list[Doubt]:
+    if not 0 <= share <= 1 or not native.holds_nan(of):
+        return []
+    return [notes.NAN_RESULT if np.isnan(found) else notes.NAN_SKEW]
+
+
+def _doubts_of_fraction(lower: float, upper: float, of: Histogram, found: float) -> list[Doubt]:
+    return [notes.NAN_EXCLUDED] if lower < upper and native.holds_nan(of) else []
+
+
+_NATIVE_QUANTILE = _OfNative(native.quantile, _doubts_of_quantile)
+_NATIVE_FRACTION = _OfNative(native.fraction, _doubts_of_fraction)
 
 
 def _of_histograms(
-    limits: Sequence[Floats], block: Block, classic: Callable[..., Block], one: Callable[..., float]
+    moment: Moment, limits: Sequence[Floats], block: Block, of_numbers: Block, one: _OfNative, about: tuple[int, int]
 ) -> Block:
-    of_numbers = classic(*limits, block.numbers())
+    """A function of histograms of both kinds, of which `of_numbers` is done; where a classic one has the same labels as a
+    native one, neither has a result. What there is to say is about the two arguments: of the kinds, of the histograms."""
     if block.cells is None:
         return of_numbers
-    known: dict[tuple[object, ...], float] = {}  # the lookback shows the same histogram at many steps
+    known: dict[
+        tuple[object, ...], tuple[float, list[Doubt]]
+    ] = {}  # the lookback shows the same histogram at many steps
+    doubts = Doubts(block.values.shape)
 
-    def of_one(histogram: Histogram, step: int) -> float:
-        key = (histogram, *(float(each[step]) for each in limits))
+    def of_one(histogram: Histogram, row: int, step: int) -> float:
+        key = (*(float(each[step]) for each in limits), histogram)
         if key not in known:
-            known[key] = one(*key[1:], histogram)
-        return known[key]
+            found = one.of(*key)
+            known[key] = (found, one.doubts(*key, found))
+        found, said = known[key]
+        doubts.at(row, step, said)
+        return found
 
     of_natives = _of_native(of_one, block)
+    moment.remarks.say_all(doubts, moment.places[about[1]])
     both = stacked([of_numbers, of_natives])
     ids = both.labels.groups().ids
     count = int(ids.max(initial=-1)) + 1
     crowd = np.zeros((count, both.valid.shape[1]), dtype=np.int64)
     np.add.at(crowd, ids, both.valid.astype(np.int64))
+    moment.remarks.say(notes.MIXED_CLASSIC, moment.places[about[0]], notes.by_step(crowd > 1))
     return both.where(crowd[ids] == 1).merged()
 
 
-def _of_native(function: Callable[[Histogram, int], float], block: Block) -> Block:
-    """A number of each histogram, which `function` takes with the step; floats have no result."""
+def _of_native(function: Callable[[Histogram, int, int], float], block: Block) -> Block:
+    """A number of each histogram, which `function` takes with its row and step; floats have no result."""
     valid, values = block.native(), np.zeros(block.values.shape)
     for row, step in zip(*(places.tolist() for places in np.nonzero(valid)), strict=True):
         assert block.cells is not None
-        values[row, step] = function(block.cells[row, step], step)
+        values[row, step] = function(block.cells[row, step], row, step)
     return Block(block.labels, values, valid).compact().without_name()
 
 
 def _of_each_native(function: Callable[[Histogram], float]) -> Evaluate:
-    return lambda moment, args: _of_native(lambda histogram, step: function(histogram), _block(args[0]))
+    return lambda moment, args: _of_native(lambda histogram, row, step: function(histogram), _block(args[0]))
 
 
 EVALUATED: Mapping[str, Evaluate] = {
@@ -338,9 +393,9 @@ EVALUATED: Mapping[str, Evaluate] = {
     "sort_desc": _sort(-1.0),
     "sort_by_label": _sort_by_label(descending=False),
     "sort_by_label_desc": _sort_by_label(descending=True),
-    "histogram_quantile": _classic_and_native(histogram_quantile, native.quantile),
+    "histogram_quantile": _quantile,
     "histogram_quantiles": _quantiles,
-    "histogram_fraction": _classic_and_native(histogram_fraction, native.fraction),
+    "histogram_fraction": _fraction,
     "histogram_count": _of_each_native(lambda histogram: histogram.count),
     "histogram_sum": _of_each_native(lambda histogram: histogram.sum),
     "histogram_avg": _of_each_native(native.mean),

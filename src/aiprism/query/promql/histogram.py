@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aiprism.query.promql.blocks import Block, stacked
+from aiprism.query.promql.notes import FORCED_MONOTONICITY, Forced, Remarks, bad_bucket_label, by_step
 from aiprism.store.columns import Bools, Floats, Ints
 
 BUCKET_LABEL = "le"
@@ -32,19 +33,28 @@ class _Buckets:
         return np.take_along_axis(of, np.maximum(place, 0)[:, None, :], axis=1)[:, 0, :]
 
 
-def histogram_quantile(share: Floats, block: Block) -> Block:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Where to put what there is to say of the buckets, which place in the text that is about, and the times of the steps."""
+
+    remarks: Remarks
+    place: int
+    times_ms: Ints
+
+
+def histogram_quantile(share: Floats, block: Block, asked: Asked) -> Block:
     """The `share`-quantile (one a step) of every classic histogram in `block`, by linear interpolation."""
-    return _each_histogram(block, lambda buckets: _quantile(share, buckets))
+    return _each_histogram(block, asked, lambda buckets: _quantile(share, buckets, asked))
 
 
-def histogram_fraction(lower: Floats, upper: Floats, block: Block) -> Block:
+def histogram_fraction(lower: Floats, upper: Floats, block: Block, asked: Asked) -> Block:
     """The estimated share of observations between `lower` and `upper` (one a step) of every classic histogram."""
-    return _each_histogram(block, lambda buckets: _fraction(lower, upper, buckets))
+    return _each_histogram(block, asked, lambda buckets: _fraction(lower, upper, buckets))
 
 
-def _each_histogram(block: Block, fold: Callable[[_Buckets], Floats]) -> Block:
+def _each_histogram(block: Block, asked: Asked, fold: Callable[[_Buckets], Floats]) -> Block:
     steps = block.values.shape[1]
-    block, bounds = _with_bounds(block)
+    block, bounds = _with_bounds(block, asked)
     if not len(block):
         return Block.empty(steps)
     groups = block.labels.without((BUCKET_LABEL,)).groups()
@@ -63,13 +73,18 @@ def _each_histogram(block: Block, fold: Callable[[_Buckets], Floats]) -> Block:
     return stacked(found).without_name()
 
 
-def _with_bounds(block: Block) -> tuple[Block, Floats]:
-    """The series whose `le` is a number, and those numbers."""
+def _with_bounds(block: Block, asked: Asked) -> tuple[Block, Floats]:
+    """The series whose `le` is a number, and those numbers; of the others it is said."""
     texts = block.labels.texts(BUCKET_LABEL)
     known = {text: _bound(text) for text in set(texts)}
     bounds = np.array([known[text] for text in texts], dtype=np.float64)
     usable = ~np.isnan(bounds)
-    return (block, bounds) if usable.all() else (block.take(usable), bounds[usable])
+    if usable.all():
+        return block, bounds
+    for text in sorted(text for text, bound in known.items() if np.isnan(bound)):
+        rows = np.array([each == text for each in texts])
+        asked.remarks.say(bad_bucket_label(text), asked.place, by_step(block.valid[rows]))
+    return block.take(usable), bounds[usable]
 
 
 def _bound(text: str) -> float:
@@ -103,9 +118,12 @@ def _packed(bounds: Floats, counts: Floats, valid: Bools) -> _Buckets:
     return _Buckets(bounds, counts, present)
 
 
-def _quantile(share: Floats, buckets: _Buckets) -> Floats:
-    counts = _monotonic(buckets.counts)
+def _quantile(share: Floats, buckets: _Buckets, asked: Asked) -> Floats:
+    counts, fell = _monotonic(buckets.counts)
     last = buckets.present - 1
+    if fell.any():
+        usable = (buckets.at(buckets.bounds, last) == np.inf) & (last >= 1) & (share >= 0) & (share <= 1)
+        _say_what_fell(fell & usable[:, None, :], counts - buckets.counts, buckets.bounds, asked)
     observations = buckets.at(counts, last)
     rank = share * observations
     reached = counts >= rank[:, None, :]
@@ -123,16 +141,31 @@ def _quantile(share: Floats, buckets: _Buckets) -> Floats:
     return np.where(np.isnan(share), np.nan, np.where(share < 0, -np.inf, np.where(share > 1, np.inf, found)))
 
 
-def _monotonic(counts: Floats) -> Floats:
-    """Counts that never fall from bucket to bucket; differences that are rounding errors are levelled."""
+def _monotonic(counts: Floats) -> tuple[Floats, Bools]:
+    """Counts that never fall from bucket to bucket, and where they did; differences that are rounding errors are levelled."""
     counts = counts.copy()
-    held = counts[:, 0, :].copy()
+    held, fell = counts[:, 0, :].copy(), np.zeros(counts.shape, dtype=bool)
     for place in range(1, counts.shape[1]):
         now = counts[:, place, :]
-        levelled = (now < held) | _almost_equal(held, now)
+        close = _almost_equal(held, now)
+        fell[:, place, :] = (now < held) & ~close
+        levelled = close | (now < held)
         now[levelled] = held[levelled]
         held = np.where(levelled, held, now)
-    return counts
+    return counts, fell
+
+
+def _say_what_fell(fell: Bools, raised: Floats, bounds: Floats, asked: Asked) -> None:
+    """`raised` is by how much each count had to be."""
+    of_all = fell.reshape(-1, fell.shape[2])
+    greatest, least = (
+        ufunc.reduce(np.where(fell, of, nothing).reshape(of_all.shape), axis=0)
+        for ufunc, of, nothing in ((np.maximum, bounds, -np.inf), (np.minimum, bounds, np.inf))
+    )
+    difference = np.where(fell, raised, 0.0).reshape(of_all.shape).max(axis=0)
+    count = fell.any(axis=1).sum(axis=0)
+    forced = Forced(least, greatest, difference, count, asked.times_ms)
+    asked.remarks.say(FORCED_MONOTONICITY, asked.place, count > 0, forced)
 
 
 def _almost_equal(a: Floats, b: Floats) -> Bools:

@@ -13,32 +13,36 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from aiprism.model.histograms import ResetHint
+from aiprism.query.promql import native, notes
 from aiprism.query.promql.blocks import Cells, natives
 from aiprism.query.promql.kernels import KERNELS, Args, extrapolation
 from aiprism.query.promql.native import Histogram, added, averaged, equal, multiplied, subtracted, summed, was_reset
+from aiprism.query.promql.notes import ADDITION, AGGREGATION, SUBTRACTION, Doubt, Doubts
 from aiprism.query.promql.windows import Windows
 from aiprism.store.columns import Bools, Floats, Ints
 
 Mixed = tuple[Floats, Bools, Cells | None]
 Run = Callable[[list[Histogram]], Histogram | None]
+Fold = Callable[[Windows, Args, Doubts], Mixed]
+Met = tuple[Histogram, str]  # one that is added or subtracted, and which of both
 
 # These count or show samples of either kind.
 _ALIKE = frozenset({"count_over_time", "present_over_time", "ts_of_first_over_time", "ts_of_last_over_time"})
 
 
-def fold(function: str, w: Windows, args: Args) -> Mixed:
-    """`function` over windows that may hold histograms."""
+def fold(function: str, w: Windows, args: Args, doubts: Doubts | None = None) -> Mixed:
+    """`function` over windows that may hold histograms; `doubts` learn what there is to say of which window."""
     if w.cells is None or function in _ALIKE:
         return *KERNELS[function](w, args), None
+    doubts = doubts or Doubts(w.lo.shape)
+    if function not in _OF_EITHER_KIND:
+        held = _counts(w)
+        said = notes.MIXED_RANGE if function in _OF_ONE_KIND else notes.IGNORED_IN_RANGE
+        if function not in _OF_THE_LAST:
+            doubts.where(said, (held > 0) & (held < w.sizes))
     if function in _WITH_HISTOGRAMS:
-        return _WITH_HISTOGRAMS[function](w, args)
+        return _WITH_HISTOGRAMS[function](w, args, doubts)
     return *KERNELS[function](w.numbers(), args), None
-
-
-def mixtures(w: Windows) -> Bools:
-    """The series that have a window with samples of both kinds."""
-    held = _counts(w)
-    return np.asarray(((held > 0) & (held < w.sizes)).any(axis=1))
 
 
 def _counts(w: Windows) -> Ints:
@@ -47,10 +51,10 @@ def _counts(w: Windows) -> Ints:
     return w.count(natives(w.cells))
 
 
-def _chosen(function: str) -> Callable[[Windows, Args], Mixed]:
+def _chosen(function: str) -> Fold:
     """A function whose result is one of the samples."""
 
-    def evaluate(w: Windows, args: Args) -> Mixed:
+    def evaluate(w: Windows, args: Args, doubts: Doubts) -> Mixed:
         assert w.cells is not None
         values, valid = KERNELS[function](w, args)
         places = w.hi - 1 if function == "last_over_time" else w.lo
@@ -60,21 +64,23 @@ def _chosen(function: str) -> Callable[[Windows, Args], Mixed]:
     return evaluate
 
 
-def _over_runs(function: str, run: Run) -> Callable[[Windows, Args], Mixed]:
+def _over_runs(function: str, run: Run) -> Fold:
     """A function that takes windows of one kind of samples; `run` folds those of histograms."""
 
-    def evaluate(w: Windows, args: Args) -> Mixed:
+    def evaluate(w: Windows, args: Args, doubts: Doubts) -> Mixed:
         assert w.cells is not None
         values, valid = KERNELS[function](w, args)
         held = _counts(w)
         cells = np.full(w.lo.shape, None)
         whole = w.filled & (held == w.sizes)
-        known: dict[tuple[int, int], Histogram | None] = {}
+        known: dict[tuple[int, int], tuple[Histogram | None, list[Doubt]]] = {}
         for row, step in zip(*np.nonzero(whole), strict=True):
             lo, hi = int(w.lo[row, step]), int(w.hi[row, step])
             if (lo, hi) not in known:
-                known[lo, hi] = run(w.cells[lo:hi].tolist())
-            cells[row, step] = known[lo, hi]
+                samples = w.cells[lo:hi].tolist()
+                known[lo, hi] = (run(samples), native.doubts(samples, AGGREGATION))
+            cells[row, step], said = known[lo, hi]
+            doubts.at(int(row), int(step), said)
         return values, (valid & (held == 0)) | natives(cells), cells
 
     return evaluate
@@ -83,8 +89,8 @@ def _over_runs(function: str, run: Run) -> Callable[[Windows, Args], Mixed]:
 # -- rate and its kin ----------------------------------------------------------------------------------------------------
 
 
-def _extrapolated(function: str, *, counter: bool, per_second: bool) -> Callable[[Windows, Args], Mixed]:
-    def evaluate(w: Windows, args: Args) -> Mixed:
+def _extrapolated(function: str, *, counter: bool, per_second: bool) -> Fold:
+    def evaluate(w: Windows, args: Args, doubts: Doubts) -> Mixed:
         assert w.cells is not None
         values, valid = KERNELS[function](w, args)
         held = _counts(w)
@@ -96,7 +102,9 @@ def _extrapolated(function: str, *, counter: bool, per_second: bool) -> Callable
         for row, step in zip(*np.nonzero(whole), strict=True):
             lo, hi = int(w.lo[row, step]), int(w.hi[row, step])
             lost = falls[np.searchsorted(falls, lo, side="right") : np.searchsorted(falls, hi)]
-            gain = _gain(w.cells, lo, hi, lost)
+            run = w.cells[lo:hi].tolist()
+            gain, met = _gain(run, (lost - lo).tolist(), counter=counter)
+            doubts.at(int(row), int(step), _doubts_of_gain(run, met, gain, counter=counter))
             if gain is not None:
                 gains[row, step], gained[row, step], first[row, step] = gain, gain.count, w.cells[lo].count
         factor = extrapolation(w, gained, first, counter=counter, per_second=per_second)
@@ -108,14 +116,27 @@ def _extrapolated(function: str, *, counter: bool, per_second: bool) -> Callable
     return evaluate
 
 
-def _gain(samples: Cells, lo: int, hi: int, lost: Ints) -> Histogram | None:
-    """The last of samples `lo` to `hi` less the first, and what was there before each reset."""
-    gain: Histogram | None = _at_lowest(samples[hi - 1], samples[lo:hi].tolist())
-    for at, sign in ((lo, subtracted), *((place - 1, added) for place in lost.tolist())):
-        if gain is None:
-            return None
-        gain = sign(gain, samples[at])
-    return gain
+def _gain(run: list[Histogram], lost: list[int], *, counter: bool) -> tuple[Histogram | None, list[Met]]:
+    """The last of a run less the first, and what was there before each reset; and what it met on the way. A counter that
+    began anew at the second sample began at zero: how the first was laid out does not matter."""
+    anew = counter and lost[:1] == [1]
+    met = [] if anew else [(run[0], SUBTRACTION)]
+    met += [(run[place - 1], ADDITION) for place in lost[anew:]]
+    gain = _at_lowest(run[-1], run[anew:] if counter else [run[0], run[-1]])
+    for each, during in met:
+        if gain is not None:
+            gain = subtracted(gain, each) if during == SUBTRACTION else added(gain, each)
+    return gain, met
+
+
+def _doubts_of_gain(run: list[Histogram], met: list[Met], gain: Histogram | None, *, counter: bool) -> list[Doubt]:
+    if gain is None:
+        return [notes.MIXED_SCHEMAS]
+    gauges = [each.hint is ResetHint.GAUGE for each in run]
+    found = [notes.NOT_COUNTER] if counter and any(gauges) else []
+    if not counter and not (gauges[0] and gauges[-1]):
+        found.append(notes.NOT_GAUGE)
+    return found + [notes.reconciled(during) for each, during in met if each.bounds != run[-1].bounds]
 
 
 def _at_lowest(last: Histogram, run: list[Histogram]) -> Histogram | None:
@@ -126,8 +147,8 @@ def _at_lowest(last: Histogram, run: list[Histogram]) -> Histogram | None:
     return last if last.schema == least.schema else added(last, Histogram(least.schema, 0.0, 0.0, last.zero_threshold))
 
 
-def _instant(function: str, *, rate: bool) -> Callable[[Windows, Args], Mixed]:
-    def evaluate(w: Windows, args: Args) -> Mixed:
+def _instant(function: str, *, rate: bool) -> Fold:
+    def evaluate(w: Windows, args: Args, doubts: Doubts) -> Mixed:
         assert w.cells is not None
         values, valid = KERNELS[function](w, args)
         if not len(w.cells):
@@ -138,7 +159,11 @@ def _instant(function: str, *, rate: bool) -> Callable[[Windows, Args], Mixed]:
         for row, step in zip(*np.nonzero((w.sizes >= 2) & of_both[before] & of_both[last]), strict=True):
             now, then = int(last[row, step]), int(before[row, step])
             seconds = float(w.ts_ms[now] - w.ts_ms[then]) / 1000
-            cells[row, step] = _difference(w.cells[now], w.cells[then], seconds if rate else None)
+            found = cells[row, step] = _difference(w.cells[now], w.cells[then], seconds if rate else None)
+            run = [w.cells[then], w.cells[now]]
+            met = [] if rate and was_reset(run[1], run[0]) else [(run[0], SUBTRACTION)]
+            doubts.at(int(row), int(step), _doubts_of_gain(run, met, found, counter=rate))
+        doubts.where(notes.MIXED_RANGE, (w.sizes >= 2) & (of_both[before] != of_both[last]))
         numbers = valid & ~of_both[before] & ~of_both[last]
         return values, numbers | natives(cells), cells
 
@@ -146,8 +171,6 @@ def _instant(function: str, *, rate: bool) -> Callable[[Windows, Args], Mixed]:
 
 
 def _difference(now: Histogram, then: Histogram, seconds: float | None) -> Histogram | None:
-    if now.custom != then.custom:
-        return None
     gain = now if seconds is not None and was_reset(now, then) else subtracted(now, then)
     if gain is not None and seconds is not None:
         gain = multiplied(gain, 1.0 / seconds)
@@ -168,8 +191,8 @@ def _marks(w: Windows, differs: Callable[[Histogram, Histogram], bool]) -> Bools
     return found
 
 
-def _marked(function: str, differs: Callable[[Histogram, Histogram], bool]) -> Callable[[Windows, Args], Mixed]:
-    def evaluate(w: Windows, args: Args) -> Mixed:
+def _marked(function: str, differs: Callable[[Histogram, Histogram], bool]) -> Fold:
+    def evaluate(w: Windows, args: Args, doubts: Doubts) -> Mixed:
         # Of numbers the kernel counts: where a histogram is, it sees NaN, which never falls but does change.
         marks = _marks(w, differs)
         before, now = w.values[:-1], w.values[1:]
@@ -186,7 +209,7 @@ def _marked(function: str, differs: Callable[[Histogram, Histogram], bool]) -> C
     return evaluate
 
 
-_WITH_HISTOGRAMS: Mapping[str, Callable[[Windows, Args], Mixed]] = {
+_WITH_HISTOGRAMS: Mapping[str, Fold] = {
     "last_over_time": _chosen("last_over_time"),
     "first_over_time": _chosen("first_over_time"),
     "sum_over_time": _over_runs("sum_over_time", summed),
@@ -201,5 +224,7 @@ _WITH_HISTOGRAMS: Mapping[str, Callable[[Windows, Args], Mixed]] = {
 }
 
 # These have no result where a window holds both kinds, those of the other set show or count either.
-OF_ONE_KIND = frozenset({"rate", "increase", "delta", "irate", "idelta", "sum_over_time", "avg_over_time"})
-OF_EITHER_KIND = frozenset({*_ALIKE, *_WITH_HISTOGRAMS}) - OF_ONE_KIND
+_OF_ONE_KIND = frozenset({"rate", "increase", "delta", "irate", "idelta", "sum_over_time", "avg_over_time"})
+_OF_EITHER_KIND = frozenset({*_ALIKE, *_WITH_HISTOGRAMS}) - _OF_ONE_KIND
+# Of these only the last two samples matter.
+_OF_THE_LAST = frozenset({"irate", "idelta"})

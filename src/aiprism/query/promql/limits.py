@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aiprism.errors import LimitExceeded
-from aiprism.query.promql.notes import Notes
 from aiprism.store.question import Question
 
 
@@ -24,9 +23,8 @@ class Limits:
 class Watch:
     """Watches one query. Every `check` raises when the query is over a limit, naming it."""
 
-    def __init__(self, limits: Limits, question: Question | None = None, notes: Notes | None = None) -> None:
+    def __init__(self, limits: Limits, question: Question | None = None) -> None:
         self.limits = limits
-        self.notes = notes or Notes()
         self.question = question or Question(limits.seconds)
         self.question.within(limits.seconds)
 

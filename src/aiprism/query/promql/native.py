@@ -17,6 +17,7 @@ from functools import cache
 import numpy as np
 
 from aiprism.model.histograms import CUSTOM_BUCKETS, Buckets, NativeHistogram, ResetHint
+from aiprism.query.promql.notes import MIXED_SCHEMAS, Doubt, collided, reconciled
 from aiprism.query.promql.numbers import exposition_text
 
 _GREATEST = math.ldexp(1.0, 1023) * (2.0 - 2.0**-52)
@@ -184,6 +185,15 @@ def averaged(run: Sequence[Histogram]) -> Histogram | None:
     return None if total is None else divided(total, len(run))
 
 
+def doubts(run: Sequence[Histogram], during: str) -> list[Doubt]:
+    """What there is to say when they are added up, or one is subtracted from another."""
+    if len({each.custom for each in run}) > 1:
+        return [MIXED_SCHEMAS]
+    found = [reconciled(during)] if len({each.bounds for each in run}) > 1 else []
+    hints = {each.hint for each in run}
+    return [*found, collided(during)] if ResetHint.YES in hints and ResetHint.NO in hints else found
+
+
 def equal(one: Histogram, other: Histogram) -> bool:
     """The same layout and the same numbers; a NaN is equal to a NaN."""
     return (
@@ -234,8 +244,14 @@ def _combined(one: Histogram, other: Histogram, sign: float) -> Histogram | None
         zero_count=one.zero_count + sign * other.zero_count,
         positive=_summed(one.positive, other.positive, sign),
         negative=_summed(one.negative, other.negative, sign),
-        hint=one.hint if one.hint is other.hint else ResetHint.UNKNOWN,
+        hint=_hint_of_both(one.hint, other.hint),
     )
+
+
+def _hint_of_both(one: ResetHint, other: ResetHint) -> ResetHint:
+    if ResetHint.GAUGE in (one, other):
+        return ResetHint.GAUGE
+    return one if one is other else ResetHint.UNKNOWN
 
 
 def _reduced(of: Histogram, schema: int) -> Histogram:
@@ -454,6 +470,11 @@ def _interpolated(of: Histogram, lower: float, upper: float, share: float) -> fl
     if lower > 0:
         return float(np.exp2(low + (high - low) * share))
     return -float(np.exp2(high + (low - high) * (1 - share)))
+
+
+def holds_nan(of: Histogram) -> bool:
+    """True when some observations were NaN: they are in no bucket."""
+    return math.isnan(of.sum) and sum(each.count for each in buckets(of)) < of.count
 
 
 def fraction(lower: float, upper: float, of: Histogram) -> float:

@@ -1,64 +1,343 @@
-"""What a query's author should know of its answer though it is one: Prometheus' annotations, with the place in the text."""
+"""What a query's author should know of its answer though it is one: Prometheus' annotations, in its words.
+
+A `Doubt` is what can be said of some cells of a computation; `Remarks` are what was said of which steps, so that they can be
+kept, cut and put together as results are; `Notes` are the sentences for whoever asked, with the place in the text.
+Source: Prometheus 3 (util/annotations); users search for these sentences.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
+import numpy as np
+
+from aiprism.query.promql.numbers import exposition_text
 from aiprism.query.promql.tokens import line_and_column
+from aiprism.store.columns import Bools, Floats, Ints
 
 _MOST = 10  # of each kind are told
 
 
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Something to be said; `{metric}` in it stands for the name of the metric that it is said of."""
+
+    warning: bool
+    said: str
+
+
+def _warning(said: str) -> Doubt:
+    return Doubt(True, said)
+
+
+def _info(said: str) -> Doubt:
+    return Doubt(False, said)
+
+
+_OF_METRIC = "for metric name {metric}"
+MIXED_RANGE = _warning(f"encountered a mix of histograms and floats {_OF_METRIC}")
+MIXED_AGGREGATION = _warning("encountered a mix of histograms and floats for aggregation")
+MIXED_CLASSIC = _warning("vector contains a mix of classic and native histograms")
+MIXED_SCHEMAS = _warning(
+    f"vector contains a mix of histograms with exponential and custom buckets schemas {_OF_METRIC}"
+)
+NOT_COUNTER = _warning("this native histogram metric is not a counter: {metric}")
+NOT_GAUGE = _warning("this native histogram metric is not a gauge: {metric}")
+IGNORED_IN_RANGE = _info(f"ignored histograms in a range containing both floats and histograms {_OF_METRIC}")
+PERHAPS_NO_COUNTER = _info("metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {metric}")
+NAN_RESULT = _info("input to histogram_quantile has NaN observations, result is NaN")
+NAN_SKEW = _info("input to histogram_quantile has NaN observations, result is skewed higher")
+NAN_EXCLUDED = _info("input to histogram_fraction has NaN observations, which are excluded from all fractions")
+SORTED_IN_RANGE = _warning("sort is ineffective for range queries since results are always ordered by labels")
+FORCED_MONOTONICITY = _info(
+    "input to histogram_quantile needed to be fixed for monotonicity (see "
+    "https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile)"
+)
+ADDITION, SUBTRACTION, AGGREGATION = "addition", "subtraction", "aggregation"
+
+
+def reconciled(during: str) -> Doubt:
+    """Histograms of different custom bounds met."""
+    return _info(f"mismatched custom buckets were reconciled during {during}")
+
+
+def collided(during: str) -> Doubt:
+    """A histogram that began anew met one that says that it did not."""
+    return _warning(f"conflicting counter resets during histogram {during}")
+
+
+def ignored_in_aggregation(op: str) -> Doubt:
+    return _info(f"ignored histogram in {op} aggregation")
+
+
+def incompatible_types(op: str, left: str, right: str) -> Doubt:
+    return _info(f'incompatible sample types encountered for binary operator "{op}": {left} {op} {right}')
+
+
+def incompatible_layouts(op: str) -> Doubt:
+    return _warning(f"incompatible bucket layout encountered for binary operator {op}")
+
+
+def bad_bucket_label(value: str) -> Doubt:
+    return _warning(f'bucket label "le" is missing or has a malformed value of {_quoted(value)}')
+
+
+def no_quantile(share: float) -> Doubt:
+    return _warning(f"quantile value should be between 0 and 1, got {exposition_text(share)}")
+
+
+def no_quantiles(shares: Floats) -> Iterator[tuple[float, Bools]]:
+    """Those of `shares` that are no quantile, each with the steps that have it."""
+    wrong = ~((shares >= 0) & (shares <= 1))
+    for share in np.unique(shares[wrong]).tolist() if wrong.any() else ():
+        yield share, np.isnan(shares) if np.isnan(share) else shares == share
+
+
+def no_ratio(ratio: float, capped: float) -> Doubt:
+    return _warning(
+        f"ratio value should be between -1 and 1, got {exposition_text(ratio)}, capping to {exposition_text(capped)}"
+    )
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+# -- said of cells ---------------------------------------------------------------------------------------------------------
+
+
+class Doubts:
+    """Which cells (series by steps) of a computation something is to be said of."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self._shape = shape
+        self._at: dict[Doubt, Bools] = {}
+
+    def at(self, row: int, step: int, doubts: Collection[Doubt]) -> None:
+        """All that is to be said of one cell."""
+        for doubt in doubts:
+            self._cells(doubt)[row, step] = True
+
+    def where(self, doubt: Doubt, cells: Bools) -> None:
+        """One thing that is to be said of many."""
+        if cells.any():
+            self._cells(doubt)[...] |= cells
+
+    def __iter__(self) -> Iterator[tuple[Doubt, Bools]]:
+        return iter(self._at.items())
+
+    def _cells(self, doubt: Doubt) -> Bools:
+        return self._at.setdefault(doubt, np.zeros(self._shape, dtype=bool))
+
+
+def by_step(cells: Bools) -> Bools:
+    """The steps at which any series has one of those cells."""
+    return np.asarray(np.any(cells, axis=0))
+
+
+# -- said of steps ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Forced:
+    """Buckets whose counts had to be raised, step by step: bounds and differences of those of every histogram, and how many
+    histograms they are of."""
+
+    least: Floats
+    greatest: Floats
+    difference: Floats
+    count: Ints
+    times_ms: Ints
+
+    def __getitem__(self, of: slice | Ints | Bools) -> Forced:
+        return Forced(self.least[of], self.greatest[of], self.difference[of], self.count[of], self.times_ms[of])
+
+    def then(self, later: Forced) -> Forced:
+        """These steps and others after them."""
+        pairs = ((getattr(self, name), getattr(later, name)) for name in Forced.__dataclass_fields__)
+        return Forced(*map(np.concatenate, pairs))
+
+    def and_others(self, others: Forced) -> Forced:
+        """Of the same steps."""
+        return Forced(
+            np.fmin(self.least, others.least),
+            np.fmax(self.greatest, others.greatest),
+            np.fmax(self.difference, others.difference),
+            self.count + others.count,
+            self.times_ms,
+        )
+
+    def told(self) -> str:
+        """In words."""
+        some = self[self.count > 0]
+        begin, end = (datetime.fromtimestamp(ts // 1000, UTC) for ts in (some.times_ms.min(), some.times_ms.max()))
+        return (
+            f", from buckets {exposition_text(float(some.least.min()))} to {exposition_text(float(some.greatest.max()))}"
+            f", with a max diff of {some.difference.max():.2g}, over {some.count.sum()} samples"
+            f" from {begin:%Y-%m-%dT%H:%M:%SZ} to {end:%Y-%m-%dT%H:%M:%SZ}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """What was said of the steps `at`, and where in the text that begins which it is about."""
+
+    doubt: Doubt
+    place: int
+    at: Bools
+    forced: Forced | None = None
+
+    def and_again(self, other: Remark) -> Remark:
+        """Said again, maybe of other steps; the place is the last one, as in Prometheus."""
+        if self.forced is None or other.forced is None:
+            return Remark(other.doubt, other.place, self.at | other.at)
+        return Remark(self.doubt, self.place, self.at | other.at, self.forced.and_others(other.forced))
+
+
+@dataclass(slots=True)
+class Remarks:
+    """What was said while one part of a query was evaluated at `count` steps, each thing once. `lasting` False: what was said
+    depends on all of the steps together."""
+
+    count: int
+    lasting: bool = True
+    _said: dict[Doubt, Remark] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self._said)
+
+    def __iter__(self) -> Iterator[Remark]:
+        return iter(self._said.values())
+
+    def say(self, doubt: Doubt, place: int, at: Bools | None = None, forced: Forced | None = None) -> None:
+        """`at` is by step; None is every one."""
+        every = np.ones(self.count, dtype=bool)
+        self._add(Remark(doubt, place, every if at is None else at, forced))
+
+    def say_all(self, doubts: Doubts, place: int, metrics: Sequence[str] = ()) -> None:
+        """Of cells whose rows are series of `metrics`."""
+        for doubt, cells in doubts:
+            if "{metric}" not in doubt.said:
+                self.say(doubt, place, by_step(cells))
+                continue
+            for metric in dict.fromkeys(metrics):
+                rows = np.array([each == metric for each in metrics])
+                self.say(of_metric(doubt, metric), place, by_step(cells[rows]))
+
+    def add(self, others: Remarks) -> None:
+        """What was said of the same steps."""
+        self.lasting &= others.lasting
+        for each in others:
+            self._add(each)
+
+    def moved(self, before: int, after: int) -> Remarks:
+        """The same where what stood at one place stands at another."""
+        moved = {key: replace(each, place=after) if each.place == before else each for key, each in self._said.items()}
+        return Remarks(self.count, self.lasting, moved)
+
+    def part(self, first: int, end: int) -> Remarks:
+        """Of the steps from number `first` up to `end`."""
+        found = Remarks(end - first, self.lasting)
+        for each in self:
+            found._add(replace(each, at=each.at[first:end], forced=each.forced and each.forced[first:end]))
+        return found
+
+    def then(self, later: Remarks) -> Remarks:
+        """Of these steps, and of those of `later` after them."""
+        found = Remarks(self.count + later.count, self.lasting and later.lasting)
+        ours, theirs = (np.zeros(each.count, dtype=bool) for each in (self, later))
+        for doubt in (*self._said, *(each for each in later._said if each not in self._said)):
+            one, other = self._said.get(doubt), later._said.get(doubt)
+            forced = _one_after_the_other(one, other, self.count, later.count)
+            at = np.concatenate([one.at if one else ours, other.at if other else theirs])
+            last = other or one
+            assert last is not None
+            found._add(Remark(doubt, last.place, at, forced))
+        return found
+
+    def repeated(self, count: int) -> Remarks:
+        """What was said of one step, of so many."""
+        found = Remarks(count, self.lasting)
+        for each in self:
+            found._add(
+                replace(
+                    each, at=np.repeat(each.at, count), forced=each.forced and each.forced[np.zeros(count, dtype=int)]
+                )
+            )
+            found.lasting &= each.forced is None  # counted once for all
+        return found
+
+    def seen_through(self, lo: Ints, hi: Ints) -> Remarks:
+        """Of steps that each see those from number `lo` up to `hi` of these."""
+        found = Remarks(len(lo), self.lasting)
+        for each in self:
+            before = np.concatenate([[0], np.cumsum(each.at)])
+            found._add(Remark(each.doubt, each.place, before[hi] > before[lo], each.forced))
+            found.lasting &= each.forced is None  # it is about the steps of the subquery
+        return found
+
+    def size(self) -> int:
+        """About how many bytes they take."""
+        return sum(len(each.doubt.said) + (6 if each.forced else 1) * 8 * self.count for each in self)
+
+    def _add(self, remark: Remark) -> None:
+        if not remark.at.any():
+            return
+        before = self._said.pop(remark.doubt, None)
+        self._said[remark.doubt] = remark if before is None else before.and_again(remark)
+
+
+def _one_after_the_other(first: Remark | None, second: Remark | None, count: int, later: int) -> Forced | None:
+    one, other = (None if each is None else each.forced for each in (first, second))
+    if one is None and other is None:
+        return None
+    return (one or _nothing_forced(count)).then(other or _nothing_forced(later))
+
+
+def _nothing_forced(count: int) -> Forced:
+    none, zero = np.full(count, np.nan), np.zeros(count, dtype=np.int64)
+    return Forced(none, none, none, zero, zero)
+
+
+def of_metric(doubt: Doubt, metric: str) -> Doubt:
+    """With the name of the metric in it."""
+    return replace(doubt, said=doubt.said.replace("{metric}", _quoted(metric)))
+
+
+# -- told ------------------------------------------------------------------------------------------------------------------
+
+
 @dataclass(slots=True)
 class Notes:
-    """Collected while one query is evaluated, each once, in the order in which they came up. `text` is the query; `place` is
-    where in it the part begins that is being evaluated."""
+    """The sentences for whoever asked a query: what it had to leave out (warnings), what may not be what was meant (infos)."""
 
-    text: str = ""
-    place: int = 0
     _warnings: dict[str, None] = field(default_factory=dict)
     _infos: dict[str, None] = field(default_factory=dict)
 
     @property
     def warnings(self) -> list[str]:
         """Where samples had to be left out."""
-        return list(self._warnings)[:_MOST]
+        return _few(self._warnings, "warning")
 
     @property
     def infos(self) -> list[str]:
         """What may not be what was meant."""
-        return list(self._infos)[:_MOST]
+        return _few(self._infos, "info")
 
-    @property
-    def some(self) -> bool:
-        """True when there are any."""
-        return bool(self._warnings or self._infos)
+    def tell(self, text: str, remarks: Remarks) -> None:
+        """What was said of the query `text`."""
+        for each in remarks:
+            line, column = line_and_column(text, each.place)
+            said = f"{each.doubt.said}{each.forced.told() if each.forced else ''} ({line}:{column})"
+            if each.doubt.warning:
+                self._warnings[f"PromQL warning: {said}"] = None
+            else:
+                self._infos[f"PromQL info: {said}"] = None
 
-    def add(self, others: Notes) -> None:
-        """Those of another collection after these."""
-        self._warnings.update(others._warnings)
-        self._infos.update(others._infos)
 
-    def mixed_range(self, metric: str) -> None:
-        self._warn(f'encountered a mix of histograms and floats for metric name "{metric}"')
-
-    def mixed_aggregation(self) -> None:
-        self._warn("encountered a mix of histograms and floats for aggregation")
-
-    def ignored_in_range(self, metric: str) -> None:
-        self._inform(f'ignored histograms in a range containing both floats and histograms for metric name "{metric}"')
-
-    def ignored_in_aggregation(self, op: str) -> None:
-        self._inform(f"ignored histogram in {op} aggregation")
-
-    def incompatible(self, op: str, left: str, right: str) -> None:
-        self._inform(f'incompatible sample types encountered for binary operator "{op}": {left} {op} {right}')
-
-    def _warn(self, said: str) -> None:
-        self._warnings[f"PromQL warning: {said}{self._where()}"] = None
-
-    def _inform(self, said: str) -> None:
-        self._infos[f"PromQL info: {said}{self._where()}"] = None
-
-    def _where(self) -> str:
-        return " ({}:{})".format(*line_and_column(self.text, self.place)) if self.text else ""
+def _few(said: Collection[str], kind: str) -> list[str]:
+    more = len(said) - _MOST
+    return [*said][:_MOST] + ([f"{more} more {kind} annotations omitted"] if more > 0 else [])

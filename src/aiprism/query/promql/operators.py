@@ -12,16 +12,25 @@ from dataclasses import dataclass
 import numpy as np
 
 from aiprism.model.labels import METRIC_NAME
+from aiprism.query.promql import native
 from aiprism.query.promql.blocks import Block, Cells, natives, stacked
 from aiprism.query.promql.labelsets import LabelSets
 from aiprism.query.promql.native import Histogram, added, divided, equal, multiplied, subtracted
-from aiprism.query.promql.notes import Notes
+from aiprism.query.promql.notes import (
+    ADDITION,
+    SUBTRACTION,
+    Doubt,
+    Doubts,
+    incompatible_layouts,
+    incompatible_types,
+)
 from aiprism.query.promql.syntax import Cardinality, Matching
 from aiprism.query.promql.values import QueryFailed
 from aiprism.store.columns import Bools, Floats, Ints
 
 Arithmetic = Callable[[Floats, Floats], Floats]
 Comparison = Callable[[Floats, Floats], Bools]
+Say = Callable[[Doubts], None]
 
 ARITHMETIC: Mapping[str, Arithmetic] = {
     "+": np.add,
@@ -51,15 +60,13 @@ def between_scalars(op: str, left: Floats, right: Floats) -> Floats:
 
 
 def with_scalar(
-    op: str, block: Block, scalar: Floats, *, scalar_left: bool, return_bool: bool, notes: Notes | None = None
+    op: str, block: Block, scalar: Floats, *, scalar_left: bool, return_bool: bool, say: Say | None = None
 ) -> Block:
     """Every series with the scalar of the step. A comparison without `bool` keeps the vector's values that satisfy it."""
     left, right = (scalar, block.values) if scalar_left else (block.values, scalar)
     if block.cells is not None:
         sides = (Side(scalar), Side(block.values, block.cells))
-        found = of_mixed(
-            op, *(sides if scalar_left else sides[::-1]), block.valid, return_bool=return_bool, notes=notes
-        )
+        found = of_mixed(op, *(sides if scalar_left else sides[::-1]), block.valid, return_bool=return_bool, say=say)
         result = Block(block.labels, *found)
         return result.without_name() if op in ARITHMETIC or return_bool else result
     if op in ARITHMETIC:
@@ -81,7 +88,7 @@ def negated(block: Block) -> Block:
 
 
 def between_vectors(
-    op: str, left: Block, right: Block, matching: Matching, *, return_bool: bool, notes: Notes | None = None
+    op: str, left: Block, right: Block, matching: Matching, *, return_bool: bool, say: Say | None = None
 ) -> Block:
     """The operation on every pair of matching series, at the steps where both have a value."""
     if op in SET_OPERATORS:
@@ -100,7 +107,7 @@ def between_vectors(
     if left.cells is not None or right.cells is not None:
         many_side, one_side = Side.of(many, pairs.many), Side.of(one, pairs.one)
         sides = (one_side, many_side) if swapped else (many_side, one_side)
-        values, valid, cells = of_mixed(op, *sides, valid, return_bool=return_bool, notes=notes)
+        values, valid, cells = of_mixed(op, *sides, valid, return_bool=return_bool, say=say)
     elif op in ARITHMETIC:
         values = ARITHMETIC[op](left_values, right_values)
     elif return_bool:
@@ -133,7 +140,7 @@ class Side:
 
 
 def of_mixed(
-    op: str, left: Side, right: Side, valid: Bools, *, return_bool: bool, notes: Notes | None = None
+    op: str, left: Side, right: Side, valid: Bools, *, return_bool: bool, say: Say | None = None
 ) -> tuple[Floats, Bools, Cells | None]:
     """The operation where cells may be histograms: those that the operator does not know with their kinds have no result."""
     (ours, our_cells), (theirs, their_cells) = left.spread(valid.shape), right.spread(valid.shape)
@@ -145,7 +152,8 @@ def of_mixed(
         values = COMPARISON[op](ours, theirs).astype(np.float64)
     else:
         values, known = ours.copy(), known & COMPARISON[op](ours, theirs)
-    done: dict[tuple[object, object], Histogram | bool | None] = {}
+    doubts = Doubts(valid.shape)
+    done: dict[tuple[object, object], tuple[Histogram | bool | None, list[Doubt]]] = {}
     for row, step in zip(*np.nonzero(valid & native), strict=True):
         one, other = our_cells[row, step], their_cells[row, step]
         pair = (
@@ -153,16 +161,19 @@ def of_mixed(
             float(theirs[row, step]) if other is None else other,
         )
         if pair not in done:
-            done[pair] = _of_pair(op, *pair)
-        match done[pair]:
-            case Histogram() as found:
+            found = _of_pair(op, *pair)
+            done[pair] = (found, _doubts_of_pair(op, *pair, found))
+        found, said = done[pair]
+        doubts.at(int(row), int(step), said)
+        match found:
+            case Histogram():
                 known[row, step], cells[row, step] = True, found
-            case bool() as found if return_bool:
+            case bool() if return_bool:
                 known[row, step], values[row, step] = True, float(found)
             case True:
                 known[row, step], cells[row, step] = True, one
-            case None if notes is not None:
-                notes.incompatible(op, *("float" if each is None else "histogram" for each in (one, other)))
+    if say:
+        say(doubts)
     return values, known, cells
 
 
@@ -184,6 +195,21 @@ def _of_pair(op: str, one: Histogram | float, other: Histogram | float) -> Histo
             return divided(one, other)
         case _:
             return None
+
+
+def _doubts_of_pair(
+    op: str, one: Histogram | float, other: Histogram | float, found: Histogram | bool | None
+) -> list[Doubt]:
+    both = isinstance(one, Histogram) and isinstance(other, Histogram)
+    if found is None:
+        if both and op in "+-":
+            return [incompatible_layouts(op)]
+        return [
+            incompatible_types(op, *("histogram" if isinstance(each, Histogram) else "float" for each in (one, other)))
+        ]
+    if isinstance(one, Histogram) and isinstance(other, Histogram) and isinstance(found, Histogram):
+        return native.doubts([one, other], ADDITION if op == "+" else SUBTRACTION)
+    return []
 
 
 # -- matching ------------------------------------------------------------------------------------------------------------

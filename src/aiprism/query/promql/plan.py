@@ -8,7 +8,7 @@ Nodes are frozen and comparable, so equal leaves are evaluated once. Evaluation 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -84,10 +84,12 @@ class Samples:
 
 @dataclass(frozen=True, slots=True)
 class Apply:
-    """A function of functions.EVALUATED."""
+    """A function of functions.EVALUATED. `places` are those of its arguments."""
 
     function: str
     args: tuple[Node, ...]
+    place: int = _place()
+    places: tuple[int, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,7 @@ class Aggregate:
     grouping: Grouping
     param: Node | None = None
     place: int = _place()
+    param_place: int = _place()
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +151,7 @@ def plan(expr: Expr, start_ms: int, end_ms: int) -> Node:
     """The plan of `expr` for a query from `start_ms` to `end_ms` (the same for an instant query)."""
     planner = _Planner(start_ms, end_ms)
     if kind_of(expr) is Kind.MATRIX:
-        leaf = planner.matrix("last_over_time", _bare(expr), ())
-        assert isinstance(leaf, Leaf | OverSubquery)
-        return Samples(leaf)
+        return Samples(planner.matrix("last_over_time", _bare(expr), ()))
     return planner.fixed(planner.node(expr))
 
 
@@ -177,7 +178,7 @@ def described(node: Node) -> str:
     fields = [
         f"{key}={_shown(getattr(node, key))}"
         for key in node.__dataclass_fields__
-        if key not in ("expr", "args", "left", "right", "place")
+        if key not in ("expr", "args", "left", "right", "place", "places", "param_place")
     ]
     return f"{type(node).__name__} {' '.join(field for field in fields if not field.endswith('='))}".rstrip()
 
@@ -260,7 +261,7 @@ class _Planner:
         """`node`, marked when it need be evaluated only once."""
         return Fixed(node) if steady(node) and not isinstance(node, Constant | Words | Fixed) else node
 
-    def matrix(self, function: str, over: Expr, args: tuple[Node, ...]) -> Node:
+    def matrix(self, function: str, over: Expr, args: tuple[Node, ...]) -> Leaf | OverSubquery:
         """`function` over a range vector."""
         named = function in KEEP_NAME
         if isinstance(over, Subquery):
@@ -306,12 +307,15 @@ class _Planner:
         )
 
     def _aggregation(self, expr: syntax.Aggregation) -> Node:
-        inner = self.node(expr.expr)
-        grouping, place = Grouping(expr.labels, expr.without), syntax.start_of(expr.expr)
+        inner, grouping = self.node(expr.expr), Grouping(expr.labels, expr.without)
+        # What topk leaves out is said of the whole, as in Prometheus.
+        place = expr.place if expr.op in ("topk", "bottomk") else syntax.start_of(_bare(expr.expr))
         if expr.param is None:
             return Aggregate(expr.op, inner, grouping, place=place)
-        children = (inner, self.node(expr.param))
-        return self._with_fixed(children, lambda parts: Aggregate(expr.op, parts[0], grouping, parts[1], place))
+        children, param_place = (inner, self.node(expr.param)), syntax.start_of(_bare(expr.param))
+        return self._with_fixed(
+            children, lambda parts: Aggregate(expr.op, parts[0], grouping, parts[1], place, param_place)
+        )
 
     def _call(self, expr: syntax.Call) -> Node:
         function = RENAMED.get(expr.function, expr.function)
@@ -329,12 +333,15 @@ class _Planner:
         if function in KERNELS:
             return self._over_range(function, expr)
         args = tuple(self.node(arg) for arg in expr.args)
-        return self._with_fixed(args, lambda parts: Apply(function, tuple(parts)))
+        places = tuple(syntax.start_of(_bare(arg)) for arg in expr.args)
+        return self._with_fixed(args, lambda parts: Apply(function, tuple(parts), expr.place, places))
 
     def _over_range(self, function: str, expr: syntax.Call) -> Node:
         over = next(_bare(arg) for arg in expr.args if kind_of(arg) is Kind.MATRIX)
         args = tuple(self.fixed(self.node(arg)) for arg in expr.args if kind_of(arg) is not Kind.MATRIX)
-        return self.matrix(function, over, args)
+        node = self.matrix(function, over, args)
+        # What there is to say of a function over ranges is said of its first argument, whatever that is.
+        return replace(node, place=syntax.start_of(_bare(expr.args[0])))
 
     def _with_fixed(self, parts: Sequence[Node], build: Callable[[Sequence[Node]], Node]) -> Node:
         """A node of `parts`; those that are the same at every step are marked unless the whole is (it is marked above)."""

@@ -20,6 +20,7 @@ import numpy as np
 from aiprism.model.labels import METRIC_NAME, Labels, MatchOp
 from aiprism.query.promql.blocks import Block, Cells
 from aiprism.query.promql.labelsets import LabelSets
+from aiprism.query.promql.notes import Remarks
 from aiprism.query.promql.plan import (
     Absent,
     Aggregate,
@@ -142,17 +143,18 @@ _FOLDED = frozenset({"sum", "avg", "min", "max", "count", "group", "stddev", "st
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Result:
-    """Series in the order of their labels, each with a value at some step at least."""
+    """Series in the order of their labels, each with a value at some step at least, and what there is to say of the steps."""
 
     labels: Sequence[Labels]
     block: Block
+    remarks: Remarks
 
     @classmethod
-    def of(cls, block: Block) -> Result:
+    def of(cls, computed: Computed) -> Result:
         """The series of a block, whose labels differ."""
-        block = block.compact()
+        block = computed.block.compact()
         block = block.take(block.labels.order())
-        return cls(block.labels.labels(), block)
+        return cls(block.labels.labels(), block, computed.remarks)
 
     def part(self, first: int, end: int) -> Result:
         """The steps from number `first` up to `end`."""
@@ -161,28 +163,30 @@ class Result:
             return self
         cells = None if block.cells is None else block.cells[:, first:end]
         block = Block(block.labels, block.values[:, first:end], block.valid[:, first:end], cells)
+        remarks = self.remarks.part(first, end)
         some: Bools = np.any(block.valid, axis=1)
         if some.all():
-            return Result(self.labels, block)
-        return Result([self.labels[row] for row in np.flatnonzero(some).tolist()], block.take(some))
+            return Result(self.labels, block, remarks)
+        return Result([self.labels[row] for row in np.flatnonzero(some).tolist()], block.take(some), remarks)
 
     def then(self, later: Result) -> Result:
         """These steps and those of `later` after them."""
-        ours, theirs = self.block, later.block
+        ours, theirs, remarks = self.block, later.block, self.remarks.then(later.remarks)
         if _same(ours.labels, theirs.labels):
-            return Result(self.labels, _side_by_side(ours, theirs, ours.labels, np.arange(len(ours)), slice(None)))
+            block = _side_by_side(ours, theirs, ours.labels, np.arange(len(ours)), slice(None))
+            return Result(self.labels, block, remarks)
         both = ours.labels.followed_by(theirs.labels)
         groups = both.groups()
         labels = both.take(groups.firsts)
         block = _side_by_side(ours, theirs, labels, groups.ids[: len(ours)], groups.ids[len(ours) :])
         order = labels.order()
         every = [*self.labels, *later.labels]
-        return Result([every[row] for row in groups.firsts[order].tolist()], block.take(order))
+        return Result([every[row] for row in groups.firsts[order].tolist()], block.take(order), remarks)
 
     def size(self) -> int:
         """About how many bytes it takes."""
         cells = 0 if self.block.cells is None else _CELL_BYTES * self.block.cells.size
-        return self.block.values.size * 9 + len(self.labels) * _ROW_BYTES + cells
+        return self.block.values.size * 9 + len(self.labels) * _ROW_BYTES + cells + self.remarks.size()
 
 
 def _same(ours: LabelSets, theirs: LabelSets) -> bool:
@@ -213,10 +217,10 @@ def _side_by_side(ours: Block, theirs: Block, labels: LabelSets, at: Ints, their
 
 
 class Computed(NamedTuple):
-    """Some steps, and whether they may be kept: not when something was said of them, which is not known step by step."""
+    """Some steps, and what was said of them."""
 
     block: Block
-    keep: bool
+    remarks: Remarks
 
 
 Compute = Callable[[Steps], Computed]
@@ -235,6 +239,7 @@ class _Kept:
     reads: frozenset[Read]
     steps: Steps
     until_ms: int
+    text: str
     result: Result | None = None
 
     def cut(self, metric: str, first_ms: int) -> None:
@@ -243,9 +248,14 @@ class _Kept:
             if read.metric == metric:
                 self.until_ms = min(self.until_ms, read.last_without(first_ms))
 
-    def known(self, steps: Steps) -> int:
-        """How many of `steps`, which fall on the same times, are known from the first one on."""
-        if self.result is None or steps.start_ms < self.steps.start_ms:
+    def known(self, steps: Steps, text: str) -> int:
+        """How many of `steps`, which fall on the same times, are known from the first one on, to who asks with that text:
+        what there is to say points to places in it."""
+        if (
+            self.result is None
+            or steps.start_ms < self.steps.start_ms
+            or (len(self.result.remarks) and text != self.text)
+        ):
             return 0
         return max(0, min(steps.count, (self.until_ms - steps.start_ms) // steps.step_ms + 1))
 
@@ -287,16 +297,16 @@ class Results:
             for each in self._readers.get(metric, ()):
                 each.cut(metric, first_ms)
 
-    def get(self, node: Node, steps: Steps, compute: Compute) -> Result:
-        """The values of `node` at `steps`; `compute` gives those of some of them, two at least."""
+    def get(self, node: Node, steps: Steps, compute: Compute, text: str = "") -> Result:
+        """The values of `node`, as the plan of `text`, at `steps`; `compute` gives those of some of them, two at least."""
         needs = reads(node) if steps.count > 1 else None
         if not needs:
-            return self._answer("bypass", Result.of(compute(steps).block))
+            return self._answer("bypass", Result.of(compute(steps)))
         key = _Key(node, steps.step_ms, steps.start_ms % steps.step_ms)
-        fresh = _Kept(needs, steps, steps.end_ms)
+        fresh = _Kept(needs, steps, steps.end_ms, text)
         with self._lock:
             before = self._kept.get(key)
-            known = before.known(steps) if before else 0
+            known = before.known(steps, text) if before else 0
             if before and known == steps.count:
                 self._kept.move_to_end(key)
             else:
@@ -319,23 +329,25 @@ class Results:
         # A single step is an instant query, which has its own ways (the order of topk).
         known = min(known, steps.count - 2)
         if before is None or known <= 0:
-            found = compute(steps)
-            fresh.result = Result.of(found.block)
-            self._keep(key, fresh, found.keep)
+            fresh.result = Result.of(compute(steps))
+            self._keep(key, fresh)
             return self._answer("miss", fresh.result)
         unknown = Steps(steps.start_ms + known * steps.step_ms, steps.step_ms, steps.count - known)
-        found = compute(unknown)
+        found = Result.of(compute(unknown))
+        if not found.remarks.lasting:
+            return self._answer("bypass", Result.of(compute(steps)))
         begin_ms = before.steps.start_ms
         if (steps.end_ms - begin_ms) // steps.step_ms + 1 > _TOO_LONG * steps.count:
             begin_ms = steps.start_ms
         whole = Steps(begin_ms, steps.step_ms, (steps.end_ms - begin_ms) // steps.step_ms + 1)
         head = before.part(begin_ms, whole.count - unknown.count)
-        fresh.steps, fresh.result = whole, head.then(Result.of(found.block))
-        self._keep(key, fresh, found.keep)
+        fresh.steps, fresh.result = whole, head.then(found)
+        self._keep(key, fresh)
         return self._answer("partial", fresh.part(steps.start_ms, steps.count))
 
-    def _keep(self, key: _Key, fresh: _Kept, may: bool) -> None:
-        if not may or fresh.size() * _LARGEST_SHARE > self.most_bytes:
+    def _keep(self, key: _Key, fresh: _Kept) -> None:
+        lasting = fresh.result is not None and fresh.result.remarks.lasting
+        if not lasting or fresh.size() * _LARGEST_SHARE > self.most_bytes:
             return
         with self._lock:
             self._drop(self._kept.pop(key, None))
