@@ -34,6 +34,7 @@ from aiprism.detect.annotations import Surroundings
 from aiprism.detect.duty import RuleDuty
 from aiprism.detect.groups import RuleGroups
 from aiprism.errors import AiprismError, BadInput, ConfigError
+from aiprism.httpconfig import Secret
 from aiprism.model.alerts import Alert
 from aiprism.query.promql import Limits, PromQL, Vector
 from aiprism.query.promql.results import Results
@@ -86,6 +87,7 @@ from aiprism.web import (
     explain,
     explore,
     federate,
+    hooks,
     incidents,
     ingest,
     maintenance,
@@ -326,6 +328,7 @@ async def running(
                 ("query respond", incidents.router(responder)),
                 ("query respond", catalogue.router(lambda: responder.policy.services)),
                 ("query respond", incidents.tiers_router(responder)),
+                ("query respond", hooks.router(responder, lambda: _hook_secrets(loaded.config), clock)),
                 ("respond", alertmanager.router(responder, clock)),
                 ("respond", alertmanager.routes_router(responder)),
                 ("respond", maintenance.router(responder, clock)),
@@ -413,6 +416,7 @@ def _policy(config: Config, external_url: str) -> Policy:
         planned=_planned(config),
         external_url=external_url,
         incident_receivers=config.respond.incident_receivers,
+        buttons=bool(_hook_secrets(config).slack),
     )
 
 
@@ -435,6 +439,17 @@ def _planned(config: Config) -> holding.Planned:
         return holding.Planned()
     [path] = config.resolved((config.respond.maintenance,))
     return holding.load(path)
+
+
+def _hook_secrets(config: Config) -> hooks.Secrets:
+    return hooks.Secrets(*(_hook_secret(config, name) for name in ("slack", "pagerduty", "opsgenie")))
+
+
+def _hook_secret(config: Config, name: str) -> Secret:
+    text, file = getattr(config.hooks, f"{name}_secret"), getattr(config.hooks, f"{name}_secret_file")
+    if text and file:
+        raise ConfigError(f"hooks.{name}_secret and hooks.{name}_secret_file: give one of them")
+    return Secret(text, file=str(config.base / file) if file else "")
 
 
 def _scrape_file(config: Config) -> ScrapeFile:

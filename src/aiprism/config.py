@@ -323,6 +323,20 @@ class RespondConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class HooksConfig:
+    """Doors for what people do in other tools. A secret is given as it is or in a file; without one its door is closed."""
+
+    slack_secret: str = setting("", "signing secret of the Slack app whose button acknowledges", kind="secret")
+    slack_secret_file: str = setting("", "file with it")
+    pagerduty_secret: str = setting(
+        "", "secret of the PagerDuty webhook (V3); several are separated by spaces", kind="secret"
+    )
+    pagerduty_secret_file: str = setting("", "file with it")
+    opsgenie_secret: str = setting("", "what Opsgenie's webhook shows as a bearer token", kind="secret")
+    opsgenie_secret_file: str = setting("", "file with it")
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """All of it. `data` is the directory everything embedded is kept in; `base` is where relative names start."""
 
@@ -341,6 +355,7 @@ class Config:
     scrape: ScrapeConfig = field(default_factory=ScrapeConfig)
     rules: RulesConfig = field(default_factory=RulesConfig)
     respond: RespondConfig = field(default_factory=RespondConfig)
+    hooks: HooksConfig = field(default_factory=HooksConfig)
     # What native files may refer to; not a setting.
     environment: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
@@ -383,6 +398,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "scrape": ScrapeConfig,
     "rules": RulesConfig,
     "respond": RespondConfig,
+    "hooks": HooksConfig,
 }
 
 

@@ -160,6 +160,37 @@ def test_what_a_person_says_goes_to_the_server(aiprism: Run) -> None:
     ]
 
 
+def test_every_word_a_person_has_for_an_incident_goes_to_the_server_under_its_beginning(aiprism: Run) -> None:
+    words = {
+        "ack": "acknowledge", "unack": "unacknowledge", "respond": "respond", "comment": "comment",
+        "resolve": "resolve", "reopen": "reopen",
+    }  # fmt: skip
+    answers: dict[str, Any] = {f"/aiprism/v1/incidents/{INCIDENT_ID}/{path}": incident() for path in words.values()}
+    answers["/aiprism/v1/incidents"] = {"incidents": [{"id": INCIDENT_ID}, {"id": "INC_20261122_010203_cd34"}]}
+    with pretended(answers) as server:
+        for verb in words:
+            arguments = (verb, "INC_20261123", "--as", "ada", "--comment", "hm", "--server", server.url)
+            assert aiprism("incidents", *arguments)[0] == 0
+    said = [(path, body) for method, path, _, body in server.asked if method == "POST"]
+    assert said == [
+        (f"/aiprism/v1/incidents/{INCIDENT_ID}/{path}", {"actor": "ada", "text": "hm"}) for path in words.values()
+    ]
+
+
+def test_a_beginning_of_several_incidents_or_of_none_and_an_empty_comment_are_refused(aiprism: Run) -> None:
+    known = {"incidents": [{"id": INCIDENT_ID}, {"id": "INC_20261122_010203_cd34"}]}
+    with pretended({"/aiprism/v1/incidents": known}) as server:
+        assert aiprism("incidents", "ack", "INC_2026", "--server", server.url)[2] == (
+            f"aiprism: 'INC_2026' begins 2 incidents: {INCIDENT_ID}, INC_20261122_010203_cd34; write more of the id\n"
+        )
+        assert aiprism("incidents", "ack", "INC_1999", "--server", server.url)[2] == (
+            "aiprism: no incident begins with 'INC_1999'; `aiprism incidents list --status all` shows them\n"
+        )
+        assert aiprism("incidents", "comment", INCIDENT_ID, "--server", server.url)[2] == (
+            "aiprism: a comment says something: give it with --text\n"
+        )
+
+
 def test_a_move_that_is_not_legal_is_refused_in_the_servers_words(aiprism: Run) -> None:
     def refuse(*_: object) -> tuple[int, Any]:
         return 409, {"error": {"code": "conflict", "message": "incident X is resolved", "details": {}}}

@@ -17,6 +17,7 @@ from pathlib import Path
 from aiprism.errors import AiprismError
 
 DEFAULT_SERVER = "http://127.0.0.1:9090"
+_INCIDENT = "an id, the beginning or end of one, or `last`"
 SCENARIOS = ("model-slow", "service-crash", "bad-deploy")
 
 
@@ -170,7 +171,7 @@ def _responding(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
 
     incidents = _command(
-        commands, "incidents", "incidents:listed", "list incidents, show one, acknowledge or resolve it"
+        commands, "incidents", "incidents:listed", "list incidents, show one, acknowledge, comment or resolve it"
     )
     incidents.set_defaults(status="open", limit=50)
     _asking_a_server(incidents)
@@ -179,15 +180,21 @@ def _responding(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     listed.add_argument("--status", choices=("open", "resolved", "all"), default="open", help="(open)")
     listed.add_argument("--limit", type=int, default=50)
     show = _below(verbs, "show", "incidents:show", "one incident: alerts, timeline, notifications, runbooks")
-    show.add_argument("incident_id", metavar="ID", help="an id, the end of one, or `last`")
+    show.add_argument("incident_id", metavar="ID", help=_INCIDENT)
     for verb, function, what in (
         ("ack", "incidents:acknowledge", "say that you have seen it and take care"),
+        ("unack", "incidents:unacknowledge", "say that you do not take care of it after all"),
+        ("respond", "incidents:respond", "say that you begin to work on it"),
+        ("comment", "incidents:comment", "put a sentence on its timeline"),
         ("resolve", "incidents:resolve", "close it by hand"),
+        ("reopen", "incidents:reopen", "open it again"),
     ):
         act = _below(verbs, verb, function, what)
-        act.add_argument("incident_id", metavar="ID", help="an id, the end of one, or `last`")
-        act.add_argument("--actor", default=_user(), help="who you are (%(default)s)")
-        act.add_argument("--text", default="", help="a sentence for the timeline")
+        act.add_argument("incident_id", metavar="ID", help=_INCIDENT)
+        act.add_argument(
+            "--actor", "--as", dest="actor", default=_user(), metavar="NAME", help="who you are (%(default)s)"
+        )
+        act.add_argument("--text", "--comment", dest="text", default="", metavar="SENTENCE", help="for the timeline")
 
 
 def _maintaining(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +14,7 @@ from aiprism.cli.remote import Remote
 from aiprism.errors import BadInput, NotFound
 
 _SEARCHED = 500
+_WHOLE = re.compile(r"INC_\d{8}_\d{6}_[0-9a-f]{4,16}")
 
 
 def alerts(wanted: argparse.Namespace) -> int:
@@ -92,6 +94,28 @@ def resolve(wanted: argparse.Namespace) -> int:
     return _act(wanted, "resolve", "resolved")
 
 
+def unacknowledge(wanted: argparse.Namespace) -> int:
+    """Put on the timeline that nobody takes care after all."""
+    return _act(wanted, "unacknowledge", "handed back")
+
+
+def respond(wanted: argparse.Namespace) -> int:
+    """Put on the timeline that somebody begins to work on it."""
+    return _act(wanted, "respond", "worked on")
+
+
+def comment(wanted: argparse.Namespace) -> int:
+    """Put a sentence on the timeline."""
+    if not wanted.text:
+        raise BadInput("a comment says something: give it with --text")
+    return _act(wanted, "comment", "commented on")
+
+
+def reopen(wanted: argparse.Namespace) -> int:
+    """Open the incident again."""
+    return _act(wanted, "reopen", "reopened")
+
+
 def _act(wanted: argparse.Namespace, verb: str, done: str) -> int:
     remote = Remote(wanted.server)
     incident_id = _identified(remote, wanted.incident_id)
@@ -112,17 +136,20 @@ def _print(incident: Any, wanted: argparse.Namespace) -> None:
 
 
 def _identified(remote: Remote, text: str) -> str:
-    """The whole id that `text` means: a whole one, the end of exactly one, or `last` for the newest."""
-    if text.startswith("INC_"):
+    """The whole id that `text` means: a whole one, the beginning or end of exactly one, or `last` for the newest."""
+    if _WHOLE.fullmatch(text):
         return text
     known = [row["id"] for row in remote.get("/aiprism/v1/incidents", status="all", limit=_SEARCHED)["incidents"]]
     if text == "last":
         if not known:
             raise NotFound("there has been no incident")
         return str(known[0])
-    meant = [each for each in known if each.endswith(text)]
+    begins = text.startswith("INC_")
+    meant = [each for each in known if (each.startswith(text) if begins else each.endswith(text))]
+    what = "begins" if begins else "ends"
     if len(meant) > 1:
-        raise BadInput(f"{text!r} ends {len(meant)} incidents: {', '.join(meant)}; write more of the id")
+        raise BadInput(f"{text!r} {what} {len(meant)} incidents: {', '.join(meant)}; write more of the id")
     if not meant:
-        raise NotFound(f"no incident ends in {text!r}; `aiprism incidents list --status all` shows them")
+        words = "begins with" if begins else "ends in"
+        raise NotFound(f"no incident {words} {text!r}; `aiprism incidents list --status all` shows them")
     return str(meant[0])

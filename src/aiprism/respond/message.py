@@ -55,6 +55,7 @@ class Message:
     group_labels: Labels = field(default_factory=Labels)
     external_url: str = ""  # where the platform is found
     incident: About | None = None  # of a group whose alerts are in one
+    acknowledgeable: bool = False  # whether a button may be shown that acknowledges it
 
     @property
     def firing(self) -> bool:
@@ -189,6 +190,7 @@ def to_payload(message: Message) -> dict[str, Any]:
         "group_labels": message.group_labels.to_dict(),
         "external_url": message.external_url,
         "incident": asdict(message.incident) if message.incident else None,
+        "acknowledgeable": message.acknowledgeable,
     }
 
 

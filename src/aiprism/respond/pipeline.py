@@ -94,6 +94,7 @@ class Policy:
     planned: Planned = field(default_factory=Planned)  # maintenance windows and suppression rules of maintenance.yml
     external_url: str = ""
     incident_receivers: tuple[str, ...] = ()  # who is told how incidents go, of tiers that name nobody
+    buttons: bool = False  # whether messages may carry buttons: somebody hears when one is pressed
 
     def receivers_of(self, priority: Priority) -> tuple[str, ...]:
         """Who is told how incidents of this tier go."""
@@ -596,6 +597,8 @@ def _about_incident(
     incident: Incident, tell: Tell, heard: Sequence[str], now: float, desk: Desk
 ) -> list[store.NotificationRow]:
     said = message.of_incident(incident, tell.notice.value, tell.text, now, desk.policy.external_url)
+    if desk.policy.buttons and incident.working and incident.acknowledged_at is None:
+        said = replace(said, acknowledgeable=True)
     occasion = _occasion(tell, incident)
     return [
         _letter(replace(said, receiver=receiver), integration, number, incident.id, occasion)

@@ -305,6 +305,16 @@ runbook_steps = sa.Table(
     _mapping("result"),
 )
 
+# What other tools told us, for a week.
+hook_events = sa.Table(
+    "hook_events",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("at", sa.Float, nullable=False, index=True),
+    sa.Column("theirs", sa.String, nullable=False, default="", index=True),
+    _part_of("incident_id", "incidents", nullable=True),
+)
+
 control_commands = sa.Table(
     "control_commands",
     metadata,

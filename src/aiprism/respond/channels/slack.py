@@ -19,6 +19,7 @@ from aiprism.model.alerts import Alert, AlertState, Priority
 from aiprism.model.timerange import format_duration
 from aiprism.respond.channels.post import Answer, Globals, Letter, Verdict, cut, post, said
 from aiprism.respond.enrich import OWNER, TEAM, TIER
+from aiprism.respond.hooks import ACKNOWLEDGE, button_value
 from aiprism.respond.message import Message
 from aiprism.respond.subject import service_of
 from aiprism.respond.template import Seen, Words, seen
@@ -234,6 +235,8 @@ def build(message: Message, slack: Slack) -> Mapping[str, Any]:
     """The body of a post: our own form, or the attachment that alertmanager.yml words."""
     what = seen(message)
     body: dict[str, Any] = {"attachments": [slack.attachment.of(what)]} if slack.attachment else _own(message)
+    if message.acknowledgeable:
+        body["attachments"].append({"blocks": [_button(message)], "fallback": "Acknowledge"})
     if slack.link_names:
         body["link_names"] = True
     return body | said(slack.names, what)
@@ -255,6 +258,17 @@ def _own(message: Message) -> dict[str, Any]:
             }
         ],
     }
+
+
+def _button(message: Message) -> dict[str, Any]:
+    button = {
+        "type": "button",
+        "action_id": ACKNOWLEDGE,
+        "text": {"type": "plain_text", "text": "Acknowledge"},
+        "style": "primary",
+        "value": button_value(message.subject_id, message.receiver),
+    }
+    return {"type": "actions", "elements": [button]}
 
 
 def _headline(message: Message) -> str:

@@ -1,0 +1,221 @@
+"""What people do in Slack, PagerDuty and Opsgenie, as these tell us by webhook: who sent it, and what was done.
+
+In: headers, body, and the secret that the other side signs or shows. Out: `Spoken`, or Forbidden. Pure but for secrets
+that live in files. What follows is `hearing`'s.
+Sources: "Verifying requests from Slack"; PagerDuty "Webhooks overview" (V3) and "Verifying signatures"; Opsgenie "Webhook
+integration".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Any
+from urllib.parse import parse_qs
+
+from aiprism.errors import BadInput, Refused
+from aiprism.httpconfig import Secret
+from aiprism.respond.incident import Origin
+
+_SLACK_WINDOW = 300.0  # seconds a signed request of Slack is good for, as its page asks
+ACKNOWLEDGE = "acknowledge"  # what our button in Slack is called
+
+
+class Forbidden(Refused):
+    """Whoever sent this does not know the secret, or sent it too long ago."""
+
+    status, code = 403, "forbidden"
+
+
+class Deed(Enum):
+    """What a person did there."""
+
+    ACKNOWLEDGE = "acknowledge"
+    UNACKNOWLEDGE = "unacknowledge"
+    RESOLVE = "resolve"
+    REOPEN = "reopen"
+    COMMENT = "comment"
+    NOTHING = "nothing"  # of which we only keep what it is called there
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """One deed. `id` is the same when it is told again; `subject` is our name of what it is about, `theirs` the other
+    side's, of which one may be empty. `at` is Unix seconds, by their clock."""
+
+    id: str
+    at: float
+    deed: Deed
+    actor: str
+    text: str
+    origin: Origin
+    subject: str = ""
+    theirs: str = ""
+
+
+# -- Slack -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Pressed:
+    """A button of ours that somebody pressed, and where the message with it can be changed."""
+
+    spoken: Spoken
+    response_url: str
+
+
+def button_value(subject: str, receiver: str) -> str:
+    """What our button carries, so that we know what it was below."""
+    return f"{subject}|{receiver}"
+
+
+def slack(headers: Mapping[str, str], body: bytes, secret: Secret, now: float) -> list[Pressed]:
+    """The buttons of ours that were pressed; none when it was something else. Forbidden unless Slack signed it just now."""
+    stamp, shown = headers.get("x-slack-request-timestamp", ""), headers.get("x-slack-signature", "")
+    signed = _hmac(secret.reveal(), b"v0:" + stamp.encode("ascii", "replace") + b":" + body)
+    if not hmac.compare_digest(f"v0={signed}".encode(), shown.encode()):
+        raise Forbidden("X-Slack-Signature is not what hooks.slack_secret signs; is it the signing secret of this app?")
+    if not re.fullmatch(r"\d{1,12}", stamp) or abs(now - int(stamp)) > _SLACK_WINDOW:
+        raise Forbidden("X-Slack-Request-Timestamp is more than five minutes from our clock")
+    payload = _json(parse_qs(body.decode("utf-8", "replace")).get("payload", [""])[0], "payload")
+    user = payload.get("user") or {}
+    name = str(user.get("username") or user.get("name") or user.get("id") or "somebody")
+    pressed = []
+    for number, action in enumerate(payload.get("actions") or ()):
+        subject, _, receiver = str(action.get("value", "")).partition("|")
+        if action.get("action_id") == ACKNOWLEDGE and subject:
+            actor = f"{name} (Slack)"
+            spoken = Spoken(
+                id=f"slack:{shown}:{number}",
+                at=float(stamp),
+                deed=Deed.ACKNOWLEDGE,
+                actor=actor,
+                text=f"acknowledged by {actor}",
+                origin=Origin("slack", receiver),
+                subject=subject,
+            )
+            pressed.append(Pressed(spoken, str(payload.get("response_url") or "")))
+    return pressed
+
+
+# -- PagerDuty -------------------------------------------------------------------------------------------------------
+
+_PAGERDUTY = {
+    "incident.acknowledged": Deed.ACKNOWLEDGE, "incident.unacknowledged": Deed.UNACKNOWLEDGE,
+    "incident.resolved": Deed.RESOLVE, "incident.reopened": Deed.REOPEN, "incident.reassigned": Deed.COMMENT,
+    "incident.annotated": Deed.COMMENT, "incident.triggered": Deed.NOTHING,
+}  # fmt: skip
+
+
+def pagerduty(headers: Mapping[str, str], body: bytes, secret: Secret, receiver: str = "") -> Spoken | None:
+    """What was done to an incident there; None when it was nothing of interest. Forbidden unless PagerDuty signed it.
+
+    `secret` may hold several, separated by spaces or commas: each webhook subscription has its own.
+    """
+    shown = [each.strip() for each in headers.get("x-pagerduty-signature", "").split(",")]
+    _signed_by_any([f"v1={_hmac(key, body)}" for key in re.split(r"[\s,]+", secret.reveal()) if key], shown)
+    event = _mapping(_json(body, "the body"), "event")
+    deed = _PAGERDUTY.get(str(event.get("event_type")))
+    if deed is None:
+        return None
+    data = _mapping(event, "data")
+    about = data.get("incident") or data  # a note names its incident, without our key
+    agent = str((event.get("agent") or {}).get("summary") or "")
+    actor = f"{agent} (PagerDuty)" if agent else "PagerDuty"
+    return Spoken(
+        id=f"pagerduty:{event.get('id')}",
+        at=_time(event.get("occurred_at")),
+        deed=deed,
+        actor=actor,
+        text=_pagerduty_text(str(event.get("event_type")).partition(".")[2], data, actor),
+        origin=Origin("pagerduty", receiver),
+        subject=str(about.get("incident_key") or ""),
+        theirs=str(about.get("id") or ""),
+    )
+
+
+def _signed_by_any(right: Sequence[str], shown: Sequence[str]) -> None:
+    # All are compared, each in constant time.
+    found = [hmac.compare_digest(one.encode(), other.encode()) for one in right for other in shown]
+    if not any(found):
+        raise Forbidden("X-PagerDuty-Signature is not what hooks.pagerduty_secret signs; is it that of this webhook?")
+
+
+def _pagerduty_text(word: str, data: Mapping[str, Any], actor: str) -> str:
+    if word == "annotated":
+        return str(data.get("content") or "")
+    if word == "reassigned":
+        names = [str(each.get("summary")) for each in data.get("assignees") or ()]
+        return f"assigned to {', '.join(names) or 'nobody'} by {actor}"
+    return f"{word} by {actor}"
+
+
+# -- Opsgenie --------------------------------------------------------------------------------------------------------
+
+_OPSGENIE = {
+    "Acknowledge": Deed.ACKNOWLEDGE, "UnAcknowledge": Deed.UNACKNOWLEDGE, "Close": Deed.RESOLVE, "AddNote": Deed.COMMENT,
+    "AssignOwnership": Deed.COMMENT, "TakeOwnership": Deed.COMMENT,
+}  # fmt: skip
+
+
+def opsgenie(headers: Mapping[str, str], body: bytes, secret: Secret, receiver: str = "") -> Spoken | None:
+    """What was done to an alert there; None when it was nothing of interest. Opsgenie signs nothing: it shows the secret as
+    a bearer token, in a header that its webhook is given."""
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not hmac.compare_digest(token.strip().encode(), secret.reveal().encode()):
+        raise Forbidden("show hooks.opsgenie_secret: give the webhook the header Authorization: Bearer <secret>")
+    said = _json(body, "the body")
+    deed = _OPSGENIE.get(str(said.get("action")))
+    if deed is None:
+        return None
+    alert = _mapping(said, "alert")
+    actor = f"{alert.get('username') or 'somebody'} (Opsgenie)"
+    note, action = str(alert.get("note") or ""), str(said.get("action"))
+    at = float(alert.get("updatedAt") or 0) / (1e9 if float(alert.get("updatedAt") or 0) > 1e15 else 1e3)
+    return Spoken(
+        id=f"opsgenie:{alert.get('alertId')}:{action}:{alert.get('updatedAt')}",
+        at=at,
+        deed=deed,
+        actor=actor,
+        text=note or f"{action} by {actor}",
+        origin=Origin("opsgenie", receiver),
+        subject=str(alert.get("alias") or ""),
+        theirs=str(alert.get("alertId") or ""),
+    )
+
+
+# -- shared ----------------------------------------------------------------------------------------------------------
+
+
+def _hmac(key: str, body: bytes) -> str:
+    return hmac.new(key.encode(), body, hashlib.sha256).hexdigest()
+
+
+def _json(text: str | bytes, what: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        raise BadInput(f"{what} is no JSON") from None
+    if not isinstance(found, dict):
+        raise BadInput(f"{what} is no JSON object")
+    return found
+
+
+def _mapping(whole: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    found = whole.get(key)
+    if not isinstance(found, dict):
+        raise BadInput(f"{key!r} is missing, or no object")
+    return found
+
+
+def _time(text: object) -> float:
+    try:
+        return datetime.fromisoformat(str(text)).timestamp()
+    except ValueError:
+        raise BadInput(f"occurred_at: {text!r} is no time; write for example 2026-11-23T14:15:00Z") from None

@@ -1,0 +1,363 @@
+"""What people do in Slack, PagerDuty and Opsgenie: signed, once, told everywhere but where it came from."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import json
+from datetime import UTC, datetime
+from urllib.parse import urlencode
+
+import pytest
+import sqlalchemy as sa
+
+from aiprism.clock import FakeClock
+from aiprism.httpconfig import Secret
+from aiprism.respond import dossier, journal, message
+from aiprism.respond.incident import Acknowledged, ResolvedByHand, Unacknowledged
+from aiprism.respond.pipeline import Policy
+from aiprism.respond.responder import Responder
+from aiprism.store.records import Records, hook_events, notifications
+from aiprism.telemetry import Telemetry
+from aiprism.web import hooks, routes
+from tests.respond.making import T0, again, alert, cleared, receiver, routing, serving, until
+
+DOWN = alert("ServiceDown", "document-processor", at=T0 - 5)
+ROUTING = """
+route: {receiver: team}
+receivers:
+  - name: team
+    slack_configs: [{api_url: "URL/slack"}]
+    pagerduty_configs: [{routing_key: k, url: "URL/pd"}]
+    webhook_configs: [{url: "URL/hook"}]
+  - name: bot
+    slack_configs: [{bot_token: t, channel: c, app_url: "URL/chat.postMessage"}]
+"""
+BASE = "/aiprism/v1/hooks"
+
+
+async def nothing():
+    return None
+
+
+@pytest.fixture(scope="module")
+def there():
+    with receiver() as there:
+        yield there
+
+
+@pytest.fixture
+def clock():
+    return FakeClock(T0)
+
+
+@pytest.fixture
+def responder(tmp_path, clock, there):
+    there.got.clear()
+    records = Records.open(f"sqlite:///{tmp_path}/control.db")
+    policy = Policy(
+        routing=routing(ROUTING.replace("URL", there.url)), incident_receivers=("team", "bot"), buttons=True
+    )
+    responder = Responder(records, policy=policy, actuators={}, ask=lambda query, at: [], clock=clock)
+    responder.accept([DOWN])
+    yield responder
+    records.close()
+
+
+@pytest.fixture
+def secrets(tmp_path):
+    file = tmp_path / "pagerduty.secret"
+    file.write_text("old-secret\nnew-secret\n")
+    return {"slack": Secret("slack-secret"), "pagerduty": Secret(file=str(file)), "opsgenie": Secret("genie-secret")}
+
+
+@pytest.fixture
+def client(responder, clock, secrets):
+    app = routes.build([hooks.router(responder, lambda: hooks.Secrets(**secrets), clock)], Telemetry(), {}, nothing)
+    with serving(app) as client:
+        yield client
+
+
+def only(responder):
+    with responder.records.reading() as connection:
+        [found] = journal.listed(connection, "all", 10)
+        return dossier.dossier(connection, found.id)
+
+
+def told(responder, event):
+    with responder.records.reading() as connection:
+        rows = connection.execute(sa.select(notifications)).mappings().all()
+    return sorted((row["receiver"], row["channel"]) for row in rows if row["event"] == event)
+
+
+def digest(secret, text):
+    return hmac.new(secret.encode(), text.encode(), hashlib.sha256).hexdigest()
+
+
+# -- Slack -------------------------------------------------------------------------------------------------------------
+
+
+def press(client, there, value, *, secret="slack-secret", at=T0, user="ann", action="acknowledge"):
+    payload = {
+        "type": "block_actions",
+        "user": {"id": "U1", "username": user},
+        "actions": [{"action_id": action, "value": value, "type": "button"}],
+        "response_url": f"{there.url}/response",
+    }
+    body = urlencode({"payload": json.dumps(payload)})
+    signed = f"v0={digest(secret, f'v0:{at:.0f}:{body}')}"
+    headers = {
+        "X-Slack-Request-Timestamp": f"{at:.0f}", "X-Slack-Signature": signed,
+        "Content-Type": "application/x-www-form-urlencoded",
+    }  # fmt: skip
+    return client.post(f"{BASE}/slack", content=body, headers=headers)
+
+
+def button(responder, name, channel="slack"):
+    """The button in the message that a receiver was sent, as the real letter has it."""
+    with responder.records.reading() as connection:
+        rows = connection.execute(sa.select(notifications)).mappings().all()
+    [row] = [row for row in rows if (row["receiver"], row["channel"], row["event"]) == (name, channel, "opened")]
+    entry = responder.policy.routing.integrations(name)[row["integration"]]
+    body = entry.letter(message.from_payload(row["payload"]), "k").body
+    return [
+        element
+        for attachment in body["attachments"]
+        for block in attachment.get("blocks", ())
+        if block["type"] == "actions"
+        for element in block["elements"]
+    ]
+
+
+def test_a_press_of_the_button_in_slack_acknowledges_and_changes_the_message(client, responder, there):
+    [pressed] = button(responder, "team")
+    assert (pressed["type"], pressed["action_id"]) == ("button", "acknowledge")
+    answer = press(client, there, pressed["value"])
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert (only(responder)["acknowledged_by"], only(responder)["timeline"][-1]["actor"]) == ("ann (Slack)",) * 2
+    asyncio.run(until(lambda: there.at("response"), "the message to be changed"))
+    [changed] = there.at("response")
+    assert changed.body["replace_original"] is True
+    assert "actions" not in json.dumps(changed.body["attachments"])
+    assert "ann (Slack)" in json.dumps(changed.body)
+    # Told everywhere but where it came from; a bot's message is changed by being told.
+    assert told(responder, "acknowledged") == [("bot", "slack"), ("team", "pagerduty"), ("team", "webhook")]
+
+
+def test_a_press_below_a_bots_message_leaves_the_change_to_the_bot(client, responder, there):
+    [pressed] = button(responder, "bot")
+    press(client, there, pressed["value"])
+    assert only(responder)["acknowledged_by"] == "ann (Slack)"
+    assert told(responder, "acknowledged") == [
+        ("bot", "slack"), ("team", "pagerduty"), ("team", "slack"), ("team", "webhook")
+    ]  # fmt: skip
+    assert there.at("response") == []
+
+
+def test_who_presses_too_late_is_told_so_alone(client, responder, there):
+    [pressed] = button(responder, "team")
+    responder.happen(only(responder)["id"], Acknowledged("bob"))
+    press(client, there, pressed["value"])
+    asyncio.run(until(lambda: there.at("response"), "the word"))
+    [word] = there.at("response")
+    assert word.body == {
+        "response_type": "ephemeral", "replace_original": False, "text": "bob has acknowledged it already"
+    }  # fmt: skip
+    assert only(responder)["acknowledged_by"] == "bob"
+
+
+def test_messages_have_a_button_while_there_is_something_to_acknowledge(responder):
+    with responder.records.reading() as connection:
+        [incident] = journal.open_incidents(connection)
+    responder.happen(incident.id, Acknowledged("ann"))
+    rows = _payloads(responder, "acknowledged")
+    assert rows
+    assert not any(row["acknowledgeable"] for row in rows)
+    assert all(row["acknowledgeable"] for row in _payloads(responder, "opened"))
+
+
+def _payloads(responder, event):
+    with responder.records.reading() as connection:
+        rows = connection.execute(sa.select(notifications)).mappings().all()
+    return [row["payload"] for row in rows if row["event"] == event]
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ({"secret": "another"}, "X-Slack-Signature is not what hooks.slack_secret signs"),
+        ({"secret": ""}, "X-Slack-Signature"),
+        ({"at": T0 - 301}, "more than five minutes"),
+        ({"at": T0 + 301}, "more than five minutes"),
+    ],
+)
+def test_what_slack_did_not_sign_just_now_is_refused(client, responder, there, how, said):
+    [pressed] = button(responder, "team")
+    answer = press(client, there, pressed["value"], **how)
+    assert answer.status_code == 403
+    assert said in answer.json()["error"]["message"]
+    assert only(responder)["acknowledged_at"] is None
+
+
+def test_a_press_that_is_told_again_changes_nothing(client, responder, there):
+    [pressed] = button(responder, "team")
+    press(client, there, pressed["value"])
+    responder.happen(only(responder)["id"], Unacknowledged("ann"))
+    press(client, there, pressed["value"])  # a replay within Slack's five minutes
+    assert only(responder)["acknowledged_at"] is None
+
+
+def test_other_buttons_are_none_of_ours(client, responder, there):
+    assert press(client, there, "x", action="something").status_code == 200
+    assert only(responder)["acknowledged_at"] is None
+
+
+# -- PagerDuty ---------------------------------------------------------------------------------------------------------
+
+
+def event(responder, kind="acknowledged", *, name="E1", at=T0 + 1, key=None, data=None, agent="Ann Lee"):
+    return {"event": {
+        "id": name, "event_type": f"incident.{kind}", "resource_type": "incident",
+        "occurred_at": datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "agent": {"id": "P1", "summary": agent, "type": "user_reference"} if agent else None,
+        "data": data or {"id": "PINC1", "type": "incident", "incident_key": key or only(responder)["id"]},
+    }}  # fmt: skip
+
+
+def send(client, body, *, secret="new-secret", query=""):
+    text = json.dumps(body)
+    signed = f"v1={digest('rotated-away', text)}, v1={digest(secret, text)}"
+    return client.post(f"{BASE}/pagerduty{query}", content=text, headers={"X-PagerDuty-Signature": signed})
+
+
+@pytest.mark.parametrize("secret", ["old-secret", "new-secret"])
+def test_an_acknowledgement_in_pagerduty_is_one_here_and_is_not_told_back(client, responder, secret):
+    answer = send(client, event(responder), secret=secret, query="?receiver=team")
+    assert answer.json() == {"outcome": "done", "incident": only(responder)["id"], "why": ""}
+    assert only(responder)["acknowledged_by"] == "Ann Lee (PagerDuty)"
+    assert told(responder, "acknowledged") == [("bot", "slack"), ("team", "slack"), ("team", "webhook")]
+
+
+def test_what_pagerduty_says_of_what_we_told_it_changes_nothing(client, responder):
+    responder.happen(only(responder)["id"], Acknowledged("ann"))
+    assert send(client, event(responder, agent="")).json()["outcome"] == "unchanged"
+    responder.happen(only(responder)["id"], ResolvedByHand("ann"))
+    answer = send(client, event(responder, "resolved", name="E2", agent="")).json()
+    assert (answer["outcome"], answer["why"]) == (
+        "refused", f"incident {only(responder)['id']} is resolved: cannot resolve it"
+    )  # fmt: skip
+    assert [entry["actor"] for entry in only(responder)["timeline"] if entry["event"] in ("acknowledged", "resolved")] == [
+        "ann", "ann"
+    ]  # fmt: skip
+
+
+def test_the_whole_life_of_an_incident_in_pagerduty_is_followed(client, responder, clock):
+    for number, (kind, status) in enumerate([
+        ("triggered", "investigating"), ("acknowledged", "investigating"), ("unacknowledged", "investigating"),
+        ("resolved", "resolved"), ("reopened", "investigating"),
+    ]):  # fmt: skip
+        clock._now += 10
+        assert send(client, event(responder, kind, name=f"E{number}", at=clock.now())).status_code == 200
+        assert only(responder)["status"] == status
+    events = [entry["event"] for entry in only(responder)["timeline"]]
+    assert events == ["incident_created", "acknowledged", "unacknowledged", "resolved", "reopened"]
+    assert ("team", "pagerduty") not in [*told(responder, "resolved"), *told(responder, "reopened")]
+
+
+def test_a_note_and_a_new_assignment_are_comments_also_where_only_pagerdutys_id_is_given(client, responder):
+    send(client, event(responder, "triggered"))
+    note = {"id": "N1", "type": "incident_note", "incident": {"id": "PINC1"}, "content": "it is the disk"}
+    assert send(client, event(responder, "annotated", name="E2", data=note)).json()["outcome"] == "done"
+    assigned = {"id": "PINC1", "incident_key": only(responder)["id"], "assignees": [{"summary": "Bob"}]}
+    send(client, event(responder, "reassigned", name="E3", data=assigned))
+    assert [entry["text"] for entry in only(responder)["timeline"] if entry["event"] == "comment"] == [
+        "it is the disk", "assigned to Bob by Ann Lee (PagerDuty)"
+    ]  # fmt: skip
+
+
+def test_an_event_is_taken_once_and_one_of_a_former_round_not_at_all(client, responder, clock):
+    first = event(responder)
+    send(client, first)
+    responder.happen(only(responder)["id"], Unacknowledged("ann"))
+    assert send(client, first).json()["outcome"] == "repeated"
+    responder.accept([cleared(DOWN, T0 + 10)])
+    clock._now += 600
+    responder.accept([again(DOWN, T0 + 590)])
+    answer = send(client, event(responder, name="E9", at=T0 + 20)).json()
+    assert (answer["outcome"], answer["why"]) == ("outdated", "it was done before the incident was opened again")
+    assert only(responder)["acknowledged_at"] is None
+    clock._now += 8 * 86_400
+    assert send(client, event(responder, name="E10", at=T0 + 700)).json()["outcome"] == "outdated"
+
+
+def test_known_events_are_forgotten_when_they_would_not_be_taken_any_more(client, responder, clock):
+    send(client, event(responder))
+    clock._now += 8 * 86_400
+    send(client, event(responder, name="E2", at=clock.now()))
+    with responder.records.reading() as connection:
+        assert list(connection.scalars(sa.select(hook_events.c.id))) == ["pagerduty:E2"]
+
+
+def test_what_a_group_is_called_leads_to_its_incident_and_its_end_is_none_of_an_incident(client, responder, clock):
+    clock._now += 60
+    responder.pipeline.flush()
+    with responder.records.reading() as connection:
+        row = (
+            connection.execute(sa.select(notifications).where(notifications.c.group_id.is_not(None))).mappings().first()
+        )
+    assert send(client, event(responder, "resolved", key=row["dedup_key"])).json()["outcome"] == "unchanged"
+    assert send(client, event(responder, name="E2", at=T0 + 60, key=row["dedup_key"])).json()["outcome"] == "done"
+    assert only(responder)["acknowledged_by"] == "Ann Lee (PagerDuty)"
+
+
+def test_what_is_none_of_ours_is_answered_and_left(client, responder):
+    assert send(client, event(responder, key="somebody-elses")).json()["outcome"] == "unknown"
+    ping = {"event": {"id": "E", "event_type": "pagey.ping", "occurred_at": "2026-11-23T14:15:00Z", "data": {}}}
+    assert send(client, ping).json()["outcome"] == "unchanged"
+
+
+@pytest.mark.parametrize(
+    ("header", "body", "status"),
+    [
+        ("", "{}", 403),
+        ("v1=" + "0" * 64, "{}", 403),
+        ("v1=", "{}", 403),
+        (None, "no json", 400),
+        (None, '{"event": 1}', 400),
+        (None, '{"event": {"event_type": "incident.resolved", "data": {}, "occurred_at": "yesterday"}}', 400),
+    ],
+)
+def test_a_bad_webhook_is_refused_in_words(client, responder, header, body, status):
+    shown = f"v1={digest('new-secret', body)}" if header is None else header
+    answer = client.post(f"{BASE}/pagerduty", content=body, headers={"X-PagerDuty-Signature": shown})
+    assert answer.status_code == status
+    assert answer.json()["error"]["message"]
+    assert only(responder)["status"] == "investigating"
+
+
+# -- Opsgenie, and doors that are closed -------------------------------------------------------------------------------
+
+
+def test_an_acknowledgement_in_opsgenie_is_one_here(client, responder):
+    body = {"action": "Acknowledge", "alert": {
+        "alertId": "a1", "alias": only(responder)["id"], "username": "ann@example.com", "updatedAt": int((T0 + 5) * 1000),
+    }}  # fmt: skip
+    refused = client.post(f"{BASE}/opsgenie", json=body, headers={"Authorization": "Bearer wrong"})
+    assert refused.status_code == 403
+    answer = client.post(f"{BASE}/opsgenie", json=body, headers={"Authorization": "Bearer genie-secret"})
+    assert answer.json()["outcome"] == "done"
+    assert only(responder)["acknowledged_by"] == "ann@example.com (Opsgenie)"
+
+
+@pytest.mark.parametrize("name", ["slack", "pagerduty", "opsgenie"])
+def test_a_door_without_a_secret_is_not_there(client, secrets, name, tmp_path):
+    secrets[name] = Secret()
+    answer = client.post(f"{BASE}/{name}", content="{}", headers={"Authorization": "Bearer"})
+    assert answer.status_code == 404
+    assert f"hooks.{name}_secret is not set" in answer.json()["error"]["message"]
+    (tmp_path / "empty").touch()
+    secrets[name] = Secret(file=str(tmp_path / "empty"))
+    assert client.post(f"{BASE}/{name}", content="{}", headers={"Authorization": "Bearer"}).status_code == 503
+    secrets[name] = Secret(file=str(tmp_path / "lost"))
+    assert client.post(f"{BASE}/{name}", content="{}", headers={"Authorization": "Bearer"}).status_code == 503
