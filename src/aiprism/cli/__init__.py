@@ -94,6 +94,12 @@ def _serving(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     check = _command(commands, "check", "check:run", "validate rules, aiprism.yml, alertmanager.yml and runbooks")
     check.add_argument("files", nargs="+", type=Path, metavar="FILE")
 
+    patterns = _command(commands, "patterns", "patterns:run", "mine a log file for the statements it consists of")
+    patterns.add_argument("file", metavar="FILE|-", help="one message per line; - reads standard input")
+    patterns.add_argument(
+        "-o", "--output", choices=("table", "csv", "json"), default="table", help="csv: a row for each line (table)"
+    )
+
     test = _command(commands, "test", "ruletests:run", "run unit tests of rules")
     kinds = test.add_subparsers(metavar="KIND", required=True)
     tested = _command(kinds, "rules", "ruletests:run", "run unit tests of rules, in promtool's format")
