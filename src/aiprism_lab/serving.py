@@ -19,7 +19,7 @@ from types import FrameType
 import httpx
 import uvicorn
 from fastapi import FastAPI
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi.telemetry import TelemetryConfig
 from opentelemetry import trace
 from starlette.datastructures import Headers
@@ -33,6 +33,9 @@ Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 # The users and the receivers are the world around the system; only the system itself is observed.
 UNOBSERVED = frozenset({"load", "receivers"})
+# What a platform asks a process about itself: no request of a user, so no release has a bug in it and no fault lies before it.
+ABOUT_ITSELF = ("/healthz", "/metrics")
+EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 KEEP_ALIVE_SECONDS = 20  # longer than the callers keep an idle connection, so that they close it first
 
 
@@ -60,6 +63,11 @@ def new_app(settings: Settings, lifespan: Lifespan | None = None) -> FastAPI:
     async def healthz() -> dict[str, object]:
         return {"status": "ok", "service": settings.service, "instance": settings.instance, "version": settings.version}
 
+    @app.get("/metrics")
+    def metrics() -> PlainTextResponse:
+        """The metrics that are pushed, for whoever would rather scrape them."""
+        return PlainTextResponse(aiprism.metrics.exposition(), media_type=EXPOSITION)
+
     app.add_exception_handler(RefusedError, _refused)
     app.add_exception_handler(PeerUnavailableError, _peer_unavailable)
     app.add_exception_handler(httpx.TimeoutException, _peer_timed_out)
@@ -78,7 +86,7 @@ class RequestContext:
         self._fault = aiprism.controls.fault_point("http.request")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] == "/healthz":
+        if scope["type"] != "http" or scope["path"] in ABOUT_ITSELF:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)

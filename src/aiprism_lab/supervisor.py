@@ -29,7 +29,7 @@ from aiprism_lab.database import create_tables
 from aiprism_lab.nursery import Nursery
 from aiprism_lab.processes import Release, Replica
 from aiprism_lab.receivers import urls
-from aiprism_lab.serving import RefusedError, listening_socket, new_app, serve
+from aiprism_lab.serving import UNOBSERVED, RefusedError, listening_socket, new_app, serve
 from aiprism_lab.wiring import SERVICES, ReleaseBug, Settings, untraced, write_topology
 
 READY_SECONDS = 20.0
@@ -215,6 +215,15 @@ class Supervisor:
             for name, group in self.groups.items()
         }
 
+    def targets(self) -> list[dict[str, object]]:
+        """What there is to scrape, in the form of Prometheus' http_sd_configs."""
+        return [
+            {"targets": [f"127.0.0.1:{each['port']}"], "labels": {"service": name, "instance": each["instance"]}}
+            for name, replicas in self.topology().items()
+            if name not in UNOBSERVED
+            for each in replicas
+        ]
+
     def _replica(self, service: str, number: int) -> Replica:
         return Replica(service, number, self._plan.settings.data, self._plan.environment, self._plan.nursery)
 
@@ -357,6 +366,10 @@ def build(plan: Plan) -> FastAPI:
     @app.get("/topology", dependencies=guarded)
     async def topology() -> dict[str, dict[str, list[dict[str, object]]]]:
         return {"services": supervisor.topology()}
+
+    @app.get("/targets", dependencies=guarded)
+    async def targets() -> list[dict[str, object]]:
+        return supervisor.targets()
 
     @app.get("/receivers", dependencies=guarded)
     async def receivers() -> dict[str, str]:

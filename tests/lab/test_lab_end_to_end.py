@@ -1,5 +1,7 @@
 """A document's way through all processes, and what telemetry tells of it."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -7,7 +9,9 @@ import pytest
 
 from aiprism_lab import generate
 from aiprism_lab.documents import DocumentFormat
-from tests.lab.conftest import Lab, Visitor, eventually
+from aiprism_lab.wiring import SERVICES
+from tests.journeys.conftest import Server
+from tests.lab.conftest import TOKEN, Lab, Visitor, eventually
 from tests.lab.control_stub import CONTROL_TOKEN, control_stub
 from tests.lab.servers import postgresql, redis_server
 from tests.lab.sink import otlp_sink
@@ -190,6 +194,53 @@ def test_the_web_page_is_served_and_a_missing_service_is_said(lab):
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "unavailable")
         lab.act("notification-service", "start")
         assert visitor.http.get("/notifications").status_code == 200
+
+
+SCRAPE_RULES = """
+groups:
+- name: lab
+  interval: 1s
+  rules:
+  - {alert: TargetDown, expr: 'up{job="lab"} == 0', labels: {severity: critical}}
+"""
+
+
+def test_a_server_with_a_prometheus_yml_scrapes_the_services_and_notices_one_that_dies(lab, tmp_path):
+    page = Path("docs/lab.md").read_text(encoding="utf-8")
+    [documented] = re.findall(r"```yaml\n(scrape_configs:.*?)```", page, re.DOTALL)
+    (tmp_path / "lab.token").write_text(TOKEN)
+    scraped = documented.replace("http://127.0.0.1:PORT", lab.url).replace("DIR/", "")
+    (tmp_path / "prometheus.yml").write_text(f"rule_files: [rules.yml]\n{scraped}")
+    (tmp_path / "rules.yml").write_text(SCRAPE_RULES)
+    server = Server(tmp_path / "data", tmp_path / "prometheus.yml").start()
+    try:
+        _scraped(server, lab)
+    finally:
+        server.stop()
+
+
+def _scraped(server: Server, lab: Lab) -> None:
+    def up() -> dict[str, str]:
+        return {each["metric"]["service"]: each["value"][1] for each in server.instant('up{job="lab"}')}
+
+    eventually(lambda: up() == dict.fromkeys(SERVICES, "1"), "all are up")
+    with Visitor(lab, "grace@birch.example") as visitor:
+        visitor.result(visitor.upload())
+    of_processor = 'ai_prism_documents_processed_total{service="document-processor", processing_status="completed"}'
+    eventually(lambda: server.instant(f"{of_processor} > 0"), "the document in what was scraped")
+    mine = '{service="notification-service", __name__=~"ai_prism_.*"}'
+    eventually(lambda: server.instant(mine), "the series of a service that runs")
+    lab.act("notification-service", "kill")
+    eventually(lambda: up()["notification-service"] == "0", "it is down")
+    assert server.instant(mine) == []
+
+    def incident() -> bool:
+        alerts = [alert for each in server.get("/aiprism/v1/incidents")["incidents"] for alert in each["alerts"]]
+        return "notification-service" in {alert["labels"].get("service") for alert in alerts}
+
+    eventually(incident, "its incident")
+    lab.act("notification-service", "start")
+    eventually(lambda: up()["notification-service"] == "1", "it is up again")
 
 
 def test_a_crash_loses_no_document(lab):
