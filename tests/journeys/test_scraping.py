@@ -84,13 +84,14 @@ class Both:
         found = self.get(url, "/api/v1/query", query=query)["result"]
         return {str(sorted(each["metric"].items())): each["value"][1] for each in found}
 
-    def agree(self, query: str) -> dict[str, str]:
-        """What both answer, once they answer the same and something."""
+    def agree(self, query: str, series: int = 0) -> dict[str, str]:
+        """What both answer, once they answer the same and something, or as many series as there are in the end."""
 
         def same() -> dict[str, str] | None:
             ours, theirs = self.vector(self.ours, query), self.vector(self.theirs, query)
             assert ours.keys() == theirs.keys(), sorted(ours.keys() ^ theirs.keys())[:10]
             assert ours == theirs
+            assert len(ours) == series or not series
             return ours
 
         return dict(eventually(same, what=query))
@@ -113,7 +114,7 @@ def both(node: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
 
 
 def test_the_same_targets_are_up_and_down(both: Both, node: str) -> None:
-    found = both.agree('up{cluster=""}')  # the federated ones have an external label
+    found = both.agree('up{cluster=""}', series=4)  # the federated ones have an external label
     assert sorted(found.values()) == ["0", "1", "1", "1"]
     assert both.agree('scrape_samples_scraped{job="node"}')
 
