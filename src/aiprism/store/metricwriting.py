@@ -10,6 +10,7 @@ and the index takes them for written only once they are.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import pyarrow as pa
@@ -69,7 +70,8 @@ class MetricWriter:
         for table, rows in tables.items():
             if rows.num_rows:
                 self._before(table, seen, Seen.of(positions[late], ts_ms[late]), histograms)
-                self._insert(table, rows, token, seen)
+                with self._arriving(rows, ts_ms[timely], values[timely]) if table == "samples" else nullcontext():
+                    self._insert(table, rows, token, seen)
                 if table == "series":
                     self._index.registered(due)
         self._remember(metadata, now)
@@ -82,6 +84,10 @@ class MetricWriter:
             # It may be carried out yet: who read since `_before` may not have seen it.
             self._index.tell_again(seen)
             raise
+
+    def _arriving(self, rows: pa.Table, ts_ms: Ints, values: Floats) -> AbstractContextManager[None]:
+        [metrics] = rows.column("metric").chunks
+        return self._index.arriving(metrics, rows.column("fp").to_numpy(), ts_ms, values)
 
     def _before(self, table: str, seen: Seen, late: Seen, histograms: Sequence[HistogramSample]) -> None:
         """What the index must know before the INSERT, which may be carried out though it fails."""

@@ -27,8 +27,9 @@ from aiprism.store.decimals import joined
 from aiprism.store.engine import Engine
 from aiprism.store.grids import Combine, GridFunction, GridValues, Steps
 from aiprism.store.question import Question, Statement
-from aiprism.store.recent import Recent, Runs, Whose
+from aiprism.store.recent import Recent, Whose
 from aiprism.store.rollups import Rollups, Shape, Source
+from aiprism.store.runs import Runs
 from aiprism.store.series import Selection, SeriesIndex
 
 # Samples are kept of whole metrics when a query wants this share of their series, or when they have no more than so many;
@@ -94,7 +95,7 @@ class SampleStore:
     ) -> None:
         self.engine, self.index, self._rollups, self.kept = engine, index, rollups, recent
         if recent:
-            index.tell(recent)
+            index.keep(recent)
 
     def select(self, matchers: Iterable[Matcher], start_ms: int, end_ms: int) -> Selection:
         """The series all `matchers` accept that may have samples from `start_ms` to `end_ms`."""
@@ -165,7 +166,6 @@ class SampleStore:
                 whole if part is None else Whose(whole.metric, part.fps.tobytes()),
                 after_ms,
                 until_ms,
-                stale=stale,
                 most=most,
                 read=lambda *span: self._runs(whole.metric, part, span, most, question),
             )
@@ -174,13 +174,13 @@ class SampleStore:
             runs = kept(None)
         else:
             # What is kept of all series serves those of whom few are asked for, too.
-            runs = self.kept.get(whole, after_ms, until_ms, stale=stale)
+            runs = self.kept.get(whole, after_ms, until_ms)
             samples = selection.of * (until_ms - after_ms) // _USUAL_INTERVAL_MS
             if runs is None and samples <= _KEPT_WHOLE and self.kept.asked_in_parts(whole.metric):
                 runs = kept(None)
             if runs is None:
                 runs = kept(selection)
-        found = None if runs is None else _of_runs(selection, runs, after_ms, until_ms)
+        found = None if runs is None else _of_runs(selection, runs, after_ms, until_ms, stale=stale)
         return None if found is None or len(found.ts_ms) > limit else found
 
     def _runs(
@@ -363,11 +363,15 @@ class SampleStore:
         return sum(row[3] for row in rows), sum(row[2] for row in rows)
 
 
-def _of_runs(selection: Selection, runs: Runs, after_ms: int, until_ms: int) -> RawSamples:
+def _of_runs(selection: Selection, runs: Runs, after_ms: int, until_ms: int, *, stale: bool) -> RawSamples:
     """The series of a selection out of those of its metric."""
-    rows = rows_of(selection, runs.fps)
-    part = runs.part(np.flatnonzero(rows >= 0), after_ms, until_ms)
-    rows = rows[np.searchsorted(runs.fps, part.fps)]
+    order = np.argsort(selection.fps, kind="stable")
+    fps = selection.fps[order]
+    places = np.searchsorted(runs.fps, fps)
+    there = np.flatnonzero(runs.fps.take(places, mode="clip") == fps) if len(runs.fps) else order[:0]
+    part = runs.part(places[there], after_ms, until_ms)
+    part = part if stale else part.without_markers()
+    rows = order[there[np.searchsorted(fps[there], part.fps)]]
     return RawSamples(rows, part.offsets, part.ts_ms, part.values, part.clock)
 
 

@@ -9,7 +9,8 @@ themselves are left to samples.py.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from aiprism.model.labels import METRIC_NAME, Labels, Matcher, MatchOp
 from aiprism.store.cardinality import Cardinality, summary
-from aiprism.store.columns import FingerprintTable, Growing, Ints
+from aiprism.store.columns import FingerprintTable, Floats, Growing, Ints
 from aiprism.store.labelcolumns import Column, LabelColumns, MetricLabels
 
 # While a series lives its row in `series` is written anew this often, so that a restart knows when it was last seen.
@@ -95,6 +96,14 @@ class Follower(Protocol):
     def stored(self, metric: str, first_ms: int) -> None: ...
 
 
+class Keeper(Protocol):
+    """Who keeps samples that are stored, and wants them while they come in."""
+
+    def arriving(
+        self, metrics: pa.DictionaryArray, fps: NDArray[np.uint64], ts_ms: Ints, values: Floats
+    ) -> AbstractContextManager[None]: ...
+
+
 class SeriesIndex:
     """Every series of one database. All methods may be called from any thread."""
 
@@ -117,6 +126,7 @@ class SeriesIndex:
         self._row_first_ms = Growing(np.int64)
         self._row_last_ms = Growing(np.int64)
         self._followers: list[Follower] = []
+        self._keepers: list[Keeper] = []
 
     def begin(self, rows: pa.Table, newest_ms: int) -> None:
         """Make known all series of a database to an index that knows none. `rows` holds metric, fp, lists of names and texts,
@@ -185,6 +195,20 @@ class SeriesIndex:
     def tell(self, follower: Follower) -> None:
         """From now on tell `follower`, too, of each batch, before and after it is stored."""
         self._followers.append(follower)
+
+    def keep(self, keeper: Keeper) -> None:
+        """From now on let `keeper`, too, have the samples that come in."""
+        self._keepers.append(keeper)
+
+    @contextmanager
+    def arriving(
+        self, metrics: pa.DictionaryArray, fps: NDArray[np.uint64], ts_ms: Ints, values: Floats
+    ) -> Iterator[None]:
+        """To be entered before the INSERT of those samples, each later than all of its series, and left when it has ended."""
+        with ExitStack() as stack:
+            for keeper in self._keepers:
+                stack.enter_context(keeper.arriving(metrics, fps, ts_ms, values))
+            yield
 
     def _tell(self, follower: Follower, seen: Seen) -> None:
         wanted = follower.metrics()

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from aiprism.query.promql.blocks import Cells, natives
 from aiprism.store.columns import Bools, Floats, Ints
 from aiprism.store.grids import Steps
-from aiprism.store.recent import places
+from aiprism.store.runs import places
 from aiprism.store.samples import RawSamples
 
 # Cells of a padded block: big enough that numpy's overhead vanishes, small enough for the processor's cache.
