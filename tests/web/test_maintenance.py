@@ -86,7 +86,9 @@ def test_a_window_is_planned_shown_and_ended_and_what_it_holds_is_shown_with_the
     ended = client.delete("/aiprism/v1/maintenance/upgrade").json()
     assert (ended["state"], ended["ended_at"]) == ("over", T0 + 120)
     responder.pipeline.flush()
-    assert client.get("/aiprism/v1/suppressed").json()["suppressed"] == []
+    # Its incident is opened, and tells this receiver: the group need not.
+    left = client.get("/aiprism/v1/suppressed").json()["suppressed"]
+    assert [each["stage"] for each in left] == ["told_by_incident"]
     [past] = client.get("/aiprism/v1/suppressed", params={"state": "past"}).json()["suppressed"]
     assert (past["stage"], past["since"], past["until"]) == ("maintenance", T0 + 60, T0 + 120)
 

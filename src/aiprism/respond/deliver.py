@@ -260,6 +260,8 @@ class Delivery:
             notify.delivered(desk.connection, row, now)
         if "state" in changes and notify.finished(desk.connection, row, now):
             desk.made_work = True
+        if failed and notify.unheard(desk.connection, row, now):
+            desk.made_work = True
         for noted in _noted(row, answer, attempts, failed=failed):
             if noting and row["incident_id"] is not None:
                 desk.happen(row["incident_id"], noted)

@@ -17,7 +17,7 @@ from typing import TypeAlias
 from sqlalchemy import Connection
 
 from aiprism.respond import group as groups
-from aiprism.respond import held, journal, message
+from aiprism.respond import held, journal, message, once
 from aiprism.respond.channels.post import Integration
 from aiprism.respond.group import Group, Told
 from aiprism.respond.held import Held
@@ -28,6 +28,7 @@ from aiprism.respond.known import Known, in_order
 from aiprism.respond.route import Route, Routing
 from aiprism.respond.tiers import Tiers
 from aiprism.store import alerting as store
+from aiprism.store import incidents as outbox
 from aiprism.store.incidents import Address, NotificationRow
 
 Stage: TypeAlias = Callable[["Round", Connection], "Round"]
@@ -247,6 +248,33 @@ def _tellings(flush: Flush, round_: Round) -> Iterable[Telling]:
             yield Telling(address, integration, firing, resolved, told.at if told else 0.0)
 
 
+def tell_once(round_: Round, connection: Connection) -> Round:
+    """Leave out the integrations that know of everything that fires by its incident, and by the incident's key."""
+    rounds = {home.id: home.begun_at for home in round_.homes.values()}
+    heard = outbox.told_since(connection, rounds) if rounds else set()
+    if not heard:
+        return round_
+    flushes, kept_back, count = [], [], 0
+    for flush in round_.flushes:
+        firing = [each for each in flush.alerts if not each.over(round_.now)]
+        left = []
+        for telling in flush.tellings:
+            told = round_.told.get((flush.group.key, telling.address))
+            by = once.told_by(telling.address, firing, round_.homes, heard, told)
+            if not by:
+                left.append(telling)
+                continue
+            count += len(firing)
+            kept_back += [held_back(flush, each, "told_by_incident", ", ".join(by), round_.now) for each in firing]
+        flushes.append(replace(flush, tellings=tuple(left)))
+    return replace(
+        round_,
+        flushes=tuple(flushes),
+        held=round_.held + Counter({"told_by_incident": count} if count else {}),
+        kept_back=(*round_.kept_back, *(each for each in kept_back if each is not None)),
+    )
+
+
 def compose(round_: Round, _connection: Connection) -> Round:
     """Write a letter for each telling. Where good news is not sent it is only noted, as if it had been told."""
     letters: list[NotificationRow] = []
@@ -373,6 +401,16 @@ def delivered(connection: Connection, row: NotificationRow, now: float) -> None:
         inside = known_alerts(connection, store.members(connection, [row["group_id"]])).get(row["group_id"], [])
         told = [each for each in inside if each.updated_at <= row["created_at"]]
         prune(connection, row["group_id"], told, row["created_at"])
+
+
+def unheard(connection: Connection, row: NotificationRow, now: float) -> bool:
+    """Whether a letter that is given up was about an incident: the groups of its alerts are looked at now, for they counted
+    on it."""
+    if row["incident_id"] is None or row["group_id"] is not None:
+        return False
+    incident = journal.read(connection, row["incident_id"])
+    store.hasten_groups(connection, [alert.fingerprint for alert in incident.firing], now)
+    return True
 
 
 def finished(connection: Connection, row: NotificationRow, now: float) -> bool:

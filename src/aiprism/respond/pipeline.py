@@ -698,7 +698,7 @@ RELEASES: tuple[Stage, ...] = (recognise, inhibit, silence, maintain, suppress, 
 # The way of groups that are due, to the outbox.
 FLUSH: tuple[notify.Stage, ...] = (
     notify.inhibit, notify.hours, notify.silence, notify.maintain, notify.suppress, notify.dedup, notify.enrich,
-    notify.compose, notify.record,
+    notify.tell_once, notify.compose, notify.record,
 )  # fmt: skip
 
 

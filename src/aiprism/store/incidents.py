@@ -27,6 +27,8 @@ from aiprism.store.records import (
 
 # SQLite takes at most 999 (old builds) bound values in one statement; ids are looked up in portions of this size.
 _PORTION = 500
+# Letters about an incident that say that something fires.
+_CALLING = frozenset({"opened", "escalated", "reopened", "overdue", "reminded"})
 
 
 class IncidentRow(TypedDict):
@@ -366,6 +368,26 @@ def receivers_told(connection: Connection, incident_ids: Sequence[str]) -> dict[
         )
         for row in connection.execute(query):
             found.setdefault(row.incident_id, []).append(row.receiver)
+    return found
+
+
+def told_since(connection: Connection, rounds: Mapping[str, float]) -> set[tuple[str, Address]]:
+    """Which integrations were told, or are still to be, of these incidents: by letters that call for attention, written
+    since the moment given for each and not given up."""
+    table = notifications
+    found: set[tuple[str, Address]] = set()
+    for portion in _portions([*rounds]):
+        query = sa.select(
+            table.c.incident_id,
+            table.c.receiver,
+            table.c.channel,
+            table.c.integration,
+            table.c.event,
+            table.c.created_at,
+        ).where(table.c.incident_id.in_(portion), table.c.group_id.is_(None), table.c.state != "failed")
+        for row in connection.execute(query):
+            if row.created_at >= rounds[row.incident_id] and row.event.partition("#")[0] in _CALLING:
+                found.add((row.incident_id, Address(row.receiver, row.channel, row.integration)))
     return found
 
 
