@@ -60,8 +60,9 @@ def features() -> Mapping[str, Mapping[str, bool]]:
         ),
         "otlp_receiver": _all("delta_conversion"),
         "promql": _all(
-            "at_modifier", "bool", "by", "group_left", "group_right", "ignoring", "negative_offset", "offset", "on",
-            "per_query_lookback_delta", "per_step_stats", "subqueries", "without",
+            "anchored", "at_modifier", "bool", "by", "duration_expr", "fill", "fill_left", "fill_right", "group_left",
+            "group_right", "ignoring", "negative_offset", "offset", "on", "per_query_lookback_delta", "per_step_stats",
+            "smoothed", "subqueries", "without",
         ),
         "promql_functions": _all(*sorted(FUNCTIONS)),
         "promql_operators": _all(*sorted({*AGGREGATIONS, *ARITHMETIC, *COMPARISON, *SET_OPERATORS, "=~", "!~"})),

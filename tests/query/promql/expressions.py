@@ -181,6 +181,20 @@ ACCEPTED = (
 
 # Prometheus 3 accepts these, 2.42 does not.
 ACCEPTED_BY_3 = (
+    "start() + end() - range() * step()",
+    "min_of(1, max_of(2, time()))",
+    "x[step()]",
+    "x[-step() + 2 * range() ^ 2 % min_of(step(), 5m)] offset (step() / 3)",
+    "x offset -step()",
+    "rate(x[max(step(), 5m)])[range():step()]",
+    "rate(x[5m] anchored @ end() offset 1m)",
+    "increase((x[5m] offset 1m smoothed))",
+    "x smoothed",
+    "anchored + smoothed",
+    "x + fill(0) y",
+    "x / on (a) group_left (b) fill_left(-1.5) fill_right(Inf) y",
+    "x > bool fill_right(2) fill_left(1) y",
+    "fill + fill_left - fill_right",
     "x offset 5",
     "x[5]",
     "1h",
@@ -386,8 +400,6 @@ REFUSED = (
     "offset 5m",
     "by(x)",
     "without (x)",
-    "start()",
-    "end()",
     "atan2",
     "atan2(x)",
     "x atan2",
@@ -412,4 +424,20 @@ REFUSED = (
     "x\n+ +\n* y",
     "sum(x,\n y",
     'x{a="1"\n,b}',
+)
+
+# Of what only Prometheus 3 knows.
+REFUSED_BY_3 = (
+    "start(1)",
+    "x[5m] anchored smoothed",
+    "x anchored",
+    "x[5m:] smoothed",
+    "rate(x[5m]) anchored",
+    "x[step(1)]",
+    "x[max_of(1)]",
+    "x + fill() y",
+    "x + fill(y) z",
+    "x + fill(1) fill_left(2) y",
+    "x or fill(1) y",
+    "deriv(x[5m] anchored)",
 )

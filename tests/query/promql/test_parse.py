@@ -12,7 +12,7 @@ from aiprism.query.promql.functions import FUNCTIONS
 from aiprism.query.promql.parse import parse
 from aiprism.query.promql.signatures import SIGNATURES
 from aiprism.query.promql.syntax import Number, start_of
-from tests.query.promql.expressions import ACCEPTED, ACCEPTED_BY_3, REFUSED
+from tests.query.promql.expressions import ACCEPTED, ACCEPTED_BY_3, REFUSED, REFUSED_BY_3
 
 
 @pytest.mark.parametrize("text", [*ACCEPTED, *ACCEPTED_BY_3])
@@ -22,7 +22,7 @@ def test_what_is_promql_reads_back_as_the_same(text: str) -> None:
     assert text[start_of(tree)] not in " #\n"
 
 
-@pytest.mark.parametrize("text", REFUSED)
+@pytest.mark.parametrize("text", [*REFUSED, *REFUSED_BY_3])
 def test_what_is_not_is_refused_with_its_place(text: str) -> None:
     with pytest.raises(BadInput) as caught:
         parse(text)

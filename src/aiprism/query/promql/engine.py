@@ -63,7 +63,7 @@ class PromQL:
         with _spending(account, "prepared"):
             expr = parse(text)
             steps = Steps(round(at * 1000), 1, 1)
-            node = plan(expr, steps.start_ms, steps.end_ms)
+            node = plan(expr, steps.start_ms, steps.end_ms, text=text)
             evaluator = self._evaluator(question, steps, account, lookback)
         with _spending(account, "evaluated"), np.errstate(all="ignore"), evaluator.remarking(steps.count) as remarks:
             if isinstance(node, Samples):
@@ -106,7 +106,7 @@ class PromQL:
             expr = parse(text)
             steps = _steps(expr, start, end, step)
             evaluator = self._evaluator(question, steps, account, lookback)
-            node = plan(expr, steps.start_ms, round(end * 1000))
+            node = plan(expr, steps.start_ms, round(end * 1000), steps.step_ms, text)
 
         def compute(some: Steps) -> Computed:
             with evaluator.remarking(some.count) as remarks:
@@ -126,7 +126,7 @@ class PromQL:
     def explain(self, text: str, start: float, end: float, step: float | None = None) -> str:
         """The plan of a query over that time, one node a line; with a `step` (0: at one time) which tables it reads, too."""
         expr = parse(text)
-        node = plan(expr, round(start * 1000), round(end * 1000))
+        node = plan(expr, round(start * 1000), round(end * 1000), round((step or 0) * 1000), text)
         lines = list(explained(node))
         if step is not None:
             steps = _steps(expr, start, end, step) if step else Steps(round(start * 1000), 1, 1)
@@ -147,7 +147,7 @@ class PromQL:
         find out (`analyze`)."""
         expr = parse(text)
         steps = _steps(expr, start, end, step) if step else Steps(round(start * 1000), 1, 1)
-        node, account = plan(expr, steps.start_ms, round(end * 1000)), None
+        node, account = plan(expr, steps.start_ms, round(end * 1000), round(step * 1000), text), None
         evaluator = self._evaluator(question, steps)
         planned = dict(evaluator.planned(node, steps))
         if analyze:

@@ -15,7 +15,7 @@ import numpy as np
 
 from aiprism.model.labels import METRIC_NAME
 from aiprism.model.samples import STALE_NAN_BITS
-from aiprism.query.promql import histogram_kernels, notes
+from aiprism.query.promql import edges, histogram_kernels, notes
 from aiprism.query.promql.account import Account
 from aiprism.query.promql.aggregate import aggregate
 from aiprism.query.promql.blocks import Block, stacked
@@ -44,6 +44,7 @@ from aiprism.query.promql.plan import (
     Words,
     children,
 )
+from aiprism.query.promql.syntax import Edges
 from aiprism.query.promql.values import QueryFailed
 from aiprism.query.promql.windows import Windows
 from aiprism.store.columns import Bools, Floats, Ints
@@ -141,6 +142,12 @@ class Evaluator:
         if isinstance(leaf, OverSubquery):
             return self._subquery_windows(leaf, at)
         ends = _ends(leaf, at)
+        if leaf.edges:
+            selection, raw, reach = self._reach(leaf, leaf.edges, ends)
+            shown = edges.shown(leaf.edges, raw, reach)
+            # Both edges are shown.
+            windows = Windows.of(shown, ends, self._window_ms(leaf) + 1, at.times_ms())
+            return LabelSets.of_selection(selection, shown.rows), windows
         selection = self._selection(leaf, ends)
         histograms = self._histograms(leaf, ends, selection)
         if histograms is None:
@@ -163,6 +170,8 @@ class Evaluator:
     def as_sent(self, node: Node, steps: Steps) -> bool:
         """True when every sample is read as it was sent, none downsampled."""
         match node:
+            case Leaf(edges=Edges()):
+                return True
             case Leaf():
                 own = self._store.as_sent(node.function, _ends(node, steps), self._window_ms(node))
                 return own and all(self.as_sent(arg, steps) for arg in node.args)
@@ -207,6 +216,8 @@ class Evaluator:
             with self._once_for_all(steps.count):
                 return _repeated_block(self._leaf(leaf, Steps(steps.start_ms, steps.step_ms, 1)), steps.count)
         ends = _ends(leaf, steps)
+        if leaf.edges:
+            return self._as_result(leaf, self._beyond_edges(leaf, leaf.edges, ends))
         selection = self._selection(leaf, ends)
         histograms = self._histograms(leaf, ends, selection)
         if histograms is None:
@@ -215,6 +226,35 @@ class Evaluator:
         mixed = self._from_windows(leaf, steps, *self._mixed_windows(leaf, steps, selection, histograms))
         others = self._of_numbers(leaf, steps, selection.only(np.flatnonzero(~held)))
         return self._as_result(leaf, stacked([mixed, others]))
+
+    def _beyond_edges(self, leaf: Leaf, which: Edges, ends: Steps) -> Block:
+        selection, raw, reach = self._reach(leaf, which, ends)
+        self._answered("samples")
+        self._count(reach.windows(raw).sizes)
+        found = edges.latest(raw, reach) if leaf.window_ms is None else edges.fold(leaf.function, which, raw, reach)
+        return Block(LabelSets.of_selection(selection, raw.rows), *found).compact()
+
+    def _reach(self, leaf: Leaf, which: Edges, ends: Steps) -> tuple[Selection, RawSamples, edges.Reach]:
+        """The samples a leaf sees that looks beyond its edges."""
+        limits, question = self._watch.limits, self._watch.question
+        reach = edges.Reach(ends, leaf.window_ms or 0, round(limits.lookback * 1000), which is Edges.SMOOTHED)
+        selection = self._store.select(leaf.matchers, reach.begin_ms, reach.until_ms)
+        self._watch.check_series(len(selection))
+        self._watch.check_cells(len(selection), ends.count)
+        if selection.native is not None:
+            natives = selection.only(np.flatnonzero(selection.native))
+            most = limits.samples // HISTOGRAM_SAMPLES
+            if len(self._store.histograms(natives, reach.begin_ms, reach.until_ms, limit=most, question=question).rows):
+                raise QueryFailed("smoothed and anchored modifiers do not work with native histograms")
+        raw = self._store.raw(
+            selection,
+            reach.begin_ms,
+            reach.until_ms,
+            stale=False,
+            limit=limits.samples,
+            question=question,
+        )
+        return selection, raw, reach
 
     def _of_numbers(self, leaf: Leaf, steps: Steps, selection: Selection) -> Block:
         """A leaf over series without histograms."""
@@ -286,6 +326,8 @@ class Evaluator:
 
     def _pushed(self, leaf: Leaf, source: Source) -> GridFunction | None:
         """What ClickHouse is to compute, None when it cannot."""
+        if leaf.edges:
+            return None
         if source.rolled and leaf.function in ROLLED:
             return ROLLED[leaf.function]
         if not self._pushdown:
@@ -445,7 +487,13 @@ class Evaluator:
     def _combined(self, node: Aggregate, steps: Steps) -> Block | None:
         """The aggregation of all series to one, computed by ClickHouse where that pays and is exact; else None."""
         leaf = node.expr
-        if not isinstance(leaf, Leaf) or node.grouping.without or node.grouping.labels or (leaf, steps) in self._leaves:
+        if (
+            not isinstance(leaf, Leaf)
+            or leaf.edges
+            or node.grouping.without
+            or node.grouping.labels
+            or (leaf, steps) in self._leaves
+        ):
             return None
         ends = _ends(leaf, steps)
         source = self.source(leaf, ends)

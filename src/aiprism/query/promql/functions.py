@@ -377,6 +377,8 @@ EVALUATED: Mapping[str, Evaluate] = {
     "scalar": _scalar,
     "vector": _vector,
     "timestamp": _evaluation_time,
+    "min_of": lambda moment, args: np.minimum(*map(_number, args)),
+    "max_of": lambda moment, args: np.maximum(*map(_number, args)),
     "time": lambda moment, args: moment.times_ms / 1000,
     "pi": lambda moment, args: np.full(len(moment.times_ms), np.pi),
     "minute": _date(lambda seconds: seconds // 60 % 60),
@@ -413,7 +415,7 @@ TAKES_HISTOGRAMS = frozenset(
 RENAMED: Mapping[str, str] = {"holt_winters": "double_exponential_smoothing"}
 
 # Functions that exist in the plan only.
-PLANNED = frozenset({"absent", "absent_over_time", "info"})
+PLANNED = frozenset({"absent", "absent_over_time", "info", "start", "end", "step", "range"})
 
 # Their result changes with the evaluation time even where their arguments do not, so an @ modifier does not fix it.
 UNSTEADY = frozenset(

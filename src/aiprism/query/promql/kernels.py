@@ -31,7 +31,7 @@ def _extrapolated(w: Windows, *, counter: bool, per_second: bool) -> Folded:
     first = w.first(w.values)
     gain = w.last(w.values) - first
     if counter:
-        gain = gain + _lost_to_resets(w)
+        gain = gain + lost_to_resets(w)
     return gain * extrapolation(w, gain, first, counter=counter, per_second=per_second), w.sizes >= 2
 
 
@@ -55,7 +55,8 @@ def extrapolation(w: Windows, gain: Floats, first: Floats, *, counter: bool, per
     return factor
 
 
-def _lost_to_resets(w: Windows) -> Floats:
+def lost_to_resets(w: Windows) -> Floats:
+    """What the counter had each time it began anew within a window."""
     fell = _falls(w.values)
     # Mostly nothing fell but from the end of a series to the beginning of the next one, where time goes back.
     if not (fell[1:] & (w.ts_ms[1:] > w.ts_ms[:-1])).any():

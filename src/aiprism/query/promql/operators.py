@@ -93,12 +93,14 @@ def between_vectors(
     """The operation on every pair of matching series, at the steps where both have a value."""
     if op in SET_OPERATORS:
         return _set_operation(op, left, right, matching)
-    if not len(left) or not len(right):
+    if (not len(left) or not len(right)) and not matching.fills:
         return Block.empty(left.values.shape[1])
     swapped = matching.cardinality is Cardinality.ONE_TO_MANY
     many, one = (right, left) if swapped else (left, right)
     keys = _match_keys(many, one, matching)
     _refuse_doubles(one, many, keys, matching)
+    if matching.fills:
+        many, one, keys = _filled(many, one, keys, matching)
     pairs = _pairs(keys)
     many_values, one_values = many.values[pairs.many], one.values[pairs.one]
     left_values, right_values = (one_values, many_values) if swapped else (many_values, one_values)
@@ -253,7 +255,7 @@ def _pairs(keys: _Keys) -> _Pairs:
 def _refuse_doubles(one: Block, many: Block, keys: _Keys, matching: Matching) -> None:
     """Two series of the "one" side in one match group at one step, while the other side has any value at all."""
     crowd = _any_of_group(one, keys.one, keys.count, np.add)
-    crowded = (crowd > 1) & many.valid.any(axis=0)
+    crowded = (crowd > 1) & (many.valid.any(axis=0) | matching.fills)
     if not crowded.any():
         return
     group = int(np.argwhere(crowded)[0][0])
@@ -283,6 +285,30 @@ def _refuse_ambiguous(result: Block, match_group: Ints, matching: Matching) -> N
     _, same = np.unique(same, return_inverse=True)
     if (_any_of_group(result, same, int(same.max(initial=-1)) + 1, np.add) > 1).any():
         raise QueryFailed("multiple matches for labels: grouping labels must ensure unique matches")
+
+
+def _filled(many: Block, one: Block, keys: _Keys, matching: Matching) -> tuple[Block, Block, _Keys]:
+    """Both sides with a series of its own for every match group that has none at a step where the other side has one. As in
+    Prometheus, fill_left is for the "many" side and fill_right for the "one" side, whichever side group_right makes that."""
+    there = [_any_of_group(*side, keys.count, np.maximum) > 0 for side in ((many, keys.many), (one, keys.one))]
+    for_many, for_one = (
+        _fill(other, ids, missing, value, matching)
+        for other, ids, missing, value in (
+            (one, keys.one, there[1] & ~there[0], matching.fill_left),
+            (many, keys.many, there[0] & ~there[1], matching.fill_right),
+        )
+    )
+    every = _Keys(np.append(keys.many, for_many[1]), np.append(keys.one, for_one[1]), keys.count)
+    return stacked([many, for_many[0]]), stacked([one, for_one[0]]), every
+
+
+def _fill(other: Block, ids: Ints, missing: Bools, value: float | None, matching: Matching) -> tuple[Block, Ints]:
+    """A series for each match group of the other side, there where its own side is missing; and their match groups."""
+    if value is None or not len(other):
+        return Block.empty(other.values.shape[1]), np.empty(0, dtype=np.int64)
+    groups, firsts = np.unique(ids, return_index=True)
+    valid = missing[groups]
+    return Block(_matched(other.labels.take(firsts), matching), np.full(valid.shape, value), valid), groups
 
 
 def _any_of_group(block: Block, ids: Ints, count: int, fold: np.ufunc) -> Ints:

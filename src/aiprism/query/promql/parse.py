@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
@@ -18,6 +18,7 @@ from aiprism.errors import BadInput
 from aiprism.model.labels import METRIC_NAME, Matcher, MatchOp, compiled
 from aiprism.model.timerange import duration_ms
 from aiprism.query.promql.aggregate import OPERATORS as AGGREGATIONS
+from aiprism.query.promql.durations import MOST_SECONDS, Seconds, computed, whole_milliseconds
 from aiprism.query.promql.operators import ARITHMETIC, COMPARISON, SET_OPERATORS
 from aiprism.query.promql.signatures import SIGNATURES
 from aiprism.query.promql.syntax import (
@@ -26,6 +27,8 @@ from aiprism.query.promql.syntax import (
     Binary,
     Call,
     Cardinality,
+    Computed,
+    Edges,
     Expr,
     Kind,
     Matching,
@@ -61,8 +64,11 @@ _PREPROCESSED = frozenset({"start", "end"})
 _METRIC_WORDS = frozenset({"by", "without", "offset", "and", "or", "unless", *_PREPROCESSED, *AGGREGATIONS})
 _NUMBERS = {"inf": math.inf, "nan": math.nan}
 _MATCH_OPS = {op.value: op for op in MatchOp}
-_MOST_SECONDS = 2.0**53 / 1000
-_EXPERIMENTAL = {"fill", "fill_left", "fill_right", "anchored", "smoothed"}
+_FILLS = {"fill": ("fill_left", "fill_right"), "fill_left": ("fill_left",), "fill_right": ("fill_right",)}
+_EDGES = {each.value: each for each in Edges}
+# Durations are computed by these; min and max are what they were called up to Prometheus 3.12.
+_DURATION_FUNCTIONS = {"step": "step", "range": "range", **dict.fromkeys(("min", "min_of"), "min_of")}
+_DURATION_FUNCTIONS |= dict.fromkeys(("max", "max_of"), "max_of")
 
 
 @lru_cache(maxsize=2048)
@@ -132,19 +138,43 @@ class _Parser:
 
     def _modifiers(self) -> tuple[bool, Matching | None]:
         return_bool = self._taken("bool")
+        matching = self._matching()
+        while self._is(*_FILLS) and self._after.written == "(":
+            fill = self._take()
+            sides = _FILLS[fill.written.lower()]
+            matching = matching or Matching()
+            if any(getattr(matching, side) is not None for side in sides):
+                raise self._error(fill.start, f"unexpected <{fill.written}>")
+            value = self._fill_value()
+            left, right = (value if side in sides else getattr(matching, side) for side in _FILLS["fill"])
+            matching = replace(matching, fill_left=left, fill_right=right)
+        return return_bool, matching
+
+    def _fill_value(self) -> float:
+        self._expect("(", "fill modifier")
+        sign = -1.0 if self._is("-") else 1.0
+        if self._is("+", "-"):
+            self._take()
+        word = self._word
+        if word.kind == "name" and word.written.lower() in _NUMBERS:
+            value = _NUMBERS[self._take().written.lower()]
+        elif word.kind in ("number", "duration"):
+            value = self._number()
+        else:
+            raise self._unexpected("fill modifier", "number")
+        self._expect(")", "fill modifier")
+        return sign * value
+
+    def _matching(self) -> Matching | None:
         if not self._is("on", "ignoring"):
-            if self._word.kind == "name" and self._word.written in _EXPERIMENTAL and self._after.written == "(":
-                raise self._error(
-                    self._word.start, f"{self._word.written} is experimental in Prometheus and not offered here"
-                )
-            return return_bool, None
+            return None
         on = self._take().written.lower() == "on"
         labels = self._labels()
         if not self._is("group_left", "group_right"):
-            return return_bool, Matching(Cardinality.ONE_TO_ONE, on, labels)
+            return Matching(Cardinality.ONE_TO_ONE, on, labels)
         left = self._take().written.lower() == "group_left"
         include = self._labels() if self._is("(") else ()
-        return return_bool, Matching(Cardinality.MANY_TO_ONE if left else Cardinality.ONE_TO_MANY, on, labels, include)
+        return Matching(Cardinality.MANY_TO_ONE if left else Cardinality.ONE_TO_MANY, on, labels, include)
 
     def _binary(self, expr: Binary) -> Binary:
         """`expr` with the matching its sides and operator call for."""
@@ -187,7 +217,7 @@ class _Parser:
         if (
             self._after.written == "("
             and self._after.kind == "sign"
-            and lower not in _METRIC_WORDS
+            and (lower not in _METRIC_WORDS or lower in _PREPROCESSED)
             and ":" not in lower
         ):
             return self._call()
@@ -303,14 +333,27 @@ class _Parser:
             raise self._error(place, str(error)) from error
 
     def _with_suffixes(self, expr: Expr) -> Expr:
-        while self._is("[", "@", "offset"):
+        while self._is("[", "@", "offset", *_EDGES):
             if self._is("["):
                 expr = self._ranged(expr)
             elif self._is("@"):
                 expr = self._at_time(expr)
-            else:
+            elif self._is("offset"):
                 expr = self._offset(expr)
+            else:
+                expr = self._beyond_edges(expr)
         return expr
+
+    def _beyond_edges(self, expr: Expr) -> Expr:
+        word = self._take()
+        selector = expr.vector if isinstance(expr, MatrixSelector) else expr
+        if isinstance(selector, Subquery):
+            raise self._error(word.start, f"{word.written} modifier is not supported for subqueries")
+        if not isinstance(selector, VectorSelector) or (word.written.lower() == "anchored" and selector is expr):
+            raise self._error(word.start, f"{word.written} modifier must be preceded by a range vector selector")
+        if selector.edges:
+            raise self._error(word.start, "anchored and smoothed modifiers cannot be used together")
+        return _moved(expr, replace(selector, edges=_EDGES[word.written.lower()]))
 
     def _ranged(self, expr: Expr) -> Expr:
         place = self._take().start
@@ -332,7 +375,7 @@ class _Parser:
 
     def _offset(self, expr: Expr) -> Expr:
         self._take()
-        offset_ms = _milliseconds(self._signed_duration("offset"))
+        offset_ms = whole_milliseconds(self._signed_duration("offset"))
         moved = self._movable(expr, "offset modifier")
         if moved.offset_ms:
             raise self._error(start_of(expr), "offset may not be set multiple times")
@@ -361,7 +404,7 @@ class _Parser:
         if not number and self._word.kind not in ("number", "duration"):
             raise self._unexpected("@", "timestamp")
         seconds = sign * (_NUMBERS[self._take().written.lower()] if number else self._number())
-        if not abs(seconds) < _MOST_SECONDS:
+        if not abs(seconds) < MOST_SECONDS:
             shown = f"{seconds:+f}".replace("inf", "Inf").replace("nan", "NaN")
             shown = shown if math.isinf(seconds) else shown.removeprefix("+")
             raise self._error(place, f"timestamp out of bounds for @ modifier: {shown}")
@@ -384,56 +427,55 @@ class _Parser:
         word = self._take()
         return _number(word.written) if word.kind == "number" else duration_ms(word.written) / 1000
 
-    def _duration(self, context: str, otherwise: str = "") -> int:
+    def _duration(self, context: str, otherwise: str = "") -> int | Computed:
         """Milliseconds, more than none, of what stands in brackets: arithmetic is allowed there."""
         place = self._word.start
-        if self._word.kind not in ("number", "duration") and not self._is("(", "-", "+", "min", "max", "step", "range"):
+        if self._word.kind not in ("number", "duration") and not self._is("(", "-", "+", *_DURATION_FUNCTIONS):
             raise self._unexpected(context, f"number or duration{otherwise}")
-        found = _milliseconds(self._sum(context))
+        found = whole_milliseconds(self._sum(context))
+        if isinstance(found, Computed):
+            return replace(found, place=place)
         if found <= 0:
             raise self._error(place, "duration must be greater than 0")
         return found
 
-    def _sum(self, context: str, tightest: int = 0) -> float:
+    def _sum(self, context: str, tightest: int = 0) -> Seconds:
         """Seconds of an expression of durations."""
         left = self._signed_duration(context, tightest=_BINDING["*"])
         while (op := self._operator()) in ("+", "-", "*", "/", "%", "^") and _BINDING[op] >= tightest:
             place = self._take().start
             right = self._sum(context, _BINDING[op] + (op != "^"))
             try:
-                left = _COMPUTED[op](left, right)
+                left = computed(op, left, right, place=place)
             except (ArithmeticError, ValueError):
                 raise self._error(place, "this duration cannot be computed") from None
         return left
 
-    def _signed_duration(self, context: str, *, tightest: int | None = None) -> float:
+    def _signed_duration(self, context: str, *, tightest: int | None = None) -> Seconds:
         if not self._is("+", "-"):
             return self._one_duration(context)
-        negative = self._take().written == "-"
+        sign = self._take()
         seconds = self._one_duration(context) if tightest is None else self._sum(context, tightest)
-        return -seconds if negative else seconds
+        return computed("-", seconds, place=sign.start) if sign.written == "-" else seconds
 
-    def _one_duration(self, context: str) -> float:
+    def _one_duration(self, context: str) -> Seconds:
         word = self._word
         if word.kind in ("number", "duration"):
             return self._number()
-        if self._is("min", "max") and self._after.written == "(":
-            choose = min if self._take().written.lower() == "min" else max
+        if self._is(*_DURATION_FUNCTIONS) and self._after.written == "(":
+            function, args = _DURATION_FUNCTIONS[self._take().written.lower()], []
             self._take()
-            first = self._sum(context)
-            self._expect(",", context)
-            second = self._sum(context)
+            if function.endswith("_of"):
+                args.append(self._sum(context))
+                self._expect(",", context)
+                args.append(self._sum(context))
             self._expect(")", context)
-            return choose(first, second)
+            return computed(function, *args, place=word.start)
         if self._is("("):
             self._take()
             seconds = self._sum(context)
             self._expect(")", context)
             return seconds
-        if word.kind == "name" and word.written.lower() in ("step", "range") and self._after.written == "(":
-            raise self._error(
-                word.start, f"{word.written}() in a duration is experimental in Prometheus and not offered here"
-            )
         raise self._unexpected(context, "number or duration")
 
     # -- words -------------------------------------------------------------------------------------------------------
@@ -487,25 +529,11 @@ class _Parser:
         return parse_error(self._text, place, why)
 
 
-_COMPUTED: dict[str, Callable[[float, float], float]] = {
-    "+": lambda left, right: left + right,
-    "-": lambda left, right: left - right,
-    "*": lambda left, right: left * right,
-    "/": lambda left, right: left / right,
-    "%": math.fmod,
-    "^": math.pow,
-}
-
-
 def _moved(expr: Expr, moved: VectorSelector | Subquery) -> Expr:
     if isinstance(expr, MatrixSelector):
         assert isinstance(moved, VectorSelector)
         return replace(expr, vector=moved)
     return moved
-
-
-def _milliseconds(seconds: float) -> int:
-    return round(min(max(seconds, -_MOST_SECONDS), _MOST_SECONDS) * 1000) if not math.isnan(seconds) else 0
 
 
 def _number(written: str) -> float:
@@ -597,11 +625,28 @@ def _check_call(text: str, call: Call) -> None:
     if fault := signature.fault(call.function, len(call.args)):
         raise parse_error(text, call.place, fault)
     for place, arg in enumerate(call.args):
+        _check_edges(text, call, arg)
         if call.function == "info" and place == 1 and isinstance(arg, VectorSelector):
             if text[arg.place] != "{":
                 raise parse_error(text, arg.place, "expected label selectors only, got vector selector instead")
             continue
         _expect(text, arg, signature.argument(place), f'call to function "{call.function}"')
+
+
+def _check_edges(text: str, call: Call, arg: Expr) -> None:
+    while isinstance(arg, Paren):
+        arg = arg.expr
+    edges = arg.vector.edges if isinstance(arg, MatrixSelector) else None
+    if edges and call.function not in _WITH_EDGES[edges]:
+        allowed = ", ".join(_WITH_EDGES[edges])
+        why = f"{edges.value} modifier can only be used with: {allowed} - not with {call.function}"
+        raise parse_error(text, start_of(arg), why)
+
+
+_WITH_EDGES = {
+    Edges.ANCHORED: ("changes", "delta", "increase", "rate", "resets"),
+    Edges.SMOOTHED: ("delta", "increase", "rate"),
+}
 
 
 def _check_selector(text: str, selector: VectorSelector) -> None:
@@ -622,6 +667,10 @@ def _check_operator(text: str, expr: Binary) -> None:
         why, place = f'label "{twice}" must not occur in ON and GROUP clause at once', expr.place
     elif wrong := [side for side, kind in zip((expr.left, expr.right), kinds, strict=True) if kind not in _OPERANDS]:
         why, place = "binary expression must contain only scalar and instant vector types", start_of(wrong[0])
+    elif scalar and expr.matching and expr.matching.fills:
+        why = "filling in missing series only allowed between instant vectors"
+    elif expr.op in SET_OPERATORS and expr.matching and expr.matching.fills:
+        why = "filling in missing series not allowed for set operators"
     elif scalar and expr.matching and expr.matching.labels:
         why = "vector matching only allowed between instant vectors"
     elif not scalar and expr.op in SET_OPERATORS and expr.matching and expr.matching.cardinality in _GROUPED:

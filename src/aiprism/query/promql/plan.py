@@ -15,14 +15,29 @@ import numpy as np
 from aiprism.model.labels import METRIC_NAME, Labels, Matcher, MatchOp
 from aiprism.query.promql import syntax
 from aiprism.query.promql.aggregate import Grouping
+from aiprism.query.promql.durations import milliseconds, seconds_of
 from aiprism.query.promql.functions import KEEP_NAME, RENAMED, UNSTEADY
 from aiprism.query.promql.kernels import KERNELS
 from aiprism.query.promql.operators import between_scalars
-from aiprism.query.promql.syntax import At, Expr, Kind, Matching, MatrixSelector, Subquery, VectorSelector, kind_of
+from aiprism.query.promql.syntax import (
+    At,
+    Computed,
+    Edges,
+    Expr,
+    Kind,
+    Matching,
+    MatrixSelector,
+    Subquery,
+    VectorSelector,
+    kind_of,
+)
+from aiprism.query.promql.tokens import parse_error
 
 # The functions of an instant selector: its newest sample, and when that was taken.
 LATEST, LATEST_TIME = "latest", "timestamp"
 INFO_METRIC = "target_info"
+# The range of a query is its end less its start; an instant query has none, and no step.
+_OF_THE_QUERY = frozenset({"start", "end", "step", "range"})
 
 
 def _place() -> int:
@@ -57,6 +72,7 @@ class Leaf:
     at_ms: int | None
     args: tuple[Node, ...] = ()
     named: bool = False
+    edges: Edges | None = None
     place: int = _place()
 
 
@@ -147,9 +163,10 @@ class Fixed:
 Node = Constant | Words | Leaf | OverSubquery | Samples | Apply | Absent | Info | Aggregate | Operate | Negate | Fixed
 
 
-def plan(expr: Expr, start_ms: int, end_ms: int) -> Node:
-    """The plan of `expr` for a query from `start_ms` to `end_ms` (the same for an instant query)."""
-    planner = _Planner(start_ms, end_ms)
+def plan(expr: Expr, start_ms: int, end_ms: int, step_ms: int = 0, text: str = "") -> Node:
+    """The plan of `expr`, which is what `text` says, for a query from `start_ms` to `end_ms` (the same for an instant query) by
+    `step_ms`. BadInput for a duration that there is not in such a query."""
+    planner = _Planner(start_ms, end_ms, step_ms, text)
     if kind_of(expr) is Kind.MATRIX:
         return Samples(planner.matrix("last_over_time", _bare(expr), ()))
     return planner.fixed(planner.node(expr))
@@ -229,12 +246,14 @@ def _shown(value: object) -> str:
         return f"{'without' if value.without else 'by'}({','.join(value.labels)})"
     if isinstance(value, Matching):
         return f"{value.cardinality.value}/{'on' if value.on else 'ignoring'}({','.join(value.labels)})"
+    if isinstance(value, Edges):
+        return value.value
     return "" if isinstance(value, Leaf | OverSubquery | Constant | Apply) else str(value)
 
 
 class _Planner:
-    def __init__(self, start_ms: int, end_ms: int) -> None:
-        self._start_ms, self._end_ms = start_ms, end_ms
+    def __init__(self, start_ms: int, end_ms: int, step_ms: int, text: str) -> None:
+        self._start_ms, self._end_ms, self._step_ms, self._text = start_ms, end_ms, step_ms, text
 
     def node(self, expr: Expr) -> Node:
         match expr:
@@ -268,9 +287,9 @@ class _Planner:
             return OverSubquery(
                 function,
                 self.fixed(self.node(over.expr)),
-                over.range_ms,
-                over.step_ms,
-                over.offset_ms,
+                self._window_ms(over.range_ms),
+                None if over.step_ms is None else self._window_ms(over.step_ms),
+                self._known_ms(over.offset_ms),
                 self._at_ms(over.at),
                 args,
                 named,
@@ -278,13 +297,39 @@ class _Planner:
             )
         assert isinstance(over, MatrixSelector)
         vector = over.vector
+        window_ms, offset_ms = self._window_ms(over.range_ms), self._known_ms(vector.offset_ms)
         at_ms = self._at_ms(vector.at)
-        return Leaf(function, vector.matchers, over.range_ms, vector.offset_ms, at_ms, args, named, vector.place)
+        return Leaf(
+            function, vector.matchers, window_ms, offset_ms, at_ms, args, named, vector.edges, place=vector.place
+        )
 
     def _latest(self, function: str, selector: VectorSelector) -> Leaf:
         at_ms = self._at_ms(selector.at)
-        named = function == LATEST
-        return Leaf(function, selector.matchers, None, selector.offset_ms, at_ms, named=named, place=selector.place)
+        return Leaf(
+            function,
+            selector.matchers,
+            None,
+            self._known_ms(selector.offset_ms),
+            at_ms,
+            named=function == LATEST,
+            edges=selector.edges if function == LATEST else None,
+            place=selector.place,
+        )
+
+    def _window_ms(self, duration: int | Computed) -> int:
+        window_ms = self._known_ms(duration)
+        if window_ms <= 0 and isinstance(duration, Computed):
+            raise parse_error(self._text, duration.place, "duration must be greater than 0")
+        return window_ms
+
+    def _known_ms(self, duration: int | Computed) -> int:
+        if not isinstance(duration, Computed):
+            return duration
+        try:
+            span = (self._end_ms - self._start_ms) / 1000
+            return milliseconds(seconds_of(duration, self._step_ms / 1000, span))
+        except (ArithmeticError, ValueError):
+            raise parse_error(self._text, duration.place, "this duration cannot be computed") from None
 
     def _at_ms(self, at: int | At | None) -> int | None:
         if at is At.START:
@@ -326,6 +371,9 @@ class _Planner:
             return Absent(self.matrix("present_over_time", over, ()), _absent_labels(over))
         if function == "info":
             return self._info(expr)
+        if function in _OF_THE_QUERY:
+            times = {"start": self._start_ms, "end": self._end_ms, "step": self._step_ms}
+            return Constant(times.get(function, self._end_ms - self._start_ms) / 1000)
         if function == "timestamp":
             selector = _bare(expr.args[0])
             if isinstance(selector, VectorSelector):
@@ -357,7 +405,7 @@ class _Planner:
         if not any(matcher.name == METRIC_NAME for matcher in matchers):
             matchers = (Matcher(METRIC_NAME, MatchOp.EQUAL, INFO_METRIC), *matchers)
         first = next(syntax.selectors(expr.args[0]), None)
-        offset_ms, at_ms = (0, None) if first is None else (first.offset_ms, self._at_ms(first.at))
+        offset_ms, at_ms = (0, None) if first is None else (self._known_ms(first.offset_ms), self._at_ms(first.at))
         return Info(
             self.fixed(self.node(expr.args[0])),
             Leaf(LATEST_TIME, matchers, None, offset_ms, at_ms, named=True),

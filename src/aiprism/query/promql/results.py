@@ -35,6 +35,7 @@ from aiprism.query.promql.plan import (
     OverSubquery,
     children,
 )
+from aiprism.query.promql.syntax import Edges
 from aiprism.store.columns import Bools, Ints
 from aiprism.store.grids import Steps
 from aiprism.telemetry import Telemetry
@@ -83,6 +84,8 @@ class _Unknown(Exception):
 def _reads(node: Node, offset_ms: int, at_ms: int | None) -> Iterator[Read]:
     """`node` is evaluated `offset_ms` before the step, or at `at_ms`."""
     match node:
+        case Leaf(edges=Edges.SMOOTHED):
+            raise _Unknown  # it looks beyond its range, as far as the lookback of the engine
         case Leaf():
             yield Read(_metric(node), *_moved(node, offset_ms, at_ms))
             inside: Sequence[Node] = node.args
@@ -128,7 +131,9 @@ def _apart(node: Node) -> bool:
         case Apply():
             return node.function not in ("label_replace", "label_join") and all(_apart(each) for each in node.args)
         case Operate():
-            return node.op != "or" and all(_apart(each) for each in (node.left, node.right))
+            # What a comparison fills in has no name, what it compares has one.
+            filled = node.matching is not None and node.matching.fills and not node.return_bool
+            return node.op != "or" and not filled and all(_apart(each) for each in (node.left, node.right))
         case Fixed() | Negate():
             return _apart(node.expr)
         case _:

@@ -35,6 +35,13 @@ class At(Enum):
     END = "end()"
 
 
+class Edges(Enum):
+    """What a selector takes of the samples beyond the edges of its range."""
+
+    ANCHORED = "anchored"  # the last one before the range
+    SMOOTHED = "smoothed"  # one on either side, interpolated
+
+
 class Cardinality(Enum):
     """How many series of each side of an operator may share one set of matching labels."""
 
@@ -48,6 +55,25 @@ def _place() -> int:
     """Where a node begins in the text, from 0; it tells nothing of what the node means, so nodes that differ in it are equal."""
     place: int = field(default=0, compare=False, repr=False)
     return place
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """A duration in seconds that is known when the step and the range of a query are: `op` is step, range, min_of, max_of or an
+    operator of arithmetic."""
+
+    op: str
+    args: tuple[Computed | float, ...] = ()
+    place: int = _place()
+
+    def __str__(self) -> str:
+        inside = [number_text(each) if isinstance(each, float) else str(each) for each in self.args]
+        if self.op in DURATION_FUNCTIONS:
+            return f"{self.op}({', '.join(inside)})"
+        return f"({f' {self.op} '.join(inside)})" if len(inside) > 1 else f"({self.op}{inside[0]})"
+
+
+DURATION_FUNCTIONS = frozenset({"step", "range", "min_of", "max_of"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +99,9 @@ class VectorSelector:
     """`matchers` holds the metric name too; `at` is Unix milliseconds, one of `At`, or None for the evaluation time."""
 
     matchers: tuple[Matcher, ...]
-    offset_ms: int = 0
+    offset_ms: int | Computed = 0
     at: int | At | None = None
+    edges: Edges | None = None
     place: int = _place()
 
     @property
@@ -86,16 +113,16 @@ class VectorSelector:
         return ""
 
     def __str__(self) -> str:
-        return _selected(self) + _modifiers(self.offset_ms, self.at)
+        return _selected(self) + _edges(self.edges) + _modifiers(self.offset_ms, self.at)
 
 
 @dataclass(frozen=True, slots=True)
 class MatrixSelector:
     vector: VectorSelector
-    range_ms: int
+    range_ms: int | Computed
 
     def __str__(self) -> str:
-        window = f"[{format_duration(self.range_ms / 1000)}]"
+        window = f"[{_duration(self.range_ms)}]{_edges(self.vector.edges)}"
         return _selected(self.vector) + window + _modifiers(self.vector.offset_ms, self.vector.at)
 
 
@@ -104,14 +131,14 @@ class Subquery:
     """`step_ms` None is the default step."""
 
     expr: Expr
-    range_ms: int
-    step_ms: int | None = None
-    offset_ms: int = 0
+    range_ms: int | Computed
+    step_ms: int | Computed | None = None
+    offset_ms: int | Computed = 0
     at: int | At | None = None
 
     def __str__(self) -> str:
-        step = "" if self.step_ms is None else format_duration(self.step_ms / 1000)
-        window = f"[{format_duration(self.range_ms / 1000)}:{step}]"
+        step = "" if self.step_ms is None else _duration(self.step_ms)
+        window = f"[{_duration(self.range_ms)}:{step}]"
         return f"{self.expr}{window}{_modifiers(self.offset_ms, self.at)}"
 
 
@@ -141,6 +168,13 @@ class Matching:
     on: bool = False
     labels: tuple[str, ...] = ()
     include: tuple[str, ...] = ()  # group_left/group_right: labels copied from the one side
+    fill_left: float | None = None  # stands for a series that the other side has no match for
+    fill_right: float | None = None
+
+    @property
+    def fills(self) -> bool:
+        """True when one side at least is filled in."""
+        return self.fill_left is not None or self.fill_right is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,13 +292,13 @@ def as_json(expr: Expr) -> Json:
         case VectorSelector():
             return {"type": "vectorSelector", **_selector_json(expr)}
         case MatrixSelector():
-            return {"type": "matrixSelector", "range": expr.range_ms, **_selector_json(expr.vector)}
+            return {"type": "matrixSelector", "range": _known(expr.range_ms), **_selector_json(expr.vector)}
         case Subquery():
             return {
                 "type": "subquery",
                 "expr": as_json(expr.expr),
-                "range": expr.range_ms,
-                "step": expr.step_ms or 0,
+                "range": _known(expr.range_ms),
+                "step": _known(expr.step_ms or 0),
                 **_time_json(expr.offset_ms, expr.at),
             }
         case Paren():
@@ -298,12 +332,18 @@ def _selector_json(selector: VectorSelector) -> Json:
     matchers = [
         {"type": matcher.op.value, "name": matcher.name, "value": matcher.value} for matcher in selector.matchers
     ]
-    return {"name": selector.name, "matchers": matchers, **_time_json(selector.offset_ms, selector.at)}
+    edges = {each.value: selector.edges is each for each in Edges}
+    return {"name": selector.name, "matchers": matchers, **_time_json(selector.offset_ms, selector.at), **edges}
 
 
-def _time_json(offset_ms: int, at: int | At | None) -> Json:
+def _known(duration: int | Computed) -> int:
+    """Milliseconds; of what is computed later, 0."""
+    return 0 if isinstance(duration, Computed) else duration
+
+
+def _time_json(offset_ms: int | Computed, at: int | At | None) -> Json:
     return {
-        "offset": offset_ms,
+        "offset": _known(offset_ms),
         "timestamp": at if isinstance(at, int) else None,
         "startOrEnd": at.value.removesuffix("()") if isinstance(at, At) else None,
     }
@@ -315,6 +355,7 @@ def _matching_json(matching: Matching) -> Mapping[str, object]:
         "labels": list(matching.labels),
         "on": matching.on,
         "include": list(matching.include),
+        "fillValues": {"lhs": matching.fill_left, "rhs": matching.fill_right},
     }
 
 
@@ -335,13 +376,23 @@ def _selected(selector: VectorSelector) -> str:
     return (name if plain else "") + braces
 
 
-def _modifiers(offset_ms: int, at: int | At | None) -> str:
+def _edges(edges: Edges | None) -> str:
+    return f" {edges.value}" if edges else ""
+
+
+def _duration(duration: int | Computed) -> str:
+    return str(duration) if isinstance(duration, Computed) else format_duration(duration / 1000)
+
+
+def _modifiers(offset_ms: int | Computed, at: int | At | None) -> str:
     text = ""
     if isinstance(at, At):
         text += f" @ {at.value}"
     elif at is not None:
         text += f" @ {at / 1000:.3f}"
-    if offset_ms:
+    if isinstance(offset_ms, Computed):
+        text += f" offset {offset_ms}"
+    elif offset_ms:
         text += f" offset {'-' if offset_ms < 0 else ''}{format_duration(abs(offset_ms) / 1000)}"
     return text
 
@@ -355,6 +406,11 @@ def _matching_text(matching: Matching | None) -> str:
     if matching.cardinality in (Cardinality.MANY_TO_ONE, Cardinality.ONE_TO_MANY):
         side = "left" if matching.cardinality is Cardinality.MANY_TO_ONE else "right"
         text += f" group_{side} ({', '.join(map(_label_text, matching.include))})"
+    left, right = matching.fill_left, matching.fill_right
+    if left is not None and left == right:
+        return f"{text} fill ({number_text(left)})"
+    for side, value in (("left", left), ("right", right)):
+        text += "" if value is None else f" fill_{side} ({number_text(value)})"
     return text
 
 
