@@ -196,6 +196,7 @@ async def running(
             free_bytes=_free_bytes(config, engine),
             archive=archive,
             records=records,
+            samples_gone=index.samples_gone,
         )
 
         # query

@@ -41,6 +41,9 @@ SPANS_EVERY = 60.0
 # After a partition was dropped for room and no room came of it.
 RELIEF_PAUSE = 600.0
 
+# What queries are answered from, and what may be kept of it in memory.
+_ASKED = frozenset({RAW, "corrections", "histograms"})
+
 Slices = Iterator[None]  # a duty: it may be ended wherever it yields
 
 
@@ -58,12 +61,13 @@ class Housekeeping:
         free_bytes: Callable[[], int],
         archive: Archive | None = None,
         records: Records | None = None,
+        samples_gone: Callable[[], None] = lambda: None,
         settle: float = SETTLE,
     ) -> None:
         self._engine, self._clock, self._telemetry = engine, clock, telemetry
         self.config, self.free_bytes = config, free_bytes
         self._marks, self._rollups = usage.Marks(engine), rollups
-        self._archive, self._records = archive, records
+        self._archive, self._records, self._samples_gone = archive, records, samples_gone
         self._downsampling = Downsampling(engine, rollups, settle=settle)
         self._edges, self._deployments = EdgeJoin(engine, quiet=settle), Deployments(engine)
         self._stopping = threading.Event()
@@ -247,6 +251,8 @@ class Housekeeping:
             self._marks.set(begins, max(partition.newest + 1, self._marks.get(begins) or 0))
             self._rollups.reread()
         retention.drop(self._engine, partition)
+        if partition.table in _ASKED:
+            self._samples_gone()
         self._telemetry.dropped(f"store.{partition.table}", reason, partition.rows)
         say = log.warning if reason == "disk_full" else log.info
         say(

@@ -207,6 +207,14 @@ class Recent:
             until_ms = until_ms if first_ms is None else min(until_ms, first_ms - 1)
         return until_ms
 
+    def forget(self) -> None:
+        """Samples are stored no longer: nothing is known but what is read from now on."""
+        with self._lock:
+            for held in self._being_read:
+                held.until_ms = held.after_ms
+            self._held.clear()
+            self._bytes = 0
+
     # -- what is asked for ---------------------------------------------------------------------------------------
 
     def get(self, whose: Whose, after_ms: int, until_ms: int) -> Runs | None:
@@ -279,6 +287,8 @@ class Recent:
                 fresh.end_before(arrival.first_ms(fresh.whose.metric))
             fresh.next = self._gone + len(self._arrivals)
             held = self._held.get(fresh.whose)
+            if fresh.until_ms <= fresh.after_ms:
+                return  # nothing is known of it by now
             # What was read while a batch came in ends before it; what was complete before that will have it.
             if held and held.after_ms <= fresh.after_ms and held.until_ms >= fresh.until_ms:
                 return

@@ -95,6 +95,8 @@ class Follower(Protocol):
 
     def stored(self, metric: str, first_ms: int) -> None: ...
 
+    def forget(self) -> None: ...
+
 
 class Keeper(Protocol):
     """Who keeps samples that are stored, and wants them while they come in."""
@@ -102,6 +104,8 @@ class Keeper(Protocol):
     def arriving(
         self, metrics: pa.DictionaryArray, fps: NDArray[np.uint64], ts_ms: Ints, values: Floats
     ) -> AbstractContextManager[None]: ...
+
+    def forget(self) -> None: ...
 
 
 class SeriesIndex:
@@ -195,6 +199,13 @@ class SeriesIndex:
     def tell(self, follower: Follower) -> None:
         """From now on tell `follower`, too, of each batch, before and after it is stored."""
         self._followers.append(follower)
+
+    def samples_gone(self) -> None:
+        """Samples are stored no longer: who keeps any, or what was made of them, forgets all of it."""
+        for follower in self._followers:
+            follower.forget()
+        for keeper in self._keepers:
+            keeper.forget()
 
     def keep(self, keeper: Keeper) -> None:
         """From now on let `keeper`, too, have the samples that come in."""

@@ -11,6 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from aiprism.clock import FakeClock
+from aiprism.config import RetentionConfig
 from aiprism.errors import AiprismError, Unavailable
 from aiprism.model.histograms import NativeHistogram
 from aiprism.model.labels import Labels
@@ -25,8 +27,10 @@ from aiprism.store.batches import HistogramSample, SampleBatch
 from aiprism.store.columns import Bools, Ints
 from aiprism.store.engine import Engine
 from aiprism.store.grids import Steps
+from aiprism.store.housekeeping import Housekeeping
 from aiprism.store.metricwriting import MetricWriter
 from aiprism.store.recent import Recent
+from aiprism.store.rollups import Rollups
 from aiprism.store.samples import SampleStore
 from aiprism.store.series import SeriesIndex
 from aiprism.telemetry import Telemetry
@@ -337,6 +341,40 @@ def test_the_result_nobody_asked_for_longest_leaves_first():
     assert results.metrics() == {"c", "d", "a", "e"}
     _values(results, Steps(0, 1, 500), compute, plan(parse("large"), 0, 0))
     assert results.metrics() == {"c", "d", "a", "e"}
+
+
+def test_what_is_kept_of_samples_does_not_outlive_them(engine: Engine):
+    """With the results and the samples of the last query in memory, as in a server; nothing is downsampled."""
+    growing, clock = Growing(engine, pushdown=False), FakeClock(START + 40 * 86_400)
+    name = Labels({"__name__": "x"})
+    growing.add([(name, (START + at) * 1000, float(at)) for at in range(0, 300, 15)])
+    asked = ("x", START, START + 285, 15)
+    assert _shown(growing.kept, *asked) == _shown(growing.kept, *asked) == _shown(growing.fresh, *asked)
+    assert growing.outcomes()["hit"] == 1
+    Housekeeping(
+        engine,
+        RetentionConfig(metrics=30 * 86_400, downsample=False),
+        clock,
+        Telemetry(),
+        rollups=Rollups(engine, clock.now),
+        free_bytes=lambda: 10**12,
+        samples_gone=growing.index.samples_gone,
+    ).run_once()
+    assert engine.query("SELECT count() FROM samples") == [(0,)]
+    for promql in (growing.kept, growing.fresh):
+        assert len(promql.range(*asked)) == 0
+
+
+def test_what_is_computed_while_samples_go_is_not_kept():
+    results, compute = Results(1 << 20), _Computing()
+
+    def disturbed(steps: Steps) -> Computed:
+        results.forget()
+        return compute(steps)
+
+    for ask in (disturbed, compute):
+        results.get(NODE, Steps(0, 1, 10), ask)
+    assert compute.asked == [(0, 10), (0, 10)]
 
 
 def test_what_an_insert_stored_that_failed_is_seen(engine: Engine, monkeypatch: pytest.MonkeyPatch):

@@ -302,6 +302,14 @@ class Results:
             for each in self._readers.get(metric, ()):
                 each.cut(metric, first_ms)
 
+    def forget(self) -> None:
+        """Samples are stored no longer: nothing is true but what is computed from now on."""
+        with self._lock:
+            for each in {entry for readers in self._readers.values() for entry in readers}:
+                each.until_ms = _EARLIEST
+            while self._kept:
+                self._drop(self._kept.popitem()[1])
+
     def get(self, node: Node, steps: Steps, compute: Compute, text: str = "") -> Result:
         """The values of `node`, as the plan of `text`, at `steps`; `compute` gives those of some of them, two at least."""
         needs = reads(node) if steps.count > 1 else None
