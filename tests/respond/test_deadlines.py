@@ -282,7 +282,7 @@ class Shaky:
     """A control database whose next transactions may die just before their end."""
 
     def __init__(self, records):
-        self.records, self.dying = records, iter(())
+        self.records, self.dying = records, itertools.chain[bool]()
 
     def reading(self):
         return self.records.reading()
@@ -352,7 +352,7 @@ def test_no_deadline_is_missed_in_silence_and_none_is_told_twice(shaky, plan):
         clock._now = end
 
     for seconds, word, dying in [*plan, (4000, "away", []), (1, "comment", [])]:
-        shaky.dying = iter(dying)
+        shaky.dying = itertools.chain(dying)
         if word == "away":
             clock._now += seconds  # nobody looks meanwhile
         else:
@@ -370,7 +370,7 @@ def test_no_deadline_is_missed_in_silence_and_none_is_told_twice(shaky, plan):
         row for row in found["notifications"] if row["event"].startswith("overdue") and row["receiver"] == "team"
     ]
     assert len(overdue) == len(taken(found))
-    shaky.dying = iter(())
+    shaky.dying = itertools.chain()
     for each in still_open:
         room(shaky, clock).happen(each.id, ResolvedByHand("ann"))
 

@@ -90,9 +90,14 @@ def test_the_pages_name_every_action_move_and_deadline_there_is():
 
 
 def test_the_tiers_of_the_page_do_what_it_says():
-    [text] = examples("tiers.md")
+    text, daily = examples("tiers.md")
     known = ("on-call", "team", "team-lead", "management")
     found = tiers.read(yamlfile.parse(text, file="tiers.yml"), known)
+    digest = tiers.read(yamlfile.parse(daily, file="tiers.yml"), known).of[Priority.P3].digest
+    assert digest is not None
+    assert (digest.receivers, digest.at.isoformat(), str(digest.zone), digest.when_quiet) == (
+        ("team",), "09:00:00", "Europe/Berlin", False
+    )  # fmt: skip
     assert [found.priority_of(labels).value for labels in (
         {"alertname": "DataBreachDetected", "severity": "info"}, {"severity": "high", "service": "payments"},
         {"severity": "high"}, {},

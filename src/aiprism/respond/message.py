@@ -33,7 +33,7 @@ class About:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One thing to tell one receiver. `event` is a Notice value; of a group it is `firing` or `resolved`."""
+    """One thing to tell one receiver. `event` is a Notice value; of a group `firing` or `resolved`; of a tier's day `digest`."""
 
     event: str
     text: str
@@ -55,6 +55,7 @@ class Message:
     group_labels: Labels = field(default_factory=Labels)
     external_url: str = ""  # where the platform is found
     incident: About | None = None  # of a group whose alerts are in one
+    digest: Mapping[str, Any] | None = None  # of a daily digest: the facts (`respond.digest`)
     acknowledgeable: bool = False  # whether a button may be shown that acknowledges it
 
     @property
@@ -190,6 +191,7 @@ def to_payload(message: Message) -> dict[str, Any]:
         "group_labels": message.group_labels.to_dict(),
         "external_url": message.external_url,
         "incident": asdict(message.incident) if message.incident else None,
+        "digest": message.digest,
         "acknowledgeable": message.acknowledgeable,
     }
 

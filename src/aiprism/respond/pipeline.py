@@ -28,7 +28,7 @@ from sqlalchemy import Connection
 from aiprism.clock import Clock
 from aiprism.errors import Conflict, NotFound
 from aiprism.model.alerts import Alert, AlertState, Priority
-from aiprism.respond import audience, held, holding, journal, message, notify
+from aiprism.respond import audience, episodes, held, holding, journal, message, notify
 from aiprism.respond import group as groups
 from aiprism.respond.channels.post import Integration
 from aiprism.respond.correlate import Neighbourhood, Related, unrelated
@@ -226,6 +226,7 @@ class Respond:
             ended = [known_of(row) for row in alerting.ended_alerts(desk.connection, desk.now)]
             batch = desk.run(Batch(desk.now, tuple(alert.as_alert(desk.now) for alert in ended)), ENDINGS)
             alerting.close_alerts(desk.connection, [alert.fingerprint for alert in ended])
+            episodes.note(desk.connection, self.policy.periods.tiers, ended, desk.now)
             over = _ended_since(desk, self._looked)
             released, self._looked = _release(desk, over), desk.now
             held = desk.flush()
@@ -601,7 +602,7 @@ def _about_incident(
         said = replace(said, acknowledgeable=True)
     occasion = _occasion(tell, incident)
     return [
-        _letter(replace(said, receiver=receiver), integration, number, incident.id, occasion)
+        letter_row(replace(said, receiver=receiver), integration, number, occasion, incident.id)
         for receiver in audience.listeners(tell, desk.policy.receivers_of(incident.priority), heard)
         for number, integration in audience.addressed(receiver, desk.policy.routing, tell.origin)
         if integration.wants(said)
@@ -620,9 +621,10 @@ def _occasion(tell: Tell, incident: Incident) -> str:
     return f"{notice.value}#{number}" if number > 1 else notice.value
 
 
-def _letter(
-    said: message.Message, integration: Integration, number: int, incident: str, occasion: str
+def letter_row(
+    said: message.Message, integration: Integration, number: int, occasion: str, incident: str | None = None
 ) -> store.NotificationRow:
+    """A letter for the outbox: `said` to an integration of its receiver, the one of that number, at this occasion."""
     return {
         "id": _letter_id(said.subject_id, said.receiver, integration.channel, number, occasion),
         "incident_id": incident,
@@ -680,6 +682,7 @@ def record(batch: Batch, desk: Desk) -> Batch:
     letters = tuple(store.enqueue(desk.connection, batch.letters))
     runs = tuple(run for run in batch.runs if store.plan_run(desk.connection, run))
     alerting.put_alerts(desk.connection, [known_row(alert, batch.now) for alert in batch.known])
+    episodes.note(desk.connection, desk.policy.periods.tiers, batch.known, batch.now)
     alerting.put_groups(desk.connection, [group_row(each) for each in batch.groups])
     alerting.join(desk.connection, batch.members)
     return replace(batch, letters=letters, runs=runs)

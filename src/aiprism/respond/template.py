@@ -195,9 +195,17 @@ def seen(message: Message) -> Seen:
             CommonAnnotations=KV(message.shared(annotations=True).pairs),
             ExternalURL=message.external_url,
             Incident=_incident(message),
+            Digest=_facts(message.digest or {}),
         ),
         message.at,
     )
+
+
+def _facts(value: object) -> Value:
+    """JSON as templates read it."""
+    if isinstance(value, Mapping):
+        return KV({key: _facts(inner) for key, inner in value.items()}) if value else KV()
+    return [_facts(inner) for inner in value] if isinstance(value, list) else value
 
 
 def quoted_name(name: str) -> str:

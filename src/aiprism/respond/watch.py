@@ -1,8 +1,8 @@
-"""The loop that lets time pass for incidents: validation periods, missed deadlines, the steps after them.
+"""The loop that lets time pass: validation periods, missed deadlines and the steps after them, daily digests.
 
-In: a clock, and a bell that rings when something happened to an incident. Out: calls of `Respond.check` and `check_due`,
-which decide and write. When the next deadline is stands in the control database: it is slept until, to the moment, and a
-loop that begins after a restart goes on with what the former one waited for.
+In: a clock, and a bell that rings when something happened to an incident. Out: calls of `Respond.check`, `check_due` and
+`digest.tell_due`, which decide and write. When the next deadline is stands in the control database: it is slept until, to
+the moment, and a loop that begins after a restart goes on with what the former one waited for.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import structlog
 
 from aiprism.clock import Clock
 from aiprism.respond.bell import Bell
+from aiprism.respond.digest import tell_due
 from aiprism.respond.pipeline import Respond
 
 log = structlog.get_logger()
@@ -40,7 +41,9 @@ class Watch:
                     await asyncio.to_thread(self._respond.check)
                     everything = self._clock.monotonic() + self._interval
                 due = await asyncio.to_thread(self._respond.check_due)
-                wait = min(everything - self._clock.monotonic(), math.inf if due is None else due - self._clock.now())
+                digest = await asyncio.to_thread(tell_due, self._respond, self._clock.now())
+                next_ = min((at for at in (due, digest) if at is not None), default=math.inf)
+                wait = min(everything - self._clock.monotonic(), next_ - self._clock.now())
             except Exception:
                 log.exception("incident.check_failed")
                 wait = _AGAIN

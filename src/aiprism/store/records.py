@@ -305,6 +305,30 @@ runbook_steps = sa.Table(
     _mapping("result"),
 )
 
+# What alerts of tiers with a daily digest did, and when we heard of it; `ends_at` and `closed_at` are NULL while one fires.
+alert_episodes = sa.Table(
+    "alert_episodes",
+    metadata,
+    sa.Column("fingerprint", sa.String, primary_key=True),
+    sa.Column("starts_at", sa.Float, primary_key=True),
+    _time("ends_at"),
+    sa.Column("heard_at", sa.Float, nullable=False, index=True),
+    sa.Column("closed_at", sa.Float, index=True),
+    sa.Column("tier", sa.String, nullable=False),
+    _text("name"),
+    _text("service"),
+    _text("summary"),
+)
+
+digests = sa.Table(
+    "digests",
+    metadata,
+    sa.Column("tier", sa.String, primary_key=True),
+    _time("since", required=True),
+    _time("told_until", required=True),
+    _text("day"),
+)
+
 # What other tools told us, for a week.
 hook_events = sa.Table(
     "hook_events",

@@ -12,7 +12,7 @@ import functools
 import re
 import ssl
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.errors import HeaderParseError
 from email.headerregistry import Address
@@ -65,6 +65,15 @@ class Smtp:
 
 
 @dataclass(frozen=True, slots=True)
+class Digest:
+    """How a daily digest is worded, whatever the entry says of alerts: by templates `email.digest.…`."""
+
+    subject: Words
+    html: Words
+    text: Words
+
+
+@dataclass(frozen=True, slots=True)
 class Email:
     """One entry of `email_configs`."""
 
@@ -79,6 +88,7 @@ class Email:
     thread: str = (
         "none"  # `none`: one thread as long as the group lives; `daily`: a new one each day; empty: no threads
     )
+    digest: Digest | None = None
     channel: str = "email"
 
     @property
@@ -89,6 +99,10 @@ class Email:
         return self.send_resolved or not message.over
 
     def letter(self, message: Message, key: str) -> Letter:
+        if message.digest and self.digest:
+            words = self.digest
+            worded = replace(self, digest=None, subject=words.subject, html=words.html, text=words.text)
+            return worded.letter(message, key)
         what = seen(message)
         sender, recipients = _sender(self.sender.of(what)), _recipients(self.to.of(what))
         mail = _mail(self, message, what, key)
@@ -118,6 +132,17 @@ def read(node: Node, receiver: str, defaults: Globals) -> Email:
         text=words(node["text"] or node["body"], "" if node["html"] else '{{ template "email.default.text" . }}'),
         headers=headers,
         thread=_thread(node["threading"]),
+        digest=_digest(defaults),
+    )
+
+
+def _digest(defaults: Globals) -> Digest:
+    nothing = Node(None, "", 1, "")
+    text = {part: f'{{{{ template "email.digest.{part}" . }}}}' for part in ("subject", "html", "text")}
+    return Digest(
+        subject=defaults.words(nothing, text["subject"]),
+        html=defaults.library.words(nothing, text["html"], html=True),
+        text=defaults.words(nothing, text["text"]),
     )
 
 

@@ -67,6 +67,7 @@ _WORDS = {
     "resolved": ("✅", "Resolved"),
     "firing": ("⚠️", "Alert"),
     "cleared": ("✅", "Cleared"),
+    "digest": ("🗞️", "Digest"),
 }
 
 
@@ -234,7 +235,10 @@ def judge(text: str) -> Answer | None:
 def build(message: Message, slack: Slack) -> Mapping[str, Any]:
     """The body of a post: our own form, or the attachment that alertmanager.yml words."""
     what = seen(message)
-    body: dict[str, Any] = {"attachments": [slack.attachment.of(what)]} if slack.attachment else _own(message)
+    worded = slack.attachment is not None and not message.digest
+    body: dict[str, Any] = (
+        {"attachments": [slack.attachment.of(what)]} if worded and slack.attachment else _own(message)
+    )
     if message.acknowledgeable:
         body["attachments"].append({"blocks": [_button(message)], "fallback": "Acknowledge"})
     if slack.link_names:
@@ -247,6 +251,8 @@ def build(message: Message, slack: Slack) -> Mapping[str, Any]:
 
 def _own(message: Message) -> dict[str, Any]:
     """`text` for notifications and plain clients, blocks for the rest."""
+    if message.digest:
+        return _digest(message, message.digest)
     headline = f"{_headline(message)}: [{message.priority.value}] {message.title}"
     return {
         "text": cut(_escaped(headline), _SECTION),
@@ -269,6 +275,25 @@ def _button(message: Message) -> dict[str, Any]:
         "value": button_value(message.subject_id, message.receiver),
     }
     return {"type": "actions", "elements": [button]}
+
+
+def _digest(message: Message, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """A day in short: the mail has all of it."""
+    lines = [
+        f"{'🔴' if row['firing'] else '🟢'} *{_escaped(row['name'])}*"
+        f"{' (' + _escaped(row['service']) + ')' if row['service'] else ''}: {row['fired']} fired, longest {row['longest']}"
+        for row in facts["alerts"][:_ALERTS]
+    ]
+    left = len(facts["alerts"]) + facts["hidden"] - len(lines)
+    lines += [f"… and {left} more"] if left > 0 else []
+    headline = f"{_headline(message)}: {message.title}"
+    blocks = [
+        {"type": "header", "text": {"type": "plain_text", "text": cut(headline, _HEADER), "emoji": True}},
+        _section(_escaped(message.text)),
+        *([_section("\n".join(lines))] if lines else []),
+    ]
+    shown = {"color": _COLORS[message.priority], "fallback": cut(headline, _SECTION), "blocks": blocks}
+    return {"text": cut(_escaped(f"{headline}: {message.text}"), _SECTION), "attachments": [shown]}
 
 
 def _headline(message: Message) -> str:

@@ -69,6 +69,7 @@ def build(message: Message, receiver: str, max_alerts: int = 0) -> Mapping[str, 
         "groupKey": message.group_key,
         "truncatedAlerts": len(message.alerts) - len(shown),
         "incident": _incident(message),
+        **({"digest": message.digest} if message.digest else {}),
     }
 
 
