@@ -324,7 +324,7 @@ async def running(
                 ("query", remote_read.router(_remote_read(config, samples), turns, config.ingest)),
                 ("query rule", rules.router(rule_groups.status)),
                 ("query", backtest.router(promql, turns, responder.during, clock, around, config.query.timeout)),
-                ("query", explore.router(engine, clock, archive)),
+                ("query", explore.router(engine, clock, archive, turns=turns, seconds=config.query.timeout)),
                 ("receive query respond", events.router(engine, clock, config.limits, admission, telemetry)),
                 ("query respond", incidents.router(responder)),
                 ("query respond", catalogue.router(lambda: responder.policy.services)),

@@ -19,7 +19,7 @@ from aiprism.model.labels import Labels
 from aiprism.store.engine import Engine
 from aiprism.store.schema import migrate
 from aiprism.telemetry import Telemetry
-from aiprism.web import prometheus, routes
+from aiprism.web import explore, prometheus, routes
 from aiprism.web.turns import STAGE, Turns
 from tests.query.promql.stocked import Stocked
 from tests.web.serving import serving
@@ -29,6 +29,7 @@ _ENDLESS = """
     CREATE VIEW samples AS SELECT *, value FROM stored
     WHERE (SELECT max(sipHash64(number)) FROM numbers(1000000000000)) > 0
 """
+_ENDLESS_LOGS = _ENDLESS.replace("*, value", "*, resource").replace("samples", "logs").replace("stored", "stored_logs")
 
 
 @dataclass
@@ -37,14 +38,12 @@ class Asked:
     engine: Engine
     telemetry: Telemetry
 
-    def begin(self, query: str = "up", **more: str) -> socket.socket:
+    def begin(self, query: str = "up", *, path: str = "/api/v1/query", **more: str) -> socket.socket:
         """Ask over a socket of our own, and do not wait for the answer."""
         target = urlsplit(self.url)
         opened = socket.create_connection((target.hostname, target.port), timeout=60)
         text = "&".join(f"{name}={quote(value)}" for name, value in {"query": query, **more}.items())
-        opened.sendall(
-            f"GET /api/v1/query?{text} HTTP/1.1\r\nHost: {target.netloc}\r\nConnection: close\r\n\r\n".encode()
-        )
+        opened.sendall(f"GET {path}?{text} HTTP/1.1\r\nHost: {target.netloc}\r\nConnection: close\r\n\r\n".encode())
         return opened
 
     def statements(self) -> int:
@@ -57,8 +56,8 @@ class Asked:
     def queries(self, state: str) -> int:
         return int(self.telemetry.registry.get_sample_value("aiprism_queries", {"state": state}) or 0)
 
-    def dropped(self, reason: str) -> int:
-        labels = {"stage": STAGE, "reason": reason}
+    def dropped(self, reason: str, stage: str = STAGE) -> int:
+        labels = {"stage": stage, "reason": reason}
         return int(self.telemetry.registry.get_sample_value("aiprism_items_dropped_total", labels) or 0)
 
 
@@ -70,9 +69,15 @@ def asked(chdb_url: str) -> Iterator[Asked]:
     stocked.add([(Labels({"__name__": "up"}), [(0, 1.0)])])
     engine.command("RENAME TABLE samples TO stored")
     engine.command(_ENDLESS)
+    engine.command("RENAME TABLE logs TO stored_logs")
+    engine.command(_ENDLESS_LOGS)
     telemetry = Telemetry()
-    router = prometheus.router(stocked.promql, engine, FakeClock(1.0), Turns(engine, telemetry, at_once=1, waiting=1))
-    with serving(routes.build([router], telemetry, checks={}, reload=_never)) as url:
+    turns = Turns(engine, telemetry, at_once=1, waiting=1)
+    doors = [
+        prometheus.router(stocked.promql, engine, FakeClock(1.0), turns),
+        explore.router(engine, FakeClock(1e4), turns=turns, seconds=600),
+    ]
+    with serving(routes.build(doors, telemetry, checks={}, reload=_never)) as url:
         yield Asked(url, engine, telemetry)
     engine.command(f"DROP DATABASE {engine.database}")
     engine.close()
@@ -96,6 +101,14 @@ def test_a_client_that_hangs_up_ends_its_query_and_the_statement_under_way(asked
     until(lambda: asked.dropped("cancelled") == before + 1)
     assert (asked.statements(), asked.queries("working")) == (0, 0)
     assert httpx.get(f"{asked.url}/api/v1/query?query=1").json()["data"]["result"] == [1, "1"]
+
+
+def test_a_client_that_hangs_up_ends_its_search_though_it_had_no_turn_to_wait_for(asked: Asked) -> None:
+    before = asked.dropped("cancelled", explore.STAGE)
+    with asked.begin(), asked.begin(path="/aiprism/v1/logs"):
+        until(lambda: asked.statements() == 2)
+    until(lambda: asked.dropped("cancelled", explore.STAGE) == before + 1)
+    until(lambda: asked.statements() == 0)
 
 
 def test_a_client_that_hangs_up_in_line_loses_its_place(asked: Asked) -> None:

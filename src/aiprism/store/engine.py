@@ -24,8 +24,10 @@ import structlog
 from clickhouse_connect.driver import create_client
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
+from clickhouse_connect.driver.query import QueryResult
 
 from aiprism.errors import StoreError, Unavailable
+from aiprism.store.question import Question
 
 log = structlog.get_logger()
 
@@ -81,6 +83,7 @@ class Engine:
         self._all: list[Client] = []
         self._opened = 0  # clients that exist or are being opened
         self._lock = threading.Lock()
+        self._thread = threading.local()  # whose question the thread is at
         self._limit = workers + WRITERS + 2
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="clickhouse")
         # Writing has threads of its own, so that heavy queries cannot hold up what must be stored.
@@ -146,14 +149,12 @@ class Engine:
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Sequence[Sequence[Any]]:
         """Rows of `sql`; parameters are bound as ``{name:Type}``."""
-        with self._client() as client:
-            return list(client.query(sql, parameters=dict(parameters or {})).result_rows)
+        return list(self._asked(sql, parameters).result_rows)
 
     def records(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """Rows of `sql` as dicts by column name."""
-        with self._client() as client:
-            result = client.query(sql, parameters=dict(parameters or {}))
-            return [dict(zip(result.column_names, row, strict=True)) for row in result.result_rows]
+        result = self._asked(sql, parameters)
+        return [dict(zip(result.column_names, row, strict=True)) for row in result.result_rows]
 
     def arrow(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
         """The answer of `sql` as one Arrow table: the way for numbers in bulk."""
@@ -165,10 +166,30 @@ class Engine:
         with self._client() as client:
             client.insert_arrow(table, rows, settings={"insert_deduplication_token": token})
 
+    @contextmanager
+    def asked_by(self, question: Question) -> Iterator[None]:
+        """Statements of this thread by `query` and `records` are the question's: they end with its time, or by its mark."""
+        self._thread.question = question
+        try:
+            yield
+        except Unavailable:
+            question.left()  # raises when that it was given up, or its time, is why the statement was ended
+            raise
+        finally:
+            self._thread.question = None
+
     def end(self, mark: str) -> None:
         """End the statements whose ``log_comment`` is `mark`, if there are any; they fail soon after, not at once."""
         on = f" ON CLUSTER {self.cluster}" if self.cluster else ""
         self.query(f"KILL QUERY{on} WHERE Settings['log_comment'] = {{mark:String}} ASYNC", {"mark": mark})
+
+    def _asked(self, sql: str, parameters: Mapping[str, Any] | None) -> QueryResult:
+        question: Question | None = getattr(self._thread, "question", None)
+        settings: dict[str, Any] = {}
+        if question is not None:
+            settings = {"max_execution_time": f"{question.left():.3f}", "log_comment": question.mark}
+        with self._client() as client:
+            return client.query(sql, parameters=dict(parameters or {}), settings=settings)
 
     # -- inside --------------------------------------------------------------------------------------------------
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 
 from aiprism.clock import Clock
 from aiprism.errors import BadInput, NotFound
@@ -15,6 +16,11 @@ from aiprism.store.edges import joined_until, service_edges
 from aiprism.store.engine import Engine
 from aiprism.store.logs import LogSearch, LogStore
 from aiprism.store.spans import SpanStore, TraceSearch
+from aiprism.web.turns import Turns
+
+STAGE = "query.explore"
+SECONDS = 120.0  # what one answer may take
+T = TypeVar("T")
 
 MAX_SPANS = 20_000  # of one trace in one answer
 MAX_SECONDS = 9e9  # the year 2255: what DateTime64 of nanoseconds can hold
@@ -25,41 +31,60 @@ InArchive = Annotated[bool, Query(description="search the archived days of the r
 End = Annotated[float | None, Query(description="Unix seconds; default now")]
 
 
-def router(engine: Engine, clock: Clock, archive: Archive | None = None) -> APIRouter:
-    """GET services, services/edges, traces, traces/{id}, logs, logs/patterns below /aiprism/v1."""
+Answering = Callable[[Request, Callable[[], T]], Awaitable[T]]
+
+
+def router(
+    engine: Engine,
+    clock: Clock,
+    archive: Archive | None = None,
+    *,
+    turns: Turns | None = None,
+    seconds: float = SECONDS,
+) -> APIRouter:
+    """GET services, services/edges, traces, traces/{id}, logs, logs/patterns below /aiprism/v1. An answer may take so many
+    seconds, and ends when its client hangs up."""
     routes = APIRouter(prefix="/aiprism/v1", tags=["explore"])
     spans, logs = SpanStore(engine, archive), LogStore(engine, archive)
-    _serve_services(routes, engine, clock, spans)
-    _serve_traces(routes, engine, clock, spans, logs)
-    _serve_logs(routes, engine, clock, logs)
+    watching = turns or Turns(engine)
+
+    async def answer(request: Request, compute: Callable[[], T]) -> T:
+        return await watching.at_once(request, lambda question: compute(), seconds, stage=STAGE)
+
+    _serve_services(routes, engine, clock, spans, answer)
+    _serve_traces(routes, clock, spans, logs, answer)
+    _serve_logs(routes, clock, logs, answer)
     return routes
 
 
-def _serve_services(routes: APIRouter, engine: Engine, clock: Clock, spans: SpanStore) -> None:
+def _serve_services(routes: APIRouter, engine: Engine, clock: Clock, spans: SpanStore, answer: Answering[Any]) -> None:
     @routes.get("/services", summary="Rate, errors and latency of each service in the last `window` seconds")
-    async def services(window: Annotated[float, Query(gt=0, le=86_400)] = 60) -> dict[str, Any]:
+    async def services(request: Request, window: Annotated[float, Query(gt=0, le=86_400)] = 60) -> dict[str, Any]:
         now = clock.now()
-        found = await engine.run(spans.services, TimeRange(now - window, now))
+        found = await answer(request, lambda: spans.services(TimeRange(now - window, now)))
         return {"services": [asdict(each) for each in found]}
 
     @routes.get("/services/edges", summary="Who calls whom: calls, errors and latency of each pair of services")
     async def edges(
+        request: Request,
         start: Start = None,
         end: End = None,
         step: Annotated[int, Query(ge=0, multiple_of=60, description="seconds; 0: one row an edge")] = 0,
         limit: Annotated[int, Query(ge=1, le=100_000, description="most rows of the answer")] = 10_000,
     ) -> dict[str, Any]:
-        found = await engine.run(service_edges, engine, _range(clock, start, end), step=step, limit=limit + 1)
+        span = _range(clock, start, end)
+        found = await answer(request, lambda: service_edges(engine, span, step=step, limit=limit + 1))
         return {
             "edges": [asdict(each) for each in found[:limit]],
             "is_whole": len(found) <= limit,
-            "known_until": await engine.run(joined_until, engine),
+            "known_until": await answer(request, lambda: joined_until(engine)),
         }
 
 
-def _serve_traces(routes: APIRouter, engine: Engine, clock: Clock, spans: SpanStore, logs: LogStore) -> None:
+def _serve_traces(routes: APIRouter, clock: Clock, spans: SpanStore, logs: LogStore, answer: Answering[Any]) -> None:
     @routes.get("/traces", summary="Traces of which one span meets every condition, newest first")
     async def traces(
+        request: Request,
         start: Start = None,
         end: End = None,
         service: str = "",
@@ -78,21 +103,23 @@ def _serve_traces(routes: APIRouter, engine: Engine, clock: Clock, spans: SpanSt
             errors_only=errors,
             limit=limit,
         )
-        return {"traces": [asdict(each) for each in await engine.run(spans.search, wanted)]}
+        return {"traces": [asdict(each) for each in await answer(request, lambda: spans.search(wanted))]}
 
     @routes.get("/traces/{trace_id}", summary="Every span of one trace, and the log records written within it")
-    async def trace(trace_id: str, archive: InArchive = False, start: Start = None, end: End = None) -> dict[str, Any]:
+    async def trace(
+        request: Request, trace_id: str, archive: InArchive = False, start: Start = None, end: End = None
+    ) -> dict[str, Any]:
         if archive:
             days = TimeRange(start or 0.0, clock.now() if end is None else end)
-            found = await engine.run(spans.archived_trace, trace_id, days, limit=MAX_SPANS + 1)
+            found = await answer(request, lambda: spans.archived_trace(trace_id, days, limit=MAX_SPANS + 1))
         else:
-            found = await engine.run(spans.trace, trace_id, limit=MAX_SPANS + 1)
+            found = await answer(request, lambda: spans.trace(trace_id, limit=MAX_SPANS + 1))
         if not found:
             raise NotFound(f"no trace {trace_id}")
         found, is_whole = found[:MAX_SPANS], len(found) <= MAX_SPANS
         first, last = found[0].start_ns / 1e9, max(each.start_ns + each.duration_ns for each in found) / 1e9
         lines = LogSearch(TimeRange(first - 60, last + 60), trace_id=trace_id.lower(), limit=1000, archived=archive)
-        records = await engine.run(logs.search, lines)
+        records = await answer(request, lambda: logs.search(lines))
         return {
             "trace_id": trace_id.lower(),
             "is_whole": is_whole,  # False: the trace has more spans than are told here
@@ -101,9 +128,10 @@ def _serve_traces(routes: APIRouter, engine: Engine, clock: Clock, spans: SpanSt
         }
 
 
-def _serve_logs(routes: APIRouter, engine: Engine, clock: Clock, logs: LogStore) -> None:
+def _serve_logs(routes: APIRouter, clock: Clock, logs: LogStore, answer: Answering[Any]) -> None:
     @routes.get("/logs", summary="Log records, newest first")
     async def search_logs(
+        request: Request,
         start: Start = None,
         end: End = None,
         service: str = "",
@@ -114,13 +142,14 @@ def _serve_logs(routes: APIRouter, engine: Engine, clock: Clock, logs: LogStore)
         archive: InArchive = False,
     ) -> dict[str, Any]:
         wanted = LogSearch(_range(clock, start, end), service, tuple(level or ()), q, trace_id, limit, archive)
-        return {"logs": [asdict(each) for each in await engine.run(logs.search, wanted)]}
+        return {"logs": [asdict(each) for each in await answer(request, lambda: logs.search(wanted))]}
 
     @routes.get("/logs/patterns", summary="Templates of the log lines, most frequent first")
     async def log_patterns(
-        start: Start = None, end: End = None, service: str = "", limit: Limit = 100
+        request: Request, start: Start = None, end: End = None, service: str = "", limit: Limit = 100
     ) -> dict[str, Any]:
-        found = await engine.run(logs.patterns, _range(clock, start, end), service=service, limit=limit)
+        span = _range(clock, start, end)
+        found = await answer(request, lambda: logs.patterns(span, service=service, limit=limit))
         return {"patterns": [asdict(each) for each in found]}
 
 

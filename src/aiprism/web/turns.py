@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from fastapi import Request
@@ -23,6 +23,7 @@ from aiprism.telemetry import Telemetry
 
 STAGE = "query.promql"
 T = TypeVar("T")
+Work = Callable[[Question, Callable[[Question], T]], Coroutine[Any, Any, T]]
 
 # Most answers are there before it pays to watch the connection.
 _UNWATCHED_SECONDS = 0.05
@@ -50,9 +51,18 @@ class Turns:
 
         Raises Cancelled when the client has hung up, Unavailable when too many wait, TimedOut, and what `compute` raises.
         """
-        began = time.monotonic()
+        return await self._counted(request, self._in_turn, compute, seconds, stage)
+
+    async def at_once(self, request: Request, compute: Callable[[Question], T], seconds: float, *, stage: str) -> T:
+        """As `answer`, of what need not wait for its turn: it is not PromQL, and small or bounded otherwise."""
+        return await self._counted(request, self._at_work, compute, seconds, stage)
+
+    async def _counted(
+        self, request: Request, work: Work[T], compute: Callable[[Question], T], seconds: float, stage: str
+    ) -> T:
+        began, question = time.monotonic(), Question(seconds, mark=uuid4().hex)
         try:
-            found = await self._watched(request, Question(seconds, mark=uuid4().hex), compute)
+            found = await self._watched(request, question, work(question, compute))
         except AiprismError as error:
             self._telemetry.dropped(stage, _reason(error))
             raise
@@ -60,8 +70,8 @@ class Turns:
         self._telemetry.took(stage, time.monotonic() - began)
         return found
 
-    async def _watched(self, request: Request, question: Question, compute: Callable[[Question], T]) -> T:
-        work = asyncio.create_task(self._in_turn(question, compute))
+    async def _watched(self, request: Request, question: Question, answer: Coroutine[Any, Any, T]) -> T:
+        work = asyncio.create_task(answer)
         try:
             done, _ = await asyncio.wait({work}, timeout=_UNWATCHED_SECONDS)
             if not done:
@@ -93,10 +103,18 @@ class Turns:
         await self._wait(question)
         self._working += 1
         try:
-            return await self._engine.run(compute, question)
+            return await self._engine.run(self._asked, compute, question)
         finally:
             self._working -= 1
             self._free.release()
+
+    async def _at_work(self, question: Question, compute: Callable[[Question], T]) -> T:
+        question.waited = 0.0
+        return await self._engine.run(self._asked, compute, question)
+
+    def _asked(self, compute: Callable[[Question], T], question: Question) -> T:
+        with self._engine.asked_by(question):
+            return compute(question)
 
     async def _wait(self, question: Question) -> None:
         if self._free.locked() and self._waiting >= self._most_waiting:
