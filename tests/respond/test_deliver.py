@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import email.utils
 import itertools
 import json
+import re
 import threading
 
 import httpx
@@ -20,7 +22,8 @@ from aiprism.respond.channels.post import Answer, Letter, Verdict, post
 from aiprism.respond.channels.webhook import Webhook
 from aiprism.respond.deliver import Delivery, Patience
 from aiprism.respond.incident import Acknowledged
-from aiprism.respond.pipeline import Respond
+from aiprism.respond.pipeline import Policy, Respond
+from aiprism.store import incidents as letters
 from aiprism.store.records import Records, notifications
 from tests.respond.making import T0, alert, cleared, everyone, receiver, routing, telling, until
 
@@ -536,3 +539,59 @@ def rows(records):
         (row["payload"]["alerts"][0]["labels"]["alertname"], row["state"], row["attempts"], row["error"])
         for row in found
     }
+
+
+def storm(count):
+    return [alert("Storm", at=T0, severity="warning", group=str(at)) for at in range(count)]
+
+
+def stormy(url):
+    return routing(
+        "route: {receiver: a, group_by: [group], group_wait: 0s}\n"
+        f"receivers: [{{name: a, webhook_configs: [{{url: '{url}'}}]}}]"
+    )
+
+
+def outbox(records):
+    with records.reading() as connection:
+        return [row.state for row in connection.execute(sa.select(notifications.c.state))]
+
+
+def test_letters_of_a_storm_share_a_few_connections(records, clock):
+    met = []
+
+    async def meet(reader, writer):
+        met.append(writer)
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                await reader.readexactly(int(re.search(rb"(?i)content-length: (\d+)", head)[1]))
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    async def live():
+        async with await asyncio.start_server(meet, "127.0.0.1", 0) as there:
+            port = there.sockets[0].getsockname()[1]
+            respond = Respond(records, clock, Policy(routing=stormy(f"http://127.0.0.1:{port}/")))
+            respond.accept(storm(100))
+            respond.flush()
+            await Delivery(respond, clock).deliver_due()
+
+    asyncio.run(live())
+    assert outbox(records) == ["sent"] * 100
+    assert 1 <= len(met) <= 16
+
+
+def test_a_receiver_that_has_too_much_to_do_is_not_sent_the_rest_of_a_storm(records, clock):
+    sent = []
+
+    async def send(letter, now):
+        sent.append(letter.key)
+        return Answer(Verdict.AGAIN, "HTTP 429", retry_after=600.0)
+
+    respond = Respond(records, clock, Policy(routing=stormy("http://x")))
+    respond.accept(storm(100))
+    respond.flush()
+    asyncio.run(Delivery(respond, clock, send=send, chance=NO_CHANCE).deliver_due())
+    assert 1 <= len(sent) <= 16
+    with records.reading() as connection:
+        assert letters.next_due(connection) == clock.now() + 600

@@ -10,10 +10,11 @@ Idempotency-Key of a webhook) has it once; Slack knows none and may show it twic
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import random
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import structlog
@@ -21,7 +22,16 @@ import structlog
 from aiprism.clock import Clock
 from aiprism.respond import message, notify
 from aiprism.respond.bell import Bell
-from aiprism.respond.channels.post import Answer, Following, Integration, Letter, Verdict, post, quiet_http_log
+from aiprism.respond.channels.post import (
+    Answer,
+    Connections,
+    Following,
+    Integration,
+    Letter,
+    Verdict,
+    post,
+    quiet_http_log,
+)
 from aiprism.respond.incident import MACHINE, Noted
 from aiprism.respond.pipeline import Desk, Respond
 from aiprism.respond.template import TemplateError
@@ -32,7 +42,10 @@ log = structlog.get_logger()
 
 Post: TypeAlias = Callable[[Letter, float], Awaitable[Answer]]
 
-_AT_ONCE = 16
+_AT_ONCE = 16  # letters on their way to one integration
+_IN_HAND = 64  # on their way or being noted: so many may be sent twice when the process is killed
+_PORTION = 512  # letters looked for at a time
+_LONG = 50  # alerts of a letter from which on it is written aside
 _THREAD = 7 * 86_400.0  # seconds after which a message is not gone on from any more
 _FAREWELL = 5.0  # seconds a stop waits for letters on their way
 _IDLE = 30.0  # seconds between looks when nothing rings: another process may have written rows
@@ -131,25 +144,41 @@ class Delivery:
     async def _lane(self, address: store.Address) -> None:
         """Send one integration what is due, until nothing is."""
         try:
-            while not self._closing and (rows := await asyncio.to_thread(self._due, address)):
-                await asyncio.gather(*(self._deliver(row) for row in rows))
+            async with _Ways() as ways:
+                while not self._closing and (rows := await asyncio.to_thread(self._due, address)):
+                    await self._deliver_all(rows, ways)
         except Exception:  # as in _open_lanes; what was not marked is still in the outbox
             log.exception("notification.lane_failed", receiver=address.receiver, channel=address.channel)
             await self._clock.sleep(self._patience.longest)
 
+    async def _deliver_all(self, rows: Sequence[store.NotificationRow], ways: _Ways) -> None:
+        """Send these, until one is answered that the receiver has too much to do: the rest is put off."""
+        left, enough = iter(rows), False
+
+        async def some() -> None:
+            nonlocal enough
+            for row in left:
+                async with ways.one() as connections:
+                    if enough or self._closing:
+                        return
+                    answer = await self._answered_to(row, connections)
+                    enough = enough or answer.retry_after is not None
+                await self._marked(row, answer)
+
+        await asyncio.gather(*(some() for _ in range(min(_IN_HAND, len(rows)))))
+
     def _due(self, address: store.Address) -> list[store.NotificationRow]:
         with self._respond.reading() as connection:
-            return store.due_notifications(connection, address, self._clock.now(), _AT_ONCE)
+            return store.due_notifications(connection, address, self._clock.now(), _PORTION)
 
-    async def _deliver(self, row: store.NotificationRow) -> None:
+    async def _answered_to(self, row: store.NotificationRow, connections: Connections) -> Answer:
         # A letter that makes us stumble, in whatever way, is put off and given up like one that is not taken: it must
         # not keep its lane from sending the others.
         try:
-            answer = await self._sent(row)
+            return await self._sent(row, connections)
         except Exception as error:
             log.exception("notification.letter_failed", notification=row["id"])
-            answer = Answer(Verdict.AGAIN, f"it could not be written: {type(error).__name__}")
-        await self._marked(row, answer)
+            return Answer(Verdict.AGAIN, f"it could not be written: {type(error).__name__}")
 
     async def _marked(self, row: store.NotificationRow, answer: Answer) -> None:
         """Note what became of a letter, together with all that were answered meanwhile: a commit waits for the disk, and
@@ -181,24 +210,46 @@ class Delivery:
     def _mark_all(self, pairs: Sequence[tuple[store.NotificationRow, Answer]]) -> None:
         try:
             with self._respond.desk() as desk:
-                failed = [self._mark(desk, row, answer) for row, answer in pairs]
+                failed = self._mark_at_once(desk, pairs)
         except Exception:
             log.exception("notification.note_failed", notifications=[row["id"] for row, _ in pairs])
             failed = [self._mark_alone(row, answer) for row, answer in pairs]
         for (row, answer), lost in zip(pairs, failed, strict=True):
             self._count(row, answer, failed=lost)
 
+    def _mark_at_once(
+        self, desk: Desk, pairs: Sequence[tuple[store.NotificationRow, Answer]], *, noting: bool = True
+    ) -> list[bool]:
+        """Write what became of letters, with all that follows; which are given up. What was simply taken takes a few
+        statements, and the lines of a timeline one look at its incident, however many there are."""
+        taken = [row for row, answer in pairs if _simply_taken(answer)]
+        store.mark_sent(desk.connection, taken, desk.now)
+        self._taken(desk, taken)
+        failed = [False if _simply_taken(answer) else self._mark(desk, row, answer) for row, answer in pairs]
+        noted: dict[str, list[Noted]] = {}
+        for (row, answer), lost in zip(pairs, failed, strict=True):
+            if noting and row["incident_id"] is not None:
+                noted.setdefault(row["incident_id"], []).extend(_noted(row, answer, failed=lost))
+        for incident, lines in noted.items():
+            desk.happen(incident, *lines)
+        return failed
+
+    def _taken(self, desk: Desk, rows: Sequence[store.NotificationRow]) -> None:
+        notify.delivered(desk.connection, rows, desk.now)
+        if notify.finished(desk.connection, rows, desk.now):
+            desk.made_work = True
+
     def _mark_alone(self, row: store.NotificationRow, answer: Answer) -> bool:
-        """As `_mark`; without a line on the timeline if it is that which cannot be written."""
+        """As `_mark_at_once`; without a line on the timeline if it is that which cannot be written."""
         try:
             with self._respond.desk() as desk:
-                return self._mark(desk, row, answer)
+                return self._mark_at_once(desk, [(row, answer)])[0]
         except Exception:
             log.exception("notification.note_failed", notification=row["id"])
             with self._respond.desk() as desk:
-                return self._mark(desk, row, answer, noting=False)
+                return self._mark_at_once(desk, [(row, answer)], noting=False)[0]
 
-    async def _sent(self, row: store.NotificationRow) -> Answer:
+    async def _sent(self, row: store.NotificationRow, connections: Connections) -> Answer:
         integrations = self._respond.policy.routing.integrations(row["receiver"])
         chosen = integrations[row["integration"]] if row["integration"] < len(integrations) else None
         if chosen is None or chosen.channel != row["channel"]:
@@ -209,17 +260,24 @@ class Delivery:
             return Answer(Verdict.REFUSED, notify.LATE)
         try:
             async with asyncio.timeout(left):
-                return await self._written(chosen, row)
+                return await self._tried(await self._writer(chosen, row), connections)
         except TimeoutError:
             return Answer(Verdict.REFUSED, notify.LATE)
 
-    async def _written(self, chosen: Integration, row: store.NotificationRow) -> Answer:
+    async def _writer(self, chosen: Integration, row: store.NotificationRow) -> Callable[[], Awaitable[Letter]]:
+        """What writes a letter in its channel's form."""
         told, key = message.from_payload(row["payload"]), row["id"]
+        write = functools.partial(chosen.letter, told, key)
         if isinstance(chosen, Following) and chosen.threads:
             earlier = await asyncio.to_thread(self._earlier, row, told)
             if earlier is not None:
-                return await self._tried(lambda: chosen.follow(told, key, earlier))
-        return await self._tried(lambda: chosen.letter(told, key))
+                write = functools.partial(chosen.follow, told, key, earlier)
+
+        async def written() -> Letter:
+            # The texts of ten thousand alerts take seconds.
+            return await asyncio.to_thread(write) if len(told.alerts) >= _LONG else write()
+
+        return written
 
     def _earlier(self, row: store.NotificationRow, told: message.Message) -> Mapping[str, str] | None:
         """What a message goes on from: the last about the same, unless that one closed it or is long past."""
@@ -230,18 +288,17 @@ class Delivery:
             return None  # a group that fires again begins anew; an incident that is reopened does not
         return found.given
 
-    async def _tried(self, write: Callable[[], Letter]) -> Answer:
+    async def _tried(self, write: Callable[[], Awaitable[Letter]], connections: Connections) -> Answer:
         try:
-            # Aside: it may read files, and the texts of ten thousand alerts take seconds.
-            letter = await asyncio.to_thread(write)
+            letter = await write()
         except OSError as error:  # a secret that stands in a file
             return Answer(Verdict.AGAIN, f"a file with its secret cannot be read: {error.strerror}")
         except TemplateError as error:  # it would fail again: the message stays the same
             return Answer(Verdict.REFUSED, f"a template of alertmanager.yml failed: {error}")
-        return await self._send(letter, self._clock.now())
+        return await self._send(replace(letter, over=connections), self._clock.now())
 
-    def _mark(self, desk: Desk, row: store.NotificationRow, answer: Answer, *, noting: bool = True) -> bool:
-        """Write what became of a letter, with all that follows; whether it is given up."""
+    def _mark(self, desk: Desk, row: store.NotificationRow, answer: Answer) -> bool:
+        """Write what became of a letter that was not taken, or with a receipt; whether it is given up."""
         now, attempts = desk.now, row["attempts"] + 1
         given_up = answer.verdict is Verdict.AGAIN and now - row["created_at"] >= self._patience.limit
         failed = answer.verdict is Verdict.REFUSED or given_up
@@ -257,14 +314,9 @@ class Delivery:
             address = store.Address(row["receiver"], row["channel"], row["integration"])
             store.defer_notifications(desk.connection, address, now + self._wait(1, answer))
         if answer.verdict is Verdict.DELIVERED:
-            notify.delivered(desk.connection, row, now)
-        if "state" in changes and notify.finished(desk.connection, row, now):
+            self._taken(desk, [row])
+        if failed and (notify.finished(desk.connection, [row], now) | notify.unheard(desk.connection, row, now)):
             desk.made_work = True
-        if failed and notify.unheard(desk.connection, row, now):
-            desk.made_work = True
-        for noted in _noted(row, answer, attempts, failed=failed):
-            if noting and row["incident_id"] is not None:
-                desk.happen(row["incident_id"], noted)
         return failed
 
     def _wait(self, attempts: int, answer: Answer) -> float:
@@ -284,8 +336,41 @@ class Delivery:
             log.info("notification.retry", event_sent=row["event"], reason=answer.reason, **where)
 
 
-def _noted(row: store.NotificationRow, answer: Answer, attempts: int, *, failed: bool) -> Iterable[Noted]:
+class _Ways:
+    """The ways to one integration, of which each takes a letter at a time. Each has connections of its own: a pool that is
+    shared looks at all of them for every letter. What is free last is taken first, so that few letters use few."""
+
+    def __init__(self) -> None:
+        self._every = [Connections() for _ in range(_AT_ONCE)]
+        self._free: asyncio.LifoQueue[Connections] = asyncio.LifoQueue()
+
+    async def __aenter__(self) -> _Ways:
+        for each in self._every:
+            self._free.put_nowait(each)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for each in self._every:
+            await each.close()
+
+    @contextlib.asynccontextmanager
+    async def one(self) -> AsyncIterator[Connections]:
+        """One that nobody else uses meanwhile."""
+        way = await self._free.get()
+        try:
+            yield way
+        finally:
+            self._free.put_nowait(way)
+
+
+def _simply_taken(answer: Answer) -> bool:
+    """Whether a letter was taken, and nothing was given for it."""
+    return answer.verdict is Verdict.DELIVERED and not answer.receipt
+
+
+def _noted(row: store.NotificationRow, answer: Answer, *, failed: bool) -> Iterable[Noted]:
     """What the timeline keeps of a try: that it was sent, that it failed for good, or that the first try failed."""
+    attempts = row["attempts"] + 1
     data = {"receiver": row["receiver"], "channel": row["channel"], "event": row["event"], "attempts": attempts}
     where = f"{row['receiver']} by {row['channel']}"
     if answer.verdict is Verdict.DELIVERED:

@@ -391,16 +391,22 @@ def prune(connection: Connection, group_id: str, told: Iterable[Known], now: flo
     store.leave(connection, [store.Member(group_id, each.fingerprint) for each in told if each.over(now)])
 
 
-def delivered(connection: Connection, row: NotificationRow, now: float) -> None:
-    """Note that an integration took a group's notification; what was over leaves the group with the last of them."""
-    tells = row["tells"]
-    if row["group_id"] is None or tells is None:
-        return
-    store.put_log(connection, [log_row(tells["group_key"], store.address_of(row), tells, now)])
-    if tells["resolved"] and not store.untold(connection, row["group_id"], row["created_at"]):
-        inside = known_alerts(connection, store.members(connection, [row["group_id"]])).get(row["group_id"], [])
-        told = [each for each in inside if each.updated_at <= row["created_at"]]
-        prune(connection, row["group_id"], told, row["created_at"])
+def delivered(connection: Connection, rows: Sequence[NotificationRow], now: float) -> None:
+    """Note that integrations took notifications of groups; what was over leaves its group with the last of them."""
+    about = [(row, row["tells"], row["group_id"]) for row in rows]
+    store.put_log(
+        connection,
+        [
+            log_row(tells["group_key"], store.address_of(row), tells, now)
+            for row, tells, group in about
+            if group and tells
+        ],
+    )
+    for row, tells, group in about:
+        if group and tells and tells["resolved"] and not store.untold(connection, group, row["created_at"]):
+            inside = known_alerts(connection, store.members(connection, [group])).get(group, [])
+            told = [each for each in inside if each.updated_at <= row["created_at"]]
+            prune(connection, group, told, row["created_at"])
 
 
 def unheard(connection: Connection, row: NotificationRow, now: float) -> bool:
@@ -413,9 +419,9 @@ def unheard(connection: Connection, row: NotificationRow, now: float) -> bool:
     return True
 
 
-def finished(connection: Connection, row: NotificationRow, now: float) -> bool:
+def finished(connection: Connection, rows: Sequence[NotificationRow], now: float) -> bool:
     """Whether the group of a notification that is done with was waiting for this: it is due now."""
-    return row["group_id"] is not None and store.release(connection, row["group_id"], now)
+    return store.release(connection, sorted({row["group_id"] for row in rows if row["group_id"] is not None}), now)
 
 
 # -- rows ------------------------------------------------------------------------------------------------------------

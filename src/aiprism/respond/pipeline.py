@@ -150,14 +150,17 @@ class Desk:
     now: float
     made_work: bool = False
 
-    def happen(self, incident_id: str, event: Event) -> Incident:
-        """Let `event` happen to an incident, with all that follows; NotFound or Conflict when it cannot."""
-        incident = journal.read(self.connection, incident_id)
-        step = advance(incident, event, self.now, self.policy.periods)
-        if not step[1]:
-            return incident
-        self.run(Batch(self.now, changes={incident_id: Change(incident).then(step)}), CONSEQUENCES)
-        return step[0]
+    def happen(self, incident_id: str, *events: Event) -> Incident:
+        """Let `events` happen to an incident, with all that follows; NotFound or Conflict when one cannot."""
+        change = Change(journal.read(self.connection, incident_id))
+        effects = 0
+        for event in events:
+            step = advance(change.incident, event, self.now, self.policy.periods)
+            if step[1]:
+                change, effects = change.then(step), effects + 1
+        if effects:
+            self.run(Batch(self.now, changes={incident_id: change}), CONSEQUENCES)
+        return change.incident
 
     def run(self, batch: Batch, stages: Sequence[Stage]) -> Batch:
         """The batch after these stages."""

@@ -270,12 +270,15 @@ def put_letters(connection: Connection, rows: Sequence[NotificationRow]) -> None
     upsert(connection, notifications, rows)
 
 
-def release(connection: Connection, group_id: str, at: float) -> bool:
-    """A group that was put off is looked at again at `at`, unless something of it is still to be sent; whether it is."""
+def release(connection: Connection, group_ids: Sequence[str], at: float) -> bool:
+    """Groups that were put off are looked at again at `at`, unless something of them is still to be sent; whether any is."""
     groups, letters = aggregation_groups, notifications
-    waits = sa.exists().where(letters.c.group_id == group_id, letters.c.state == "pending")
-    here = sa.and_(groups.c.id == group_id, groups.c.late.is_(True), sa.not_(waits))
-    return connection.execute(sa.update(groups).where(here).values(next_at=at)).rowcount > 0
+    waits = sa.exists().where(letters.c.group_id == groups.c.id, letters.c.state == "pending")
+    released = 0
+    for portion in _portions(group_ids):
+        here = sa.and_(groups.c.id.in_(portion), groups.c.late.is_(True), sa.not_(waits))
+        released += connection.execute(sa.update(groups).where(here).values(next_at=at)).rowcount
+    return released > 0
 
 
 def address_of(row: NotificationRow) -> Address:

@@ -401,6 +401,15 @@ def mark_notification(connection: Connection, notification_id: str, **changes: o
     connection.execute(sa.update(notifications).where(notifications.c.id == notification_id).values(**changes))
 
 
+def mark_sent(connection: Connection, rows: Sequence[NotificationRow], now: float) -> None:
+    """Note that these were taken at `now`, at one more try each."""
+    table = notifications
+    if rows:
+        sent = sa.update(table).where(table.c.id == sa.bindparam("its_id"))
+        sent = sent.values(state="sent", sent_at=now, next_at=None, error="", attempts=sa.bindparam("tries"))
+        connection.execute(sent, [{"its_id": row["id"], "tries": row["attempts"] + 1} for row in rows])
+
+
 # -- runbook runs ----------------------------------------------------------------------------------------------------
 
 

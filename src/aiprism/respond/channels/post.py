@@ -103,6 +103,33 @@ class Letter:
     judge: Judge | None = None  # of receivers that say 200 to what they refuse
     then: tuple[Letter, ...] = ()  # what is sent after it, once it was taken
     carry: Carry | None = field(default=None, repr=False)  # of channels that are more than one HTTP request
+    over: Connections | None = field(default=None, repr=False, compare=False)  # kept for the letters that follow
+
+
+class Connections:
+    """HTTP connections that letters to one receiver share, as long as this is open: a storm has thousands of letters, and for
+    each a client, its certificates and a connection of its own would cost more than all the rest."""
+
+    def __init__(self) -> None:
+        self._clients: dict[HttpOptions, httpx.AsyncClient] = {}
+
+    async def __aenter__(self) -> Connections:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close what is open; what is asked for later is opened anew."""
+        clients, self._clients = list(self._clients.values()), {}
+        for each in clients:
+            await each.aclose()
+
+    def client(self, options: HttpOptions) -> httpx.AsyncClient:
+        """The client for these options; closed with the others."""
+        if options not in self._clients:
+            self._clients[options] = client(options, timeout=_TIMEOUT)
+        return self._clients[options]
 
 
 Judge: TypeAlias = Callable[[str], "Answer | None"]  # of the text of a 2xx answer; None is delivered
@@ -204,7 +231,7 @@ async def post(letter: Letter, now: float) -> Answer:
         async with asyncio.timeout(limit):
             first = await (letter.carry or _posted)(letter, now)
             for each in letter.then if first.verdict is Verdict.DELIVERED else ():
-                answer = await _posted(each, now)
+                answer = await _posted(replace(each, over=letter.over), now)
                 if answer.verdict is not Verdict.DELIVERED:
                     return answer
             return first
@@ -228,24 +255,30 @@ async def _posted(letter: Letter, now: float) -> Answer:
 async def exchanged(letter: Letter, now: float) -> tuple[Answer, str]:
     """Send `letter` once, in a carrier that needs more than one exchange: what became of it, and the beginning of the text
     it was answered with. Errors of the network are the caller's, and so `post`'s."""
+    if letter.over is not None:
+        return await _exchanged(letter, now, letter.over.client(letter.http))
+    async with Connections() as alone:
+        return await _exchanged(letter, now, alone.client(letter.http))
+
+
+async def _exchanged(letter: Letter, now: float, sender: httpx.AsyncClient) -> tuple[Answer, str]:
     headers = {**PLAIN, "Idempotency-Key": letter.key, **letter.headers}
     body = None if letter.method == "GET" else letter.body
     form, content = (body, None) if letter.form else (None, body)
-    async with client(letter.http, timeout=_TIMEOUT) as sender:
-        request = sender.build_request(letter.method, letter.url.reveal(), headers=headers, data=form, json=content)
-        response = await sender.send(request, stream=True, follow_redirects=False)
-        # httpx would follow a 301, 302 or 303 with a GET, which tells nobody anything and is answered 200.
-        for _ in range(_HOPS if letter.http.follow_redirects else 0):
-            if response.status_code not in (307, 308) or response.next_request is None:
-                break
-            following = response.next_request  # without our Authorization where it leads to another host
-            await response.aclose()
-            response = await sender.send(following, auth=None, stream=True, follow_redirects=False)
-        try:
-            text = await beginning(response)
-            return _answer(letter, response, text, now), text
-        finally:
-            await response.aclose()
+    request = sender.build_request(letter.method, letter.url.reveal(), headers=headers, data=form, json=content)
+    response = await sender.send(request, stream=True, follow_redirects=False)
+    # httpx would follow a 301, 302 or 303 with a GET, which tells nobody anything and is answered 200.
+    for _ in range(_HOPS if letter.http.follow_redirects else 0):
+        if response.status_code not in (307, 308) or response.next_request is None:
+            break
+        following = response.next_request  # without our Authorization where it leads to another host
+        await response.aclose()
+        response = await sender.send(following, auth=None, stream=True, follow_redirects=False)
+    try:
+        text = await beginning(response)
+        return _answer(letter, response, text, now), text
+    finally:
+        await response.aclose()
 
 
 def _answer(letter: Letter, response: httpx.Response, text: str, now: float) -> Answer:
