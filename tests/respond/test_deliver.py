@@ -564,7 +564,8 @@ def test_letters_of_a_storm_share_a_few_connections(records, clock):
         met.append(writer)
         with contextlib.suppress(asyncio.IncompleteReadError):
             while head := await reader.readuntil(b"\r\n\r\n"):
-                await reader.readexactly(int(re.search(rb"(?i)content-length: (\d+)", head)[1]))
+                [length] = re.findall(rb"(?i)content-length: (\d+)", head)
+                await reader.readexactly(int(length))
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
         writer.close()
 
