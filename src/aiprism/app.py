@@ -38,6 +38,7 @@ from aiprism.httpconfig import Secret
 from aiprism.model.alerts import Alert
 from aiprism.query.promql import Limits, PromQL, Vector
 from aiprism.query.promql.results import Results
+from aiprism.query.promql.values import Answer
 from aiprism.query.remote_read import RemoteRead
 from aiprism.receive import otlp_grpc, scrapeconfig
 from aiprism.receive.doors import OtlpDoors
@@ -209,6 +210,9 @@ async def running(
         async def query(text: str, at: float) -> Vector:
             return await engine.run(promql.vector, text, at)
 
+        async def query_all(texts: Sequence[str], at: float) -> Sequence[Answer]:
+            return await engine.run(promql.vectors, texts, at)
+
         def ask(text: str, at: float) -> Sequence[tuple[Mapping[str, str], float]]:
             return [(item.labels, item.value) for item in promql.vector(text, at).items]
 
@@ -241,6 +245,7 @@ async def running(
             return RuleGroups(
                 loaded,
                 query=query,
+                query_all=query_all,
                 record=writing.append,
                 notify=notify,
                 states=states,

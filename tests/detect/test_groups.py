@@ -16,7 +16,7 @@ from aiprism.detect.rules import Group
 from aiprism.errors import Unavailable
 from aiprism.model.alerts import Alert
 from aiprism.model.samples import Sample, is_stale
-from aiprism.query.promql.values import Scalar, Value
+from aiprism.query.promql.values import Answer, Scalar, Value
 from aiprism.store.alertstates import AlertStates
 from aiprism.store.records import Records
 from aiprism.telemetry import Telemetry
@@ -470,3 +470,22 @@ def test_when_the_wall_clock_is_set_back_the_groups_go_on_from_there(records: Re
     times = [at for _, at in world.asked]
     assert times[1] - times[0] == 30
     assert times[2] - times[1] == pytest.approx(-3600, abs=60)
+
+
+def test_quick_rules_are_asked_in_one_go_and_slow_ones_side_by_side(records: Records) -> None:
+    seconds = {"q1": 0.1, "q2": 0.1, "slow": 1.0, "q3": 0.2}
+    packs: list[list[str]] = []
+
+    async def ask_all(texts: Sequence[str], at: float) -> list[Answer]:
+        packs.append(list(texts))
+        return [Answer(broken if text == "q2" else vector({text: 1.0}), seconds[text]) for text in texts]
+
+    broken = Unavailable("no answer to q2")
+    rules = [f"{{record: 'r:{text}', expr: {text}}}" for text in seconds]
+    world = World(records, group(*rules, interval="30s"), query_all=ask_all)
+    play(world, 30, 30, 30)
+    # Nobody knows at first how long they take: each is asked on its own.
+    assert packs == [list(seconds), ["q1", "q2"]]
+    assert [text for text, _ in world.asked] == [*seconds, "slow", "q3"]
+    assert (world.rule("r:q2").health, world.rule("r:q2").last_error) == ("err", "no answer to q2")
+    assert world.series("r:q1")[-1][1:] == ("q1", 1.0)

@@ -30,12 +30,12 @@ from aiprism.detect.evaluation import (
     resolved,
     resumed,
 )
-from aiprism.detect.handoffs import Handoffs, Notify, Query, Record, Timing
+from aiprism.detect.handoffs import Handoffs, Notify, Query, QueryAll, Record, Timing
 from aiprism.detect.rules import AlertingRule, Group, Rule
 from aiprism.model.alerts import Alert, AlertState
 from aiprism.model.labels import Labels
 from aiprism.model.samples import STALE_NAN, Sample
-from aiprism.query.promql.values import Vector
+from aiprism.query.promql.values import Answer, Vector
 from aiprism.store.alertstates import AlertStates, KeptAlert, source_of
 from aiprism.telemetry import Telemetry
 
@@ -50,6 +50,8 @@ SETTLING_EVALUATIONS = 2
 SETTLING_SECONDS = 30.0
 # Deciding about a series takes up to 0.1 ms; from so many on it is done beside the event loop.
 LARGE_VECTOR = 200
+# Expressions that take so long together are asked in one go.
+SHORT_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,7 @@ class RuleGroups:
         notify: Notify,
         states: AlertStates,
         clock: Clock,
+        query_all: QueryAll | None = None,
         telemetry: Telemetry | None = None,
         around: Surroundings | None = None,
         timing: Timing | None = None,
@@ -95,6 +98,7 @@ class RuleGroups:
     ) -> None:
         self._handoffs = Handoffs(
             query=query,
+            query_all=query_all,
             record=record,
             notify=notify,
             states=states,
@@ -193,7 +197,7 @@ class RuleGroups:
 class _RuleState:
     """A rule, the alerts and series it has now, and how its last evaluation went."""
 
-    __slots__ = ("alerts", "group_key", "rule", "series", "settled_at", "settling", "source", "status")
+    __slots__ = ("alerts", "asked_seconds", "group_key", "rule", "series", "settled_at", "settling", "source", "status")
 
     def __init__(self, rule: Rule, group_key: str) -> None:
         self.rule, self.group_key = rule, group_key
@@ -203,6 +207,7 @@ class _RuleState:
         # An alert that was taken up can be over after so many successful evaluations, and not before this time.
         self.settling, self.settled_at = 0, 0.0
         self.status = RuleStatus(rule)
+        self.asked_seconds: float | None = None  # the last time
 
 
 class _Running:
@@ -287,7 +292,7 @@ class _Running:
         began = self.handoffs.clock.monotonic()
         self._resume(at)
         for batch in self.batches:
-            written = await asyncio.gather(*(self._evaluate_rule(state, at) for state in batch))
+            written = await asyncio.gather(*(self._evaluate_some(some, at) for some in _packed(batch)))
             samples = [sample for samples in written for sample in samples]
             lost, _ = await asyncio.gather(self.handoffs.write(samples), self._tell(at))
             if lost is not None:
@@ -314,13 +319,25 @@ class _Running:
             state.alerts = {name: kept for name, kept in again.items() if kept is not None}
         log.info("rules.resumed", group=self.group.key, away_seconds=round(at - seen_at, 3))
 
-    async def _evaluate_rule(self, state: _RuleState, at: float) -> list[Sample]:
+    async def _evaluate_some(self, states: Sequence[_RuleState], at: float) -> list[Sample]:
+        """Evaluate rules whose expressions are asked in one go."""
+        answers = await self.handoffs.ask([state.rule.expr for state in states], at - self.group.query_offset)
+        samples: list[Sample] = []
+        for state, answer in zip(states, answers, strict=True):
+            state.asked_seconds = answer.seconds
+            found = await self._evaluate_rule(state, answer, at)
+            if found:
+                samples += found
+                await asyncio.sleep(0)  # others must not wait for all of them
+        return samples
+
+    async def _evaluate_rule(self, state: _RuleState, answer: Answer, at: float) -> list[Sample]:
         """Evaluate one rule into `state`; its samples, with the ends of the series it no longer yields."""
         began = self.handoffs.clock.monotonic()
         samples: list[Sample] = []
 
         async def step() -> None:
-            outcome = await self._outcome(state, at)
+            outcome = await self._outcome(state, answer, at)
             now_there = frozenset(sample.labels for sample in outcome.samples)
             ts_ms = round((at - self.group.query_offset) * 1000)
             samples.extend(outcome.samples)
@@ -335,12 +352,14 @@ class _Running:
             health="ok" if failed is None else "err",
             last_error="" if failed is None else str(failed) or type(failed).__name__,
             evaluated_at=at,
-            seconds=self.handoffs.clock.monotonic() - began,
+            seconds=answer.seconds + self.handoffs.clock.monotonic() - began,
         )
         return samples
 
-    async def _outcome(self, state: _RuleState, at: float) -> Evaluated:
-        value = await self.handoffs.ask(state.rule.expr, at - self.group.query_offset)
+    async def _outcome(self, state: _RuleState, answer: Answer, at: float) -> Evaluated:
+        value = answer.value
+        if isinstance(value, Exception):
+            raise value
         setting = Setting(
             now=at,
             query_offset=self.group.query_offset,
@@ -405,6 +424,21 @@ def _batches(states: Sequence[_RuleState]) -> list[list[_RuleState]]:
         batches[-1].append(state)
         written |= state.rule.writes
     return batches
+
+
+def _packed(states: Sequence[_RuleState]) -> list[list[_RuleState]]:
+    """Rules to be asked in one go, which share what they read: as many as took `SHORT_SECONDS` the last time. Those that take
+    longer, or that nobody has asked yet, are asked side by side."""
+    packs: list[list[_RuleState]] = []
+    left = 0.0
+    for state in states:
+        took = SHORT_SECONDS if state.asked_seconds is None else state.asked_seconds
+        if not packs or took > left:
+            packs.append([])
+            left = SHORT_SECONDS
+        packs[-1].append(state)
+        left -= took
+    return packs
 
 
 def _moved(before: KeptAlert, now: KeptAlert) -> bool:

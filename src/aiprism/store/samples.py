@@ -363,6 +363,21 @@ class SampleStore:
         return sum(row[3] for row in rows), sum(row[2] for row in rows)
 
 
+def one_after_another(parts: Sequence[RawSamples]) -> RawSamples:
+    """All those series, numbered on."""
+    series, samples = (np.cumsum([0, *(len(getattr(part, each)) for part in parts)]) for each in ("rows", "ts_ms"))
+    clocks = [part.clock for part in parts if part.clock is not None]
+    return RawSamples(
+        np.arange(series[-1]),
+        np.concatenate([[0], *(part.offsets[1:] + at for part, at in zip(parts, samples, strict=False))]),
+        np.concatenate([part.ts_ms for part in parts]),
+        np.concatenate([part.values for part in parts]),
+        np.concatenate([clock + at for clock, at in zip(clocks, series, strict=False)])
+        if len(clocks) == len(parts)
+        else None,
+    )
+
+
 def _of_runs(selection: Selection, runs: Runs, after_ms: int, until_ms: int, *, stale: bool) -> RawSamples:
     """The series of a selection out of those of its metric."""
     order = np.argsort(selection.fps, kind="stable")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 
 import pytest
 
@@ -61,6 +62,45 @@ def test_a_question_about_samples_that_came_in_since_the_one_before_reads_nothin
         assert found == stocked.plain.instant("sum(rate(data[2m]))", now)
         # The first one reads ahead; after that time the rest of the next minutes is read once.
         assert bool(statements) == (turn == 0 or (now - 15) // 300 < now // 300)
+
+
+@pytest.mark.parametrize("warm", [False, True])
+def test_many_expressions_at_once_give_what_each_gives_alone(engine: Engine, warm: bool):
+    stocked = Stocked.on(engine)
+    for name in ("data_total", "other_total"):
+        for number in range(5):
+            labels = Labels({"__name__": name, "number": str(number)})
+            stocked.receive([(labels, [((START + at) * 1000, at * number % 70) for at in range(number, 150, 15)])])
+    texts = [
+        f"{function}({name}{{number={which}}}[1m]{offset}) > {limit}"
+        for function in ("rate", "max_over_time", "stddev_over_time")
+        for name in ("data_total", "other_total")
+        for which in ('"2"', '~"[13]"', '"none"')
+        for offset, limit in (("", 0), ("", 1), (" offset 30s", 0))
+    ]
+    texts += [
+        "data_total",
+        "other_total > 40",
+        "timestamp(data_total)",
+        "1 +",
+        "1 + 2",
+        "data_total @ start()",
+        "'words'",
+    ]
+    texts += [
+        '{number="2"}',
+        "sum(rate(data_total[2m])) / sum(rate(other_total[2m]))",
+        "label_replace(data_total, '(', '', '', '')",
+    ]
+    if warm:
+        stocked.kept.instant("data_total + other_total", START + 140)
+    for text, answer in zip(texts, stocked.kept.vectors(texts, START + 150), strict=True):
+        if isinstance(answer.value, Exception):
+            with pytest.raises(type(answer.value), match=re.escape(str(answer.value))):
+                stocked.plain.vector(text, START + 150)
+        else:
+            assert answer.value == stocked.plain.vector(text, START + 150), text
+            assert answer.seconds > 0
 
 
 def test_questions_about_few_series_of_many_do_not_read_all_of_them(engine: Engine):

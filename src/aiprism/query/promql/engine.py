@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+import re
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
-from itertools import repeat
+from functools import lru_cache
+from itertools import chain, repeat
 
 import numpy as np
 
@@ -12,17 +16,18 @@ from aiprism.errors import BadInput
 from aiprism.model.labels import Labels
 from aiprism.query.promql.account import Account
 from aiprism.query.promql.blocks import Block, Cells, natives
-from aiprism.query.promql.evaluate import Evaluator
+from aiprism.query.promql.evaluate import Evaluator, Leaves
 from aiprism.query.promql.explained import Explained
 from aiprism.query.promql.functions import Operand
 from aiprism.query.promql.labelsets import LabelSets
 from aiprism.query.promql.limits import Limits, Watch
 from aiprism.query.promql.notes import Notes
-from aiprism.query.promql.parse import parse
+from aiprism.query.promql.parse import MOST_KNOWN, parse
 from aiprism.query.promql.plan import Node, Samples, explained, keeps_order, plan
+from aiprism.query.promql.plan import leaves as leaves_of
 from aiprism.query.promql.results import Computed, Result, Results
 from aiprism.query.promql.syntax import Expr, Kind, kind_of
-from aiprism.query.promql.values import Matrix, Scalar, Series, String, Value, Vector, VectorItem
+from aiprism.query.promql.values import Answer, Matrix, Scalar, Series, String, Value, Vector, VectorItem
 from aiprism.store.grids import Steps
 from aiprism.store.question import Question
 from aiprism.store.samples import SampleStore
@@ -60,33 +65,29 @@ class PromQL:
     ) -> Value:
         """The value of `text` at one time; `question` bounds it and may be given up, `notes` collects annotations, `account`
         what it took; `lookback` seconds stand instead of the limit of that name."""
-        with _spending(account, "prepared"):
-            expr = parse(text)
-            steps = Steps(round(at * 1000), 1, 1)
-            node = plan(expr, steps.start_ms, steps.end_ms, text=text)
-            evaluator = self._evaluator(question, steps, account, lookback)
-        with _spending(account, "evaluated"), np.errstate(all="ignore"), evaluator.remarking(steps.count) as remarks:
-            if isinstance(node, Samples):
-                value: Operand | Matrix = _matrix_of_samples(evaluator, node, steps)
-            else:
-                value = evaluator.value(node, steps)
-        if notes is not None:
-            notes.tell(text, remarks)
-        if isinstance(value, Matrix):
-            return value
-        if isinstance(value, Block):
-            with _spending(account, "sorted"):
-                return _vector(value, at, in_order=keeps_order(expr))
-        return String(at, value) if isinstance(value, str) else Scalar(at, float(value[0]))
+        return self._instant(text, at, question, notes, account, lookback)
 
     def vector(self, text: str, at: float) -> Vector:
         """As `instant`, with a number as the one series without labels. BadInput when `text` is neither."""
-        value = self.instant(text, at)
-        if isinstance(value, Scalar):
-            return Vector((VectorItem(Labels(), value.ts, value.value),))
-        if not isinstance(value, Vector):
-            raise BadInput(f"{text!r} gives a {kind_of(parse(text)).value}, not an instant vector or a scalar")
-        return value
+        return _as_vector(text, self.instant(text, at))
+
+    def vectors(self, texts: Sequence[str], at: float) -> list[Answer]:
+        """As `vector` for each of `texts`, one after the other. What several of them read is read once, and together."""
+        began, answers = time.perf_counter(), list[Answer]()
+        steps, leaves = Steps(round(at * 1000), 1, 1), Leaves()
+        with suppress(Exception):  # whatever is wrong with one of them shows when it is its turn
+            nodes = [_planned(text, steps.start_ms, steps.end_ms) for text in texts]
+            with np.errstate(all="ignore"):
+                self._evaluator(None, steps, leaves=leaves).read_together(chain(*map(leaves_of, nodes)), steps)
+        share = (time.perf_counter() - began) / max(1, len(texts))
+        for text in texts:
+            began = time.perf_counter()
+            try:
+                value: Vector | Exception = _as_vector(text, self._instant(text, at, leaves=leaves))
+            except Exception as error:  # the one whose answer fails must not take its neighbours' with it
+                value = error
+            answers.append(Answer(value, time.perf_counter() - began + share))
+        return answers
 
     def range(
         self,
@@ -103,10 +104,9 @@ class PromQL:
         """The values of `text` from `start` to at most `end`, every `step` seconds, series by labels; the rest as for
         `instant`. Computed anew for whoever wants an account of it, or another lookback than everybody's."""
         with _spending(account, "prepared"):
-            expr = parse(text)
-            steps = _steps(expr, start, end, step)
+            steps = _steps(parse(text), start, end, step)
             evaluator = self._evaluator(question, steps, account, lookback)
-            node = plan(expr, steps.start_ms, round(end * 1000), steps.step_ms, text)
+            node = _planned(text, steps.start_ms, round(end * 1000), steps.step_ms)
 
         def compute(some: Steps) -> Computed:
             with evaluator.remarking(some.count) as remarks:
@@ -158,12 +158,37 @@ class PromQL:
                 self.instant(text, start, question=question, account=account)
         return Explained(text, node, planned, account, self.samples)
 
+    def _instant(
+        self,
+        text: str,
+        at: float,
+        question: Question | None = None,
+        notes: Notes | None = None,
+        account: Account | None = None,
+        lookback: float | None = None,
+        leaves: Leaves | None = None,
+    ) -> Value:
+        with _spending(account, "prepared"):
+            steps = Steps(round(at * 1000), 1, 1)
+            node = _planned(text, steps.start_ms, steps.end_ms)
+            evaluator = self._evaluator(question, steps, account, lookback, leaves)
+        with _spending(account, "evaluated"), np.errstate(all="ignore"), evaluator.remarking(steps.count) as remarks:
+            if isinstance(node, Samples):
+                value: Operand | Matrix = _matrix_of_samples(evaluator, node, steps)
+            else:
+                value = evaluator.value(node, steps)
+        if notes is not None:
+            notes.tell(text, remarks)
+        with _spending(account, "sorted"):
+            return value if isinstance(value, Matrix) else _at_one_time(text, value, at)
+
     def _evaluator(
         self,
         question: Question | None,
         steps: Steps,
         account: Account | None = None,
         lookback: float | None = None,
+        leaves: Leaves | None = None,
     ) -> Evaluator:
         limits = self.limits if lookback is None else replace(self.limits, lookback=lookback)
         watch = Watch(limits, question)
@@ -171,11 +196,40 @@ class PromQL:
         if account is not None:
             account.begin(steps.times_ms())
             watch.question.noted = account.note
-        return Evaluator(self.samples, watch, pushdown=self._pushdown, account=account)
+        return Evaluator(self.samples, watch, pushdown=self._pushdown, account=account, leaves=leaves)
 
 
 def _spending(account: Account | None, stage: str) -> AbstractContextManager[None]:
     return nullcontext() if account is None else account.spending(stage)
+
+
+def _planned(text: str, start_ms: int, end_ms: int, step_ms: int = 0) -> Node:
+    if _OF_THE_QUERY.search(text):
+        return plan(parse(text), start_ms, end_ms, step_ms, text)
+    return _planned_for_good(text)
+
+
+# The functions that stand for times of the query itself, or anything that is called so.
+_OF_THE_QUERY = re.compile(r"\b(start|end|step|range)\b", re.IGNORECASE)
+
+
+@lru_cache(maxsize=MOST_KNOWN)
+def _planned_for_good(text: str) -> Node:
+    return plan(parse(text), 0, 0, 0, text)
+
+
+def _at_one_time(text: str, value: Operand, at: float) -> Value:
+    if isinstance(value, Block):
+        return _vector(value, at, in_order=keeps_order(parse(text)))
+    return String(at, value) if isinstance(value, str) else Scalar(at, float(value[0]))
+
+
+def _as_vector(text: str, value: Value) -> Vector:
+    if isinstance(value, Scalar):
+        return Vector((VectorItem(Labels(), value.ts, value.value),))
+    if not isinstance(value, Vector):
+        raise BadInput(f"{text!r} gives a {kind_of(parse(text)).value}, not an instant vector or a scalar")
+    return value
 
 
 def _steps(expr: Expr, start: float, end: float, step: float) -> Steps:
@@ -192,6 +246,8 @@ def _steps(expr: Expr, start: float, end: float, step: float) -> Steps:
 
 def _vector(block: Block, at: float, *, in_order: bool) -> Vector:
     block = block.compact()
+    if not len(block):  # as most alerting rules answer
+        return Vector(())
     rows = np.arange(len(block)) if in_order else block.labels.order()
     block = block.take(rows)
     values = block.values[:, 0].tolist()

@@ -7,7 +7,7 @@ step; a subquery is the same evaluation on a grid of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 
@@ -50,13 +50,15 @@ from aiprism.query.promql.windows import Windows
 from aiprism.store.columns import Bools, Floats, Ints
 from aiprism.store.grids import Combine, GridFunction, Steps
 from aiprism.store.rollups import Shape, Source
-from aiprism.store.samples import RawHistograms, RawSamples, SampleStore
+from aiprism.store.samples import RawHistograms, RawSamples, SampleStore, one_after_another
 from aiprism.store.series import Selection
 
 # Folding all series inside ClickHouse spares moving their grids here; below this many cells that saves nothing.
 COMBINE_CELLS = 100_000
 # What one native histogram counts for where samples are counted: about as much memory.
 HISTOGRAM_SAMPLES = 50
+# Of leaves with no more samples it is worth while to fold several at once.
+_LITTLE = 10_000
 # What is in memory is folded here sooner than ClickHouse finds it, by kernels that need no sample twice.
 _QUICK = frozenset({
     LATEST, "last_over_time", "first_over_time", "present_over_time", "count_over_time", "min_over_time", "max_over_time",
@@ -68,15 +70,26 @@ _COMBINED_SUMS = {"sum": Combine.SUM, "avg": Combine.AVG}
 _ONE_SIGN = frozenset({"rate", "increase", "irate", "changes", "resets", "count_over_time"})
 
 
+# What leaves are, and what was said of them at which place.
+Leaves = dict[tuple[Leaf, Steps], tuple[Block, Remarks, int]]
+
+
 class Evaluator:
-    """One evaluation of one query. `pushdown` False computes everything here, from raw samples."""
+    """One evaluation of one query. `pushdown` False computes everything here, from raw samples; `leaves` are known already,
+    and those that are read are added."""
 
     def __init__(
-        self, store: SampleStore, watch: Watch, *, pushdown: bool = True, account: Account | None = None
+        self,
+        store: SampleStore,
+        watch: Watch,
+        *,
+        pushdown: bool = True,
+        account: Account | None = None,
+        leaves: Leaves | None = None,
     ) -> None:
         self._store, self._watch, self._pushdown, self._account = store, watch, pushdown, account
         self._remarks = Remarks(0)
-        self._leaves: dict[tuple[Leaf, Steps], tuple[Block, Remarks, int]] = {}
+        self._leaves: Leaves = {} if leaves is None else leaves
         self._counted: dict[tuple[Leaf, Steps], Ints] = {}  # for an account: how many samples a leaf looked at
         self._at_hand: dict[tuple[Leaf, Steps], RawSamples] = {}  # until they are used
 
@@ -193,6 +206,37 @@ class Evaluator:
                 yield from self.planned(child, steps)
 
     # -- leaves --------------------------------------------------------------------------------------------------
+
+    def read_together(self, leaves: Iterable[Leaf], steps: Steps) -> None:
+        """Fold at once the samples that are kept of leaves with the same function and window: rules look at a few series each,
+        and what a computation costs then hardly depends on how many they are."""
+        alike: dict[tuple[str, int | None, int], list[Leaf]] = {}
+        for leaf in dict.fromkeys(leaves):
+            if leaf.function in _QUICK and not leaf.args and not leaf.edges and leaf.at_ms is None:
+                alike.setdefault((leaf.function, leaf.window_ms, leaf.offset_ms), []).append(leaf)
+        for some in alike.values():
+            if len(some) > 1:
+                self._read_alike(some, steps)
+
+    def _read_alike(self, leaves: Sequence[Leaf], steps: Steps) -> None:
+        some: list[tuple[Leaf, Selection, RawSamples]] = []
+        ends = _ends(leaves[0], steps)
+        for leaf in leaves:
+            selection = self._selection(leaf, ends)
+            raw = None if selection.native is not None else self._recent(leaf, ends, selection, self.source(leaf, ends))
+            if raw is not None and len(raw.ts_ms) <= _LITTLE:
+                some.append((leaf, selection, raw))
+        if not some:
+            return
+        every = one_after_another([raw for _, _, raw in some])
+        windows = _windows(every, ends, self._window_ms(leaves[0]), steps, fixed=False)
+        values, valid, _ = self._folded(leaves[0], LabelSets({}, len(every.rows)), windows, steps)
+        first = 0
+        for leaf, selection, raw in some:
+            rows = slice(first, first := first + len(raw.rows))
+            block = Block(LabelSets.of_selection(selection, raw.rows), values[rows], valid[rows])
+            with self.remarking(steps.count) as said:
+                self._leaves[leaf, steps] = self._as_result(leaf, block.compact()), said, leaf.place
 
     def _leaf(self, leaf: Leaf, steps: Steps) -> Block:
         known = self._leaves.get((leaf, steps))
@@ -344,14 +388,17 @@ class Evaluator:
         return self._from_windows(leaf, steps, *self._leaf_windows(leaf, steps, selection, at_hand))
 
     def _from_windows(self, leaf: Leaf, steps: Steps, labels: LabelSets, windows: Windows) -> Block:
+        return Block(labels, *self._folded(leaf, labels, windows, steps)).compact()
+
+    def _folded(self, leaf: Leaf, labels: LabelSets, windows: Windows, steps: Steps) -> histogram_kernels.Mixed:
         if leaf.function not in (LATEST, LATEST_TIME):
             self._count(windows.sizes)
-            return Block(labels, *self._kernel(leaf, labels, windows, steps)).compact()
+            return self._kernel(leaf, labels, windows, steps)
         name = "last_over_time" if leaf.function == LATEST else "ts_of_last_over_time"
         values, valid, cells = histogram_kernels.fold(name, windows, ())
         valid = valid & (np.ascontiguousarray(windows.last(windows.values)).view(np.uint64) != STALE_NAN_BITS)
         self._count(valid)
-        return Block(labels, values, valid, cells).compact()
+        return values, valid, cells
 
     def _leaf_windows(
         self, leaf: Leaf, steps: Steps, selection: Selection, at_hand: RawSamples | None = None

@@ -71,7 +71,11 @@ _DURATION_FUNCTIONS = {"step": "step", "range": "range", **dict.fromkeys(("min",
 _DURATION_FUNCTIONS |= dict.fromkeys(("max", "max_of"), "max_of")
 
 
-@lru_cache(maxsize=2048)
+# Texts whose trees are remembered: thousands of rules come again and again. A tree takes one or two kilobytes.
+MOST_KNOWN = 8192
+
+
+@lru_cache(maxsize=MOST_KNOWN)
 def parse(text: str) -> Expr:
     """The syntax tree of `text`; BadInput with the position when it is not PromQL."""
     words = tokens(text)

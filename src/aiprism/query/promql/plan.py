@@ -172,6 +172,15 @@ def plan(expr: Expr, start_ms: int, end_ms: int, step_ms: int = 0, text: str = "
     return planner.fixed(planner.node(expr))
 
 
+def leaves(node: Node) -> Iterator[Leaf]:
+    """The leaves that are evaluated at the steps of `node`: not those of subqueries."""
+    if isinstance(node, Leaf):
+        yield node
+    elif not isinstance(node, OverSubquery):
+        for child in children(node):
+            yield from leaves(child)
+
+
 def keeps_order(expr: Expr) -> bool:
     """True when the rows of an instant query come out in an order of the query's own (sort, topk)."""
     match _bare(expr):

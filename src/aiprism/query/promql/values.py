@@ -92,3 +92,11 @@ class Matrix:
 
 
 Value = Vector | Scalar | Matrix | String
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one expression of several gave, or why nothing, and how many seconds it took."""
+
+    value: Value | Exception
+    seconds: float
