@@ -48,7 +48,7 @@ from aiprism.receive.limits import Admission
 from aiprism.receive.remote_write import RemoteWriteDoor
 from aiprism.receive.scrape import Handoffs, Scraping
 from aiprism.receive.scrapeconfig import ScrapeFile
-from aiprism.respond import holding, route, runbook, tiers
+from aiprism.respond import flapping, holding, route, runbook, tiers
 from aiprism.respond.actions.act import Actuator
 from aiprism.respond.actions.command import Command
 from aiprism.respond.actions.control import Control, ControlHub
@@ -420,6 +420,7 @@ def _policy(config: Config, external_url: str) -> Policy:
         services=services,
         periods=Periods(config.respond.validation, _tiers(config, routing)),
         planned=_planned(config),
+        flapping=flapping.Limits(config.respond.flap_changes, config.respond.flap_window, config.respond.flap_stable),
         external_url=external_url,
         incident_receivers=config.respond.incident_receivers,
         buttons=bool(_hook_secrets(config).slack),
@@ -488,6 +489,9 @@ def _kept_until_restart(running: Config, fresh: Config) -> list[str]:
         incident_receivers=fresh.respond.incident_receivers,
         services=fresh.respond.services,
         maintenance=fresh.respond.maintenance,
+        flap_changes=fresh.respond.flap_changes,
+        flap_window=fresh.respond.flap_window,
+        flap_stable=fresh.respond.flap_stable,
     )
     rules_anew = replace(running.rules, files=fresh.rules.files, interval=fresh.rules.interval)
     names = ("server", "store", "control", "ingest", "streams", "limits", "otlp", "query")

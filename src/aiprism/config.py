@@ -313,6 +313,13 @@ class RespondConfig:
     runbooks: tuple[str, ...] = setting((), "runbook files or globs")
     services: str = setting("", "services.yml: owner, tier, runbook and dependencies of each service")
     maintenance: str = setting("", "maintenance.yml: maintenance windows and suppression rules")
+    flap_changes: int = setting(
+        0, "an alert that changes more often than this within `flap_window` flaps; 0: none does"
+    )
+    flap_window: float = setting(3600.0, "… and this is the time in which its changes are counted", kind="seconds")
+    flap_stable: float = setting(
+        900.0, "an alert that flaps is told as it is once it has not changed for so long", kind="seconds"
+    )
     validation: float = setting(1800.0, "how long an incident is watched after its alerts cleared", kind="seconds")
     progress: float = setting(60.0, "how often an open incident is checked", kind="seconds")
     supervisor_url: str = setting("", "HTTP API of a process supervisor for `process:` steps")

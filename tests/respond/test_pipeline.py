@@ -51,7 +51,7 @@ def letters(records, event=""):
 
 def test_the_way_of_an_alert_is_two_tuples_and_everything_else_enters_the_first_one_later():
     assert [stage.__name__ for stage in STAGES] == [
-        "settle", "enrich", "recognise", "inhibit", "silence", "maintain", "suppress", "correlate", "group",
+        "settle", "enrich", "recognise", "steady", "inhibit", "silence", "maintain", "suppress", "correlate", "group",
         "remediate", "address", "record"
     ]  # fmt: skip
     assert STAGES[-3:] == CONSEQUENCES

@@ -71,7 +71,9 @@ def current(connection: Connection, holding: Holding) -> list[Held]:
     found += [
         each
         for place, each in noted.items()
-        if each.stage not in _STANDING and each.fingerprint in lasting and place[:3] not in taken
+        if each.stage not in _STANDING and place[:3] not in taken
+        # One that flaps may be over at the moment.
+        if each.fingerprint in lasting or each.stage == "flapping"
     ]
     return sorted(found, key=lambda each: (-each.since, each.place))
 

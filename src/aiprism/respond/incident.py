@@ -274,6 +274,7 @@ class Notice(Enum):
     OVERDUE = "overdue"  # a deadline was missed, or a step after one is due
     REMINDED = "reminded"  # nobody has acknowledged it yet
     UNACKNOWLEDGED = "unacknowledged"
+    FLAPPING = "flapping"  # an alert of it comes and goes
 
 
 @dataclass(frozen=True, slots=True)

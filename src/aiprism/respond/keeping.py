@@ -1,4 +1,4 @@
-"""Alerts, groups, silences and maintenance windows ↔ their rows in the control database. The statements stand in
+"""Alerts, groups, silences, flaps and windows ↔ their rows in the control database. The statements stand in
 `store/alerting.py` and `store/held.py`."""
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from aiprism.model.labels import Labels, Matcher, MatchOp
+from aiprism.respond.flapping import Flap
 from aiprism.respond.group import Group
 from aiprism.respond.known import Known
 from aiprism.respond.maintenance import Window
@@ -104,6 +105,24 @@ def window_of(row: held.WindowRow) -> Window:
         author=row["author"],
         ended_at=row["ended_at"],
     )
+
+
+def flap_row(flap: Flap, now: float) -> held.FlapRow:
+    """How an alert comes and goes, as it is kept."""
+    return {
+        "fingerprint": flap.fingerprint,
+        "firing": flap.firing,
+        "changes": list(flap.changes),
+        "changed_at": now,
+        "since": flap.since,
+        "until": flap.until,
+        "count": flap.count,
+    }
+
+
+def flap_of(row: held.FlapRow) -> Flap:
+    """How an alert comes and goes, as it was kept."""
+    return Flap(row["fingerprint"], row["firing"], tuple(row["changes"]), row["since"], row["until"], row["count"])
 
 
 def _matcher_rows(matchers: tuple[Matcher, ...]) -> list[dict[str, Any]]:

@@ -9,8 +9,9 @@ order. What a stage holds back is counted under its name. Sending is `deliver`'s
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
@@ -19,20 +20,24 @@ from sqlalchemy import Connection
 from aiprism.respond import group as groups
 from aiprism.respond import held, journal, message, once
 from aiprism.respond.channels.post import Integration
+from aiprism.respond.flapping import Flap
 from aiprism.respond.group import Group, Told
 from aiprism.respond.held import Held
 from aiprism.respond.holding import Holding, nothing
 from aiprism.respond.incident import Incident
-from aiprism.respond.keeping import group_of, group_row, known_of
+from aiprism.respond.keeping import flap_of, group_of, group_row, known_of
 from aiprism.respond.known import Known, in_order
 from aiprism.respond.route import Route, Routing
 from aiprism.respond.tiers import Tiers
 from aiprism.store import alerting as store
+from aiprism.store import held as held_store
 from aiprism.store import incidents as outbox
 from aiprism.store.incidents import Address, NotificationRow
 
 Stage: TypeAlias = Callable[["Round", Connection], "Round"]
 
+_FLAPS = "~"
+_NAMED = 5  # alerts that flap of which a message says how much
 LATE = "it was not taken before the group was due again"
 
 
@@ -69,6 +74,7 @@ class Round:
     flushes: tuple[Flush, ...]
     holding: Holding
     told: Mapping[tuple[str, Address], Told]
+    flaps: Mapping[str, Flap] = field(default_factory=dict)  # fingerprint → of the alerts that flap
     homes: Mapping[str, Incident] = field(default_factory=dict)  # fingerprint → the incident that holds it
     held: Counter[str] = field(default_factory=Counter)
     kept_back: tuple[Held, ...] = ()
@@ -96,8 +102,13 @@ class Round:
         """Whether any integration was last told that the alert fires."""
         return alert.fingerprint in self._told_firing(flush.group.key)
 
+    def word(self, alert: Known) -> str:
+        """The alert as the notes of what was told name it: one that flaps is news to those who know that it fires."""
+        return alert.fingerprint + _FLAPS if alert.fingerprint in self.flaps else alert.fingerprint
+
     def _told_firing(self, key: str) -> frozenset[str]:
-        return frozenset().union(*(told.firing for (group_key, _), told in self.told.items() if group_key == key))
+        told = [each.firing for (group_key, _), each in self.told.items() if group_key == key]
+        return frozenset(name.removesuffix(_FLAPS) for names in told for name in names)
 
 
 def held_back(flush: Flush, alert: Known, stage: str, reason: str, now: float) -> Held | None:
@@ -124,7 +135,8 @@ def gathered(
     off; one that was tried for too long is given up."""
     due = [group_of(row) for row in store.due_groups(connection, now)]
     ready = _put_off(connection, due, now)
-    alerts = known_alerts(connection, store.members(connection, [group.id for group in ready]))
+    flaps = flapping(connection, now)
+    alerts = known_alerts(connection, store.members(connection, [group.id for group in ready]), flaps)
     routes = {route.id: route for route in routing.root.walk()}
     store.drop_groups(connection, [group.id for group in ready if group.route not in routes])
     flushes = [
@@ -141,6 +153,7 @@ def gathered(
         flushes=tuple(flushes),
         holding=holding() if any(each.all for each in flushes) else nothing(routing, now),
         told=_told(connection, [flush.group.key for flush in flushes], now),
+        flaps=flaps,
     )
 
 
@@ -160,10 +173,19 @@ def _put_off(connection: Connection, due: Sequence[Group], now: float) -> list[G
     return [group for group in due if group.id not in waiting]
 
 
-def known_alerts(connection: Connection, members: Sequence[store.Member]) -> dict[str, list[Known]]:
-    """The alerts of each group."""
+def flapping(connection: Connection, now: float) -> dict[str, Flap]:
+    """The alerts that flap."""
+    found = map(flap_of, held_store.flapping_rows(connection))
+    return {each.fingerprint: each for each in found if each.flaps(now)}
+
+
+def known_alerts(
+    connection: Connection, members: Sequence[store.Member], flaps: Collection[str] = ()
+) -> dict[str, list[Known]]:
+    """The alerts of each group; one that flaps fires, whatever it does at the moment."""
     rows = store.alert_rows(connection, sorted({member.fingerprint for member in members}))
     alerts = {row["fingerprint"]: known_of(row) for row in rows}
+    alerts |= {name: replace(alert, ends_at=math.inf) for name, alert in alerts.items() if name in flaps}
     inside: dict[str, list[Known]] = {}
     for member in members:
         if member.fingerprint in alerts:
@@ -226,13 +248,24 @@ def _but_good_news(round_: Round, stage: str, reason: Callable[[Known], str]) ->
 def dedup(round_: Round, _connection: Connection) -> Round:
     """Find the integrations for which there is something new, or which are to be reminded."""
     flushes = tuple(replace(flush, tellings=tuple(_tellings(flush, round_))) for flush in round_.flushes)
-    unchanged = sum(len(flush.alerts) for flush in flushes if not flush.tellings)
-    return replace(round_, flushes=flushes, held=round_.held + Counter({"unchanged": unchanged} if unchanged else {}))
+    quiet = [(flush, each) for flush in flushes if not flush.tellings for each in flush.alerts]
+    wavering = [(flush, each) for flush, each in quiet if each.fingerprint in round_.flaps]
+    kept_back = [
+        held_back(flush, each, "flapping", round_.flaps[each.fingerprint].said(), round_.now)
+        for flush, each in wavering
+    ]
+    counts = {"unchanged": len(quiet) - len(wavering), "flapping": len(wavering)}
+    return replace(
+        round_,
+        flushes=flushes,
+        held=round_.held + Counter({stage: count for stage, count in counts.items() if count}),
+        kept_back=(*round_.kept_back, *(each for each in kept_back if each is not None)),
+    )
 
 
 def _tellings(flush: Flush, round_: Round) -> Iterable[Telling]:
-    firing = frozenset(each.fingerprint for each in flush.alerts if not each.over(round_.now))
-    resolved = frozenset(each.fingerprint for each in flush.alerts) - firing
+    firing = frozenset(round_.word(each) for each in flush.alerts if not each.over(round_.now))
+    resolved = frozenset(each.fingerprint for each in flush.alerts if each.over(round_.now))
     for number, integration in enumerate(round_.routing.integrations(flush.route.receiver) if flush.alerts else ()):
         address = Address(flush.route.receiver, integration.channel, number)
         told = round_.told.get((flush.group.key, address))
@@ -302,8 +335,11 @@ def _letter(telling: Telling, flush: Flush, round_: Round) -> NotificationRow:
         ),
         receiver=telling.address.receiver,
     )
+    if flapping_ones := [each for each in shown if each.fingerprint in round_.flaps]:
+        words = [f"{_name(each)} flaps: {round_.flaps[each.fingerprint].said()}" for each in flapping_ones[:_NAMED]]
+        said = replace(said, text="; ".join([said.text, *words]))
     # The same for the same news: if it was taken although we never heard so, its receiver knows it by this key.
-    name = _digest(flush.group.id, telling.address, *_episodes(flush, round_.now), telling.before)
+    name = _digest(flush.group.id, telling.address, *_episodes(flush, round_), telling.before)
     return {
         "id": f"N_{name}",
         "incident_id": incident.id if incident else None,
@@ -325,6 +361,10 @@ def _letter(telling: Telling, flush: Flush, round_: Round) -> NotificationRow:
     }
 
 
+def _name(alert: Known) -> str:
+    return alert.labels.get("alertname", "an alert")
+
+
 def _incident(flush: Flush, round_: Round) -> Incident | None:
     """The incident of the most urgent alert that has one; of what fires, if anything does."""
     held = [
@@ -335,9 +375,9 @@ def _incident(flush: Flush, round_: Round) -> Incident | None:
     return min(held, key=lambda pair: (pair[0], pair[1].priority.urgency, pair[1].created_at))[1] if held else None
 
 
-def _episodes(flush: Flush, now: float) -> Iterable[object]:
+def _episodes(flush: Flush, round_: Round) -> Iterable[object]:
     """What tells this news from the same of another day."""
-    return ((each.fingerprint, each.starts_at, each.over(now)) for each in flush.alerts)
+    return ((round_.word(each), each.starts_at, each.over(round_.now)) for each in flush.alerts)
 
 
 def _digest(*parts: object) -> str:
@@ -402,9 +442,10 @@ def delivered(connection: Connection, rows: Sequence[NotificationRow], now: floa
             if group and tells
         ],
     )
+    flaps = flapping(connection, now)
     for row, tells, group in about:
         if group and tells and tells["resolved"] and not store.untold(connection, group, row["created_at"]):
-            inside = known_alerts(connection, store.members(connection, [group])).get(group, [])
+            inside = known_alerts(connection, store.members(connection, [group]), flaps).get(group, [])
             told = [each for each in inside if each.updated_at <= row["created_at"]]
             prune(connection, group, told, row["created_at"])
 

@@ -28,7 +28,7 @@ from sqlalchemy import Connection
 from aiprism.clock import Clock
 from aiprism.errors import Conflict, NotFound
 from aiprism.model.alerts import Alert, AlertState, Priority
-from aiprism.respond import audience, episodes, held, holding, journal, message, notify
+from aiprism.respond import audience, episodes, flapping, held, holding, journal, message, notify
 from aiprism.respond import group as groups
 from aiprism.respond.channels.post import Integration
 from aiprism.respond.correlate import Neighbourhood, Related, unrelated
@@ -54,6 +54,8 @@ from aiprism.respond.incident import (
     same_episode,
 )
 from aiprism.respond.keeping import (
+    flap_of,
+    flap_row,
     group_of,
     group_row,
     known_of,
@@ -79,6 +81,7 @@ log = structlog.get_logger()
 
 _TIDY = 30.0  # seconds between looks for what is empty or old, as Alertmanager's dispatcher
 _OVER = 1800.0  # seconds an alert is known after it was over, as Alertmanager's --alerts.gc-interval
+_CHANGES_KEPT = 86_400.0  # seconds an alert's changes are remembered: no window is longer
 PLANNED = "planned"  # a run that has been called for and not looked at yet
 
 
@@ -91,6 +94,7 @@ class Policy:
     periods: Periods = field(default_factory=Periods)
     related: Related = unrelated
     services: Catalogue = field(default_factory=Catalogue)
+    flapping: flapping.Limits = field(default_factory=flapping.Limits)
     planned: Planned = field(default_factory=Planned)  # maintenance windows and suppression rules of maintenance.yml
     external_url: str = ""
     incident_receivers: tuple[str, ...] = ()  # who is told how incidents go, of tiers that name nobody
@@ -136,6 +140,8 @@ class Batch:
     groups: tuple[groups.Group, ...] = ()  # begun, or due earlier
     members: tuple[alerting.Member, ...] = ()
     dropped: tuple[tuple[Alert, str], ...] = ()
+    was_firing: Mapping[str, bool] = field(default_factory=dict)  # fingerprint → what it was before this report
+    flaps: tuple[flapping.Flap, ...] = ()  # those that came or went
     holding: Holding | None = None  # what holds alerts back, once a stage has asked
     letters: tuple[store.NotificationRow, ...] = ()
     runs: tuple[store.RunRow, ...] = ()
@@ -227,17 +233,17 @@ class Respond:
             return due
         with self.desk() as desk:
             ended = [known_of(row) for row in alerting.ended_alerts(desk.connection, desk.now)]
-            batch = desk.run(Batch(desk.now, tuple(alert.as_alert(desk.now) for alert in ended)), ENDINGS)
+            batch = desk.run(_ending(ended, desk.now), ENDINGS)
             alerting.close_alerts(desk.connection, [alert.fingerprint for alert in ended])
-            episodes.note(desk.connection, self.policy.periods.tiers, ended, desk.now)
             over = _ended_since(desk, self._looked)
             released, self._looked = _release(desk, over), desk.now
+            rested = _come_to_rest(desk)
             held = desk.flush()
             if desk.now - self._tidied >= _TIDY:
                 self._tidied = desk.now
                 _tidy(desk)
             due = self._due(desk.connection)
-        for each in (batch, released):
+        for each in (batch, released, rested):
             _log_changes(each)
         for reason, count in held.items():
             self._telemetry.dropped("respond.notify", reason, count)
@@ -247,7 +253,8 @@ class Respond:
         windows = holding.windows(connection, self.policy.planned)
         ends = (period.end for each in windows if (period := each.holding(self._looked)))
         groups_due, alerts_end = alerting.next_group(connection), alerting.next_end(connection)
-        times = (self._tidied + _TIDY, groups_due, alerts_end, min(ends, default=None))
+        rests = held_store.next_rest(connection)
+        times = (self._tidied + _TIDY, groups_due, alerts_end, rests, min(ends, default=None))
         return min(time for time in times if time is not None)
 
     def put_silence(self, wanted: Silence, fresh_id: str) -> str:
@@ -387,6 +394,7 @@ def settle(batch: Batch, desk: Desk) -> Batch:
         batch,
         alerts=tuple(sorted(settled, key=order)),
         known=tuple(known.values()),
+        was_firing={row["fingerprint"]: row["open"] for row in rows},
         dropped=(*batch.dropped, *pending),
     )
 
@@ -433,6 +441,53 @@ def _known(alert: Alert, home: Incident | None) -> str:
     if alert.state is AlertState.RESOLVED and held.state is AlertState.RESOLVED:
         return "repeated"
     return "late" if alert.active_at < held.active_at else ""  # the end of an episode before the one that fires
+
+
+def steady(batch: Batch, desk: Desk) -> Batch:
+    """Drop what an alert says that flaps: its incident has it firing until it comes to rest. When it begins to, that is
+    told, and stands on the timeline."""
+    limits = {alert.fingerprint: desk.policy.flapping.of(alert) for alert in batch.known}
+    if not any(each.changes for each in limits.values()):
+        return batch
+    before = {row["fingerprint"]: flap_of(row) for row in held_store.flap_rows(desk.connection, sorted(limits))}
+    after: dict[str, flapping.Flap] = {}
+    for known in batch.known:
+        name, firing = known.fingerprint, not known.over(batch.now)
+        was = batch.was_firing.get(name, firing)
+        seen = flapping.changed(
+            before.get(name), name, was_firing=was, firing=firing, limits=limits[name], now=batch.now
+        )
+        after |= {name: seen} if seen else {}
+    flaps = {name: each for name, each in after.items() if each.flaps(batch.now)}
+    began = {name for name in flaps if name not in before or not before[name].flaps(batch.now)}
+    kept, dropped = [], list(batch.dropped)
+    for alert in batch.alerts:
+        passes = alert.fingerprint not in flaps or (alert.fingerprint in began and alert.state is AlertState.FIRING)
+        kept += [alert] if passes else []
+        dropped += [] if passes else [(alert, "flapping")]
+    return replace(
+        batch,
+        alerts=tuple(kept),
+        dropped=tuple(dropped),
+        flaps=tuple(each for name, each in after.items() if before.get(name) != each),
+        changes=_told_as_flapping(batch, [flaps[name] for name in sorted(began)]),
+    )
+
+
+def _told_as_flapping(batch: Batch, began: Sequence[flapping.Flap]) -> Mapping[str, Change]:
+    changes = dict(batch.changes)
+    names = {alert.fingerprint: alert.labels.get("alertname", "") for alert in batch.known}
+    for flap in began:
+        home = changes.get(batch.homes.get(flap.fingerprint, ""))
+        if home is None or not home.incident.open:
+            continue
+        text = f"{names[flap.fingerprint]} flaps: {flap.said()}"
+        entry = Entry(
+            batch.now, "alert_flapping", MACHINE, text, {"fingerprint": flap.fingerprint, "changes": flap.count}
+        )
+        tell = Tell(Notice.FLAPPING, text, occasion=f"{flap.fingerprint}@{batch.now:.0f}")
+        changes[home.incident.id] = home.then((home.incident, (entry, tell)))
+    return changes
 
 
 def inhibit(batch: Batch, desk: Desk) -> Batch:
@@ -684,6 +739,7 @@ def record(batch: Batch, desk: Desk) -> Batch:
             journal.write(desk.connection, change.incident, change.entries, due_at)
     letters = tuple(store.enqueue(desk.connection, batch.letters))
     runs = tuple(run for run in batch.runs if store.plan_run(desk.connection, run))
+    held_store.put_flaps(desk.connection, [flap_row(each, batch.now) for each in batch.flaps])
     alerting.put_alerts(desk.connection, [known_row(alert, batch.now) for alert in batch.known])
     episodes.note(desk.connection, desk.policy.periods.tiers, batch.known, batch.now)
     alerting.put_groups(desk.connection, [group_row(each) for each in batch.groups])
@@ -693,12 +749,12 @@ def record(batch: Batch, desk: Desk) -> Batch:
 
 # The way of an alert that comes in.
 STAGES: tuple[Stage, ...] = (
-    settle, enrich, recognise, inhibit, silence, maintain, suppress, correlate, group, remediate, address, record,
+    settle, enrich, recognise, steady, inhibit, silence, maintain, suppress, correlate, group, remediate, address, record,
 )  # fmt: skip
 # What follows from a change, whoever made it: an alert, a person, a runbook, or time.
-CONSEQUENCES: tuple[Stage, ...] = STAGES[9:]
+CONSEQUENCES: tuple[Stage, ...] = STAGES[10:]
 # The way of an alert that ended because nobody said it again: its groups see by themselves that it is over.
-ENDINGS: tuple[Stage, ...] = (recognise, correlate, *CONSEQUENCES)
+ENDINGS: tuple[Stage, ...] = (recognise, steady, correlate, *CONSEQUENCES)
 # The way of an alert that nothing holds back any more, and that fires on: its groups know it already.
 RELEASES: tuple[Stage, ...] = (recognise, inhibit, silence, maintain, suppress, correlate, *CONSEQUENCES)
 # The way of groups that are due, to the outbox.
@@ -714,6 +770,28 @@ FLUSH: tuple[notify.Stage, ...] = (
 def _ended_since(desk: Desk, before: float) -> list[Window]:
     windows = holding.windows(desk.connection, desk.policy.planned)
     return [each for each in windows if each.ended_between(before, desk.now)]
+
+
+def _ending(ended: Sequence[Known], now: float) -> Batch:
+    return Batch(
+        now,
+        tuple(alert.as_alert(now) for alert in ended),
+        known=tuple(ended),
+        was_firing={alert.fingerprint: True for alert in ended},
+    )
+
+
+def _come_to_rest(desk: Desk) -> Batch:
+    """What does not flap any more goes to its incident as it is, and its groups are looked at now."""
+    rows = held_store.flapping_rows(desk.connection, rested_by=desk.now)
+    if not rows:
+        return Batch(desk.now)
+    names = [row["fingerprint"] for row in rows]
+    held_store.put_flaps(desk.connection, [flap_row(flapping.rested(flap_of(row)), desk.now) for row in rows])
+    alerting.hasten_groups(desk.connection, names, desk.now)
+    known = [known_of(row) for row in alerting.alert_rows(desk.connection, names)]
+    alerts = tuple(alert.as_alert(desk.now) for alert in known)
+    return desk.run(Batch(desk.now, alerts, known=tuple(known)), RELEASES)
 
 
 def _release(desk: Desk, over: Sequence[Window]) -> Batch:
@@ -737,6 +815,7 @@ def _tidy(desk: Desk) -> None:
     alerting.drop_log(desk.connection, desk.now)
     held_store.let_go_of_gone(desk.connection, desk.now)
     held_store.drop_held(desk.connection, desk.now - held.RETENTION, held.MOST)
+    held_store.drop_flaps(desk.connection, desk.now - _CHANGES_KEPT)
     windows = [window_of(row) for row in held_store.window_rows(desk.connection)]
     held_store.drop_windows(
         desk.connection, [each.id for each in windows if each.over(desk.now - held.RETENTION) and each.over(desk.now)]

@@ -1,4 +1,5 @@
-"""Statements on the control database about what is held back: maintenance windows, and notifications nobody got.
+"""Statements on the control database about what is held back: maintenance windows, alerts that flap, and notifications
+nobody got.
 
 In and out go rows as the TypedDicts below, inside a transaction the caller began. What a row means is known in
 `aiprism.respond`: `maintenance`, `held`.
@@ -12,7 +13,7 @@ from typing import Any, TypedDict, cast
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from aiprism.store.records import aggregation_groups, held_notifications, maintenance_windows, upsert
+from aiprism.store.records import aggregation_groups, alert_flaps, held_notifications, maintenance_windows, upsert
 
 _PORTION = 500  # SQLite bounds the values of one statement
 
@@ -44,6 +45,16 @@ class HeldRow(TypedDict):
     until: float | None
 
 
+class FlapRow(TypedDict):
+    fingerprint: str
+    firing: bool
+    changes: list[float]
+    changed_at: float
+    since: float | None
+    until: float | None
+    count: int
+
+
 # -- maintenance windows ---------------------------------------------------------------------------------------------
 
 
@@ -61,6 +72,42 @@ def window_rows(connection: Connection) -> list[WindowRow]:
 def drop_windows(connection: Connection, ids: Sequence[str]) -> None:
     """Forget these."""
     connection.execute(sa.delete(maintenance_windows).where(maintenance_windows.c.id.in_(ids)))
+
+
+# -- alerts that flap ------------------------------------------------------------------------------------------------
+
+
+def put_flaps(connection: Connection, rows: Sequence[FlapRow]) -> None:
+    """Note how these alerts come and go."""
+    upsert(connection, alert_flaps, rows)
+
+
+def flap_rows(connection: Connection, fingerprints: Sequence[str]) -> list[FlapRow]:
+    """What is noted of these alerts."""
+    table = alert_flaps
+    found: list[dict[str, Any]] = []
+    for at in range(0, len(fingerprints), _PORTION):
+        query = sa.select(table).where(table.c.fingerprint.in_(fingerprints[at : at + _PORTION]))
+        found += [dict(row) for row in connection.execute(query).mappings()]
+    return cast("list[FlapRow]", found)
+
+
+def flapping_rows(connection: Connection, *, rested_by: float | None = None) -> list[FlapRow]:
+    """The alerts that flap, or those of them that have come to rest by then."""
+    table = alert_flaps
+    flaps = table.c.until.is_not(None) if rested_by is None else table.c.until <= rested_by
+    return cast("list[FlapRow]", [dict(row) for row in connection.execute(sa.select(table).where(flaps)).mappings()])
+
+
+def next_rest(connection: Connection) -> float | None:
+    """When the next alert that flaps has come to rest."""
+    return cast("float | None", connection.execute(sa.select(sa.func.min(alert_flaps.c.until))).scalar())
+
+
+def drop_flaps(connection: Connection, before: float) -> None:
+    """Forget alerts that do not flap and have not changed since then."""
+    table = alert_flaps
+    connection.execute(sa.delete(table).where(table.c.until.is_(None), table.c.changed_at <= before))
 
 
 # -- what is held back -----------------------------------------------------------------------------------------------

@@ -243,6 +243,19 @@ notification_log = sa.Table(
     _time("expires_at", required=True),
 )
 
+# How alerts come and go, of those that did lately. `until` is NULL unless one flaps.
+alert_flaps = sa.Table(
+    "alert_flaps",
+    metadata,
+    sa.Column("fingerprint", sa.String, primary_key=True),
+    sa.Column("firing", sa.Boolean, nullable=False),
+    sa.Column("changes", sa.JSON, nullable=False),
+    _time("changed_at", required=True),
+    _time("since"),
+    sa.Column("until", sa.Float, index=True),
+    sa.Column("count", sa.Integer, nullable=False),
+)
+
 # Planned work that was asked for over the API. `start` is a wall clock's ISO text in `zone`.
 maintenance_windows = sa.Table(
     "maintenance_windows",

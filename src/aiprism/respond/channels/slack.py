@@ -61,6 +61,7 @@ _WORDS = {
     "acknowledged": ("👀", "Acknowledged"),
     "unacknowledged": ("🙈", "No longer acknowledged"),
     "overdue": ("⏰", "Overdue"),
+    "flapping": ("🎢", "Flapping"),
     "reminded": ("🔔", "Still not acknowledged"),
     "monitoring": ("🩺", "Quiet, being watched"),
     "reopened": ("🔁", "Reopened"),
