@@ -259,6 +259,53 @@ def test_webex_rocketchat_and_matrix(desk):
     assert body["body"].startswith(SUBJECT)
 
 
+def test_incidentio(desk):
+    method, path, headers, body = arrived("incidentio", desk)
+    assert (method, path) == ("POST", "/v2/alert_events/alertmanager/SOURCE")
+    assert headers["Authorization"] == "Bearer EXAMPLE-incidentio-token"
+    assert (body["version"], body["status"], body["groupKey"], body["truncatedAlerts"]) == (
+        "1",
+        "firing",
+        FIRES.group_key,
+        0,
+    )
+    assert body["alerts"][0]["labels"]["alertname"] == "HighErrorRate"
+    assert "incident" not in body
+    many = grouped(*(alert(service=f"s{at}", annotations={"summary": "x" * 6000}) for at in range(100)))
+    *_, body = arrived("incidentio", desk, many)
+    assert (len(body["alerts"]), body["truncatedAlerts"]) == (1, 99)
+    desk.status = 429
+    assert sent(of("incidentio"), desk).verdict is Verdict.AGAIN
+
+
+def test_mattermost(desk):
+    method, path, _, body = arrived("mattermost", desk)
+    assert (method, path) == ("POST", "/hooks/EXAMPLE-mattermost")
+    assert (body["channel"], body["username"]) == ("alerts", "aiprism")
+    assert SUBJECT in body["text"] or "HighErrorRate" in body["text"]
+    fields = [{"title": "Firing", "value": "1", "short": True}]
+    assert body["attachments"] == [{"title": "api-gateway", "fields": fields}]
+    assert body["priority"] == {"priority": "urgent", "requested_ack": True, "persistent_notifications": False}
+    *_, body = arrived("mattermost", desk, OVER)
+    assert body["priority"] == {"priority": "standard", "requested_ack": False, "persistent_notifications": False}
+
+
+def test_what_stands_in_a_mattermost_entry_itself_is_an_attachment(desk):
+    [entry] = routing(
+        "global: {mattermost_webhook_url: 'http://m.example/hooks/x'}\nroute: {receiver: a}\nreceivers:\n- name: a\n"
+        "  mattermost_configs: [{title: '{{ .Status }}', color: red, props: {card: more}, text: '{{ .Status }}'}]\n"
+    ).integrations("a")
+    assert sent(entry, desk).verdict is Verdict.DELIVERED
+    [(_, path, _, body)] = desk.got
+    assert path == "/hooks/x"
+    assert body == {
+        "text": "firing",
+        "username": "aiprism",
+        "attachments": [{"title": "firing", "color": "red"}],
+        "props": {"card": "more"},
+    }
+
+
 SEARCH, ISSUE = "/rest/api/2/search/jql", "/rest/api/2/issue/OPS-7"
 
 
@@ -384,8 +431,8 @@ def test_no_secret_is_in_anything_that_is_printed_or_told(integration, desk, cap
 
 
 def test_every_channel_is_in_the_example_and_its_file_is_shown_without_secrets():
-    assert len(ALL) == 20
-    assert len({one.channel for one in ALL}) == 19
+    assert len(ALL) == 22
+    assert len({one.channel for one in ALL}) == 21
     assert routing(EXAMPLE).warnings == ()
     hidden = shown(parse(EXAMPLE))
     assert re.findall(r"[\w:-]*EXAMPLE[\w-]*", hidden) == []
@@ -411,6 +458,10 @@ def test_every_channel_is_in_the_example_and_its_file_is_shown_without_secrets()
         ("rocketchat_configs: [{token: x, token_id: y}]", "needs a channel"),
         ("jira_configs: [{project: x, issue_type: y}]", "needs an api_url"),
         ("jira_configs: [{api_url: 'http://x', project: x}]", "needs issue_type"),
+        ("incidentio_configs: [{alert_source_token: x}]", "needs url"),
+        ("incidentio_configs: [{url: 'http://x'}]", "needs alert_source_token"),
+        ("mattermost_configs: [{channel: x}]", "needs webhook_url"),
+        ("mattermost_configs: [{webhook_url: 'http://x', attachments: [{fields: [{title: x}]}]}]", "a title and a value"),
         ("twilio_configs: [{account_sid: x}]", "twilio_configs needs"),
         ("matrix_configs: [{room_id: x}]", "matrix_configs needs"),
         ("apprise_configs: [{title: x}]", "needs url"),

@@ -20,8 +20,10 @@ from aiprism.respond.channels import (
     appriser,
     discord,
     email,
+    incidentio,
     jira,
     matrix,
+    mattermost,
     msteams,
     opsgenie,
     pagerduty,
@@ -62,13 +64,13 @@ _CHANNELS: Mapping[str, Read] = {
     "msteamsv2_configs": msteams.read_workflow,
     "rocketchat_configs": rocketchat.read,
     "jira_configs": jira.read,
+    "incidentio_configs": incidentio.read,
+    "mattermost_configs": mattermost.read,
     # aiprism's own: Alertmanager has no such channels.
     "twilio_configs": twilio.read,
     "matrix_configs": matrix.read,
     "apprise_configs": appriser.read,
 }
-# Alertmanager's other channels: accepted, so that files load as they are, and reported by name.
-_UNSPOKEN = ("incidentio_configs", "mattermost_configs")
 _NO_WEB_ADDRESS = {"email", "sns", "apprise"}
 _GLOBAL = (
     "resolve_timeout", "http_config", "smtp_from", "smtp_hello", "smtp_smarthost", "smtp_auth_username",
@@ -79,7 +81,7 @@ _GLOBAL = (
     "wechat_api_secret", "wechat_api_secret_file", "wechat_api_corp_id", "victorops_api_url", "victorops_api_key",
     "victorops_api_key_file", "telegram_api_url", "telegram_bot_token", "telegram_bot_token_file", "webex_api_url",
     "jira_api_url", "rocketchat_api_url", "rocketchat_token", "rocketchat_token_file", "rocketchat_token_id",
-    "rocketchat_token_id_file",
+    "rocketchat_token_id_file", "mattermost_webhook_url", "mattermost_webhook_url_file",
 )  # fmt: skip
 _ROUTE = (
     "receiver", "group_by", "continue", "match", "match_re", "matchers", "group_wait", "group_interval",
@@ -315,11 +317,10 @@ def _library(node: Node, warnings: list[str]) -> template.Library:
 def _receivers(node: Node, defaults: Globals, warnings: list[str]) -> dict[str, tuple[Integration, ...]]:
     receivers: dict[str, tuple[Integration, ...]] = {}
     for item in node.items():
-        name = item.fields("name", *_CHANNELS, *_UNSPOKEN)["name"].text()
+        name = item.fields("name", *_CHANNELS)["name"].text()
         if name in receivers:
             raise item.error(f"receiver {name!r} stands twice")
         receivers[name] = tuple(_integrations(item, name, defaults, warnings))
-        warnings += _unspoken(item, name)
     return receivers
 
 
@@ -347,14 +348,6 @@ def _text_of(address: Secret) -> str:
         return address.reveal()
     except OSError:  # a file that is mounted later: looked at again with every notification
         return "http://unknown"
-
-
-def _unspoken(item: Node, receiver: str) -> Iterator[str]:
-    for key in _UNSPOKEN:
-        entries = item[key].items()
-        if entries:
-            lost = f"its {len(entries)} integration(s) there will not be notified"
-            yield _says(item[key], f"receiver {receiver!r}: {key}: channel not supported yet; {lost}")
 
 
 def _says(node: Node, text: str) -> str:
