@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
@@ -240,6 +241,18 @@ def test_an_alert_is_of_the_tier_the_file_places_it_in(records, clock):
     respond = room(records, clock, "tiers: {P0: {match: ['service=\"payments\"'], receivers: [lead]}}")
     respond.accept([alert(service="payments", severity="info"), alert("Tidy", "other", severity="warning")])
     assert (only(records)["priority"], told(records)) == ("P0", [("lead", "opened")])
+
+
+def test_a_deadline_that_nobody_can_be_told_of_is_said_to_be_so(records, clock):
+    routed = routing(ROUTING.replace("{receiver: nobody}", "{receiver: team}"))  # who hears of alerts only
+    respond = room(records, clock)
+    respond.policy = replace(policy(text="tiers: {P0: {receivers: []}}"), routing=routed)
+    respond.accept([alert()])
+    pass_until(respond, clock, T0 + 5 + 300)
+    assert [entry["text"] for entry in only(records)["timeline"] if entry["event"] == "nobody_told"] == [
+        "nobody is told that it is overdue: no receiver is told of incidents of its tier (tiers.yml, "
+        "respond.incident_receivers)"
+    ]
 
 
 def test_a_tier_may_open_incidents_that_usually_only_join(records, clock):

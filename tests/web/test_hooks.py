@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import hmac
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from urllib.parse import urlencode
 
@@ -121,13 +122,17 @@ def button(responder, name, channel="slack"):
     [row] = [row for row in rows if (row["receiver"], row["channel"], row["event"]) == (name, channel, "opened")]
     entry = responder.policy.routing.integrations(name)[row["integration"]]
     body = entry.letter(message.from_payload(row["payload"]), "k").body
-    return [
-        element
-        for attachment in body["attachments"]
-        for block in attachment.get("blocks", ())
-        if block["type"] == "actions"
-        for element in block["elements"]
-    ]
+    return [pressed for found in _buttons(body) for pressed in found]
+
+
+def _buttons(body):
+    blocks = [block for attachment in body["attachments"] for block in attachment.get("blocks", ())]
+    return [block["elements"] for block in blocks if block["type"] == "actions"]
+
+
+def _rows(responder):
+    with responder.records.reading() as connection:
+        return connection.execute(sa.select(notifications)).mappings().all()
 
 
 def test_a_press_of_the_button_in_slack_acknowledges_and_changes_the_message(client, responder, there):
@@ -153,6 +158,23 @@ def test_a_press_below_a_bots_message_leaves_the_change_to_the_bot(client, respo
         ("bot", "slack"), ("team", "pagerduty"), ("team", "slack"), ("team", "webhook")
     ]  # fmt: skip
     assert there.at("response") == []
+
+
+def test_a_group_that_has_an_incident_has_the_button_too(client, responder, there, clock):
+    responder.reload(replace(responder.policy, incident_receivers=()))
+    other = alert("ServiceDown", "another", at=T0)
+    responder.accept([other])
+    clock._now += 60
+    responder.pipeline.flush()
+    [row] = [row for row in _rows(responder) if row["channel"] == "slack" and "another" in str(row["payload"]["services"])
+             and row["group_id"]]  # fmt: skip
+    entry = next(each for each in responder.policy.routing.integrations("team") if each.channel == "slack")
+    [[pressed]] = _buttons(entry.letter(message.from_payload(row["payload"]), "k").body)
+    press(client, there, pressed["value"], at=T0 + 60)
+    with responder.records.reading() as connection:
+        home = journal.last_incidents_of(connection, [other.fingerprint])[other.fingerprint]
+    assert home.acknowledged_by == "ann (Slack)"
+    asyncio.run(until(lambda: there.at("response"), "the message to be changed"))
 
 
 def test_who_presses_too_late_is_told_so_alone(client, responder, there):

@@ -165,8 +165,12 @@ def test_a_run_of_another_incident_is_not_found_and_stays_as_it_is(client, respo
 def test_who_begins_to_work_has_seen_it_and_may_hand_it_back(client, responder):
     responder.accept([DOWN])
     place = f"{BASE}/{only(client)['id']}"
+    waited = client.get(place).json()
+    assert waited["deadlines"] == {"acknowledgement": T0 + 300, "response": T0 + 900, "resolution": T0 + 3600}
+    assert waited["next_due"] == T0 + 300
     at_work = client.post(f"{place}/respond", json={"actor": "ann"}).json()
     assert (at_work["responded_at"], at_work["acknowledged_by"]) == (T0, "ann")
+    assert at_work["deadlines"] == {"acknowledgement": None, "response": None, "resolution": T0 + 3600}
     left = client.post(f"{place}/unacknowledge", json={"actor": "ann", "text": "my shift is over"}).json()
     assert (left["acknowledged_by"], left["responded_at"]) == (None, T0)
     assert [entry["event"] for entry in left["timeline"]][-3:] == ["acknowledged", "responded", "unacknowledged"]

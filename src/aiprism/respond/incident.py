@@ -125,6 +125,11 @@ class Incident:
         return self.status in _WORKING
 
     @property
+    def acknowledgeable(self) -> bool:
+        """Whether somebody has yet to say that they have seen it."""
+        return self.working and self.acknowledged_at is None
+
+    @property
     def begun_at(self) -> float:
         """When its round began: opened, or reopened the last time."""
         return self.created_at if self.reopened_at is None else self.reopened_at

@@ -71,6 +71,7 @@ class Round:
     routing: Routing
     external_url: str
     tiers: Tiers
+    buttons: bool
     flushes: tuple[Flush, ...]
     holding: Holding
     told: Mapping[tuple[str, Address], Told]
@@ -126,8 +127,10 @@ def held_back(flush: Flush, alert: Known, stage: str, reason: str, now: float) -
 def gathered(
     connection: Connection,
     routing: Routing,
+    *,
     tiers: Tiers,
     external_url: str,
+    buttons: bool,
     now: float,
     holding: Callable[[], Holding],
 ) -> Round:
@@ -150,6 +153,7 @@ def gathered(
         routing=routing,
         external_url=external_url,
         tiers=tiers,
+        buttons=buttons,
         flushes=tuple(flushes),
         holding=holding() if any(each.all for each in flushes) else nothing(routing, now),
         told=_told(connection, [flush.group.key for flush in flushes], now),
@@ -334,6 +338,7 @@ def _letter(telling: Telling, flush: Flush, round_: Round) -> NotificationRow:
             incident=incident,
         ),
         receiver=telling.address.receiver,
+        acknowledgeable=round_.buttons and incident is not None and incident.acknowledgeable,
     )
     if flapping_ones := [each for each in shown if each.fingerprint in round_.flaps]:
         words = [f"{_name(each)} flaps: {round_.flaps[each.fingerprint].said()}" for each in flapping_ones[:_NAMED]]

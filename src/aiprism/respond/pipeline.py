@@ -184,7 +184,13 @@ class Desk:
         """Tell what is due to be told of groups; how many alerts each reason held back."""
         policy = self.policy
         round_ = notify.gathered(
-            self.connection, policy.routing, policy.periods.tiers, policy.external_url, self.now, self.holding
+            self.connection,
+            policy.routing,
+            tiers=policy.periods.tiers,
+            external_url=policy.external_url,
+            buttons=policy.buttons,
+            now=self.now,
+            holding=self.holding,
         )
         for stage in FLUSH:
             round_ = stage(round_, self.connection)
@@ -619,14 +625,18 @@ def address(batch: Batch, desk: Desk) -> Batch:
     heard = store.receivers_told(desk.connection, [key for key, change in changes.items() if change.tells])
     for key, change in batch.changes.items():
         tells = _said_once(change)
-        if tells and not _reachable(change.incident, heard.get(key, ()), desk):
-            text = f"nobody is told that it is {tells[-1].notice.value}: no receiver of its routes has a channel for it"
+        known = list(heard.get(key, ()))
+        lost = "" if _reachable(change.incident, known, desk) else "no receiver of its routes has a channel for it"
+        for tell in tells:
+            written = _about_incident(change.incident, tell, known, batch.now, desk)
+            letters += written
+            known += tell.receivers  # what comes after in the same batch they hear, too
+            if tell.notice is Notice.OVERDUE and not written:  # routes tell of alerts, not of deadlines
+                lost = lost or "no receiver is told of incidents of its tier (tiers.yml, respond.incident_receivers)"
+        if tells and lost:
+            text = f"nobody is told that it is {tells[-1].notice.value}: {lost}"
             entry = Entry(batch.now, "nobody_told", MACHINE, text)
             changes[key] = replace(change, entries=(*change.entries, entry))
-        known = list(heard.get(key, ()))
-        for tell in tells:
-            letters += _about_incident(change.incident, tell, known, batch.now, desk)
-            known += tell.receivers  # what comes after in the same batch they hear, too
     return replace(batch, changes=changes, letters=tuple(letters))
 
 
@@ -656,8 +666,7 @@ def _about_incident(
     incident: Incident, tell: Tell, heard: Sequence[str], now: float, desk: Desk
 ) -> list[store.NotificationRow]:
     said = message.of_incident(incident, tell.notice.value, tell.text, now, desk.policy.external_url)
-    if desk.policy.buttons and incident.working and incident.acknowledged_at is None:
-        said = replace(said, acknowledgeable=True)
+    said = replace(said, acknowledgeable=desk.policy.buttons and incident.acknowledgeable)
     occasion = _occasion(tell, incident)
     return [
         letter_row(replace(said, receiver=receiver), integration, number, occasion, incident.id)

@@ -128,9 +128,11 @@ def _reply(responder: Responder, spoken: Spoken, heard: Heard) -> dict[str, Any]
         why = heard.why or (f"{by} has acknowledged it already" if by else "nothing changed")
         return {"response_type": "ephemeral", "replace_original": False, "text": why}
     entries = responder.policy.routing.integrations(spoken.origin.receiver)
-    entry = next((each for each in entries if isinstance(each, slack.Slack) and not each.threads), None)
+    # Not a bot's message about an incident: that is changed by what everyone is told. Of a group's nobody is told.
+    of_group = spoken.subject != heard.incident.id
+    entry = next((each for each in entries if isinstance(each, slack.Slack) and (of_group or not each.threads)), None)
     if entry is None:
-        return None  # a bot's: what everyone is told changes it
+        return None
     told = message.of_incident(
         heard.incident, "acknowledged", spoken.text, heard.incident.updated_at, responder.policy.external_url
     )

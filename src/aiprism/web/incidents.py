@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from aiprism.errors import NotFound
-from aiprism.respond import dossier, journal
+from aiprism.respond import deadlines, dossier, journal
 from aiprism.respond.incident import (
     Acknowledged,
     Event,
@@ -20,10 +20,11 @@ from aiprism.respond.incident import (
     ResolvedByHand,
     Responded,
     Unacknowledged,
+    next_due,
 )
 from aiprism.respond.pipeline import Policy
 from aiprism.respond.responder import Responder
-from aiprism.respond.tiers import Tier
+from aiprism.respond.tiers import Deadline, Tier
 from aiprism.store import incidents as store
 
 
@@ -168,5 +169,10 @@ def _check_run(responder: Responder, incident_id: str, run_id: str) -> None:
 
 
 def _one(responder: Responder, incident_id: str) -> dict[str, Any]:
+    periods = responder.policy.periods
     with responder.records.reading() as connection:
-        return dossier.dossier(connection, incident_id)
+        told = dossier.dossier(connection, incident_id)
+        incident = journal.read(connection, incident_id)
+    tier = periods.tiers.of[incident.priority]
+    waited = {each.value: deadlines.due_at(incident, tier, each) for each in Deadline if incident.working}
+    return {**told, "deadlines": waited, "next_due": next_due(incident, periods)}
