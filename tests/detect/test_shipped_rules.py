@@ -11,6 +11,7 @@ from aiprism.detect import rules
 from aiprism.detect.evaluation import Setting, evaluate
 from aiprism.detect.rules import AlertingRule
 from aiprism.model.alerts import AlertState, Priority
+from aiprism.query.promql.parse import parse
 from aiprism.query.promql.values import Vector
 from tests.detect.ruling import item
 
@@ -49,6 +50,24 @@ def test_each_shipped_alert_fires_when_it_should_and_not_before(promtool: str, t
     (tmp_path / "tests.yml").write_text(cases.replace("{rules}", str(SHIPPED)))
     done = subprocess.run([promtool, "test", "rules", "tests.yml"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_each_shipped_alert_has_a_page_whose_queries_can_be_asked_and_a_unit_test() -> None:
+    alerts = [rule for group in rules.load([SHIPPED]) for rule in group.rules if isinstance(rule, AlertingRule)]
+    tests = (Path(__file__).parent / "ai_prism_rules_test.yml").read_text(encoding="utf-8")
+    contents = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    for alert in alerts:
+        url = next(text.text for name, text in alert.annotations if name == "runbook_url")
+        page = ROOT / "docs" / "runbooks" / f"{url.rpartition('/')[2]}.md"
+        told = page.read_text(encoding="utf-8")
+        assert told.startswith(f"# {alert.name}\n")
+        queries = re.findall(r"```promql\n(.*?)\n```", told, re.DOTALL)
+        assert queries
+        for query in queries:
+            parse(query)
+        assert f"{alert.name}: runbooks/{page.name}" in contents
+        assert re.search(rf"alertname: {alert.name}\n    eval_time: \w+\n    exp_alerts:", tests), alert.name
+    assert len(list((ROOT / "docs" / "runbooks").glob("*.md"))) == len(alerts)
 
 
 def test_promtool_accepts_the_shipped_rules_and_the_example(promtool: str, tmp_path: Path) -> None:
