@@ -62,7 +62,7 @@ def test_logs_read_from_old_to_new(aiprism: Run) -> None:
         f"14:16:41.000 ERROR api                  second  trace={TRACE_ID}",
     ]
     asked = server.asked[0][2]
-    assert (asked["q"], asked["level"], asked["limit"]) == (["so"], ["ERROR", "INFO"], ["100"])
+    assert (asked["query"], asked["level"], asked["limit"]) == (["so"], ["ERROR", "INFO"], ["100"])
     assert (asked["start"], asked["end"]) == ([f"{NOW - 3600:.3f}"], [f"{NOW:.3f}"])
 
 

@@ -24,7 +24,7 @@ from aiprism.store.engine import Engine
 from aiprism.store.seriesload import load_series
 from aiprism.store.writing import Writing
 from aiprism.telemetry import Telemetry
-from aiprism.web import agents, elastic, explore, routes
+from aiprism.web import agents, elastic, explore, logs, routes
 from tests.receive.test_loki_push import in_protobuf
 
 TRACE = "463ac35c9f6413ad48485a3953bb6124"
@@ -48,6 +48,7 @@ def with_doors(
             [
                 agents.router(doors, settings, clock),
                 explore.router(engine, clock),
+                logs.router(engine, clock),
                 elastic.router(doors, settings, clock),
             ],
             telemetry,

@@ -140,7 +140,10 @@ def _asking(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     services.add_argument("--window", default="1m", metavar="DURATION", help="measured over the last DURATION (1m)")
 
     logs = _client(commands, "logs", "explore:logs", "search log records; the newest stand last")
-    logs.add_argument("text", nargs="?", default="", help="part of the line, in any case")
+    logs.add_argument(
+        "text", metavar="QUERY", nargs="?", default="", help='in Lucene\'s syntax: level:ERROR service:api "timed out"'
+    )
+    logs.add_argument("-f", "--follow", action="store_true", help="go on with what comes in, until Ctrl-C")
     logs.add_argument("--service", default="")
     logs.add_argument("--level", action="append", help="ERROR, WARN …; may be repeated")
     logs.add_argument("--trace", default="", metavar="ID", help="only records of this trace")
@@ -277,7 +280,7 @@ def _output(command: argparse.ArgumentParser, default: str = "table") -> None:
 
 
 def _since(command: argparse.ArgumentParser, *, limit: int) -> None:
-    command.add_argument("--start", default="1h", metavar="TIME", help="from TIME (an hour ago)")
+    command.add_argument("--start", "--since", default="1h", metavar="TIME", help="from TIME (an hour ago)")
     command.add_argument("--end", metavar="TIME", help="to TIME (now)")
     command.add_argument("--limit", type=int, default=limit, help="(%(default)s)")
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+import itertools
+import json
+import sys
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.text import Text
@@ -46,17 +49,15 @@ def error_share(value: float) -> Text:
 
 
 def logs(wanted: argparse.Namespace) -> int:
-    """Records that fit, the newest last, as one reads a log."""
-    answer = Remote(wanted.server).get(
-        "/aiprism/v1/logs",
-        **_range(wanted),
-        q=wanted.text,
-        service=wanted.service,
-        level=wanted.level,
-        trace_id=wanted.trace,
-        limit=wanted.limit,
-        archive=wanted.archive,
-    )
+    """Records that fit, the newest last, as one reads a log; with --follow, those that come in as well."""
+    asked = {
+        "query": wanted.text, "service": wanted.service, "level": wanted.level, "trace_id": wanted.trace,
+        "archive": wanted.archive,
+    }  # fmt: skip
+    remote = Remote(wanted.server)
+    answer = remote.get("/aiprism/v1/logs", **_range(wanted), **asked, limit=wanted.limit)
+    if wanted.follow:
+        return _follow(remote, answer["logs"], asked, as_json=wanted.output == "json")
     if wanted.output == "json":
         printing.show_json(answer)
         return 0
@@ -65,6 +66,33 @@ def logs(wanted: argparse.Namespace) -> int:
         return 0
     printing.show(*(_line(record) for record in reversed(answer["logs"])))
     return 0
+
+
+def _follow(remote: Remote, before: Sequence[Mapping[str, Any]], asked: Mapping[str, Any], *, as_json: bool) -> int:
+    """What was there already, then every record as it comes in, a line each."""
+    shown = {_identity(record) for record in before}
+    coming = (
+        record
+        for event, record in remote.events("/aiprism/v1/logs/tail", **asked)
+        if event == "log" or _dropped(record)
+    )
+    fresh = (record for record in coming if _identity(record) not in shown)
+    for record in itertools.chain(reversed(before), fresh):
+        if as_json:
+            print(json.dumps(record, ensure_ascii=False), flush=True)
+        else:
+            printing.show(_line(record))
+            sys.stdout.flush()
+    return 0
+
+
+def _identity(record: Mapping[str, Any]) -> tuple[Any, ...]:
+    return record["ts_ns"], record["service"], record["body"], record["span_id"]
+
+
+def _dropped(said: Mapping[str, Any]) -> bool:
+    print(f"aiprism: {said['why']}", file=sys.stderr)
+    return False
 
 
 def _line(record: Mapping[str, Any]) -> Text:

@@ -12,13 +12,21 @@ import socket
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from aiprism.errors import AiprismError
 
 # Never through a proxy: the server is on this machine or in the same network.
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def _asking(path: str, params: Mapping[str, object]) -> str:
+    given = {name: value for name, value in params.items() if value not in (None, "", False, [])}
+    text = {name: "true" if value is True else value for name, value in given.items()}
+    query = urllib.parse.urlencode(text, doseq=True)
+    return f"{path}?{query}" if query else path
 
 
 class Away(AiprismError):
@@ -43,10 +51,18 @@ class Remote:
 
     def get(self, path: str, **params: object) -> Any:
         """The JSON at `path`; parameters that are None, empty or False are left out, lists are repeated."""
-        given = {name: value for name, value in params.items() if value not in (None, "", False, [])}
-        text = {name: "true" if value is True else value for name, value in given.items()}
-        query = urllib.parse.urlencode(text, doseq=True)
-        return self._answer("GET", f"{path}?{query}" if query else path)
+        return self._answer("GET", _asking(path, params))
+
+    def events(self, path: str, **params: object) -> Iterator[tuple[str, Any]]:
+        """What the server says at `path` from now on: (event, its JSON), until it ends."""
+        event = ""
+        with self._opened("GET", _asking(path, params)) as response:
+            for line in response:
+                name, _, value = line.decode().rstrip("\n").partition(": ")
+                if name == "event":
+                    event = value
+                elif name == "data":
+                    yield event, json.loads(value)
 
     def post(self, path: str, body: Mapping[str, object] | None = None) -> Any:
         """What the server answers to `body`."""
@@ -57,13 +73,18 @@ class Remote:
         return self._answer("DELETE", path)
 
     def _answer(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Any:
+        with self._opened(method, path, body) as response:
+            return self._decoded(path, response.read(), response.headers.get_content_type())
+
+    @contextmanager
+    def _opened(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Iterator[Any]:
         try:
             request = urllib.request.Request(f"{self.url}{path}", method=method, headers=dict(self._headers))  # noqa: S310
             if body is not None:
                 request.data = json.dumps(body).encode()
                 request.add_header("Content-Type", "application/json")
             with _OPENER.open(request, timeout=self._timeout) as response:
-                return self._decoded(path, response.read(), response.headers.get_content_type())
+                yield response
         except urllib.error.HTTPError as error:
             with error:
                 raise Refusal(_sentence(error.read(), error.code), error.code) from None

@@ -1,4 +1,4 @@
-"""Services, traces and logs over our own API: what the UI, the CLI and scripts read."""
+"""Services and traces over our own API: what the UI, the CLI and scripts read. Logs are in `logs`."""
 
 from __future__ import annotations
 
@@ -42,19 +42,23 @@ def router(
     turns: Turns | None = None,
     seconds: float = SECONDS,
 ) -> APIRouter:
-    """GET services, services/edges, traces, traces/{id}, logs, logs/patterns below /aiprism/v1. An answer may take so many
+    """GET services, services/edges, traces, traces/{id} below /aiprism/v1. An answer may take so many
     seconds, and ends when its client hangs up."""
     routes = APIRouter(prefix="/aiprism/v1", tags=["explore"])
     spans, logs = SpanStore(engine, archive), LogStore(engine, archive)
-    watching = turns or Turns(engine)
-
-    async def answer(request: Request, compute: Callable[[], T]) -> T:
-        return await watching.at_once(request, lambda question: compute(), seconds, stage=STAGE)
-
+    answer = answering(turns or Turns(engine), seconds)
     _serve_services(routes, engine, clock, spans, answer)
     _serve_traces(routes, clock, spans, logs, answer)
-    _serve_logs(routes, clock, logs, answer)
     return routes
+
+
+def answering(turns: Turns, seconds: float) -> Answering[Any]:
+    """How a door answers: at once, in so many seconds, as long as its client listens."""
+
+    async def answer(request: Request, compute: Callable[[], T]) -> T:
+        return await turns.at_once(request, lambda question: compute(), seconds, stage=STAGE)
+
+    return answer
 
 
 def _serve_services(routes: APIRouter, engine: Engine, clock: Clock, spans: SpanStore, answer: Answering[Any]) -> None:
@@ -72,7 +76,7 @@ def _serve_services(routes: APIRouter, engine: Engine, clock: Clock, spans: Span
         step: Annotated[int, Query(ge=0, multiple_of=60, description="seconds; 0: one row an edge")] = 0,
         limit: Annotated[int, Query(ge=1, le=100_000, description="most rows of the answer")] = 10_000,
     ) -> dict[str, Any]:
-        span = _range(clock, start, end)
+        span = range_of(clock, start, end)
         found = await answer(request, lambda: service_edges(engine, span, step=step, limit=limit + 1))
         return {
             "edges": [asdict(each) for each in found[:limit]],
@@ -95,7 +99,7 @@ def _serve_traces(routes: APIRouter, clock: Clock, spans: SpanStore, logs: LogSt
         limit: Limit = 50,
     ) -> dict[str, Any]:
         wanted = TraceSearch(
-            span=_range(clock, start, end),
+            span=range_of(clock, start, end),
             service=service,
             operation=operation,
             attributes=tuple(_pair(text) for text in attribute or ()),
@@ -128,32 +132,8 @@ def _serve_traces(routes: APIRouter, clock: Clock, spans: SpanStore, logs: LogSt
         }
 
 
-def _serve_logs(routes: APIRouter, clock: Clock, logs: LogStore, answer: Answering[Any]) -> None:
-    @routes.get("/logs", summary="Log records, newest first")
-    async def search_logs(
-        request: Request,
-        start: Start = None,
-        end: End = None,
-        service: str = "",
-        level: Annotated[list[str] | None, Query(description="may be repeated")] = None,
-        q: Annotated[str, Query(description="case-insensitive part of the line")] = "",
-        trace_id: Annotated[str, Query(pattern="^([0-9a-fA-F]{32})?$")] = "",
-        limit: Limit = 100,
-        archive: InArchive = False,
-    ) -> dict[str, Any]:
-        wanted = LogSearch(_range(clock, start, end), service, tuple(level or ()), q, trace_id, limit, archive)
-        return {"logs": [asdict(each) for each in await answer(request, lambda: logs.search(wanted))]}
-
-    @routes.get("/logs/patterns", summary="Templates of the log lines, most frequent first")
-    async def log_patterns(
-        request: Request, start: Start = None, end: End = None, service: str = "", limit: Limit = 100
-    ) -> dict[str, Any]:
-        span = _range(clock, start, end)
-        found = await answer(request, lambda: logs.patterns(span, service=service, limit=limit))
-        return {"patterns": [asdict(each) for each in found]}
-
-
-def _range(clock: Clock, start: float | None, end: float | None) -> TimeRange:
+def range_of(clock: Clock, start: float | None, end: float | None) -> TimeRange:
+    """What a request means that may leave out both: the last hour."""
     until = clock.now() if end is None else end
     since = until - 3600 if start is None else start
     if not -MAX_SECONDS < since <= until < MAX_SECONDS and not since > until:

@@ -1,0 +1,253 @@
+"""The search language of logs: Lucene's query syntax, as Kibana's users write it.
+
+In: a text such as `level:ERROR service:api-gateway "timed out" -health`. Out: a `model.search.Condition`. Parsed with
+`luqum`. Words beside each other must all hold (Elasticsearch's own default is one of them, which nobody wants of logs).
+What has no meaning for logs, because they have no score, is refused with words: fuzziness, proximity, boosts.
+
+Friendlier than Lucene: a value that begins with a slash and is no /regular expression/ is a path, and a colon within a
+value needs no backslash (`url:http://shop/cart`, `path:/api/v1`); `&&`, `||` and `!` stand for AND, OR and NOT.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any as Anything
+
+from luqum import tree
+from luqum.exceptions import IllegalCharacterError, ParseError
+from luqum.thread import parse as parsed_by_luqum
+
+from aiprism.errors import BadInput
+from aiprism.model.labels import compiled
+from aiprism.model.search import ANYTHING, All, Any, Between, Condition, Exists, Is, Like, Matches, Not, Wild
+
+LONGEST = 4096  # characters
+_DEEPEST = 64
+
+
+def condition(text: str) -> Condition:
+    """What a query asks; BadInput says what is wrong and how to write it.
+
+    >>> condition('level:ERROR "timed out"')
+    All(parts=(Is(field='level', value='ERROR'), Is(field='', value='timed out')))
+    """
+    if not text.strip():
+        return ANYTHING
+    if len(text) > LONGEST:
+        raise BadInput(f"query: {len(text)} characters are too many: {LONGEST} are read")
+    plain = _lucene(text)
+    if _depth(plain) > _DEEPEST:
+        raise BadInput(f"query: more than {_DEEPEST} parentheses within each other")
+    try:
+        return _meaning(parsed_by_luqum(plain), "")
+    except IllegalCharacterError as error:
+        raise BadInput(f"query: {_illegal(plain, error)}") from error
+    except ParseError as error:
+        raise BadInput(f"query: {_unparsed(plain, error)}") from error
+
+
+def _depth(text: str) -> int:
+    depth = deepest = 0
+    for character in text:
+        depth += {"(": 1, ")": -1}.get(character, 0)
+        deepest = max(deepest, depth)
+    return deepest
+
+
+def _illegal(text: str, error: Exception) -> str:
+    if text.count('"') % 2:
+        return 'a " is not closed; write \\" for one that is part of a value'
+    return f"{str(error).lower()}; put what it belongs to in quotes"
+
+
+def _unparsed(text: str, error: Exception) -> str:
+    said = str(error)
+    if "end of expression" in said:
+        missing = text.count("(") - text.count(")")
+        return (
+            "a ( is not closed" if missing > 0 else f"it ends too early: {text.split()[-1]!r} wants something behind it"
+        )
+    place = re.search(r"unexpected\s+(.*) at position (\d+)", said, re.DOTALL)
+    if place:
+        return f"unexpected {place[1]} at character {int(place[2]) + 1}; put it in quotes when it is part of a value"
+    return said
+
+
+# -- what is friendlier than Lucene ------------------------------------------------------------------------------------
+
+_PIECE = re.compile(
+    r"""
+    (?P<phrase>"(?:[^"\\]|\\.)*")
+  | (?P<range>(?<=:)[\[{][^\]}]*[\]}])
+  | (?P<regex>(?:(?<=[\s(:])|^)/(?:[^/\\]|\\.)+/(?=$|[\s)]))
+  | (?P<sign>(?:(?<=[\s(])|^)[+!-](?=[^\s]))
+  | (?P<field>(?:(?<=[\s(+!-])|^)[\w@](?:[\w.@/-]|\\.)*:(?!\s|$))
+  | (?P<word>(?:[^\s"()\[\]{}\\]|\\.)+)
+  | (?P<other>.)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_SIGNS = {"&&": "AND", "||": "OR", "!": "NOT"}
+
+
+def _lucene(text: str) -> str:
+    return "".join(_pieces(text))
+
+
+def _pieces(text: str) -> Iterator[str]:
+    in_field = False
+    for piece in _PIECE.finditer(text):
+        said = piece[0]
+        if piece.lastgroup == "word":
+            said = _word(said, in_field=in_field)
+        elif piece.lastgroup == "sign":
+            said = "NOT " if said == "!" else said
+        in_field = piece.lastgroup == "field"
+        yield said
+
+
+def _word(word: str, *, in_field: bool) -> str:
+    if word in _SIGNS:
+        return _SIGNS[word]
+    sign = re.match(r"[<>]=?", word)
+    before = sign[0] if sign else ""
+    value = word[len(before) :]
+    if value != "*:*" and (re.search("[:/]", value) or (value.startswith("-") if in_field else "=" in value)):
+        return before + '"' + value.replace('"', '\\"') + '"'
+    return word
+
+
+# -- what it means -----------------------------------------------------------------------------------------------------
+
+
+def _meaning(node: tree.Item, field: str) -> Condition:
+    for kind, meaning in _MEANINGS.items():
+        if isinstance(node, kind):
+            return meaning(node, field)
+    name = _NO_SCORE.get(type(node), type(node).__name__)
+    raise BadInput(f"query: {str(node).strip()!r}: {name} have no meaning for logs; leave it out")
+
+
+_NO_SCORE = {tree.Fuzzy: "fuzzy words", tree.Proximity: "words near each other", tree.Boost: "boosts"}
+
+
+def _all_of(node: Anything, field: str) -> Condition:
+    return All(tuple(_meaning(part, field) for part in node.children))
+
+
+def _any_of(node: Anything, field: str) -> Condition:
+    return Any(tuple(_meaning(part, field) for part in node.children))
+
+
+def _same(node: Anything, field: str) -> Condition:
+    return _meaning(node.children[0], field)
+
+
+def _none_of(node: Anything, field: str) -> Condition:
+    if isinstance(node, tree.Prohibit) and field and isinstance(node.a, tree.Word):
+        return _word_of(tree.Word(f"-{node.a.value}"), field)  # code:-5
+    return Not(_meaning(node.children[0], field))
+
+
+def _of_field(node: Anything, field: str) -> Condition:
+    if field:
+        raise BadInput(f"query: field {node.name!r} within field {field!r}: put a value with a colon in quotes")
+    name = _unescaped(node.name)
+    if name == "_exists_":
+        return Exists(_unescaped(str(node.expr).strip()))
+    if name == "*" and isinstance(node.expr, tree.Word) and node.expr.value == "*":
+        return ANYTHING
+    return _meaning(node.expr, name)
+
+
+def _phrase_of(node: Anything, field: str) -> Condition:
+    return Is(field, _unescaped(node.value[1:-1]))
+
+
+def _word_of(node: Anything, field: str) -> Condition:
+    form = tuple(_form(node.value))
+    if form == (Wild.MANY,):
+        return Exists(field) if field else ANYTHING
+    if len(form) == 1 and isinstance(form[0], str):
+        return Is(field, form[0])
+    return Like(field, form)
+
+
+def _form(word: str) -> Iterator[str | Wild]:
+    """Wildcards, and what stands between them without backslashes."""
+    for piece in re.findall(r"\*+|\?|(?:[^*?\\]|\\.)+|\\", word, re.DOTALL):
+        yield Wild(piece[0]) if piece[0] in "*?" else _unescaped(piece)
+
+
+def _regex_of(node: Anything, field: str) -> Condition:
+    expression = node.value[1:-1].replace("\\/", "/")
+    compiled(expression)  # BadInput when it is none
+    return Matches(field, expression)
+
+
+def _range_of(node: Anything, field: str) -> Condition:
+    if not field:
+        raise BadInput(f"query: {str(node).strip()}: a range is one of a field, as in duration_ms:[100 TO 500]")
+    return Between(field, _bound(node.low), _bound(node.high), node.include_low, node.include_high)
+
+
+def _from_of(node: Anything, field: str) -> Condition:
+    return _half(field, node, low=_bound(node.a))
+
+
+def _to_of(node: Anything, field: str) -> Condition:
+    return _half(field, node, high=_bound(node.a))
+
+
+def _half(field: str, node: Anything, low: str | None = None, high: str | None = None) -> Condition:
+    if not field:
+        raise BadInput(f"query: {str(node).strip()}: a bound is one of a field, as in duration_ms:>=100")
+    return Between(field, low, high, node.include, node.include)
+
+
+def _bound(node: Anything) -> str | None:
+    if isinstance(node, tree.Prohibit):
+        return f"-{node.a.value}"
+    if isinstance(node, tree.Phrase):
+        return _unescaped(node.value[1:-1])
+    return None if node.value == "*" else _unescaped(node.value)
+
+
+def _unescaped(text: str) -> str:
+    return re.sub(r"\\(.)", r"\1", text, flags=re.DOTALL)
+
+
+_MEANINGS: dict[type[tree.Item], Callable[[Anything, str], Condition]] = {
+    tree.SearchField: _of_field,
+    tree.Group: _same,
+    tree.FieldGroup: _same,
+    tree.Plus: _same,
+    tree.Not: _none_of,
+    tree.Prohibit: _none_of,
+    tree.OrOperation: _any_of,
+    tree.AndOperation: _all_of,
+    tree.UnknownOperation: _all_of,
+    tree.Phrase: _phrase_of,
+    tree.Regex: _regex_of,
+    tree.Word: _word_of,
+    tree.Range: _range_of,
+    tree.From: _from_of,
+    tree.To: _to_of,
+}
+
+
+def fields_of(asked: Condition) -> Iterable[str]:
+    """The fields that a condition looks at, each once, in order."""
+    return dict.fromkeys(_fields(asked))
+
+
+def _fields(asked: Condition) -> Iterator[str]:
+    match asked:
+        case All(parts) | Any(parts):
+            for part in parts:
+                yield from _fields(part)
+        case Not(part):
+            yield from _fields(part)
+        case _:
+            yield asked.field
