@@ -99,17 +99,9 @@ class Round:
             kept_back=(*self.kept_back, *(each for each in kept_back if each is not None)),
         )
 
-    def was_told(self, flush: Flush, alert: Known) -> bool:
-        """Whether any integration was last told that the alert fires."""
-        return alert.fingerprint in self._told_firing(flush.group.key)
-
     def word(self, alert: Known) -> str:
         """The alert as the notes of what was told name it: one that flaps is news to those who know that it fires."""
         return alert.fingerprint + _FLAPS if alert.fingerprint in self.flaps else alert.fingerprint
-
-    def _told_firing(self, key: str) -> frozenset[str]:
-        told = [each.firing for (group_key, _), each in self.told.items() if group_key == key]
-        return frozenset(name.removesuffix(_FLAPS) for names in told for name in names)
 
 
 def held_back(flush: Flush, alert: Known, stage: str, reason: str, now: float) -> Held | None:
@@ -232,17 +224,22 @@ def maintain(round_: Round, _connection: Connection) -> Round:
 
 def suppress(round_: Round, _connection: Connection) -> Round:
     """Hold back alerts that a suppression rule has a reason for."""
-    return _but_good_news(round_, "suppressed", round_.holding.suppressed)
+    return (
+        _but_good_news(round_, "suppressed", round_.holding.suppressed) if round_.holding.suppression.rules else round_
+    )
 
 
 def _but_good_news(round_: Round, stage: str, reason: Callable[[Known], str]) -> Round:
     """As `Round.holding_back`. Unlike there, somebody who was told that an alert fires is told when that is over:
     else a page would stay open until the next time."""
+    told = {
+        (key, name.removesuffix(_FLAPS)) for (key, _), last in round_.told.items() for name in last.firing
+    }  # which alerts of which groups somebody was last told to fire
     passes = {
         (flush.group.id, each.fingerprint)
         for flush in round_.flushes
         for each in flush.alerts
-        if each.over(round_.now) and round_.was_told(flush, each)
+        if each.over(round_.now) and (flush.group.key, each.fingerprint) in told
     }
     return round_.holding_back(
         stage, lambda flush, alert: "" if (flush.group.id, alert.fingerprint) in passes else reason(alert)

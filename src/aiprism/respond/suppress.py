@@ -43,15 +43,15 @@ class Suppression:
     """What the rules hold back among the alerts that fire now. Each question is a look-up."""
 
     def __init__(self, rules: Sequence[Suppress], alerts: Iterable[Known], services: Catalogue, now: float) -> None:
-        self._rules = [rule for rule in rules if rule.until is None or now < rule.until]
+        self.rules = [rule for rule in rules if rule.until is None or now < rule.until]
         self._services, self._now = services, now
-        asking = [rule for rule in self._rules if rule.dependency_down]
+        asking = [rule for rule in self.rules if rule.dependency_down]
         firing = [alert for alert in alerts if not alert.over(now)] if asking else []
         self._down = {rule.name: self._first_down(rule, firing) for rule in asking}
 
     def why(self, alert: Known) -> str:
         """Why the alert is held back, or an empty string."""
-        for rule in self._rules:
+        for rule in self.rules:
             if matches_all(rule.matchers, alert.labels) and (why := self._held(rule, alert)):
                 return why
         return ""
