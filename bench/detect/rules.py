@@ -80,7 +80,7 @@ SERVERS: Mapping[str, Callable[[Path, bool], Any]] = {"aiprism": aiprism, "prome
 
 def watched(name: str, wanted: argparse.Namespace, *, with_rules: bool) -> tuple[float, float, float, int, float]:
     """(CPU seconds, longest evaluation, missed, firing, RSS MB) of a server under the load."""
-    scrapes = 12 + wanted.seconds // INTERVAL
+    scrapes = 30 + wanted.seconds // INTERVAL  # enough for a server that takes minutes to start
     start_ms = int(time.time() * 1000) // SCRAPE_MS * SCRAPE_MS - 6 * SCRAPE_MS
     load = made(wanted.series, scrapes, start_ms)
     with tempfile.TemporaryDirectory() as place:

@@ -54,3 +54,11 @@ def test_what_re2_does_not_know_is_bad_input() -> None:
 
 def test_a_matcher_prints_as_promql_writes_it() -> None:
     assert str(Matcher("a", MatchOp.NOT_EQUAL, 'q"\\\n')) == 'a!="q\\"\\\\\\n"'
+
+
+def test_many_label_sets_at_once_are_what_each_is_alone():
+    columns = {"b": ["1", "", "x"], "__name__": ["m", "m", ""], "a": ["", "", "y"]}
+    alone = [Labels(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    many = Labels.rows(columns, columns.values())
+    assert (many, [hash(each) for each in many]) == (alone, [hash(each) for each in alone])
+    assert [each.pairs for each in many] == [each.pairs for each in alone]

@@ -35,6 +35,22 @@ class Labels(Mapping[str, str]):
         self._values = dict(self._pairs)
         self._hash = hash(self._pairs)
 
+    @classmethod
+    def rows(cls, names: Iterable[str], columns: Iterable[Iterable[str]]) -> list[Labels]:
+        """Many label sets out of the columns of their distinct names, whose order is found once for all."""
+        ordered = sorted(zip(names, columns, strict=True), key=lambda column: column[0])
+        names = [name for name, _ in ordered]
+        return [
+            cls._of(tuple([pair for pair in zip(names, row, strict=True) if pair[1]]))
+            for row in zip(*(texts for _, texts in ordered), strict=True)
+        ]
+
+    @classmethod
+    def _of(cls, pairs: tuple[tuple[str, str], ...]) -> Labels:
+        made = cls.__new__(cls)
+        made._pairs, made._values, made._hash = pairs, dict(pairs), hash(pairs)
+        return made
+
     def __getitem__(self, name: str) -> str:
         return self._values[name]
 

@@ -83,9 +83,8 @@ class Selection:
 
     def labels(self) -> list[Labels]:
         """The label sets, aligned with `fps`."""
-        names = list(self.columns)
-        texts = [[column.values[code] for code in column.codes.tolist()] for column in self.columns.values()]
-        return [Labels(zip(names, row, strict=True)) for row in zip(*texts, strict=True)]
+        texts = ([column.values[code] for code in column.codes.tolist()] for column in self.columns.values())
+        return Labels.rows(self.columns, texts)
 
 
 class Follower(Protocol):

@@ -17,6 +17,8 @@ from aiprism.store.columns import Ints
 from aiprism.store.labelcolumns import Column
 from aiprism.store.series import Selection
 
+_LAST = np.iinfo(np.int64).max
+
 
 @dataclass(frozen=True, slots=True)
 class Groups:
@@ -71,8 +73,7 @@ class LabelSets:
         """Every row as `Labels`."""
         if not self.columns:
             return [Labels()] * self.size
-        names = list(self.columns)
-        return [Labels(zip(names, texts, strict=True)) for texts in zip(*map(self.texts, names), strict=True)]
+        return Labels.rows(self.columns, map(self.texts, self.columns))
 
     def texts(self, name: str) -> list[str]:
         """The value of one label in every row."""
@@ -134,9 +135,12 @@ class LabelSets:
         ranks: list[Ints] = []
         for name in sorted(self.columns, reverse=True):
             column = self.columns[name]
+            if column.codes[0] and (column.codes == column.codes[0]).all():
+                later[:] = True
+                continue  # the same everywhere
             present = column.codes != 0
             # Without this label, the row goes on with a greater name (comes after), or is at its end (comes first).
-            ranks.append(np.where(present, _text_ranks(column) + 1, np.where(later, np.iinfo(np.int64).max, 0)))
+            ranks.append(np.where(present, _text_ranks(column) + 1, np.where(later, _LAST, 0)))
             later |= present
         return np.lexsort(ranks) if ranks else np.arange(self.size)
 
