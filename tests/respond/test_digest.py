@@ -39,6 +39,7 @@ receivers:
     webhook_configs: [{url: "URL/hook"}]
     discord_configs: [{webhook_url: "URL/discord"}]
     pagerduty_configs: [{routing_key: k, url: "URL/pd"}]
+    incidentio_configs: [{url: "URL/incidentio", alert_source_token: t}]
     twilio_configs: [{account_sid: a, auth_token: t, from: "+1", to: "+2", api_url: "URL/twilio"}]
 """
 TIERS = "tiers: {P3: {digest: {receivers: [team], at: '09:00', zone: Europe/Berlin}}}"
@@ -332,7 +333,7 @@ def test_a_digest_is_a_mail_with_everything_and_short_elsewhere_and_no_call(reco
         asyncio.run(live(there))
         [(_, envelope, mail)] = post_office.handler.got
         [webhook], [slack], [discord] = there.at("hook"), there.at("slack"), there.at("discord")
-        assert there.at("pd") + there.at("twilio") == []
+        assert there.at("pd") + there.at("twilio") + there.at("incidentio") == []
     assert (envelope.rcpt_tos, mail["Subject"]) == (
         ["team@example.com"],
         "P3 digest of 2026-11-23: 1 fired, 1 fire still",

@@ -27,7 +27,7 @@ _DAY, _WEEK = 86_400.0, 7 * 86_400.0
 _KEPT = 35 * _DAY  # of episodes: trends look back a week, a digest over days of absence a little longer
 _SHOWN, _FEW = 50, 5  # rows of the table, and of the short lists
 # They call people, or open tickets that somebody closes: no place for a report.
-_PAGERS = frozenset({"pagerduty", "opsgenie", "victorops", "pushover", "twilio", "jira"})
+_PAGERS = frozenset({"pagerduty", "opsgenie", "victorops", "pushover", "twilio", "jira", "incidentio"})
 
 
 # -- when ------------------------------------------------------------------------------------------------------------
