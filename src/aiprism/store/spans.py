@@ -50,6 +50,36 @@ ORDER BY start_ns
 LIMIT {{limit:UInt32}}
 """
 
+# Several traces at once, each within the time the index has of it.
+_TRACES = f"""
+WITH lies AS (
+    SELECT trace_id, min(start) AS first, max(end) AS last, groupUniqArrayArray(services) AS names
+    FROM trace_index WHERE trace_id IN (SELECT unhex(arrayJoin({{ids:Array(String)}}))) GROUP BY trace_id
+)
+SELECT {SPAN_COLUMNS}
+FROM spans
+WHERE spans.trace_id IN (SELECT trace_id FROM lies)
+  AND spans.service IN (SELECT arrayJoin(names) FROM lies)
+  AND spans.start BETWEEN (SELECT min(first) FROM lies) - toIntervalSecond(1) AND (SELECT max(last) FROM lies) + toIntervalSecond(1)
+ORDER BY start_ns
+LIMIT {{limit:UInt32}}
+"""
+
+# An operation is a name of a service and the kind of its spans.
+_OPERATIONS = """
+SELECT DISTINCT operation, kind
+FROM span_red_1m
+WHERE minute >= toStartOfMinute(fromUnixTimestamp64Milli({start:Int64})) AND service = {service:String}
+ORDER BY operation, kind
+LIMIT {limit:UInt32}
+"""
+_SERVICE_NAMES = """
+SELECT DISTINCT service
+FROM span_red_1m
+WHERE minute >= toStartOfMinute(fromUnixTimestamp64Milli({start:Int64})) AND service != ''
+ORDER BY service
+"""
+
 _SEARCH = """
 SELECT
     lower(hex(trace_id)) AS trace_id, max(root_service) AS root_service, max(root_name) AS root_name,
@@ -64,8 +94,11 @@ WHERE trace_index.trace_id IN (
       AND ({operation:String} = '' OR name = {operation:String})
       AND ({errors_only:Bool} = 0 OR status = 'error')
       AND duration_ns >= {min_duration_ns:UInt64}
+      AND ({max_duration_ns:UInt64} = 0 OR duration_ns <= {max_duration_ns:UInt64})
+      AND ({kind:String} = '' OR toString(kind) = {kind:String})
       AND arrayAll(
-          (key, value) -> mapContainsKey(attributes, key) AND attributes[key] = value,
+          (key, value) -> mapContainsKey(attributes, key) AND attributes[key] = value
+              OR JSONExtractString(resource_json, key) = value,
           {keys:Array(String)}, {values:Array(String)})
 )
 GROUP BY trace_id
@@ -107,7 +140,8 @@ _BY_MINUTE_SECONDS = 600
 
 @dataclass(frozen=True, slots=True)
 class TraceSearch:
-    """What a search for traces asks: every condition must hold in one span of the trace."""
+    """What a search for traces asks: every condition must hold in one span of the trace. Attributes are those of the span or
+    of what it is from (its resource)."""
 
     span: TimeRange
     service: str = ""
@@ -116,6 +150,8 @@ class TraceSearch:
     min_duration: float = 0.0
     errors_only: bool = False
     limit: int = 50
+    max_duration: float = 0.0  # 0: any
+    kind: str = ""
 
 
 class SpanStore:
@@ -142,6 +178,20 @@ class SpanStore:
         """The trace as it was sent, in OTLP; without any span when there is none. BadInput when the id is no id."""
         return traces_request(self._rows(trace_id, SPAN_COLUMNS, limit))
 
+    def exported(self, trace_ids: Sequence[str], *, limit: int = 100_000) -> ExportTraceServiceRequest:
+        """Several traces as they were sent, at most `limit` spans of all of them; those that are none are left out."""
+        ids = [_checked(trace_id) for trace_id in trace_ids]
+        return traces_request(self._engine.records(_TRACES, {"ids": ids, "limit": limit}) if ids else ())
+
+    def names(self, since: float) -> Sequence[str]:
+        """The services that have sent spans since then, in order."""
+        return [str(service) for (service,) in self._engine.query(_SERVICE_NAMES, {"start": round(since * 1000)})]
+
+    def operations(self, service: str, since: float, *, limit: int = 10_000) -> Sequence[tuple[str, str]]:
+        """(name, kind) of the operations of a service since then, in order."""
+        rows = self._engine.query(_OPERATIONS, {"start": round(since * 1000), "service": service, "limit": limit})
+        return [(str(name), str(kind)) for name, kind in rows]
+
     def _rows(self, trace_id: str, columns: str, limit: int) -> Sequence[Mapping[str, Any]]:
         asked = {"trace_id": _checked(trace_id), "limit": limit}
         return self._engine.records(_TRACE.format(columns=columns), asked)
@@ -157,6 +207,8 @@ class SpanStore:
                 "operation": wanted.operation,
                 "errors_only": wanted.errors_only,
                 "min_duration_ns": round(wanted.min_duration * 1e9),
+                "max_duration_ns": round(wanted.max_duration * 1e9),
+                "kind": wanted.kind,
                 "keys": [key for key, _ in wanted.attributes],
                 "values": [value for _, value in wanted.attributes],
                 "limit": wanted.limit,
