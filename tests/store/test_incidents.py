@@ -41,8 +41,8 @@ def letter(name, incident_id="INC_1", at=1.0, event="opened", next_at=None, rece
 
 
 def test_an_incident_is_laid_over_itself_and_its_alerts_too(connection):
-    store.put_incident(connection, incident(), [held("INC_1")])
-    store.put_incident(connection, incident(status="resolved"), [held("INC_1", state="resolved")])
+    store.put_incidents(connection, [incident()], [held("INC_1")])
+    store.put_incidents(connection, [incident(status="resolved")], [held("INC_1", state="resolved")])
     [row] = store.incident_rows(connection)
     [alert] = store.alert_rows(connection, ["INC_1"])
     assert (row["status"], alert["state"], alert["labels"]) == ("resolved", "resolved", {"a": "b"})
@@ -50,7 +50,7 @@ def test_an_incident_is_laid_over_itself_and_its_alerts_too(connection):
 
 def test_incidents_are_listed_newest_first_by_status_and_limit(connection):
     for number, status in enumerate(("resolved", "monitoring", "investigating")):
-        store.put_incident(connection, incident(f"INC_{number}", float(number), status), [])
+        store.put_incidents(connection, [incident(f"INC_{number}", float(number), status)], [])
     assert [row["id"] for row in store.incident_rows(connection)] == ["INC_2", "INC_1", "INC_0"]
     assert [row["id"] for row in store.incident_rows(connection, without_status="resolved", limit=1)] == ["INC_2"]
     assert [row["id"] for row in store.incident_rows(connection, status="resolved")] == ["INC_0"]
@@ -58,20 +58,20 @@ def test_incidents_are_listed_newest_first_by_status_and_limit(connection):
 
 
 def test_the_youngest_incident_of_an_alert_is_found(connection):
-    store.put_incident(connection, incident("INC_1", 1.0), [held("INC_1")])
-    store.put_incident(connection, incident("INC_2", 2.0), [held("INC_2"), held("INC_2", "cd")])
+    store.put_incidents(connection, [incident("INC_1", 1.0)], [held("INC_1")])
+    store.put_incidents(connection, [incident("INC_2", 2.0)], [held("INC_2"), held("INC_2", "cd")])
     assert store.newest_incidents_of(connection, ["ab", "cd", "ef"]) == {"ab": "INC_2", "cd": "INC_2"}
 
 
 def test_more_ids_than_one_statement_takes_are_looked_up_in_portions(connection):
-    store.put_incident(connection, incident(), [held("INC_1", f"{number:016x}") for number in range(1200)])
+    store.put_incidents(connection, [incident()], [held("INC_1", f"{number:016x}") for number in range(1200)])
     found = store.newest_incidents_of(connection, [f"{number:016x}" for number in range(1200)])
     assert set(found.values()) == {"INC_1"}
     assert len(found) == 1200
 
 
 def test_a_timeline_keeps_the_order_it_was_written_in_even_at_one_moment(connection):
-    store.put_incident(connection, incident(), [])
+    store.put_incidents(connection, [incident()], [])
     rows = [
         {"incident_id": "INC_1", "at": 1.0, "event": event, "actor": "a", "text": "", "data": {}} for event in "cab"
     ]
@@ -81,7 +81,7 @@ def test_a_timeline_keeps_the_order_it_was_written_in_even_at_one_moment(connect
 
 
 def test_a_letter_that_is_in_the_outbox_stays_as_it_is(connection):
-    store.put_incident(connection, incident(), [])
+    store.put_incidents(connection, [incident()], [])
     assert [row["id"] for row in store.enqueue(connection, [letter("N1")])] == ["N1"]
     store.mark_notification(connection, "N1", state="sent", sent_at=2.0)
     assert store.enqueue(connection, [letter("N1")]) == []
@@ -89,7 +89,7 @@ def test_a_letter_that_is_in_the_outbox_stays_as_it_is(connection):
 
 
 def test_letters_of_one_moment_are_sent_in_the_order_they_were_enqueued(connection):
-    store.put_incident(connection, incident(), [])
+    store.put_incidents(connection, [incident()], [])
     store.enqueue(connection, [letter("N9"), letter("N8", event="monitoring")])
     store.enqueue(connection, [letter("N7", event="resolved")])
     address, sent = store.Address("a", "slack", 0), []
@@ -101,7 +101,7 @@ def test_letters_of_one_moment_are_sent_in_the_order_they_were_enqueued(connecti
 
 
 def test_what_is_due_is_told_by_integration_and_a_later_letter_never_passes_an_earlier_one(connection):
-    store.put_incident(connection, incident(), [])
+    store.put_incidents(connection, [incident()], [])
     store.enqueue(connection, [
         letter("N1", next_at=50.0), letter("N2", event="resolved"), letter("N3", channel="webhook"),
         letter("N4", None, event="firing@1"),
@@ -115,7 +115,7 @@ def test_what_is_due_is_told_by_integration_and_a_later_letter_never_passes_an_e
 
 
 def test_a_run_is_planned_once_and_found_by_state_and_start(connection):
-    store.put_incident(connection, incident(), [])
+    store.put_incidents(connection, [incident()], [])
     run: store.RunRow = {
         "id": "RUN_1", "incident_id": "INC_1", "runbook": "restart", "state": "planned", "started_at": None,
         "finished_at": None, "outcome": "", "data": {"order": 1},
@@ -130,7 +130,7 @@ def test_a_run_is_planned_once_and_found_by_state_and_start(connection):
 
 
 def test_a_step_is_laid_over_the_one_at_its_position(connection):
-    store.put_incident(connection, incident(), [])
+    store.put_incidents(connection, [incident()], [])
     store.plan_run(
         connection,
         {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlalchemy import Connection
@@ -55,23 +55,34 @@ def last_incidents_of(connection: Connection, fingerprints: Sequence[str]) -> di
     return {fingerprint: incidents[incident_id] for fingerprint, incident_id in ids.items()}
 
 
-def write(connection: Connection, incident: Incident, entries: Sequence[Entry], due_at: float | None) -> None:
-    """Keep `incident` as it is now, and append `entries` to its timeline; at `due_at` time alone changes it next."""
-    store.put_incident(connection, _row(incident, due_at), [_alert_row(incident, alert) for alert in incident.alerts])
-    store.append_events(
-        connection,
-        [
-            {
-                "incident_id": incident.id,
-                "at": entry.at,
-                "event": entry.event,
-                "actor": entry.actor,
-                "text": entry.text,
-                "data": storable(entry.data),
-            }
-            for entry in entries
-        ],
+@dataclass(frozen=True, slots=True)
+class Written:
+    """An incident as it is now, the lines to append to its timeline, and when time alone changes it next."""
+
+    incident: Incident
+    entries: Sequence[Entry]
+    due_at: float | None
+
+
+def write(connection: Connection, changes: Sequence[Written]) -> None:
+    """Keep what became of incidents, with few statements however many there are."""
+    rows = [_row(each.incident, each.due_at) for each in changes]
+    store.put_incidents(
+        connection, rows, [_alert_row(each.incident, alert) for each in changes for alert in each.incident.alerts]
     )
+    lines = [_line(each.incident.id, entry) for each in changes for entry in each.entries]
+    store.append_events(connection, lines)
+
+
+def _line(incident_id: str, entry: Entry) -> dict[str, object]:
+    return {
+        "incident_id": incident_id,
+        "at": entry.at,
+        "event": entry.event,
+        "actor": entry.actor,
+        "text": entry.text,
+        "data": storable(entry.data),
+    }
 
 
 def storable(value: object) -> object:

@@ -572,7 +572,7 @@ def _free_id(alert: Alert, changes: Mapping[str, Change], batch: Batch, desk: De
     """Four digits of the fingerprint tell most incidents of one second apart; more are taken when they do not."""
     for digits in (4, 8, 16):
         name = incident_id(batch.now, alert, digits=digits)
-        if name not in changes and not store.incident_rows(desk.connection, ids=[name]):
+        if name not in changes and not store.known_incidents(desk.connection, [name]):
             break
     return name
 
@@ -742,10 +742,13 @@ def group(batch: Batch, desk: Desk) -> Batch:
 
 def record(batch: Batch, desk: Desk) -> Batch:
     """Write everything. What was called for before is not called for again."""
-    for change in batch.changes.values():
-        if change.entries:
-            due_at = next_due(change.incident, desk.policy.periods)
-            journal.write(desk.connection, change.incident, change.entries, due_at)
+    periods = desk.policy.periods
+    changed = [
+        journal.Written(change.incident, change.entries, next_due(change.incident, periods))
+        for change in batch.changes.values()
+        if change.entries
+    ]
+    journal.write(desk.connection, changed)
     letters = tuple(store.enqueue(desk.connection, batch.letters))
     runs = tuple(run for run in batch.runs if store.plan_run(desk.connection, run))
     held_store.put_flaps(desk.connection, [flap_row(each, batch.now) for each in batch.flaps])

@@ -146,10 +146,15 @@ class AckRow(TypedDict):
 # -- incidents -------------------------------------------------------------------------------------------------------
 
 
-def put_incident(connection: Connection, row: IncidentRow, alerts: Iterable[AlertRow]) -> None:
-    """Insert the incident and its alerts, or lay them over what is there."""
-    upsert(connection, incidents, [row])
+def put_incidents(connection: Connection, rows: Sequence[IncidentRow], alerts: Iterable[AlertRow]) -> None:
+    """Insert incidents and their alerts, or lay them over what is there."""
+    upsert(connection, incidents, rows)
     upsert(connection, incident_alerts, list(alerts))
+
+
+def known_incidents(connection: Connection, ids: Sequence[str]) -> set[str]:
+    """Those of these ids that there are incidents of."""
+    return set(_known(connection, incidents.c.id, ids))
 
 
 def incident_rows(
