@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import textwrap
-import time
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import replace
@@ -21,6 +20,7 @@ from aiprism.receive.discovery.following import Group
 from aiprism.receive.discovery.listed import Static
 from aiprism.receive.scrapeconfig import Job
 from aiprism.receive.targets import Found, Layout, Target, targets
+from tests.journeys.conftest import eventually
 from tests.query.promql import peer
 from tests.receive.test_relabel import CASES, GIVEN
 
@@ -194,7 +194,4 @@ def theirs(url: str, names: Mapping[str, Any]) -> dict[str, Any]:
 def test_prometheus_has_the_same_targets(tmp_path: Path):
     with peer.running(tmp_path, prometheus_yml()) as prometheus:
         expected = ours(tmp_path / "prometheus.yml")
-        deadline = time.monotonic() + 60
-        while (found := theirs(prometheus.url, expected)) != expected and time.monotonic() < deadline:
-            time.sleep(0.5)
-    assert found == expected
+        eventually(lambda: theirs(prometheus.url, expected) == expected, what="the same targets")

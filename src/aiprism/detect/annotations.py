@@ -19,6 +19,7 @@ from aiprism.detect.template import Functions, Struct, Template, TemplateError, 
 from aiprism.errors import AiprismError, BadInput
 from aiprism.model.labels import compiled
 from aiprism.model.timerange import duration_seconds
+from aiprism.receive.relabel import expanded, template_parts
 
 Value = object
 
@@ -231,35 +232,21 @@ def re_replace_all(pattern: Value, replacement: Value, text: Value) -> str:
     >>> re_replace_all("(.*):(.*)", "port $2 of $1", "db:5432")
     'port 5432 of db'
     """
-    form = text_of(replacement)
     found = _regex(pattern)
-    return str(found.sub(lambda hit: _expanded(form, hit), text_of(text)))
-
-
-_GROUP = re.compile(r"\$(?:\$|\{(\w+)\}|(\w+))")
-
-
-def _expanded(form: str, hit: Any) -> str:
-    """Go's Regexp.Expand: a group that does not exist or took no part is empty, ``$$`` is a dollar sign."""
-
-    def group(reference: re.Match[str]) -> str:
-        name = reference[1] or reference[2]
-        if name is None:
-            return "$"
-        try:
-            return hit.group(int(name) if name.isdigit() else name) or ""
-        except (IndexError, KeyError):
-            return ""
-
-    return _GROUP.sub(group, form)
+    parts = template_parts(text_of(replacement), _go_regex(pattern))
+    return str(found.sub(lambda hit: expanded(parts, hit), text_of(text)))
 
 
 def _regex(pattern: Value) -> Any:
     try:
-        # A label matcher lets . match a line break; Go does not unless told.
-        return compiled(f"(?-s:{text_of(pattern)})")
+        return compiled(_go_regex(pattern))
     except BadInput as error:
         raise TemplateError(str(error)) from error
+
+
+def _go_regex(pattern: Value) -> str:
+    # A label matcher lets . match a line break; Go does not unless told.
+    return f"(?-s:{text_of(pattern)})"
 
 
 def strip_port(given: Value) -> str:

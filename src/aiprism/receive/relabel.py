@@ -84,9 +84,9 @@ def _replace(rule: Rule, labels: Labels) -> bool:
     match = rule.match(rule.value(labels))
     if match is None:
         return True
-    target = _expanded(rule.target_parts, match)
+    target = expanded(rule.target_parts, match)
     if is_label_name(target, legacy=rule.legacy):
-        _set(labels, target, _expanded(rule.replacement_parts, match))
+        _set(labels, target, expanded(rule.replacement_parts, match))
     return True
 
 
@@ -127,7 +127,7 @@ def _label_map(rule: Rule, labels: Labels) -> bool:
     for name in sorted(labels):
         match = rule.match(name)
         if match is not None:
-            _set(labels, _expanded(rule.replacement_parts, match), labels[name])
+            _set(labels, expanded(rule.replacement_parts, match), labels[name])
     return True
 
 
@@ -186,10 +186,10 @@ def _one(character: str, cased: str) -> str:
 # -- templates -------------------------------------------------------------------------------------------------------
 
 
-def _parts(template: str, regex: str) -> Template:
+def template_parts(template: str, regex: str) -> Template:
     """The texts and group numbers of a template, as Go's regexp.Expand reads it.
 
-    >>> _parts("a${1}b$$c$2d", "(.)(.)")
+    >>> template_parts("a${1}b$$c$2d", "(.)(.)")
     ('a', 1, 'b', '$', 'c')
     """
     parts: list[str | int] = []
@@ -210,7 +210,8 @@ def _group(name: str, regex: str) -> str | int:
     return int(program.groupindex[name]) if name in program.groupindex else ""
 
 
-def _expanded(parts: Template, match: Any) -> str:
+def expanded(parts: Template, match: Any) -> str:
+    """The template for one match; a group that took no part is empty."""
     if len(parts) == 1:
         return _part(parts[0], match)
     return "".join([_part(part, match) for part in parts])
@@ -248,8 +249,8 @@ def _rule(node: Node, legacy: bool) -> Rule:
         replacement=replacement,
         modulus=_modulus(node["modulus"]),
         legacy=legacy,
-        target_parts=_parts(target, regex),
-        replacement_parts=_parts(replacement, regex),
+        target_parts=template_parts(target, regex),
+        replacement_parts=template_parts(replacement, regex),
     )
     _check(node, rule)
     return rule

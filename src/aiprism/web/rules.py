@@ -14,11 +14,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 
-from aiprism.detect.gofmt import format_float
 from aiprism.detect.groups import GroupStatus, RuleStatus
 from aiprism.detect.rules import AlertingRule
 from aiprism.errors import BadInput
 from aiprism.model.alerts import Alert, AlertState
+from aiprism.model.gofloat import format_float
 
 Status = Callable[[], Sequence[GroupStatus]] | Callable[[], Awaitable[Sequence[GroupStatus]]]
 

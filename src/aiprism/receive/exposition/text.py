@@ -10,9 +10,9 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from decimal import Decimal
 
 from aiprism.errors import BadInput
+from aiprism.model.gofloat import format_float
 from aiprism.model.labels import METRIC_NAME
 from aiprism.receive.exposition.rows import RawExemplar, Rows
 from aiprism.receive.exposition.scan import Page, scan
@@ -186,16 +186,8 @@ def openmetrics_float(value: float) -> str:
     >>> openmetrics_float(100000.0), openmetrics_float(1234567.0), openmetrics_float(0.00001)
     ('100000.0', '1.234567e+06', '1e-05')
     """
-    if not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
-    sign, digits, power = Decimal(repr(value)).normalize().as_tuple()
-    assert isinstance(power, int)
-    exponent = len(digits) + power - 1
-    if -4 <= exponent < 6:
-        plain = f"{Decimal(repr(value)):f}".removesuffix(".0")
-        return plain if "." in plain else f"{plain}.0"
-    first, *rest = map(str, digits)
-    return f"{'-' * sign}{first}{'.' if rest else ''}{''.join(rest)}e{exponent:+03d}"
+    text = format_float(value)
+    return text if "." in text or "e" in text or not math.isfinite(value) else f"{text}.0"
 
 
 def _unescaped(text: str) -> str:
