@@ -235,13 +235,17 @@ class _Busy:
 
     def act(self, depth: int = 0) -> None:
         """One thing that may happen at any time; those in the midst of another are `depth` deep."""
-        what = self.chance.choice(("begin", "end", "end", "ask", "ask"))
+        what = self.chance.choice(("begin", "begin", "end", "end", "end", "end", "ask", "ask", "ask", "ask", "forget"))
         if what == "begin" and len(self.under_way) < 2:
             self._begin()
         elif what == "end" and self.under_way:
             self._end()
         elif what == "ask" and depth < 2:
             self._ask(depth)
+        elif what == "forget":
+            oldest = self.chance.randrange(20) * MINUTE
+            self.rows = {(fp, ts) for fp, ts in self.rows if ts >= oldest}
+            self.recent.forget()
 
     def _begin(self) -> None:
         batch = []

@@ -19,7 +19,7 @@ Prints = NDArray[np.uint64]
 
 # A run that is full gets room for half as much again, and for so many more.
 _ROOM = 16
-# Runs that grow by more samples at once are not compared: each has its own clock until all are laid out anew.
+# Runs that grow by more samples at once are not compared: each has its own clock until all are read anew.
 _COMPARED = 64
 # Times of more different clocks are searched all at once.
 _FEW_CLOCKS = 20
@@ -31,7 +31,7 @@ class Runs:
     """Series ``fps[i]``, ascending, has the samples from ``starts[i]`` up to ``ends[i]``; runs stand in order, there may be room
     between them. Series with equal numbers in `clock` have exactly the same times: those of one target mostly do.
 
-    `clock` numbers the first such series where nothing has grown since all were laid out.
+    `clock` numbers the first such series where nothing has grown since they were read.
     """
 
     fps: Prints
@@ -95,16 +95,18 @@ class Runs:
     def _roomy(self, fps: Prints, more: Ints) -> Runs:
         """The same samples with room for `more` of the series `fps`, which may be new."""
         known = np.union1d(self.fps, fps)
+        ours = np.searchsorted(known, self.fps)
         sizes, room = np.zeros(len(known), np.int64), np.zeros(len(known), np.int64)
-        sizes[np.searchsorted(known, self.fps)] = self.ends - self.starts
+        sizes[ours] = self.ends - self.starts
         room[np.searchsorted(known, fps)] = more
         starts = np.cumsum(np.append(0, sizes + room + sizes // 2 + _ROOM))
         ts_ms, values = np.empty(starts[-1], np.int64), np.empty(starts[-1], np.float64)
         starts = starts[:-1]
         to, at = _places(starts, sizes), _places(self.starts, self.ends - self.starts)
         ts_ms[to], values[to] = self.ts_ms[at], self.values[at]
-        ends = starts + sizes
-        return Runs(known, starts, ends, ts_ms, values, _clocks(starts, ends, ts_ms))
+        clock = max(len(known), int(self.clock.max(initial=0)) + 1) + np.arange(len(known))
+        clock[ours] = self.clock
+        return Runs(known, starts, starts + sizes, ts_ms, values, clock)
 
     def then(self, later: Runs, after_ms: int) -> Runs:
         """These up to `after_ms`, and what comes later."""
