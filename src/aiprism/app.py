@@ -55,8 +55,8 @@ from aiprism.respond.actions.control import Control, ControlHub
 from aiprism.respond.actions.process import Process
 from aiprism.respond.actions.wait import Wait
 from aiprism.respond.actions.webhook import Webhook
+from aiprism.respond.desk import Policy
 from aiprism.respond.incident import Periods
-from aiprism.respond.pipeline import Policy
 from aiprism.respond.responder import Responder
 from aiprism.store import usage
 from aiprism.store.alertstates import AlertStates

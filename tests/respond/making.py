@@ -19,7 +19,7 @@ from aiprism import yamlfile
 from aiprism.model.alerts import Alert, AlertState
 from aiprism.model.labels import Labels
 from aiprism.respond import route, runbook
-from aiprism.respond.pipeline import Policy
+from aiprism.respond.desk import Policy
 
 T0 = 1_795_443_300.0  # 2026-11-23 14:15:00 UTC
 

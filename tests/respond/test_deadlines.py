@@ -16,6 +16,7 @@ from aiprism import yamlfile
 from aiprism.clock import FakeClock
 from aiprism.errors import Conflict
 from aiprism.respond import dossier, journal, tiers
+from aiprism.respond.desk import Policy
 from aiprism.respond.incident import (
     Acknowledged,
     Identified,
@@ -27,7 +28,7 @@ from aiprism.respond.incident import (
     Responded,
     Unacknowledged,
 )
-from aiprism.respond.pipeline import Policy, Respond
+from aiprism.respond.pipeline import Respond
 from aiprism.respond.responder import Responder
 from aiprism.store.records import Records, notifications
 from tests.respond.making import T0, again, alert, cleared, receiver, routing, until

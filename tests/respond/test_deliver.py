@@ -21,8 +21,9 @@ from aiprism.respond import dossier, journal
 from aiprism.respond.channels.post import Answer, Letter, Verdict, post
 from aiprism.respond.channels.webhook import Webhook
 from aiprism.respond.deliver import Delivery, Patience
+from aiprism.respond.desk import Policy
 from aiprism.respond.incident import Acknowledged
-from aiprism.respond.pipeline import Policy, Respond
+from aiprism.respond.pipeline import Respond
 from aiprism.store import incidents as letters
 from aiprism.store.records import Records, notifications
 from tests.respond.making import T0, alert, cleared, everyone, receiver, routing, telling, until

@@ -15,9 +15,10 @@ import sqlalchemy as sa
 from aiprism import yamlfile
 from aiprism.clock import FakeClock
 from aiprism.respond import message, tiers
+from aiprism.respond.desk import Policy
 from aiprism.respond.digest import Period, last_at, next_at, tell_due, told
 from aiprism.respond.incident import Periods
-from aiprism.respond.pipeline import Policy, Respond
+from aiprism.respond.pipeline import Respond
 from aiprism.respond.responder import Responder
 from aiprism.respond.tiers import DigestPlan
 from aiprism.store.episodes import EpisodeRow

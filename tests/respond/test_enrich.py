@@ -7,8 +7,9 @@ import json
 from aiprism.respond import board, journal
 from aiprism.respond.channels import pagerduty, slack
 from aiprism.respond.channels.post import Globals
+from aiprism.respond.desk import Policy
 from aiprism.respond.message import of_group
-from aiprism.respond.pipeline import Policy, Respond
+from aiprism.respond.pipeline import Respond
 from aiprism.services import Catalogue, Service
 from aiprism.yamlfile import parse
 from tests.respond.making import T0, alert, everyone

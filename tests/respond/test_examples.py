@@ -15,8 +15,9 @@ from aiprism.model.alerts import Priority
 from aiprism.respond import runbook, tiers
 from aiprism.respond.actions.act import Done
 from aiprism.respond.actions.control import ACTIONS
+from aiprism.respond.desk import Policy
 from aiprism.respond.incident import MOVES
-from aiprism.respond.pipeline import Policy, Respond
+from aiprism.respond.pipeline import Respond
 from aiprism.respond.remediate import Remediation
 from aiprism.respond.runbook import KINDS
 from tests.respond.making import alert, routing, runbooks

@@ -11,9 +11,10 @@ import pytest
 from aiprism.model.labels import Labels, Matcher, MatchOp
 from aiprism.respond import group, journal
 from aiprism.respond.deliver import Delivery
+from aiprism.respond.desk import Policy
 from aiprism.respond.group import Told, Why
 from aiprism.respond.keeping import silence_row
-from aiprism.respond.pipeline import Policy, Respond
+from aiprism.respond.pipeline import Respond
 from aiprism.respond.route import Route
 from aiprism.respond.silences import Silence
 from aiprism.store import alerting

@@ -12,8 +12,9 @@ from aiprism.errors import Conflict, NotFound
 from aiprism.model.alerts import Priority
 from aiprism.respond import incident as incident_module
 from aiprism.respond import journal
+from aiprism.respond.desk import Policy
 from aiprism.respond.incident import Acknowledged, Periods, ResolvedByHand, Status
-from aiprism.respond.pipeline import CONSEQUENCES, FLUSH, STAGES, Policy, Respond
+from aiprism.respond.pipeline import CONSEQUENCES, FLUSH, STAGES, Respond
 from aiprism.respond.subject import title_of
 from aiprism.store import incidents as store
 from aiprism.store.records import Records, notifications

@@ -12,8 +12,9 @@ import pytest
 from aiprism.errors import Conflict, NotFound, Unavailable
 from aiprism.respond import dossier, journal
 from aiprism.respond.actions.act import Done
+from aiprism.respond.desk import Policy
 from aiprism.respond.incident import Periods, Status
-from aiprism.respond.pipeline import Policy, Respond
+from aiprism.respond.pipeline import Respond
 from aiprism.respond.remediate import Remediation
 from aiprism.store import incidents as store
 from tests.respond.making import T0, again, alert, cleared, runbooks

@@ -7,8 +7,8 @@ import asyncio
 from aiprism.clock import FakeClock
 from aiprism.respond import dossier, journal
 from aiprism.respond.actions.act import Done
+from aiprism.respond.desk import Policy
 from aiprism.respond.incident import Acknowledged, Periods
-from aiprism.respond.pipeline import Policy
 from aiprism.respond.responder import Responder
 from aiprism.store.records import Records
 from tests.respond.making import T0, alert, cleared, everyone, receiver, runbooks, telling, until

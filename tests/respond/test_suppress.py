@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from aiprism import yamlfile
 from aiprism.model.labels import Labels
 from aiprism.respond import holding
+from aiprism.respond.desk import Policy
 from aiprism.respond.known import Known
-from aiprism.respond.pipeline import Policy, Respond
+from aiprism.respond.pipeline import Respond
 from aiprism.respond.suppress import Suppress, Suppression
 from aiprism.services import Catalogue, Service
 from tests.respond.making import T0, alert

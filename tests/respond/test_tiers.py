@@ -9,7 +9,7 @@ from aiprism.errors import ConfigError
 from aiprism.model.alerts import SEVERITY_TIERS, Priority
 from aiprism.model.labels import Labels
 from aiprism.respond import tiers
-from aiprism.respond.pipeline import Policy
+from aiprism.respond.desk import Policy
 from aiprism.respond.tiers import Deadline, Step
 from tests.respond.making import alert
 

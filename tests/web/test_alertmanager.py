@@ -15,7 +15,7 @@ from aiprism.clock import SystemClock
 from aiprism.errors import BadInput
 from aiprism.model.labels import Matcher, MatchOp
 from aiprism.respond import matcher
-from aiprism.respond.pipeline import Policy
+from aiprism.respond.desk import Policy
 from aiprism.respond.responder import Responder
 from aiprism.store.records import Records
 from aiprism.telemetry import Telemetry

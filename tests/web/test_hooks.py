@@ -16,8 +16,8 @@ import sqlalchemy as sa
 from aiprism.clock import FakeClock
 from aiprism.httpconfig import Secret
 from aiprism.respond import dossier, journal, message
+from aiprism.respond.desk import Policy
 from aiprism.respond.incident import Acknowledged, ResolvedByHand, Unacknowledged
-from aiprism.respond.pipeline import Policy
 from aiprism.respond.responder import Responder
 from aiprism.store.records import Records, hook_events, notifications
 from aiprism.telemetry import Telemetry

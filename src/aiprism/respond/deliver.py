@@ -32,8 +32,9 @@ from aiprism.respond.channels.post import (
     post,
     quiet_http_log,
 )
+from aiprism.respond.desk import Desk
 from aiprism.respond.incident import MACHINE, Noted
-from aiprism.respond.pipeline import Desk, Respond
+from aiprism.respond.pipeline import Respond
 from aiprism.respond.template import TemplateError
 from aiprism.store import incidents as store
 from aiprism.telemetry import Telemetry

@@ -17,8 +17,10 @@ from typing import Any
 from aiprism.model.alerts import Priority
 from aiprism.model.labels import Labels
 from aiprism.model.timerange import format_duration
+from aiprism.respond.consequences import letter_row
+from aiprism.respond.desk import Desk
 from aiprism.respond.message import Message
-from aiprism.respond.pipeline import Desk, Respond, letter_row
+from aiprism.respond.pipeline import Respond
 from aiprism.respond.tiers import DigestPlan
 from aiprism.store import episodes as store
 from aiprism.store import incidents as outbox

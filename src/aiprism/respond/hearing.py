@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from aiprism.errors import Conflict, NotFound
 from aiprism.respond import journal
+from aiprism.respond.desk import Desk
 from aiprism.respond.hooks import Deed, Spoken
 from aiprism.respond.incident import (
     Acknowledged,
@@ -21,7 +22,7 @@ from aiprism.respond.incident import (
     ResolvedByHand,
     Unacknowledged,
 )
-from aiprism.respond.pipeline import Desk, Respond
+from aiprism.respond.pipeline import Respond
 from aiprism.store import hooks as store
 
 _REMEMBERED = 7 * 86_400.0  # seconds; what is older is not taken, so that nothing is taken again once it was forgotten

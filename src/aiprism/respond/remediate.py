@@ -31,8 +31,10 @@ from aiprism.model.alerts import AlertState
 from aiprism.respond import journal
 from aiprism.respond.actions.act import Actuator, Done, Order
 from aiprism.respond.bell import Bell
+from aiprism.respond.consequences import PLANNED, episode_of
+from aiprism.respond.desk import Desk
 from aiprism.respond.incident import Identified, Noted, Status
-from aiprism.respond.pipeline import PLANNED, Desk, Respond, episode_of
+from aiprism.respond.pipeline import Respond
 from aiprism.respond.runbook import Runbook, Step, Subject, filled_params, filled_query
 from aiprism.respond.subject import service_of
 from aiprism.store import incidents as store

@@ -16,9 +16,10 @@ from aiprism.model.alerts import Alert
 from aiprism.respond import journal
 from aiprism.respond.actions.act import Actuator
 from aiprism.respond.deliver import Delivery, Patience
+from aiprism.respond.desk import Policy
 from aiprism.respond.dispatch import Dispatch
 from aiprism.respond.incident import Event, Incident
-from aiprism.respond.pipeline import Policy, Respond
+from aiprism.respond.pipeline import Respond
 from aiprism.respond.remediate import Ask, Remediation
 from aiprism.respond.watch import Watch
 from aiprism.store.records import Records

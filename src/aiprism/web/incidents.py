@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 
 from aiprism.errors import NotFound
 from aiprism.respond import deadlines, dossier, journal
+from aiprism.respond.desk import Policy
 from aiprism.respond.incident import (
     Acknowledged,
     Event,
@@ -22,7 +23,6 @@ from aiprism.respond.incident import (
     Unacknowledged,
     next_due,
 )
-from aiprism.respond.pipeline import Policy
 from aiprism.respond.responder import Responder
 from aiprism.respond.tiers import Deadline, Tier
 from aiprism.store import incidents as store

@@ -28,7 +28,7 @@ from aiprism import yamlfile
 from aiprism.clock import SystemClock
 from aiprism.respond import route
 from aiprism.respond.deliver import Patience
-from aiprism.respond.pipeline import Policy
+from aiprism.respond.desk import Policy
 from aiprism.respond.responder import Responder
 from aiprism.store.records import Records
 from aiprism.telemetry import Telemetry

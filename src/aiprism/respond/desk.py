@@ -1,0 +1,131 @@
+"""What the stages of the pipeline work with: a batch of alerts, and the desk it is worked on at.
+
+A `Stage` takes a `Batch` and gives the batch after it; what becomes of each incident gathers in its `Change`s, and nothing
+is written before the last stage. The `Desk` is one transaction under the `Policy` in force. Which stages there are, and in
+which order, is `pipeline`'s to say: the desk is handed what follows from a change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from sqlalchemy import Connection
+
+from aiprism.model.alerts import Alert, Priority
+from aiprism.respond import audience, flapping, holding, journal
+from aiprism.respond import group as groups
+from aiprism.respond.correlate import Related, unrelated
+from aiprism.respond.holding import Holding, Planned
+from aiprism.respond.incident import Entry, Event, Incident, Periods, Remediate, Step, Tell, advance
+from aiprism.respond.known import Known
+from aiprism.respond.route import Routing, nobody
+from aiprism.respond.runbook import Runbook
+from aiprism.services import Catalogue
+from aiprism.store import alerting
+from aiprism.store import incidents as store
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Everything configured that decides what follows from an alert; replaced as a whole on reload."""
+
+    routing: Routing = field(default_factory=nobody)
+    runbooks: tuple[Runbook, ...] = ()
+    periods: Periods = field(default_factory=Periods)
+    related: Related = unrelated
+    services: Catalogue = field(default_factory=Catalogue)
+    flapping: flapping.Limits = field(default_factory=flapping.Limits)
+    planned: Planned = field(default_factory=Planned)  # maintenance windows and suppression rules of maintenance.yml
+    external_url: str = ""
+    incident_receivers: tuple[str, ...] = ()  # who is told how incidents go, of tiers that name nobody
+    buttons: bool = False  # whether messages may carry buttons: somebody hears when one is pressed
+
+    def receivers_of(self, priority: Priority) -> tuple[str, ...]:
+        """Who is told how incidents of this tier go."""
+        return audience.receivers(self.periods.tiers.of[priority], self.incident_receivers)
+
+    def holding(self, connection: Connection, now: float, coming: Sequence[Known] = ()) -> Holding:
+        """What holds alerts back at `now`; `coming` are alerts that are not written yet."""
+        return holding.gathered(connection, self.routing, self.planned, self.services, now, coming=coming)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What happens to one incident in one batch."""
+
+    incident: Incident
+    entries: tuple[Entry, ...] = ()
+    tells: tuple[Tell, ...] = ()
+    remediate: tuple[Alert, ...] = ()
+
+    def then(self, step: Step) -> Change:
+        """This change with one more step of the state machine after it."""
+        incident, effects = step
+        return Change(
+            incident,
+            (*self.entries, *(effect for effect in effects if isinstance(effect, Entry))),
+            (*self.tells, *(effect for effect in effects if isinstance(effect, Tell))),
+            (
+                *self.remediate,
+                *(alert for effect in effects if isinstance(effect, Remediate) for alert in effect.alerts),
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Alerts on their way, and what has become of them so far."""
+
+    now: float
+    alerts: tuple[Alert, ...] = ()
+    homes: Mapping[str, str] = field(default_factory=dict)  # fingerprint → the open or last incident that holds it
+    changes: Mapping[str, Change] = field(default_factory=dict)  # incident id → what happens to it
+    known: tuple[Known, ...] = ()  # what is known of them after this report
+    groups: tuple[groups.Group, ...] = ()  # begun, or due earlier
+    members: tuple[alerting.Member, ...] = ()
+    dropped: tuple[tuple[Alert, str], ...] = ()
+    was_firing: Mapping[str, bool] = field(default_factory=dict)  # fingerprint → what it was before this report
+    flaps: tuple[flapping.Flap, ...] = ()  # those that came or went
+    holding: Holding | None = None  # what holds alerts back, once a stage has asked
+    letters: tuple[store.NotificationRow, ...] = ()
+    runs: tuple[store.RunRow, ...] = ()
+
+
+@dataclass(slots=True)
+class Desk:
+    """One transaction: the policy in force, and the connection everything is read and written through."""
+
+    connection: Connection
+    policy: Policy
+    now: float
+    consequences: Sequence[Stage]  # what follows from a change of an incident
+    made_work: bool = False
+
+    def happen(self, incident_id: str, *events: Event) -> Incident:
+        """Let `events` happen to an incident, with all that follows; NotFound or Conflict when one cannot."""
+        change = Change(journal.read(self.connection, incident_id))
+        effects = 0
+        for event in events:
+            step = advance(change.incident, event, self.now, self.policy.periods)
+            if step[1]:
+                change, effects = change.then(step), effects + 1
+        if effects:
+            self.run(Batch(self.now, changes={incident_id: change}), self.consequences)
+        return change.incident
+
+    def run(self, batch: Batch, stages: Sequence[Stage]) -> Batch:
+        """The batch after these stages."""
+        for stage in stages:
+            batch = stage(batch, self)
+        told = any(change.tells for change in batch.changes.values())
+        self.made_work = self.made_work or told or bool(batch.letters or batch.runs or batch.groups)
+        return batch
+
+    def holding(self, coming: Sequence[Known] = ()) -> Holding:
+        """What holds alerts back now; `coming` are alerts that are not written yet."""
+        return self.policy.holding(self.connection, self.now, coming)
+
+
+Stage: TypeAlias = Callable[[Batch, Desk], Batch]

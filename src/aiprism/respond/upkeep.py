@@ -1,0 +1,76 @@
+"""What the passing of time does to alerts: they end, come to rest, are let go, and are forgotten.
+
+Each function gives the batch of those whose moment has come, for the stages `pipeline` names for them; incidents have
+their own time (`Respond.check`), and so have groups (`notify`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aiprism.respond import flapping, held, holding
+from aiprism.respond.desk import Batch, Desk
+from aiprism.respond.keeping import flap_of, flap_row, known_of, window_of
+from aiprism.respond.maintenance import Window
+from aiprism.respond.silences import RETENTION
+from aiprism.store import alerting
+from aiprism.store import held as held_store
+
+_OVER = 1800.0  # seconds an alert is known after it was over, as Alertmanager's --alerts.gc-interval
+_CHANGES_KEPT = 86_400.0  # seconds an alert's changes are remembered: no window is longer
+
+
+def ended(desk: Desk) -> Batch:
+    """What nobody said again in time: it is over."""
+    over = [known_of(row) for row in alerting.ended_alerts(desk.connection, desk.now)]
+    return Batch(
+        desk.now,
+        tuple(alert.as_alert(desk.now) for alert in over),
+        known=tuple(over),
+        was_firing={alert.fingerprint: True for alert in over},
+    )
+
+
+def rested(desk: Desk) -> Batch:
+    """What does not flap any more, to go to its incident as it is; its groups are looked at now."""
+    rows = held_store.flapping_rows(desk.connection, rested_by=desk.now)
+    if not rows:
+        return Batch(desk.now)
+    names = [row["fingerprint"] for row in rows]
+    held_store.put_flaps(desk.connection, [flap_row(flapping.rested(flap_of(row)), desk.now) for row in rows])
+    alerting.hasten_groups(desk.connection, names, desk.now)
+    known = [known_of(row) for row in alerting.alert_rows(desk.connection, names)]
+    alerts = tuple(alert.as_alert(desk.now) for alert in known)
+    return Batch(desk.now, alerts, known=tuple(known))
+
+
+def windows_ended(desk: Desk, before: float) -> list[Window]:
+    """The maintenance windows that ended after `before`, until now."""
+    windows = holding.windows(desk.connection, desk.policy.planned)
+    return [each for each in windows if each.ended_between(before, desk.now)]
+
+
+def released(desk: Desk, over: Sequence[Window]) -> Batch:
+    """What fires on after these windows, to go to its incident; its groups are looked at now."""
+    if not over:
+        return Batch(desk.now)
+    lasting = [known_of(row) for row in alerting.unfinished_alerts(desk.connection, desk.now)]
+    known = [alert for alert in lasting if any(each.accepts(alert.labels) for each in over)]
+    alerting.hasten_groups(desk.connection, [alert.fingerprint for alert in known], desk.now)
+    alerts = tuple(alert.as_alert(desk.now) for alert in known)
+    return Batch(desk.now, alerts, known=tuple(known))
+
+
+def tidy(desk: Desk) -> None:
+    """Forget what is empty or old: groups, alerts, silences, what was told, held back or changed, windows."""
+    alerting.drop_empty_groups(desk.connection)
+    alerting.drop_ended_alerts(desk.connection, desk.now - _OVER)
+    alerting.drop_silences(desk.connection, desk.now - RETENTION)
+    alerting.drop_log(desk.connection, desk.now)
+    held_store.let_go_of_gone(desk.connection, desk.now)
+    held_store.drop_held(desk.connection, desk.now - held.RETENTION, held.MOST)
+    held_store.drop_flaps(desk.connection, desk.now - _CHANGES_KEPT)
+    windows = [window_of(row) for row in held_store.window_rows(desk.connection)]
+    held_store.drop_windows(
+        desk.connection, [each.id for each in windows if each.over(desk.now - held.RETENTION) and each.over(desk.now)]
+    )
