@@ -267,6 +267,8 @@ def test_a_query_is_formatted_and_taken_apart(client: Client):
         "offset": 60_000,
         "timestamp": None,
         "startOrEnd": None,
+        "anchored": False,
+        "smoothed": False,
     }
 
 
