@@ -7,7 +7,7 @@ Source: Prometheus documentation, "Native Histograms".
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from aiprism.model.samples import STALE_NAN, is_stale
@@ -69,9 +69,44 @@ class NativeHistogram:
     reset_hint: ResetHint = ResetHint.UNKNOWN
 
     @property
+    def buckets(self) -> int:
+        """How many there are, empty ones between others included; the zero bucket is none of them."""
+        return len(self.positive.counts) + len(self.negative.counts)
+
+    def coarser(self, schema: int) -> NativeHistogram:
+        """The same with the wider exponential buckets of a smaller `schema`: 2**n neighbours become one, no count is lost.
+
+        >>> NativeHistogram(1, 3.0, 4.0, positive=Buckets((0,), (3,), (1.0, 1.0, 1.0))).coarser(0).positive
+        Buckets(offsets=(0,), lengths=(2,), counts=(1.0, 2.0))
+        """
+        steps = self.schema - schema
+        return replace(
+            self, schema=schema, positive=_merged(self.positive, steps), negative=_merged(self.negative, steps)
+        )
+
+    @property
     def is_stale(self) -> bool:
         """True when it marks the end of its series: Prometheus puts the staleness marker into the sum."""
         return is_stale(self.sum)
+
+
+def _merged(buckets: Buckets, steps: int) -> Buckets:
+    """Each 2**steps neighbours as one: bucket i ends at base**i, so that i becomes ceil(i / 2**steps)."""
+    found: dict[int, float] = {}
+    for index, count in zip(buckets.indices(), buckets.counts, strict=True):
+        merged = ((index - 1) >> steps) + 1
+        found[merged] = found.get(merged, 0.0) + count
+    offsets: list[int] = []
+    lengths: list[int] = []
+    end = 0
+    for at, index in enumerate(found):
+        if at and index == end:
+            lengths[-1] += 1
+        else:
+            offsets.append(index - end)
+            lengths.append(1)
+        end = index + 1
+    return Buckets(tuple(offsets), tuple(lengths), tuple(found.values()))
 
 
 STALE_HISTOGRAM = NativeHistogram(schema=0, count=0.0, sum=STALE_NAN)

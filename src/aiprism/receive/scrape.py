@@ -30,7 +30,15 @@ from aiprism.receive import relabel
 from aiprism.receive.admission import inflated
 from aiprism.receive.discovery.following import Discovery, Group
 from aiprism.receive.exposition.negotiate import accept, format_of
-from aiprism.receive.exposition.pages import Memory, Pages, Scraped, Treatment, as_they_are, ended
+from aiprism.receive.exposition.pages import (
+    Memory,
+    Pages,
+    Scraped,
+    Treatment,
+    as_they_are,
+    ended,
+    finest_schema,
+)
 from aiprism.receive.exposition.rows import Ints
 from aiprism.receive.inflight import InFlight, Lease
 from aiprism.receive.items import Bounds
@@ -404,6 +412,8 @@ def treatment_of(target: Target) -> Treatment:
         honor_timestamps=job.honor_timestamps,
         track_timestamps=job.track_timestamps_staleness,
         classic=job.always_scrape_classic_histograms,
+        finest_schema=finest_schema(job.native_histogram_min_bucket_factor),
+        bucket_limit=job.native_histogram_bucket_limit,
         sample_limit=job.sample_limit,
         label_limit=job.label_limit,
         label_name_length_limit=job.label_name_length_limit,

@@ -15,7 +15,7 @@ from aiprism.errors import BadInput
 from aiprism.model.histograms import STALE_HISTOGRAM, Buckets, NativeHistogram, ResetHint
 from aiprism.model.labels import Labels
 from aiprism.model.samples import is_stale
-from aiprism.receive.exposition.pages import Pages, Scraped, Treatment, ended
+from aiprism.receive.exposition.pages import Pages, Scraped, Treatment, ended, finest_schema
 from aiprism.receive.exposition.proto import MetricFamily
 from aiprism.receive.exposition.rows import Format
 from aiprism.receive.items import Bounds, Fault
@@ -260,6 +260,41 @@ def test_classic_series_of_native_histograms_are_kept_when_asked_for():
     assert target.shown(scraped.batch) == [
         "took_bucket le=10.0 6", "took_bucket le=+Inf 6", "took_sum 12.5", "took_count 6",
     ]  # fmt: skip
+
+
+def wide(buckets: int) -> Any:
+    family = native()
+    histogram = family.metric[0].histogram
+    del histogram.positive_span[:], histogram.positive_delta[:]
+    histogram.positive_span.add(offset=-3, length=buckets)
+    histogram.positive_delta.extend([1] + [0] * (buckets - 1))
+    histogram.sample_count = buckets + 1
+    return family
+
+
+@pytest.mark.parametrize(
+    ("treatment", "schema", "positive"),
+    [
+        ({}, 3, Buckets((-3,), (8,), (1.0,) * 8)),  # indices -3 … 4
+        ({"bucket_limit": 8}, 3, Buckets((-3,), (8,), (1.0,) * 8)),
+        # Two neighbours become one: -3 and -2 are -1, -1 and 0 are 0, 1 and 2 are 1, 3 and 4 are 2.
+        ({"bucket_limit": 7}, 2, Buckets((-1,), (4,), (2.0,) * 4)),
+        ({"bucket_limit": 2}, 1, Buckets((0,), (2,), (4.0, 4.0))),
+        ({"finest_schema": finest_schema(1.5)}, 0, Buckets((0,), (2,), (4.0, 4.0))),
+        ({"finest_schema": finest_schema(1.1)}, 2, Buckets((-1,), (4,), (2.0,) * 4)),
+    ],
+)
+def test_native_histograms_are_made_as_coarse_as_the_job_says(
+    treatment: dict[str, Any], schema: int, positive: Buckets
+) -> None:
+    [sample] = Scraper(replace(OURS, **treatment)).scrape(delimited(wide(8)), Format.PROTOBUF).batch.histograms
+    assert (sample.histogram.schema, sample.histogram.positive) == (schema, positive)
+    assert (sample.histogram.count, sample.histogram.zero_count) == (9.0, 1.0)
+
+
+def test_a_page_with_a_native_histogram_that_cannot_be_made_small_enough_is_refused() -> None:
+    with pytest.raises(BadInput, match="2 buckets, more than the job's native_histogram_bucket_limit of 1"):
+        Scraper(replace(OURS, bucket_limit=1)).scrape(delimited(wide(8)), Format.PROTOBUF)
 
 
 def test_protobuf_says_what_the_text_format_says():

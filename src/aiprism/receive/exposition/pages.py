@@ -13,17 +13,24 @@ like a change. What a line becomes is decided once, and remembered under a hash 
 
 from __future__ import annotations
 
+import math
 import secrets
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aiprism.errors import BadInput
-from aiprism.model.histograms import STALE_HISTOGRAM
+from aiprism.model.histograms import (
+    CUSTOM_BUCKETS,
+    LARGEST_SCHEMA,
+    SMALLEST_SCHEMA,
+    STALE_HISTOGRAM,
+    NativeHistogram,
+)
 from aiprism.model.labels import Labels
 from aiprism.model.samples import STALE_NAN
 from aiprism.receive.exposition.rows import NO_TIME, Format, Ints, RawExemplar, Rows
@@ -50,7 +57,8 @@ class Treatment:
     """What a target's series become. Limits of 0 are none.
 
     `relabelled` gives the labels after `metric_relabel_configs`, None when the series is dropped. `classic` keeps the
-    classic series of a family that has native histograms.
+    classic series of a family that has native histograms; those are made as coarse as `finest_schema`, and coarser as long
+    as one has more than `bucket_limit` buckets.
     """
 
     labels: Mapping[str, str]
@@ -59,10 +67,23 @@ class Treatment:
     honor_timestamps: bool = True
     track_timestamps: bool = False
     classic: bool = False
+    finest_schema: int = LARGEST_SCHEMA
+    bucket_limit: int = 0
     sample_limit: int = 0
     label_limit: int = 0
     label_name_length_limit: int = 0
     label_value_length_limit: int = 0
+
+
+def finest_schema(factor: float) -> int:
+    """The finest schema whose buckets grow by `factor` at least (Prometheus' native_histogram_min_bucket_factor).
+
+    >>> finest_schema(0.0), finest_schema(1.1), finest_schema(2.0), finest_schema(1e9)
+    (8, 2, 0, -4)
+    """
+    if factor <= 1.0:
+        return LARGEST_SCHEMA
+    return max(SMALLEST_SCHEMA, min(LARGEST_SCHEMA, math.floor(-math.log2(math.log2(factor)))))
 
 
 class Memory:
@@ -122,7 +143,7 @@ class Pages:
         """What a page says that was scraped at `at_ms`, its new series admitted; BadInput when it is not well formed or over a
         limit of its target."""
         with self._lock:
-            rows = self._read(body, form, treatment, memory)
+            rows = _bounded(self._read(body, form, treatment, memory), treatment)
             causes: Counter[str] = Counter()
             refusal = self._placed(rows, treatment, causes)
             self._rows += len(rows) - memory.rows
@@ -224,6 +245,27 @@ def _check_limits(labels: Labels, treatment: Treatment) -> None:
 
 
 # -- the page --------------------------------------------------------------------------------------------------------
+
+
+def _bounded(rows: Rows, treatment: Treatment) -> Rows:
+    """The page with native histograms no finer and no larger than its target may send; BadInput when that cannot be."""
+    if not rows.histograms or (treatment.finest_schema == LARGEST_SCHEMA and not treatment.bucket_limit):
+        return rows
+    return replace(rows, histograms={at: _coarse(each, treatment) for at, each in rows.histograms.items()})
+
+
+def _coarse(histogram: NativeHistogram, treatment: Treatment) -> NativeHistogram:
+    limit = treatment.bucket_limit
+    exponential = histogram.schema != CUSTOM_BUCKETS
+    if exponential and histogram.schema > treatment.finest_schema:
+        histogram = histogram.coarser(treatment.finest_schema)
+    while limit and histogram.buckets > limit:
+        if not exponential or histogram.schema <= SMALLEST_SCHEMA:
+            raise BadInput(
+                f"a native histogram has {histogram.buckets} buckets, more than the job's native_histogram_bucket_limit of {limit}"
+            )
+        histogram = histogram.coarser(histogram.schema - 1)
+    return histogram
 
 
 def _scraped(
