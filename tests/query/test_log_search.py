@@ -28,7 +28,7 @@ RECORDS: list[tuple[str, str, str, dict[str, str | int | float]]] = [
     ("ERROR", "api", "connection refused by cart-db:5432", {"http.status_code": "500", "user": "ada"}),
     ("WARN", "cart", "Timeout: cart is out of order", {"wait": 0.25}),
     ("DEBUG", "cart", '{"msg": "checked out", "code": 7, "who": {"name": "Bob"}}', {}),
-    ("FATAL", "cart", 'level=fatal msg="no disk" free=3', {}),
+    ("FATAL", "cart", 'level=fatal msg="no disk" free=3 order=12345678901234567', {}),
     ("INFO", "api", "naïve café 100% 'quoted' \\ back", {"odd key": "a'b\"c\\d", "empty": ""}),
 ]
 FOUND = [
@@ -63,6 +63,13 @@ FOUND = [
     ("wait:0.250", "2"),
     ("path:/api/v1", "0"),
     ("path:/^.api/", "0"),
+    ("path:/api/*", "0"),
+    ("level:>=WARNING", "124"),
+    ("order:12345678901234567", "4"),
+    ("order:>12345678901234567", ""),
+    ("order:>=12345678901234566", "4"),
+    ("wait:2.5e-1", ""),
+    ("timestamp:2027-01-15T08:00:01Z", "1"),
     ("_exists_:user", "1"),
     ("-_exists_:http.status_code", "2345"),
     ("-http.status_code:500", "02345"),
@@ -175,6 +182,27 @@ def test_pages_hold_each_record_once_also_within_one_moment(engine: Engine) -> N
         assert inserted == (4 if oldest_first else 0)
     with pytest.raises(BadInput, match="take the one of the page before"):
         Cursor.of("x")
+
+
+def test_records_that_differ_only_in_attributes_are_each_on_one_page(engine: Engine) -> None:
+    engine.command(
+        f"INSERT INTO logs (ts, service, body, attributes) SELECT toDateTime64({AT}, 9, 'UTC'), 'api', 'same', "
+        "map('n', toString(number)) FROM numbers(300)"
+    )
+    wanted, seen = LogSearch(SPAN, limit=37), list[str]()
+    while True:
+        page = LogStore(engine).page(wanted)
+        seen += [record.attributes["n"] for record in page.records]
+        if page.after is None:
+            break
+        wanted = replace(wanted, after=page.after)
+    assert sorted(map(int, seen)) == list(range(300))
+
+
+def test_a_page_goes_on_where_its_cursor_is_out_of_the_range_by_now(logs: LogStore) -> None:
+    first = logs.page(LogSearch(TimeRange(AT, AT + 60), limit=1, oldest_first=True))
+    moved = LogSearch(TimeRange(AT + 0.5, AT + 60), limit=1, oldest_first=True, after=first.after)
+    assert numbers(logs, moved) == [1]
 
 
 def test_what_is_found_is_counted_by_time_level_and_value(logs: LogStore) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from aiprism.errors import BadInput
 from aiprism.model.search import ANYTHING, All, Any, Between, Condition, Exists, Is, Like, Matches, Not, Wild
-from aiprism.query.lucene import LONGEST, condition, fields_of
+from aiprism.query.lucene import LONGEST, MOST_TERMS, condition
 
 A, B, C = (Is("", word) for word in "abc")
 MEANINGS: list[tuple[str, Condition]] = [
@@ -44,7 +44,14 @@ MEANINGS: list[tuple[str, Condition]] = [
     ("f:/a\\/b/", Matches("f", "a/b")),
     ("path:/api/v1", Is("path", "/api/v1")),
     ("/api/v1 x", All((Is("", "/api/v1"), Is("", "x")))),
-    ("url:http://shop/cart?x=1", Is("url", "http://shop/cart?x=1")),
+    ("url:http://shop/cart", Is("url", "http://shop/cart")),
+    ("path:/api/*", Like("path", ("/api/", Wild.MANY))),
+    ("/api/v?/cart", Like("", ("/api/v", Wild.ONE, "/cart"))),
+    ("user=ad*", Like("", ("user=ad", Wild.MANY))),
+    ('path:/a\\"b', Is("path", '/a"b')),
+    ("level:warning", Is("level", "WARN")),
+    ("level:[ERR TO critical]", Between("level", "ERROR", "ERROR")),
+    ("@timestamp:>2026-01-01T01:00:00+01:00", Between("@timestamp", "2026-01-01 00:00:00.000000", None, False, False)),
     ("at:2026-01-01T00:00:00Z", Is("at", "2026-01-01T00:00:00Z")),
     ("a\\:b", Is("", "a:b")),
     ("status=500", Is("", "status=500")),
@@ -62,7 +69,12 @@ MISTAKES = [
     ("f:/(/", "regular expression '('"),
     ("x:(y:z)", "field 'y' within field 'x'"),
     ("a" * (LONGEST + 1), "4097 characters are too many"),
-    ("(" * 100 + "a" + ")" * 100, "more than 64 parentheses"),
+    ("(" * 2000 + "a" + ")" * 2000, "nested too deeply"),
+    ("NOT " * 900 + "a", "nested too deeply"),
+    ("-" * 2000 + "a", "nested too deeply"),
+    (" ".join("a" * (MOST_TERMS + 1)), "51 terms are too many: 50"),
+    ("level:>=LOUD", "'LOUD' is no level; there are FATAL, ERROR"),
+    ("@timestamp:>yesterday", "'yesterday' is no moment; write for example 2026-09-21T13:00:00Z"),
 ]
 
 
@@ -76,10 +88,6 @@ def test_a_mistake_is_told_with_what_to_do(text: str, message: str) -> None:
     with pytest.raises(BadInput) as caught:
         condition(text)
     assert message in str(caught.value)
-
-
-def test_the_fields_of_a_query_are_known() -> None:
-    assert list(fields_of(condition('a -b level:x (n:>5 OR _exists_:m) f:/x/ "c"'))) == ["", "level", "n", "m", "f"]
 
 
 PIECES = st.sampled_from(

@@ -21,7 +21,7 @@ from aiprism.store.engine import Engine
 from aiprism.store.logcolumns import log_columns
 from aiprism.telemetry import Telemetry
 from aiprism.web import logs, routes
-from aiprism.web.logs import unseen
+from aiprism.web.logtail import unseen
 from tests.query.test_log_search import AT, RECORDS, body, log_record
 from tests.web.serving import serving
 
@@ -64,6 +64,10 @@ def test_a_query_is_answered_in_pages(client: httpx.Client) -> None:
         ("/histogram", {"step": 0.01}),
         ("/facets", {}),
         ("/export", {"format": "xls"}),
+        ("/export", {"archive": "true"}),
+        ("/tail", {"archive": "true"}),
+        ("/histogram", {"step": "inf"}),
+        ("/context", {"ts_ns": str(2**63 - 1)}),
     ],
 )
 def test_a_mistake_is_the_askers(client: httpx.Client, path: str, parameters: dict[str, str]) -> None:

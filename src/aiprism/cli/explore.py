@@ -71,9 +71,10 @@ def logs(wanted: argparse.Namespace) -> int:
 def _follow(remote: Remote, before: Sequence[Mapping[str, Any]], asked: Mapping[str, Any], *, as_json: bool) -> int:
     """What was there already, then every record as it comes in, a line each."""
     shown = {_identity(record) for record in before}
+    since = before[0]["ts_ns"] / 1e9 if before else printing.present()
     coming = (
         record
-        for event, record in remote.events("/aiprism/v1/logs/tail", **asked)
+        for event, record in remote.events("/aiprism/v1/logs/tail", **asked, start=since)
         if event == "log" or _dropped(record)
     )
     fresh = (record for record in coming if _identity(record) not in shown)

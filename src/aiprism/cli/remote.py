@@ -50,7 +50,7 @@ class Remote:
         self._timeout = timeout
 
     def get(self, path: str, **params: object) -> Any:
-        """The JSON at `path`; parameters that are None, empty or False are left out, lists are repeated."""
+        """The JSON at `path`; parameters that are None, empty, 0 or False are left out, lists are repeated."""
         return self._answer("GET", _asking(path, params))
 
     def events(self, path: str, **params: object) -> Iterator[tuple[str, Any]]:

@@ -11,7 +11,9 @@ value needs no backslash (`url:http://shop/cart`, `path:/api/v1`); `&&`, `||` an
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any as Anything
 
 from luqum import tree
@@ -21,9 +23,10 @@ from luqum.thread import parse as parsed_by_luqum
 from aiprism.errors import BadInput
 from aiprism.model.labels import compiled
 from aiprism.model.search import ANYTHING, All, Any, Between, Condition, Exists, Is, Like, Matches, Not, Wild
+from aiprism.receive.loglines import severity
 
 LONGEST = 4096  # characters
-_DEEPEST = 64
+MOST_TERMS = 50
 
 
 def condition(text: str) -> Condition:
@@ -37,22 +40,29 @@ def condition(text: str) -> Condition:
     if len(text) > LONGEST:
         raise BadInput(f"query: {len(text)} characters are too many: {LONGEST} are read")
     plain = _lucene(text)
-    if _depth(plain) > _DEEPEST:
-        raise BadInput(f"query: more than {_DEEPEST} parentheses within each other")
     try:
-        return _meaning(parsed_by_luqum(plain), "")
+        asked = _typed(_meaning(parsed_by_luqum(plain), ""))
+    except RecursionError:
+        raise BadInput("query: it is nested too deeply; write it with fewer parentheses and NOTs") from None
     except IllegalCharacterError as error:
         raise BadInput(f"query: {_illegal(plain, error)}") from error
     except ParseError as error:
         raise BadInput(f"query: {_unparsed(plain, error)}") from error
+    terms = sum(1 for _ in _terms(asked))
+    if terms > MOST_TERMS:
+        raise BadInput(f"query: {terms} terms are too many: {MOST_TERMS} are looked for at a time")
+    return asked
 
 
-def _depth(text: str) -> int:
-    depth = deepest = 0
-    for character in text:
-        depth += {"(": 1, ")": -1}.get(character, 0)
-        deepest = max(deepest, depth)
-    return deepest
+def _terms(asked: Condition) -> Iterator[Condition]:
+    match asked:
+        case All(parts) | Any(parts):
+            for part in parts:
+                yield from _terms(part)
+        case Not(part):
+            yield from _terms(part)
+        case _:
+            yield asked
 
 
 def _illegal(text: str, error: Exception) -> str:
@@ -113,9 +123,11 @@ def _word(word: str, *, in_field: bool) -> str:
     sign = re.match(r"[<>]=?", word)
     before = sign[0] if sign else ""
     value = word[len(before) :]
-    if value != "*:*" and (re.search("[:/]", value) or (value.startswith("-") if in_field else "=" in value)):
-        return before + '"' + value.replace('"', '\\"') + '"'
-    return word
+    if value == "*:*" or not (re.search("[:/]", value) or (value.startswith("-") if in_field else "=" in value)):
+        return word
+    if re.search(r"(?<!\\)[*?]", value):  # quotes would take their meaning from wildcards
+        return before + re.sub(r"(?<!\\)([:/=])", r"\\\1", value)
+    return f'{before}"{value}"'
 
 
 # -- what it means -----------------------------------------------------------------------------------------------------
@@ -237,17 +249,49 @@ _MEANINGS: dict[type[tree.Item], Callable[[Anything, str], Condition]] = {
 }
 
 
-def fields_of(asked: Condition) -> Iterable[str]:
-    """The fields that a condition looks at, each once, in order."""
-    return dict.fromkeys(_fields(asked))
+# -- fields with values of their own -----------------------------------------------------------------------------------
+
+TIMES = ("timestamp", "@timestamp", "ts", "time")
+_RANKS = ((21, "FATAL"), (17, "ERROR"), (13, "WARN"), (9, "INFO"), (5, "DEBUG"), (1, "TRACE"))
 
 
-def _fields(asked: Condition) -> Iterator[str]:
+def _typed(asked: Condition) -> Condition:
+    """The same with levels as they are stored (WARNING is WARN) and moments that are moments."""
     match asked:
-        case All(parts) | Any(parts):
-            for part in parts:
-                yield from _fields(part)
+        case All(parts):
+            return All(tuple(map(_typed, parts)))
+        case Any(parts):
+            return Any(tuple(map(_typed, parts)))
         case Not(part):
-            yield from _fields(part)
-        case _:
-            yield asked.field
+            return Not(_typed(part))
+        case Is("level", value):
+            return Is("level", _level(value) or value.upper())
+        case Is(name, value) if name in TIMES:
+            return Between(name, _moment(value), _moment(value))
+        case Between("level", low, high):
+            return replace(asked, low=low and _known_level(low), high=high and _known_level(high))
+        case Between(name, low, high) if name in TIMES:
+            return replace(asked, low=low and _moment(low), high=high and _moment(high))
+    return asked
+
+
+def _level(text: str) -> str:
+    number = severity(text).number
+    return next((name for least, name in _RANKS if number >= least), "")
+
+
+def _known_level(text: str) -> str:
+    found = _level(text)
+    if not found:
+        raise BadInput(f"query: {text!r} is no level; there are {', '.join(name for _, name in _RANKS)}")
+    return found
+
+
+def _moment(text: str) -> str:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadInput(f"query: {text!r} is no moment; write for example 2026-09-21T13:00:00Z") from None
+    return (moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)).strftime(
+        "%Y-%m-%d %H:%M:%S.%f"
+    )

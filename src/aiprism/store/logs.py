@@ -33,9 +33,9 @@ WHERE ts >= fromUnixTimestamp64Milli({start:Int64}) AND ts < fromUnixTimestamp64
   AND ({text:String} = '' OR positionCaseInsensitiveUTF8(body, {text:String}) > 0)
   AND ({trace_id:String} = '' OR logs.trace_id = toFixedString(unhex({trace_id:String}), 16))
 """
-# Records of one moment have an order of their own, so that a page can end between two of them.
-_TIE = "cityHash64(service, body, logs.span_id)"
-_FIRST_WINDOW = 120.0  # seconds
+# Records of one moment have an order of their own, so that a page can end between two of them: equal ties are equal records.
+_TIE = "cityHash64(service, level, body, logs.trace_id, logs.span_id, attributes, resource_json)"
+_FIRST_WINDOW = 10.0  # seconds
 _GROWTH = 8.0
 _MOST_BUCKETS = 500
 
@@ -152,9 +152,9 @@ class LogStore:
         value = field(name)
         rows = self._counted(
             wanted,
-            f"{value.sql.replace('{s', '{f')} AS value, count() AS records",
+            f"{value.sql} AS value, count() AS records",
             "GROUP BY value HAVING isNotNull(value) AND value != '' ORDER BY records DESC, value LIMIT {limit:UInt32}",
-            {f"f{key[1:]}": bound for key, bound in value.bound.items()},
+            value.bound,
         )
         return [(str(found), int(records)) for found, records in rows]
 
@@ -180,7 +180,9 @@ class LogStore:
     def _rows(self, wanted: LogSearch, columns: str) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []
         order = "ASC" if wanted.oldest_first else "DESC"
-        skipped = wanted.after.seen if wanted.after else 0
+        after, span = wanted.after, wanted.span
+        # Those that were shown are skipped while they are in the range at all, in the first window.
+        skipped = after.seen if after and span.start_ms <= after.ts_ns // 1_000_000 <= span.end_ms else 0
         for window in _windows(wanted):
             found, bound = self._found(replace(wanted, span=window))
             some = self._engine.records(
@@ -189,7 +191,7 @@ class LogStore:
                 {**bound, "limit": wanted.limit - len(rows), "skipped": skipped},
             )
             rows += some
-            skipped = 0  # they stand in the first window
+            skipped = 0
             if len(rows) >= wanted.limit:
                 break
         return rows

@@ -9,7 +9,6 @@ column is looked for in the attributes of the record, in those of its resource, 
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -59,20 +58,20 @@ def where(asked: Condition, *, indexed: bool = True) -> Where:
 
 
 def field(name: str) -> Where:
-    """The value of a field, as text; NULL where there is none."""
-    writer = _Writer(indexed=False)
+    """The value of a field, as text; NULL where there is none. What is bound has names that no condition has."""
+    writer = _Writer(indexed=False, prefix="f")
     return Where(writer.field(name), writer.bound)
 
 
 class _Writer:
     """Writes expressions, and hands out names for what is bound in them."""
 
-    def __init__(self, indexed: bool) -> None:
+    def __init__(self, indexed: bool, prefix: str = "s") -> None:
         self.bound: dict[str, object] = {}
-        self._indexed = indexed
+        self._indexed, self._prefix = indexed, prefix
 
     def _bind(self, value: object, kind: str = "String") -> str:
-        name = f"s{len(self.bound)}"
+        name = f"{self._prefix}{len(self.bound)}"
         self.bound[name] = value
         return f"{{{name}:{kind}}}"
 
@@ -160,11 +159,17 @@ class _Writer:
             return f"logs.{name} = toFixedString(unhex({self._bind(value)}), {size})"
         if name in _COLUMNS:
             return f"{_COLUMNS[name]} = {self._bind(value)}"
-        number = _number(value)
-        text = f"{self.field(name)} = {self._bind(value)}"
-        if number is None:
+        found = self.field(name)
+        text = f"{found} = {self._bind(value)}"
+        if not _PLAIN.fullmatch(value):
             return f"ifNull({text}, false)"
-        return f"ifNull({text} OR toFloat64OrNull({self.field(name)}) = {self._bind(number, 'Float64')}, false)"
+        return f"ifNull({text} OR {self._as_number(found, '=', value, exact=_is_long(value))}, false)"
+
+    def _as_number(self, text: str, sign: str, number: str, *, exact: bool) -> str:
+        """A comparison of numbers; `exact`: of whole ones with more digits than a Float64 has."""
+        if exact:
+            return f"toInt128OrNull({text}) {sign} {self._bind(int(number), 'Int128')}"
+        return f"toFloat64OrNull({text}) {sign} {self._bind(float(number), 'Float64')}"
 
     def _fits(self, name: str, expression: str) -> str:
         return f"ifNull(match({self.field(name)}, {self._bind(expression)}), false)"
@@ -186,14 +191,23 @@ class _Writer:
 
     def _compared(self, name: str, bound: str, sign: str, bounds: Sequence[tuple[str, str]]) -> str:
         if name in _TIME:
-            return f"ifNull(ts {sign} parseDateTime64BestEffortOrNull({self._bind(bound)}, 9, 'UTC'), false)"
+            return f"ts {sign} toDateTime64({self._bind(bound)}, 9, 'UTC')"
         if name == "level":
             ranks = f"{self._bind(list(LEVELS), 'Array(String)')}"
             return f"(has({ranks}, level) AND indexOf({ranks}, level) {sign} indexOf({ranks}, {self._bind(bound.upper())}))"
-        numbers = [_number(text) for text, _ in bounds]
-        if all(number is not None for number in numbers):
-            return f"ifNull(toFloat64OrNull({self.field(name)}) {sign} {self._bind(_number(bound), 'Float64')}, false)"
+        texts = [text for text, _ in bounds]
+        if all(map(_NUMBER.fullmatch, texts)):
+            compared = self._as_number(self.field(name), sign, bound, exact=any(map(_is_long, texts)))
+            return f"ifNull({compared}, false)"
         return f"ifNull({self.field(name)} {sign} {self._bind(bound)}, false)"
+
+
+_PLAIN = re.compile(r"-?[0-9]{1,30}(?:\.[0-9]+)?")  # what is a number also where it might be a name (1e5 might)
+_NUMBER = re.compile(rf"{_PLAIN.pattern}(?:[eE][-+]?[0-9]{{1,3}})?")
+
+
+def _is_long(text: str) -> bool:
+    return "." not in text and "e" not in text.lower() and abs(int(text)) >= 1 << 53
 
 
 def _from_json(text: str, path: str, key: str) -> str:
@@ -206,14 +220,6 @@ def _from_json(text: str, path: str, key: str) -> str:
         )
 
     return at(path) if path.count(",") == 0 else f"if(JSONHas({text}, {key}), {at(key)}, {at(path)})"
-
-
-def _number(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
 
 
 def _escaped(text: str) -> str:

@@ -1,40 +1,33 @@
-"""Log records over our own API: searched, counted, followed, taken away in bulk.
+"""Log records over our own API: searched and counted; followed by `logtail`, taken away in bulk by `logexport`.
 
 Every door takes the same search: `query` in Lucene's syntax beside `service`, `level`, `trace_id` and `q` (part of the line).
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import StreamingResponse
 
 from aiprism.clock import Clock
-from aiprism.model.logs import LogRecord
+from aiprism.errors import Unavailable
 from aiprism.model.timerange import TimeRange
 from aiprism.query.lucene import condition
 from aiprism.store.archive import Archive
 from aiprism.store.engine import Engine
 from aiprism.store.logs import Cursor, LogSearch, LogStore
 from aiprism.web.explore import SECONDS, Answering, End, InArchive, Limit, Start, answering, range_of
+from aiprism.web.logexport import FORMATS, exported
+from aiprism.web.logtail import followed
 from aiprism.web.turns import Turns
 
 MOST_EXPORTED = 1_000_000  # records of one export
-_EXPORT_PAGE = 5_000
+MOST_EXPORTS, MOST_TAILS = 4, 32  # at a time
 _BUCKETS = 60
-# Of a tail: how often it looks, how late records may come, how many are told at a time, when it says that it is there.
-_LOOK, _LATE, _AT_ONCE, _HEARTBEAT = 0.4, 30.0, 500, 15.0
-_COLUMNS = ("time", "level", "service", "body", "trace_id", "span_id", "attributes", "resource")
+_LAST_NS = 8_999_900_000 * 10**9  # a day before what the store can hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,27 +74,31 @@ def router(
     routes = APIRouter(prefix="/aiprism/v1", tags=["logs"])
     logs = LogStore(engine, archive)
     answer = answering(turns or Turns(engine), seconds)
+    exports, tails = Streams("exports", MOST_EXPORTS), Streams("tails", MOST_TAILS)
 
     _serve_records(routes, clock, logs, answer)
     _serve_counts(routes, clock, logs, answer)
 
     @routes.get("/logs/export", summary="Every record that fits, as a file", response_class=StreamingResponse)
     async def export(
+        request: Request,
         asked: Wanted,
         format: Annotated[Literal["ndjson", "csv", "parquet"], Query()] = "ndjson",  # noqa: A002 - its name in the URL
         limit: Annotated[int, Query(ge=1, le=MOST_EXPORTED)] = 100_000,
     ) -> StreamingResponse:
-        kind, written = _FORMATS[format]
-        pages = _pages(engine, logs, replace(asked.at(clock), limit=min(limit, _EXPORT_PAGE)), limit)
+        written = FORMATS[format]()
+        parts = exported(logs, replace(asked.at(clock), limit=limit), written, lambda work: answer(request, work))
         headers = {"Content-Disposition": f'attachment; filename="logs.{format}"'}
-        return StreamingResponse(written(pages), media_type=kind, headers=headers)
+        return StreamingResponse(await exports.begun(parts), media_type=written.kind, headers=headers)
 
     @routes.get(
         "/logs/tail", summary="Records as they come in, as server-sent events", response_class=StreamingResponse
     )
-    async def tail(asked: Wanted) -> StreamingResponse:
+    async def tail(request: Request, asked: Wanted) -> StreamingResponse:
+        wanted = asked.at(clock)
+        events = followed(logs, wanted, asked.start, clock, lambda work: answer(request, work))
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        return StreamingResponse(_tail(engine, clock, logs, asked), media_type="text/event-stream", headers=headers)
+        return StreamingResponse(await tails.begun(events), media_type="text/event-stream", headers=headers)
 
     return routes
 
@@ -123,7 +120,7 @@ def _serve_records(routes: APIRouter, clock: Clock, logs: LogStore, answer: Answ
     @routes.get("/logs/context", summary="The records of a service before and after a moment")
     async def context(
         request: Request,
-        ts_ns: Annotated[int, Query(ge=0, lt=2**63, description="`ts_ns` of a record")],
+        ts_ns: Annotated[int, Query(ge=0, le=_LAST_NS, description="`ts_ns` of a record")],
         service: str = "",
         lines: Annotated[int, Query(ge=1, le=500)] = 10,
     ) -> dict[str, Any]:
@@ -136,7 +133,10 @@ def _serve_counts(routes: APIRouter, clock: Clock, logs: LogStore, answer: Answe
     async def histogram(
         request: Request,
         asked: Wanted,
-        step: Annotated[float, Query(ge=0, description="seconds; 0: a 60th of the range, rounded")] = 0,
+        step: Annotated[
+            float,
+            Query(ge=0, le=31_622_400, allow_inf_nan=False, description="seconds; 0: a 60th of the range, rounded"),
+        ] = 0,
     ) -> dict[str, Any]:
         wanted = asked.at(clock)
         width = step or nice_step((wanted.span.end - wanted.span.start) / _BUCKETS)
@@ -179,144 +179,30 @@ def nice_step(seconds: float) -> float:
     return next((step for step in steps if step >= seconds), -(-seconds // 86_400) * 86_400)
 
 
-# -- taken away --------------------------------------------------------------------------------------------------------
+class Streams:
+    """Answers that go on for long, of which there are only so many at a time."""
 
-Pages = AsyncIterator[Sequence[LogRecord]]
+    def __init__(self, what: str, most: int) -> None:
+        self._what, self._most, self._open = what, most, 0
 
+    async def begun(self, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """The parts, once the first of them is there: what is wrong with a search is told before anything is sent."""
+        if self._open >= self._most:
+            raise Unavailable(
+                f"{self._most} {self._what} are under way, which is as many as there may be; try again later"
+            )
+        self._open += 1
+        try:
+            first = await anext(parts, b"")
+        except BaseException:
+            self._open -= 1
+            raise
+        return self._all(first, parts)
 
-async def _pages(engine: Engine, logs: LogStore, wanted: LogSearch, limit: int) -> Pages:
-    while limit > 0:
-        page = await engine.run(logs.page, replace(wanted, limit=min(wanted.limit, limit)))
-        yield page.records
-        if page.after is None:
-            return
-        limit -= len(page.records)
-        wanted = replace(wanted, after=page.after)
-
-
-def _row(record: LogRecord) -> dict[str, Any]:
-    seconds, rest = divmod(record.ts_ns, 10**9)
-    time = f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09}Z"
-    return {"time": time, **{name: value for name, value in asdict(record).items() if name in _COLUMNS}}
-
-
-async def _as_ndjson(pages: Pages) -> AsyncIterator[bytes]:
-    async for records in pages:
-        yield "".join(json.dumps(_row(each), ensure_ascii=False) + "\n" for each in records).encode()
-
-
-async def _as_csv(pages: Pages) -> AsyncIterator[bytes]:
-    yield (",".join(_COLUMNS) + "\r\n").encode()
-    async for records in pages:
-        text = io.StringIO()
-        csv.writer(text).writerows(_cells(_row(each)) for each in records)
-        yield text.getvalue().encode()
-
-
-def _cells(row: Mapping[str, Any]) -> list[str]:
-    cells = (row[name] for name in _COLUMNS)
-    return [cell if isinstance(cell, str) else json.dumps(cell, ensure_ascii=False) for cell in cells]
-
-
-_TEXTS = pa.map_(pa.string(), pa.string())
-_SCHEMA = pa.schema(
-    [("time", pa.timestamp("ns", "UTC"))]
-    + [(name, _TEXTS if name in ("attributes", "resource") else pa.string()) for name in _COLUMNS[1:]]
-)
-
-
-async def _as_parquet(pages: Pages) -> AsyncIterator[bytes]:
-    sink = _Sink()
-    with pq.ParquetWriter(sink, _SCHEMA, compression="zstd") as writer:
-        async for records in pages:
-            rows = [_row(each) | {"time": each.ts_ns} for each in records]
-            columns = {
-                name: [list(row[name].items()) if isinstance(row[name], dict) else row[name] for row in rows]
-                for name in _COLUMNS
-            }
-            writer.write_table(pa.table(columns, schema=_SCHEMA))
-            yield sink.taken()
-    yield sink.taken()
-
-
-class _Sink(io.RawIOBase):
-    """What a writer appends to, and a sender takes from its front."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._waiting = bytearray()
-        self._taken = 0
-
-    def writable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._taken + len(self._waiting)
-
-    def write(self, data: Any) -> int:
-        self._waiting += data
-        return len(data)
-
-    def taken(self) -> bytes:
-        """What was written since the last time."""
-        some = bytes(self._waiting)
-        self._taken += len(some)
-        self._waiting.clear()
-        return some
-
-
-_FORMATS: Mapping[str, tuple[str, Callable[[Pages], AsyncIterator[bytes]]]] = {
-    "ndjson": ("application/x-ndjson", _as_ndjson),
-    "csv": ("text/csv; charset=utf-8", _as_csv),
-    "parquet": ("application/vnd.apache.parquet", _as_parquet),
-}
-
-
-# -- followed ----------------------------------------------------------------------------------------------------------
-
-
-async def _tail(engine: Engine, clock: Clock, logs: LogStore, asked: Asked) -> AsyncIterator[bytes]:
-    """Records that fit, as they become visible: one event each, oldest first. `dropped` says that there were more.
-
-    Those that are there already are told from `start` on, when the request names one.
-    """
-    wanted = replace(asked.at(clock), limit=_AT_ONCE + 1)
-    told: Counter[tuple[object, ...]] = Counter()
-    first = clock.now() - _LATE if asked.start is None else asked.start
-    silent, heard = asked.start is None, clock.now()
-    yield b": following\n\n"
-    while True:
-        now = clock.now()
-        recent = replace(wanted, span=TimeRange(min(first, now), now + _LATE))
-        fresh, told = unseen(await engine.run(logs.search, recent), told)
-        first = now - _LATE
-        if not silent:
-            for event in _events(fresh):
-                heard = now
-                yield event
-        if now - heard >= _HEARTBEAT:
-            heard = now
-            yield b": still here\n\n"
-        silent = False
-        await clock.sleep(_LOOK)
-
-
-def _events(fresh: Sequence[LogRecord]) -> Iterator[bytes]:
-    if len(fresh) > _AT_ONCE:
-        yield f'event: dropped\ndata: {{"why": "more than {_AT_ONCE} records at once; narrow the search"}}\n\n'.encode()
-    for record in reversed(fresh[:_AT_ONCE]):
-        yield f"event: log\ndata: {json.dumps(asdict(record), ensure_ascii=False)}\n\n".encode()
-
-
-def unseen(
-    records: Sequence[LogRecord], told: Counter[tuple[object, ...]]
-) -> tuple[list[LogRecord], Counter[tuple[object, ...]]]:
-    """The records that were not told before, and all that now were. Equal records are as many as there are."""
-    now: Counter[tuple[object, ...]] = Counter()
-    fresh = []
-    for record in records:
-        key = (record.ts_ns, record.service, record.body, record.span_id)
-        now[key] += 1
-        if now[key] > told[key]:
-            fresh.append(record)
-    return fresh, now
+    async def _all(self, first: bytes, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        try:
+            yield first
+            async for part in parts:
+                yield part
+        finally:
+            self._open -= 1
