@@ -48,7 +48,7 @@ from aiprism.receive.limits import Admission
 from aiprism.receive.remote_write import RemoteWriteDoor
 from aiprism.receive.scrape import Handoffs, Scraping
 from aiprism.receive.scrapeconfig import ScrapeFile
-from aiprism.respond import flapping, holding, route, runbook, tiers
+from aiprism.respond import route, runbook, tiers
 from aiprism.respond.actions.act import Actuator
 from aiprism.respond.actions.command import Command
 from aiprism.respond.actions.control import Control, ControlHub
@@ -57,6 +57,7 @@ from aiprism.respond.actions.wait import Wait
 from aiprism.respond.actions.webhook import Webhook
 from aiprism.respond.desk import Policy
 from aiprism.respond.incident import Periods
+from aiprism.respond.mute import flapping, holding
 from aiprism.respond.responder import Responder
 from aiprism.store import usage
 from aiprism.store.alertstates import AlertStates

@@ -14,9 +14,9 @@ from aiprism.respond.deliver import Delivery
 from aiprism.respond.desk import Policy
 from aiprism.respond.group import Told, Why
 from aiprism.respond.keeping import silence_row
+from aiprism.respond.mute.silences import Silence
 from aiprism.respond.pipeline import Respond
 from aiprism.respond.route import Route
-from aiprism.respond.silences import Silence
 from aiprism.store import alerting
 from aiprism.store import incidents as letters
 from aiprism.store.records import Records

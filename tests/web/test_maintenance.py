@@ -8,7 +8,7 @@ import pytest
 
 from aiprism import yamlfile
 from aiprism.clock import FakeClock
-from aiprism.respond import holding
+from aiprism.respond.mute import holding
 from aiprism.respond.responder import Responder
 from aiprism.services import Catalogue, Service
 from aiprism.store.records import Records

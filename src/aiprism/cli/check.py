@@ -19,7 +19,8 @@ from aiprism.detect import rules
 from aiprism.errors import ConfigError
 from aiprism.receive import scrapeconfig
 from aiprism.receive.discovery.listed import Files
-from aiprism.respond import holding, route, runbook, tiers
+from aiprism.respond import route, runbook, tiers
+from aiprism.respond.mute import holding
 from aiprism.yamlfile import Node
 
 # Reads a document as one kind; says what it found, or raises ConfigError.

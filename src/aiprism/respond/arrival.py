@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from aiprism.model.alerts import Alert, AlertState
-from aiprism.respond import flapping
 from aiprism.respond.desk import Batch, Change, Desk
 from aiprism.respond.enrich import enriched
-from aiprism.respond.holding import Holding
 from aiprism.respond.incident import MACHINE, Entry, Notice, Tell
 from aiprism.respond.keeping import flap_of, known_of
 from aiprism.respond.known import Known, reported
+from aiprism.respond.mute import flapping
+from aiprism.respond.mute.holding import Holding
 from aiprism.store import alerting
 from aiprism.store import held as held_store
 

@@ -13,11 +13,11 @@ from sqlalchemy import Connection
 
 from aiprism.model.labels import Labels
 from aiprism.respond import notify
-from aiprism.respond.holding import Holding
 from aiprism.respond.keeping import group_of, known_of, silence_of
 from aiprism.respond.known import Known, in_order, label_order
-from aiprism.respond.mute import silenced_by
-from aiprism.respond.silences import Silence
+from aiprism.respond.mute.holding import Holding
+from aiprism.respond.mute.muting import silenced_by
+from aiprism.respond.mute.silences import Silence
 from aiprism.store import alerting as store
 
 

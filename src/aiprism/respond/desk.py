@@ -14,12 +14,13 @@ from typing import TypeAlias
 from sqlalchemy import Connection
 
 from aiprism.model.alerts import Alert, Priority
-from aiprism.respond import audience, flapping, holding, journal
+from aiprism.respond import audience, journal
 from aiprism.respond import group as groups
 from aiprism.respond.correlate import Related, unrelated
-from aiprism.respond.holding import Holding, Planned
 from aiprism.respond.incident import Entry, Event, Incident, Periods, Remediate, Step, Tell, advance
 from aiprism.respond.known import Known
+from aiprism.respond.mute import flapping, holding
+from aiprism.respond.mute.holding import Holding, Planned
 from aiprism.respond.route import Routing, nobody
 from aiprism.respond.runbook import Runbook
 from aiprism.services import Catalogue

@@ -8,11 +8,11 @@ from datetime import datetime
 from typing import Any
 
 from aiprism.model.labels import Labels, Matcher, MatchOp
-from aiprism.respond.flapping import Flap
 from aiprism.respond.group import Group
 from aiprism.respond.known import Known
-from aiprism.respond.maintenance import Window
-from aiprism.respond.silences import Silence
+from aiprism.respond.mute.flapping import Flap
+from aiprism.respond.mute.maintenance import Window
+from aiprism.respond.mute.silences import Silence
 from aiprism.store import alerting as store
 from aiprism.store import held
 

@@ -18,15 +18,16 @@ from typing import TypeAlias
 from sqlalchemy import Connection
 
 from aiprism.respond import group as groups
-from aiprism.respond import held, journal, message, once
+from aiprism.respond import journal, message
 from aiprism.respond.channels.post import Integration
-from aiprism.respond.flapping import Flap
 from aiprism.respond.group import Group, Told
-from aiprism.respond.held import Held
-from aiprism.respond.holding import Holding, nothing
 from aiprism.respond.incident import Incident
 from aiprism.respond.keeping import flap_of, group_of, group_row, known_of
 from aiprism.respond.known import Known, in_order
+from aiprism.respond.mute import held, once
+from aiprism.respond.mute.flapping import Flap
+from aiprism.respond.mute.held import Held
+from aiprism.respond.mute.holding import Holding, nothing
 from aiprism.respond.route import Route, Routing
 from aiprism.respond.tiers import Tiers
 from aiprism.store import alerting as store

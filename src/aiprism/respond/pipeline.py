@@ -26,12 +26,13 @@ from sqlalchemy import Connection
 
 from aiprism.clock import Clock
 from aiprism.model.alerts import Alert
-from aiprism.respond import arrival, consequences, holding, homes, journal, membership, notify, quiet, upkeep
+from aiprism.respond import arrival, consequences, homes, journal, membership, notify, quiet, upkeep
 from aiprism.respond.desk import Batch, Desk, Policy, Stage
-from aiprism.respond.holding import Holding
 from aiprism.respond.incident import Event, Incident, Tick, next_due
-from aiprism.respond.maintenance import Window
-from aiprism.respond.silences import Silence
+from aiprism.respond.mute import holding
+from aiprism.respond.mute.holding import Holding
+from aiprism.respond.mute.maintenance import Window
+from aiprism.respond.mute.silences import Silence
 from aiprism.store import alerting
 from aiprism.store import held as held_store
 from aiprism.store import incidents as store

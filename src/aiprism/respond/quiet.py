@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from aiprism.errors import Conflict, NotFound
-from aiprism.respond import holding
 from aiprism.respond.desk import Desk
 from aiprism.respond.keeping import silence_of, silence_row, window_of, window_row
-from aiprism.respond.maintenance import Window
-from aiprism.respond.silences import Silence, expired, kept_after
+from aiprism.respond.mute import holding
+from aiprism.respond.mute.maintenance import Window
+from aiprism.respond.mute.silences import Silence, expired, kept_after
 from aiprism.store import alerting
 from aiprism.store import held as held_store
 

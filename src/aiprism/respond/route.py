@@ -39,9 +39,9 @@ from aiprism.respond.channels import (
     wechat,
 )  # fmt: skip
 from aiprism.respond.channels.post import Globals, Integration
-from aiprism.respond.hours import TimeInterval
-from aiprism.respond.hours import read as read_intervals
-from aiprism.respond.mute import InhibitRule, hours_muting
+from aiprism.respond.mute.hours import TimeInterval
+from aiprism.respond.mute.hours import read as read_intervals
+from aiprism.respond.mute.muting import InhibitRule, hours_muting
 from aiprism.respond.shown import shown
 from aiprism.yamlfile import Node
 

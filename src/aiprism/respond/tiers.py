@@ -21,7 +21,7 @@ from aiprism.errors import BadInput
 from aiprism.model.alerts import Alert, Priority
 from aiprism.model.labels import Matcher, matches_all
 from aiprism.respond import matcher
-from aiprism.respond.hours import zone_of
+from aiprism.respond.mute.hours import zone_of
 from aiprism.yamlfile import Node
 
 _TIER = (

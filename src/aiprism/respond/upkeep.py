@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aiprism.respond import flapping, held, holding
 from aiprism.respond.desk import Batch, Desk
 from aiprism.respond.keeping import flap_of, flap_row, known_of, window_of
-from aiprism.respond.maintenance import Window
-from aiprism.respond.silences import RETENTION
+from aiprism.respond.mute import flapping, held, holding
+from aiprism.respond.mute.maintenance import Window
+from aiprism.respond.mute.silences import RETENTION
 from aiprism.store import alerting
 from aiprism.store import held as held_store
 

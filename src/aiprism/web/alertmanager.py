@@ -28,8 +28,8 @@ from aiprism.model.labels import Labels, Matcher, MatchOp, compiled, matches_all
 from aiprism.respond import board, matcher
 from aiprism.respond.board import Standing, StandingGroup
 from aiprism.respond.known import alert_fingerprint
+from aiprism.respond.mute.silences import Silence, in_order
 from aiprism.respond.responder import Responder
-from aiprism.respond.silences import Silence, in_order
 
 T = TypeVar("T")
 

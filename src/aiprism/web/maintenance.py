@@ -12,11 +12,11 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from aiprism.clock import Clock
-from aiprism.respond import held, holding
-from aiprism.respond.held import Held
 from aiprism.respond.known import alert_fingerprint
-from aiprism.respond.maintenance import described, window
 from aiprism.respond.matcher import parsed
+from aiprism.respond.mute import held, holding
+from aiprism.respond.mute.held import Held
+from aiprism.respond.mute.maintenance import described, window
 from aiprism.respond.responder import Responder
 
 

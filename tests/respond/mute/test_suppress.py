@@ -8,15 +8,15 @@ from hypothesis import strategies as st
 
 from aiprism import yamlfile
 from aiprism.model.labels import Labels
-from aiprism.respond import holding
 from aiprism.respond.desk import Policy
 from aiprism.respond.known import Known
+from aiprism.respond.mute import holding
+from aiprism.respond.mute.suppress import Suppress, Suppression
 from aiprism.respond.pipeline import Respond
-from aiprism.respond.suppress import Suppress, Suppression
 from aiprism.services import Catalogue, Service
 from tests.respond.making import T0, alert
+from tests.respond.mute.test_maintenance import incidents
 from tests.respond.test_group import Room, one, there  # noqa: F401 - a fixture
-from tests.respond.test_maintenance import incidents
 
 TREE = Catalogue([
     Service("web", dependencies=("shop",)), Service("shop", dependencies=("db", "mail")), Service("db"), Service("mail"),

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from aiprism.model.labels import Labels, Matcher, matches_all
-from aiprism.respond.hours import TimeInterval, holding
 from aiprism.respond.known import Known
-from aiprism.respond.silences import Silence
+from aiprism.respond.mute.hours import TimeInterval, holding
+from aiprism.respond.mute.silences import Silence
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aiprism.clock import FakeClock
-from aiprism.respond import held, journal
+from aiprism.respond import journal
 from aiprism.respond.channels.post import Answer, Verdict
 from aiprism.respond.deliver import Delivery
 from aiprism.respond.desk import Policy
-from aiprism.respond.flapping import Flap, Limits, changed, rested, written
+from aiprism.respond.mute import held
+from aiprism.respond.mute.flapping import Flap, Limits, changed, rested, written
 from aiprism.respond.pipeline import Respond
 from aiprism.store import held as rows
 from aiprism.store import incidents as store

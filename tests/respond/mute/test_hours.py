@@ -10,7 +10,7 @@ import pytest
 
 from aiprism import yamlfile
 from aiprism.errors import ConfigError
-from aiprism.respond import hours
+from aiprism.respond.mute import hours
 from tests.respond.alertmanager.real import tool
 
 

@@ -15,14 +15,14 @@ from typing import TypeAlias
 from sqlalchemy import Connection
 
 from aiprism import yamlfile
-from aiprism.respond import maintenance, suppress
 from aiprism.respond.keeping import known_of, silence_of, window_of
 from aiprism.respond.known import Known, label_text
-from aiprism.respond.maintenance import Window
-from aiprism.respond.mute import Inhibition, silenced_by
+from aiprism.respond.mute import maintenance, suppress
+from aiprism.respond.mute.maintenance import Window
+from aiprism.respond.mute.muting import Inhibition, silenced_by
+from aiprism.respond.mute.silences import Silence
+from aiprism.respond.mute.suppress import Suppress, Suppression
 from aiprism.respond.route import Route, Routing
-from aiprism.respond.silences import Silence
-from aiprism.respond.suppress import Suppress, Suppression
 from aiprism.services import Catalogue
 from aiprism.store import alerting, held
 from aiprism.yamlfile import Node

@@ -13,16 +13,17 @@ from hypothesis import strategies as st
 
 from aiprism import yamlfile
 from aiprism.errors import BadInput, ConfigError, Conflict, NotFound
-from aiprism.respond import board, held, holding, journal
+from aiprism.respond import board, journal
 from aiprism.respond.desk import Policy
-from aiprism.respond.maintenance import Period, window
 from aiprism.respond.matcher import parsed
+from aiprism.respond.mute import held, holding
+from aiprism.respond.mute.maintenance import Period, window
 from aiprism.respond.pipeline import Respond
 from aiprism.store.records import Records
 from tests.respond.making import T0, alert, cleared, routing, telling
 from tests.respond.test_group import ROUTES, Room, one, there  # noqa: F401 - a fixture
 
-PAGE = Path(__file__).parents[2] / "docs" / "maintenance.md"
+PAGE = Path(__file__).parents[3] / "docs" / "maintenance.md"
 BERLIN = ZoneInfo("Europe/Berlin")
 
 

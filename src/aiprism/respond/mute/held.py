@@ -14,9 +14,9 @@ from sqlalchemy import Connection
 
 from aiprism.model.labels import Labels
 from aiprism.respond import group as groups
-from aiprism.respond.holding import HOLDS, Holding
 from aiprism.respond.keeping import known_of
 from aiprism.respond.known import Known
+from aiprism.respond.mute.holding import HOLDS, Holding
 from aiprism.respond.route import Route
 from aiprism.store import alerting
 from aiprism.store import held as store

@@ -7,13 +7,13 @@ import hashlib
 
 import pytest
 
-from aiprism.respond import held
 from aiprism.respond.deliver import Delivery, Patience
 from aiprism.respond.desk import Policy
 from aiprism.respond.group import Told
 from aiprism.respond.incident import Periods, ResolvedByHand, opened
 from aiprism.respond.known import reported
-from aiprism.respond.once import told_by
+from aiprism.respond.mute import held
+from aiprism.respond.mute.once import told_by
 from aiprism.respond.pipeline import Respond
 from aiprism.store.incidents import Address
 from tests.respond.making import T0, again, alert, cleared, receiver, routing
