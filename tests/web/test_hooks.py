@@ -265,10 +265,8 @@ def test_what_pagerduty_says_of_what_we_told_it_changes_nothing(client, responde
     responder.happen(only(responder)["id"], Acknowledged("ann"))
     assert send(client, event(responder, agent="")).json()["outcome"] == "unchanged"
     responder.happen(only(responder)["id"], ResolvedByHand("ann"))
-    answer = send(client, event(responder, "resolved", name="E2", agent="")).json()
-    assert (answer["outcome"], answer["why"]) == (
-        "refused", f"incident {only(responder)['id']} is resolved: cannot resolve it"
-    )  # fmt: skip
+    assert send(client, event(responder, "resolved", name="E2", agent="")).json()["outcome"] == "unchanged"
+    assert send(client, event(responder, "resolved", name="E3")).json()["outcome"] == "refused"
     assert [entry["actor"] for entry in only(responder)["timeline"] if entry["event"] in ("acknowledged", "resolved")] == [
         "ann", "ann"
     ]  # fmt: skip
@@ -285,6 +283,17 @@ def test_the_whole_life_of_an_incident_in_pagerduty_is_followed(client, responde
     events = [entry["event"] for entry in only(responder)["timeline"]]
     assert events == ["incident_created", "acknowledged", "unacknowledged", "resolved", "reopened"]
     assert ("team", "pagerduty") not in [*told(responder, "resolved"), *told(responder, "reopened")]
+
+
+@pytest.mark.parametrize("agent", [None, {"id": "S1", "summary": "A rule", "type": "service_reference"}])
+def test_what_no_person_closed_in_pagerduty_goes_on_here(client, responder, agent):
+    body = event(responder, "resolved")
+    body["event"]["agent"] = agent
+    assert send(client, body).json()["outcome"] == "done"
+    found = only(responder)
+    assert (found["status"], found["timeline"][-1]["event"]) == ("investigating", "comment")
+    assert found["timeline"][-1]["text"].endswith("but by no person: it goes on here")
+    assert told(responder, "resolved") == []
 
 
 def test_a_note_and_a_new_assignment_are_comments_also_where_only_pagerdutys_id_is_given(client, responder):

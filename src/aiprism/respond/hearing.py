@@ -29,6 +29,7 @@ _REMEMBERED = 7 * 86_400.0  # seconds; what is older is not taken, so that nothi
 # Of an aggregation group the other side has one thing, which may hold alerts of several incidents and is closed when they
 # clear: its being closed is not the end of an incident.
 _OF_GROUPS = frozenset({Deed.ACKNOWLEDGE, Deed.UNACKNOWLEDGE, Deed.COMMENT, Deed.NOTHING})
+_SAID_ONLY = frozenset({Deed.COMMENT, Deed.LAPSE})  # which change nothing but the timeline
 
 _EVENTS: Mapping[Deed, Callable[[Spoken], Event]] = {
     Deed.ACKNOWLEDGE: lambda said: Acknowledged(said.actor, said.text, said.origin),
@@ -36,6 +37,7 @@ _EVENTS: Mapping[Deed, Callable[[Spoken], Event]] = {
     Deed.RESOLVE: lambda said: ResolvedByHand(said.actor, said.text, said.origin),
     Deed.REOPEN: lambda said: ReopenedByHand(said.actor, said.text, said.origin),
     Deed.COMMENT: lambda said: Noted("comment", said.actor, said.text),
+    Deed.LAPSE: lambda said: Noted("comment", said.actor, said.text),
 }
 
 
@@ -66,6 +68,8 @@ def _happened(desk: Desk, spoken: Spoken, incident_id: str) -> Heard:
         before = journal.read(desk.connection, incident_id)
     except NotFound as error:
         return Heard("unknown", why=str(error))
+    if spoken.deed is Deed.LAPSE and not before.open:  # as we closed it here
+        return Heard("unchanged", before)
     if spoken.deed is Deed.NOTHING or (spoken.subject not in ("", incident_id) and spoken.deed not in _OF_GROUPS):
         return Heard("unchanged", before)
     if spoken.at < _round_began(before):
@@ -74,7 +78,7 @@ def _happened(desk: Desk, spoken: Spoken, incident_id: str) -> Heard:
         after = desk.happen(incident_id, _EVENTS[spoken.deed](spoken))
     except Conflict as error:
         return Heard("refused", before, str(error))
-    return Heard("done" if after != before or spoken.deed is Deed.COMMENT else "unchanged", after)
+    return Heard("done" if after != before or spoken.deed in _SAID_ONLY else "unchanged", after)
 
 
 def _round_began(incident: Incident) -> float:

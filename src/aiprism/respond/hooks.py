@@ -41,6 +41,7 @@ class Deed(Enum):
     RESOLVE = "resolve"
     REOPEN = "reopen"
     COMMENT = "comment"
+    LAPSE = "lapse"  # it was closed, but by no person: nobody says that it is over
     NOTHING = "nothing"  # of which we only keep what it is called there
 
 
@@ -126,14 +127,17 @@ def pagerduty(headers: Mapping[str, str], body: bytes, secret: Secret, receiver:
         return None
     data = _mapping(event, "data")
     about = data.get("incident") or data  # a note names its incident, without our key
-    agent = str((event.get("agent") or {}).get("summary") or "")
-    actor = f"{agent} (PagerDuty)" if agent else "PagerDuty"
+    agent = event.get("agent") or {}
+    actor = f"{agent['summary']} (PagerDuty)" if agent.get("summary") else "PagerDuty"
+    word = str(event.get("event_type")).partition(".")[2]
+    if deed is Deed.RESOLVE and not str(agent.get("type") or "").startswith("user"):
+        deed, word = Deed.LAPSE, "lapsed"  # auto-resolve, or we ourselves: what fires goes on being told
     return Spoken(
         id=f"pagerduty:{event.get('id')}",
         at=_time(event.get("occurred_at")),
         deed=deed,
         actor=actor,
-        text=_pagerduty_text(str(event.get("event_type")).partition(".")[2], data, actor),
+        text=_pagerduty_text(word, data, actor),
         origin=Origin("pagerduty", receiver),
         subject=str(about.get("incident_key") or ""),
         theirs=str(about.get("id") or ""),
@@ -153,6 +157,8 @@ def _pagerduty_text(word: str, data: Mapping[str, Any], actor: str) -> str:
     if word == "reassigned":
         names = [str(each.get("summary")) for each in data.get("assignees") or ()]
         return f"assigned to {', '.join(names) or 'nobody'} by {actor}"
+    if word == "lapsed":
+        return f"closed there by {actor}, but by no person: it goes on here"
     return f"{word} by {actor}"
 
 

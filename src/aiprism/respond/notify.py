@@ -284,7 +284,8 @@ def _tellings(flush: Flush, round_: Round) -> Iterable[Telling]:
 
 
 def tell_once(round_: Round, connection: Connection) -> Round:
-    """Leave out the integrations that know of everything that fires by its incident, and by the incident's key."""
+    """Leave out the integrations that know of everything that fires by its incident, and by the incident's key. One that
+    is closed holds back no longer than a group rests between its repetitions."""
     rounds = {home.id: home.begun_at for home in round_.homes.values()}
     heard = outbox.told_since(connection, rounds) if rounds else set()
     if not heard:
@@ -292,10 +293,10 @@ def tell_once(round_: Round, connection: Connection) -> Round:
     flushes, kept_back, count = [], [], 0
     for flush in round_.flushes:
         firing = [each for each in flush.alerts if not each.over(round_.now)]
-        left = []
+        left, closed_since = [], round_.now - flush.route.repeat_interval
         for telling in flush.tellings:
             told = round_.told.get((flush.group.key, telling.address))
-            by = once.told_by(telling.address, firing, round_.homes, heard, told)
+            by = once.told_by(telling.address, firing, round_.homes, heard, told, closed_since=closed_since)
             if not by:
                 left.append(telling)
                 continue

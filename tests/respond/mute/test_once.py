@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from dataclasses import replace
 
 import pytest
 
@@ -118,13 +119,18 @@ def test_an_alert_that_fires_anew_in_a_reopened_incident_is_told_by_it_again(rec
     assert room.passing(80, again(DOWN, T0 + 170)) == ([("trigger", "INC_")], [("firing", 1)])
 
 
-def test_what_a_person_closed_is_not_told_again_by_the_group(records, clock, there):
+def test_what_a_person_closed_is_not_told_again_by_the_group_until_it_repeats(records, clock, there):
     room = Room(records, clock, there)
     room.passing(80, DOWN)
     with room.respond.reading() as connection:
         [each] = held.current(connection, room.respond.holding(connection))
     room.respond.happen(each.reason, ResolvedByHand("ann"))
     assert room.passing(130) == ([("resolve", "INC_")], [])
+    # Nor for an hour, the repeat_interval; but what fires on is not kept from anybody for ever.
+    clock._now += 3300
+    assert room.passing(60) == ([], [])
+    clock._now += 60
+    assert room.passing(70)[0] == [("trigger", room_key())]
 
 
 def test_without_receivers_of_incidents_everybody_is_told_of_groups(records, clock, there):
@@ -143,10 +149,15 @@ def test_an_integration_is_left_out_only_when_it_was_told_of_everything_that_fir
     incident, _ = opened(DOWN, T0, Periods())
     homes = {down.fingerprint: incident}
     heard = {(incident.id, A)}
-    assert told_by(A, [down], homes, heard, None) == (incident.id,)
-    assert told_by(B, [down], homes, heard, None) == ()
-    assert told_by(A, [down, slow], homes, heard, None) == ()
-    assert told_by(A, [down, slow], homes | {slow.fingerprint: incident}, heard, None) == (incident.id,)
-    assert told_by(A, [], homes, heard, None) == ()
-    assert told_by(A, [down], homes, heard, Told(frozenset({"x"}), frozenset(), T0)) == ()
-    assert told_by(A, [down], homes, heard, Told(frozenset(), frozenset({"x"}), T0)) == (incident.id,)
+    assert told_by(A, [down], homes, heard, None, closed_since=T0) == (incident.id,)
+    assert told_by(B, [down], homes, heard, None, closed_since=T0) == ()
+    assert told_by(A, [down, slow], homes, heard, None, closed_since=T0) == ()
+    assert told_by(A, [down, slow], homes | {slow.fingerprint: incident}, heard, None, closed_since=T0) == (
+        incident.id,
+    )
+    closed = homes | {down.fingerprint: replace(incident, resolved_at=T0 + 1)}
+    assert told_by(A, [down], closed, heard, None, closed_since=T0) == (incident.id,)
+    assert told_by(A, [down], closed, heard, None, closed_since=T0 + 1) == ()
+    assert told_by(A, [], homes, heard, None, closed_since=T0) == ()
+    assert told_by(A, [down], homes, heard, Told(frozenset({"x"}), frozenset(), T0), closed_since=T0) == ()
+    assert told_by(A, [down], homes, heard, Told(frozenset(), frozenset({"x"}), T0), closed_since=T0) == (incident.id,)

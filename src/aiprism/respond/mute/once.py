@@ -19,15 +19,28 @@ Heard: TypeAlias = Collection[tuple[str, Address]]
 
 
 def told_by(
-    address: Address, firing: Sequence[Known], homes: Mapping[str, Incident], heard: Heard, told: Told | None
+    address: Address,
+    firing: Sequence[Known],
+    homes: Mapping[str, Incident],
+    heard: Heard,
+    told: Told | None,
+    *,
+    closed_since: float,
 ) -> tuple[str, ...]:
     """The ids of the incidents by which this integration knows of everything that fires.
 
     None when anything that fires is in no incident it was told of, when nothing fires, and when the group told it of
-    something that is not over yet: what was begun with the group's key is ended with it.
+    something that is not over yet: what was begun with the group's key is ended with it. An incident that was closed by
+    `closed_since` stands for nothing any more: whatever closed it, what still fires is told again after a while.
     """
     if not firing or (told is not None and told.firing):
         return ()
     found = [homes.get(alert.fingerprint) for alert in firing]
-    ids = [incident.id for incident in found if incident is not None and (incident.id, address) in heard]
+    ids = [
+        incident.id
+        for incident in found
+        if incident is not None
+        and (incident.id, address) in heard
+        and (incident.resolved_at is None or incident.resolved_at > closed_since)
+    ]
     return tuple(dict.fromkeys(ids)) if len(ids) == len(found) else ()
