@@ -146,6 +146,36 @@ def serving(app):
         thread.join()
 
 
+@contextlib.contextmanager
+def threads() -> Iterator[set[asyncio.Future[Any]]]:
+    """What is at work in threads for this loop meanwhile. A fake clock that went on without waiting for it would have
+    minutes pass between two statements, on a machine that is busy with something else."""
+    loop, at_work = asyncio.get_running_loop(), set()
+    begin = loop.run_in_executor
+
+    def counted(*call):
+        future = begin(*call)
+        at_work.add(future)
+        future.add_done_callback(at_work.discard)
+        return future
+
+    vars(loop)["run_in_executor"] = counted
+    try:
+        yield at_work
+    finally:
+        vars(loop)["run_in_executor"] = begin
+
+
+async def settled(at_work: set[asyncio.Future[Any]]) -> None:
+    """Return when nothing is at work any more, but for what waits for the clock or for the network."""
+    while True:
+        for _ in range(10):
+            await asyncio.sleep(0)
+        if not at_work:
+            return
+        await asyncio.wait(at_work)
+
+
 async def until(true, what="the condition", deadline=20.0):
     """Wait until `true()`; the deadline is generous and only ends a test that would never end."""
     end = time.monotonic() + deadline

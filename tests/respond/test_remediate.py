@@ -17,7 +17,7 @@ from aiprism.respond.incident import Periods, Status
 from aiprism.respond.pipeline import Respond
 from aiprism.respond.remediate import Remediation
 from aiprism.store import incidents as store
-from tests.respond.making import T0, again, alert, cleared, runbooks
+from tests.respond.making import T0, again, alert, cleared, runbooks, settled, threads
 
 DOWN = alert("ServiceDown", "document-processor")
 PLAIN = """
@@ -82,14 +82,15 @@ def room(records, clock, books, ask=None, **kinds):
 
 
 async def live(clock, remediation, seconds=120):
-    """Carry out what there is, time passing meanwhile."""
-    task = asyncio.create_task(remediation.carry_out_all())
-    for _ in range(seconds * 20):
-        if task.done():
-            break
-        await asyncio.sleep(0.002)
-        await clock.advance(0.5)
-    await asyncio.wait_for(task, 20)
+    """Carry out what there is, time passing whenever there is nothing to do but to wait for it."""
+    with threads() as at_work:
+        task = asyncio.create_task(remediation.carry_out_all())
+        for _ in range(seconds * 2):
+            await settled(at_work)
+            if task.done():
+                break
+            await clock.advance(0.5)
+        await asyncio.wait_for(task, 20)
 
 
 def story(records):
@@ -144,6 +145,23 @@ def test_a_repair_that_is_not_verified_in_time_is_rolled_back(records, clock):
     assert run_of(records)["outcome"] == (
         'not verified within 30 s: up{service="document-processor"} == 1; rolled back'
     )
+
+
+@pytest.mark.parametrize(("slow", "state"), [(1, "succeeded"), (2, "rolled_back")])
+def test_a_repair_has_failed_when_it_is_asked_for_at_the_end_of_its_time_not_when_answers_are_slow(
+    records, clock, slow, state
+):
+    metrics = Metrics(false=slow)
+
+    def ask(query, at):
+        if query.endswith("== 1"):
+            clock.jump(40)  # an answer takes longer than the whole verification
+        return metrics(query, at)
+
+    respond, remediation = room(records, clock, written(), ask)
+    respond.accept([DOWN])
+    asyncio.run(live(clock, remediation))
+    assert run_of(records)["state"] == state
 
 
 def test_a_rollback_that_fails_says_so_and_its_other_steps_are_still_tried(records, clock):

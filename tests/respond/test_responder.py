@@ -11,7 +11,7 @@ from aiprism.respond.desk import Policy
 from aiprism.respond.incident import Acknowledged, Periods
 from aiprism.respond.responder import Responder
 from aiprism.store.records import Records
-from tests.respond.making import T0, alert, cleared, everyone, receiver, runbooks, telling, until
+from tests.respond.making import T0, alert, cleared, everyone, receiver, runbooks, settled, telling, threads, until
 
 DOWN = alert("ServiceDown", "document-processor", at=T0 - 10)
 BOOK = """
@@ -51,12 +51,14 @@ def of_incidents(there):
 
 
 async def passing(clock, true, what):
-    """Let time pass, a second in a few milliseconds, until `true()`."""
+    """Let time pass, a second in a few milliseconds and none during work, until `true()`."""
 
     async def run():
-        while True:
-            await asyncio.sleep(0.002)
-            await clock.advance(1)
+        with threads() as at_work:
+            while True:
+                await asyncio.sleep(0.002)
+                await settled(at_work)
+                await clock.advance(1)
 
     ticking = asyncio.create_task(run())
     try:

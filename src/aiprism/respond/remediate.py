@@ -389,16 +389,16 @@ class Remediation:
             return ""
         failure = ""
         while True:
+            asked_at = self._clock.now()
             try:
                 if await self._asked(run, verify.query):
                     return ""
                 failure = ""
             except AiprismError as error:
                 failure = f" (last answer: {error})"
-            left = until - self._clock.now()
-            if left <= 0:
+            if asked_at >= until:  # not: when the answer came. A slow one, or a pause of ours, is no failed repair
                 return f"not verified within {verify.within:g} s: {_filled(run, verify.query)}{failure}"
-            await self._clock.sleep(min(verify.every, left))
+            await self._clock.sleep(min(verify.every, max(0.0, until - self._clock.now())))
 
     async def _succeed(self, run: Run) -> None:
         after = await self._measured(run)
