@@ -38,6 +38,9 @@ _TIE = "cityHash64(service, level, body, logs.trace_id, logs.span_id, attributes
 _FIRST_WINDOW = 10.0  # seconds
 _GROWTH = 8.0
 _MOST_BUCKETS = 500
+# Where a field is looked for last (JSON, key=value pairs) is looked at only in records that have it nowhere before: by itself
+# ClickHouse computes every place of every record, which takes three times as long.
+_LAZILY = "SETTINGS short_circuit_function_evaluation = 'force_enable'"
 
 _COLUMNS = """
     toUnixTimestamp64Nano(ts) AS ts_ns, service, level, body,
@@ -175,7 +178,7 @@ class LogStore:
         self, wanted: LogSearch, columns: str, behind: str, bound: Mapping[str, object]
     ) -> Sequence[Sequence[Any]]:
         found, parameters = self._found(wanted)
-        return self._engine.query(f"SELECT {columns} {found} {behind}", {**parameters, **bound})
+        return self._engine.query(f"SELECT {columns} {found} {behind} {_LAZILY}", {**parameters, **bound})
 
     def _rows(self, wanted: LogSearch, columns: str) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []
@@ -187,7 +190,7 @@ class LogStore:
             found, bound = self._found(replace(wanted, span=window))
             some = self._engine.records(
                 f"SELECT {columns} {found} {_behind(wanted)} ORDER BY ts {order}, {_TIE} {order} "
-                "LIMIT {limit:UInt32} OFFSET {skipped:UInt32}",
+                f"LIMIT {{limit:UInt32}} OFFSET {{skipped:UInt32}} {_LAZILY}",
                 {**bound, "limit": wanted.limit - len(rows), "skipped": skipped},
             )
             rows += some
