@@ -123,7 +123,7 @@ def test_two_series_that_give_the_same_alert_are_an_error_of_the_rule() -> None:
     with pytest.raises(RuleFailed) as failed:
         evaluate(rule("{alert: A, expr: up, labels: {i: same}}"), vector({"a": 1, "b": 1}), {}, Setting(now=START))
     assert str(failed.value) == (
-        'two series give the same alert Labels(alertname="A", i="same"); keep a label that tells them apart'
+        'two series give the same alert {alertname="A", i="same"}; keep a label that tells them apart'
     )
 
 
@@ -131,7 +131,7 @@ def test_two_series_that_record_the_same_are_an_error_of_the_rule() -> None:
     with pytest.raises(RuleFailed) as failed:
         evaluate(rule("{record: r, expr: up, labels: {i: same}}"), vector({"a": 1, "b": 1}), {}, Setting(now=START))
     assert str(failed.value) == (
-        'two series give the same Labels(__name__="r", i="same"); keep a label that tells them apart'
+        'two series give the same {__name__="r", i="same"}; keep a label that tells them apart'
     )
 
 

@@ -44,15 +44,15 @@ class Client:
     def __init__(self, application: FastAPI) -> None:
         self._application = application
 
-    def get(self, path: str, params: dict[str, Any] | None = None) -> httpx.Response:
-        return self._ask("GET", path, params=params)
+    def get(self, path: str, params: dict[str, Any] | None = None, **what: Any) -> httpx.Response:
+        return self._ask("GET", path, params=params, **what)
 
-    def post(self, path: str, data: dict[str, Any]) -> httpx.Response:
-        return self._ask("POST", path, data=data)
+    def post(self, path: str, data: dict[str, Any] | None = None, **what: Any) -> httpx.Response:
+        return self._ask("POST", path, data=data, **what)
 
-    def _ask(self, method: str, path: str, **what: Any) -> httpx.Response:
+    def _ask(self, method: str, path: str, host: str = "127.0.0.1", **what: Any) -> httpx.Response:
         async def ask() -> httpx.Response:
-            transport = httpx.ASGITransport(self._application)
+            transport = httpx.ASGITransport(self._application, client=(host, 1))
             async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
                 return await client.request(method, path, **what)
 
@@ -142,14 +142,70 @@ def test_a_limit_cuts_and_says_so(client: Client):
 
 
 @pytest.mark.parametrize(
+    "text", ["2023-01-01", "2023-01-01 00:00:00Z", "20230101T000000Z", "2023-01-01T00:00:00+0100", " 5", "1_0", "NaN"]
+)
+def test_only_rfc_3339_and_plain_numbers_are_times(client: Client, text: str):
+    assert failure(client, "query", query="time()", time=text) == (
+        400,
+        "bad_data",
+        f'invalid parameter "time": invalid time value for \'time\': cannot parse "{text}" to a valid timestamp',
+    )
+
+
+def test_forms_are_read_however_their_type_is_written(client: Client):
+    for kind in ("APPLICATION/x-www-form-urlencoded", "application/x-www-form-urlencoded; charset=utf-8"):
+        answer = client.post("/api/v1/query", content=b"query=1%2B1&time=5", headers={"Content-Type": kind})
+        assert answer.json()["data"]["result"] == [5, "2"]
+    parts = client.post("/api/v1/query", files={"query": (None, "1+1"), "time": (None, "5")})
+    assert parts.json()["data"]["result"] == [5, "2"]
+
+
+def test_a_range_has_as_many_steps_as_prometheus_allows(client: Client):
+    assert data(client, "query_range", query="nothing", start="0", end="11000.9", step="1")["result"] == []
+    status, _, message = failure(client, "query_range", query="nothing", start="0", end="11001", step="1")
+    assert (status, message[:27]) == (400, "exceeded maximum resolution")
+
+
+def test_statistics_of_whole_seconds_have_whole_times(client: Client):
+    answer = client.get("/api/v1/query", params={"query": "up", "time": "30", "stats": "all"})
+    assert '"totalQueryableSamplesPerStep":[[30,2]]' in answer.text
+
+
+@pytest.mark.parametrize(
+    ("encodings", "host", "packed"),
+    [
+        ("gzip", "192.0.2.1", True),
+        ("zstd, gzip;q=0.5", "192.0.2.1", True),
+        ("gzip;q=0", "192.0.2.1", False),
+        ("identity", "192.0.2.1", False),
+        ("gzip", "127.0.0.1", False),
+    ],
+)
+def test_answers_are_packed_for_those_who_take_it_over_a_network(
+    client: Client, encodings: str, host: str, packed: bool
+):
+    asked = {"query": "up", "start": "0", "end": "300", "step": "1"}
+    answer = client.get("/api/v1/query_range", asked, headers={"Accept-Encoding": encodings}, host=host)
+    assert answer.headers.get("content-encoding") == ("gzip" if packed else None)
+    assert answer.headers["vary"] == "Accept-Encoding"
+    assert answer.json()["data"] == data(client, "query_range", **asked)
+    assert (
+        "content-encoding"
+        not in client.get("/api/v1/labels", headers={"Accept-Encoding": encodings}, host=host).headers
+    )
+
+
+@pytest.mark.parametrize(
     ("path", "asked", "expected"),
     [
         ("query", {"query": "rat(up)"}, (400, "bad_data", "invalid parameter \"query\": 1:1: parse error: unknown function")),
         ("query", {}, (400, "bad_data", 'invalid parameter "query": 1:1: parse error: no expression found in input')),
-        ("query", {"query": "up", "time": "x"}, (400, "bad_data", '"time": cannot parse "x" to a valid timestamp')),
-        ("query", {"query": "up", "time": "1e300"}, (400, "bad_data", 'invalid parameter "time": cannot parse "1e300"')),
+        ("query", {"query": "up", "time": "x"}, (400, "bad_data", 'cannot parse "x" to a valid timestamp')),
+        ("query", {"query": "up", "time": "1e300"}, (400, "bad_data", 'cannot parse "1e300"')),
         ("query", {"query": "up", "timeout": "x"}, (400, "bad_data", '"timeout": cannot parse "x" to a valid duration')),
-        ("query", {"query": "up", "limit": "-1"}, (400, "bad_data", 'invalid parameter "limit"')),
+        ("query", {"query": "up", "limit": "-1"}, (400, "bad_data", 'invalid parameter "limit": limit must be non-negative')),
+        ("query", {"query": "up", "limit": "x"}, (400, "bad_data", 'invalid parameter "limit": cannot parse "x"')),
+        ("query", {"query": "up", "lookback_delta": "x"}, (400, "bad_data", "error parsing lookback delta duration: cannot")),
         ("query_range", {"query": "up"}, (400, "bad_data", 'invalid parameter "start": cannot parse "" to a valid timestamp')),
         (
             "query_range",
@@ -171,17 +227,22 @@ def test_a_limit_cuts_and_says_so(client: Client):
             {"query": "up[5m]", "start": "0", "end": "1", "step": "1"},
             (400, "bad_data", 'invalid parameter "query": invalid expression type "range vector" for range query'),
         ),
-        ("query", {"query": "up * on () up"}, (422, "execution", "found duplicate series for the match group")),
+        (
+            "query",
+            {"query": "up * on () up"},
+            (422, "execution", "found duplicate series for the match group {} on the right"),
+        ),
         (
             "query_range",
             {"query": "up", "start": "0", "end": "9000", "step": "1"},
             (422, "execution", "limit max_samples"),
         ),
         ("query", {"query": "up", "timeout": "0.000000001"}, (503, "timeout", "limit timeout")),
+        ("query", {"query": "up", "timeout": "0"}, (503, "timeout", "limit timeout")),
         ("series", {}, (400, "bad_data", "no match[] parameter provided")),
         ("series", {"match[]": "up{"}, (400, "bad_data", 'invalid parameter "match[]": 1:4: parse error')),
         ("series", {"match[]": "rate(up[5m])"}, (400, "bad_data", 'invalid parameter "match[]"')),
-        ("series", {"match[]": "up", "start": "2", "end": "1"}, (400, "bad_data", 'invalid parameter "end"')),
+        ("query_exemplars", {"query": "up", "start": "2", "end": "1"}, (400, "bad_data", "end timestamp must not be before")),
         ("labels", {"match[]": "{}"}, (400, "bad_data", 'invalid parameter "match[]"')),
         ("metadata", {"limit": "x"}, (400, "bad_data", "limit must be a number")),
         ("format_query", {"query": "sum("}, (400, "bad_data", 'invalid parameter "query": 1:5: parse error')),
@@ -211,6 +272,7 @@ def test_series_are_those_any_selector_selects(client: Client):
     found = data(client, "series", **{"match[]": ['up{job="api"}', '{zone!=""}', "up"]})
     assert found == [{"__name__": "down", "zone": 'eu "west"'}, UP, {**UP, "job": "web"}]
     assert data(client, "series", **{"match[]": "up", "start": "1000000", "end": "1000001"}) == []
+    assert data(client, "series", **{"match[]": "up", "start": "15", "end": "0"}) == []
     body = client.post("/api/v1/series", data={"match[]": ["up", "down"], "limit": "2"}).json()
     assert (len(body["data"]), body["warnings"]) == (2, ["results truncated due to limit"])
 
@@ -223,6 +285,10 @@ def test_label_names_and_values(client: Client):
     assert data(client, "label/__name__/values", **{"match[]": '{job=~".+"}'}) == ["up"]
     assert data(client, "label/nothing/values") == []
     assert data(client, "label/U__job/values") == ["api", "web"]
+    for name in ("U__job_", "U__job_ffffff_", "U__job_d800_"):  # no escapes: such a label nobody has
+        assert data(client, f"label/{name}/values") == []
+    for path in ("labels", "label/job/values"):
+        assert data(client, path, start="15", end="0") == []
     everything = {"start": "-292273086-05-16T16:47:06Z", "end": "292277025-08-18T07:12:54.999999999Z"}
     assert data(client, "label/job/values", **everything) == ["api", "web"]
 
@@ -240,6 +306,7 @@ def test_metadata_by_metric(client: Client, stocked: Stocked):
     assert data(client, "metadata", metric="up", limit_per_metric="1") == {"up": up[:1]}
     assert list(data(client, "metadata", limit="1")) == ["down"]
     assert data(client, "metadata", metric="nope") == {}
+    assert data(client, "metadata", metric="up", limit="-1", limit_per_metric="0") == {"up": up}
 
 
 def test_exemplars_of_the_series_a_query_reads(client: Client, stocked: Stocked):
@@ -257,6 +324,16 @@ def test_exemplars_of_the_series_a_query_reads(client: Client, stocked: Stocked)
 
 def test_a_query_is_formatted_and_taken_apart(client: Client):
     assert data(client, "format_query", query="sum(up{job='api'})by(job)>1") == 'sum by (job) (up{job="api"}) > 1'
+    long = data(client, "format_query", query=f"-(sum(up{{z='',job='{'a' * 90}'}})+on(job)(up))")
+    assert long.splitlines() == [
+        "-(",
+        "    sum(",
+        f'      up{{job="{"a" * 90}",z=""}}',
+        "    )",
+        "  + on (job)",
+        "    (up)",
+        ")",
+    ]
     tree = data(client, "parse_query", query="rate(up[5m] offset 1m)")
     assert tree["func"] == {"name": "rate", "returnType": "vector"}
     assert tree["args"][0] == {

@@ -152,14 +152,70 @@ def data(url: str, path: str, **asked: str) -> Any:
     return answer.json()["data"]
 
 
-def test_prometheus_has_no_field_that_is_missing(url: str, tmp_path: Any) -> None:
+@pytest.fixture(scope="module")
+def theirs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of an empty Prometheus."""
     if not peer.installed():
         pytest.skip(peer.HINT)
-    with peer.running(tmp_path) as theirs:
-        for path in ("targets", "alertmanagers", "scrape_pools", "targets/metadata"):
-            there, here = data(theirs.url, path), data(url, path)
-            assert type(here) is type(there)
-            assert isinstance(here, list) or {**here, **there} == here
+    with peer.running(tmp_path_factory.mktemp("peer")) as running:
+        yield running.url
+
+
+def test_prometheus_has_no_field_that_is_missing(url: str, theirs: str) -> None:
+    for path in ("targets", "alertmanagers", "scrape_pools", "targets/metadata"):
+        there, here = data(theirs, path), data(url, path)
+        assert type(here) is type(there)
+        assert isinstance(here, list) or {**here, **there} == here
+    assert httpx.get(f"{url}/version").json().keys() >= httpx.get(f"{theirs}/version").json().keys()
+
+
+LONG = f'x{{job="{"a" * 90}",b!="c"}}'
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "sum(up{job='a',b!='c'})by(b)",
+        f"-(sum by (job) (rate({LONG}[5m]))+on(a)group_left(b)(topk(2,up)) > bool 1)",
+        f"-sum without (z) ({LONG}) + ignoring(c) y",
+        f"histogram_quantile(0.9, {LONG}) + max_over_time((sum({LONG}))[5m:1m] offset 5m)",
+        f'count_values("x", rate({LONG}[5m]) / 2) and on() vector(1)',
+        f"rate({LONG}[5m:1m] @ end() offset 1m)",
+        f"sum(sum(sum(sum(x)))) + {'1 + ' * 40} 2",
+    ],
+)
+def test_prometheus_lays_an_expression_out_the_same(url: str, theirs: str, query: str) -> None:
+    assert data(url, "format_query", query=query) == data(theirs, "format_query", query=query)
+
+
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("labels", {"start": "5", "end": "1"}),
+        ("series", {"match[]": "up", "start": "5", "end": "1"}),
+        ("query", {"query": "1", "time": "5", "timeout": "1d1h"}),
+        ("query", {"query": "time()", "time": "1700000000.1234"}),
+        ("query", {"query": "time()", "time": "2023-01-01T00:00:00.123456789Z"}),
+        ("query", {"query": "time()", "time": "2023-01-01T00:00:00.1+01:00"}),
+        ("query_range", {"query": "nothing", "start": "0", "end": "11000.9", "step": "1"}),
+        ("query_range", {"query": "1", "start": "0", "end": "11001", "step": "1"}),
+        ("query_range", {"query": "1", "start": "0", "end": "9", "step": "x"}),
+        ("query_range", {"query": "1", "start": "0", "end": "9", "step": "Inf"}),
+        ("query_range", {"query": "1", "start": "9", "end": "0", "step": "1"}),
+        ("query_exemplars", {"query": "up", "start": "5", "end": "1"}),
+        ("series", {}),
+        ("metadata", {"limit": "x"}),
+        ("targets/metadata", {"limit": "x"}),
+        ("targets", {"state": "x"}),
+    ],
+)
+def test_prometheus_answers_the_same(url: str, theirs: str, path: str, asked: dict[str, str]) -> None:
+    """Status and body, but for a field that 2.42 does not have."""
+    there, here = (httpx.get(f"{each}/api/v1/{path}", params=asked) for each in (theirs, url))
+    body = here.json()
+    if path == "targets":
+        body["data"].pop("droppedTargetCounts")
+    assert (here.status_code, body) == (there.status_code, there.json())
 
 
 def test_features_tell_what_there_is(url: str) -> None:
@@ -187,3 +243,4 @@ def test_what_is_asked_of_scraping_and_blocks_is_answered_in_words(url: str) -> 
         refused = httpx.post(f"{url}/api/v1/admin/tsdb/{action}")
         assert (refused.status_code, refused.json()["errorType"]) == (503, "unavailable")
         assert refused.json()["error"].startswith("admin APIs disabled")
+    assert httpx.post(f"{url}/api/v1/admin/tsdb/nothing").status_code == 404

@@ -161,6 +161,11 @@ def test_alerts_are_listed_without_their_rules(client: Client) -> None:
         ("rule_group[]=first&type=record", ["job:x"]),
         ("file[]=nowhere.yml", []),
         ("group_limit=1", ["Waits", "Sleeps", "Fires", "job:x", "Fails"]),
+        ("type=RECORD&group_limit=1", ["job:x"]),
+        ("type=record&rule_group[]=never&group_limit=1", ["q"]),
+        ("match[]={a='b'}", ["job:x"]),
+        ("match[]={severity='page',shown=~'.*value.*'}&match[]={a='b'}", ["Waits", "job:x"]),
+        ("match[]={nobody='has'}", []),
     ],
 )
 def test_parameters_choose_rules(client: Client, parameters: str, expected: list[str]) -> None:
@@ -169,7 +174,13 @@ def test_parameters_choose_rules(client: Client, parameters: str, expected: list
 
 def test_alerts_can_be_left_out(client: Client) -> None:
     groups = client.get("/api/v1/rules?exclude_alerts=true").json()["data"]["groups"]
-    assert [rule.get("alerts") for rule in groups[0]["rules"]] == [None] * 5
+    assert [rule.get("alerts", "none") for rule in groups[0]["rules"]] == [None, None, None, "none", None]
+
+
+def test_an_alerting_rule_that_never_ran_is_in_no_known_state(file: Path) -> None:
+    first, _ = rule_files.load([file])
+    [group] = Client(GroupStatus(first, (RuleStatus(first.rules[1]),))).get("/api/v1/rules").json()["data"]["groups"]
+    assert (group["rules"][0]["name"], group["rules"][0]["state"]) == ("Sleeps", "unknown")
 
 
 def test_groups_come_in_pages(client: Client) -> None:
@@ -184,12 +195,16 @@ def test_groups_come_in_pages(client: Client) -> None:
     [
         ("type=foo", 'invalid parameter "type": not supported value "foo"'),
         ("exclude_alerts=maybe", 'invalid parameter "exclude_alerts": "maybe" is neither true nor false'),
-        ("match[]=up", 'invalid parameter "match[]": filter by rule_name[], rule_group[] or file[] instead'),
-        ("group_limit=-1", 'invalid parameter "group_limit": must not be negative'),
-        ("group_next_token=x", 'invalid parameter "group_next_token": needs group_limit'),
+        ("match[]=up[5m]", 'invalid parameter "match[]": 1:1: parse error: "up[5m]" is not a series selector'),
+        ("group_limit=0", 'invalid parameter "group_limit": group_limit needs to be greater than 0'),
+        ("group_limit=x", 'invalid parameter "group_limit": group_limit needs to be a valid number, not "x"'),
+        (
+            "group_next_token=x",
+            'invalid parameter "group_next_token": group_limit needs to be present in order to paginate over the groups',
+        ),
         (
             "group_limit=1&group_next_token=x",
-            'invalid parameter "group_next_token": its group is gone; begin again without it',
+            "invalid parameter \"group_next_token\": invalid group_next_token 'x'. were rule groups changed?",
         ),
     ],
 )

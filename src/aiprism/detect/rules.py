@@ -33,6 +33,7 @@ from aiprism.query.promql.syntax import (
     Paren,
     Subquery,
     VectorSelector,
+    in_order,
 )
 from aiprism.yamlfile import Node
 
@@ -228,7 +229,7 @@ def _alerting(node: Node, key: str, labels: dict[str, str]) -> AlertingRule:
         keep_firing_for=node["keep_firing_for"].seconds(0.0),
         labels=_templates(labels, node["labels"], "label"),
         annotations=_templates(_annotations(node["annotations"]), node["annotations"], "annotation"),
-        shown=str(tree),
+        shown=str(in_order(tree)),
         reads=metrics_read(tree),
         line=node.line,
     )
@@ -247,7 +248,7 @@ def _recording(node: Node, key: str, labels: dict[str, str]) -> RecordingRule:
         name=name,
         expr=expr,
         labels=tuple(labels.items()),
-        shown=str(tree),
+        shown=str(in_order(tree)),
         reads=metrics_read(tree),
         line=node.line,
     )

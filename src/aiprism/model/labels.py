@@ -72,6 +72,10 @@ class Labels(Mapping[str, str]):
     def __repr__(self) -> str:
         return "Labels({})".format(", ".join(f'{name}="{value}"' for name, value in self._pairs))
 
+    def __str__(self) -> str:
+        """As Prometheus writes them: ``{a="1", b="2"}``."""
+        return "{{{}}}".format(", ".join(f'{name}="{_escaped(value)}"' for name, value in self._pairs))
+
     @property
     def name(self) -> str:
         """The metric name, or an empty string."""
@@ -144,8 +148,11 @@ class Matcher:
         return found if self.op is MatchOp.REGEX else not found
 
     def __str__(self) -> str:
-        escaped = self.value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-        return f'{self.name}{self.op.value}"{escaped}"'
+        return f'{self.name}{self.op.value}"{_escaped(self.value)}"'
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
 def matches_all(matchers: Iterable[Matcher], labels: Mapping[str, str]) -> bool:

@@ -14,7 +14,7 @@ from aiprism.clock import Clock
 from aiprism.errors import BadInput
 from aiprism.query.promql import PromQL
 from aiprism.store.question import Question
-from aiprism.web.prometheus import Parameters
+from aiprism.web.parameters import Parameters
 from aiprism.web.turns import Turns
 
 
@@ -32,7 +32,7 @@ def router(promql: PromQL, turns: Turns, clock: Clock) -> APIRouter:
     @routes.get("/explain", summary="How a PromQL query is answered: its plan, the SQL, and what each part takes")
     async def explain(request: Request) -> dict[str, Any]:
         asked = await Parameters.of(request)
-        seconds = min(promql.limits.seconds, asked.timeout() or promql.limits.seconds)
+        seconds = asked.seconds(promql.limits.seconds)
         return await turns.answer(request, lambda question: answer(asked, question), seconds, stage="query.explain")
 
     return routes

@@ -24,7 +24,7 @@ from aiprism.query.promql.limits import Watch
 from aiprism.query.promql.numbers import exposition_text
 from aiprism.store.question import Question
 from aiprism.web.bodies import retry_headers
-from aiprism.web.prometheus import Parameters
+from aiprism.web.parameters import Parameters
 from aiprism.web.turns import Turns
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -64,7 +64,7 @@ def newest(promql: PromQL, asked: Parameters, now_ms: int, question: Question | 
     watch = Watch(promql.limits, question)
     since_ms = now_ms - round(promql.limits.lookback * 1000)
     found: dict[Labels, tuple[int, float]] = {}
-    for matchers in asked.matcher_sets(required=False):
+    for matchers in asked.matcher_sets():
         selection = promql.samples.select(matchers, since_ms, now_ms)
         watch.check_series(len(selection))
         raw = promql.samples.raw(

@@ -6,13 +6,13 @@ runs in the store's bounded thread pool, so the event loop stays free and the nu
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Awaitable, Callable, Sequence
+import zlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from functools import partial
 from typing import TypeVar
-from urllib.parse import parse_qsl
 
 import orjson
 import structlog
@@ -23,27 +23,30 @@ from aiprism import __version__
 from aiprism.clock import Clock
 from aiprism.errors import AiprismError, BadInput, Cancelled, LimitExceeded, Refused, TimedOut, Unavailable
 from aiprism.model.labels import Labels, Matcher
-from aiprism.model.timerange import duration_seconds
 from aiprism.query.promql import Matrix, Notes, PromQL, QueryFailed, Value, Vector
 from aiprism.query.promql.account import Account
 from aiprism.query.promql.parse import parse
-from aiprism.query.promql.syntax import VectorSelector, as_json, selectors
+from aiprism.query.promql.pretty import pretty
+from aiprism.query.promql.syntax import as_json, selectors
 from aiprism.store.engine import Engine
 from aiprism.store.question import Question
 from aiprism.web import prometheus_json
 from aiprism.web.bodies import retry_headers
+from aiprism.web.parameters import Parameters, unescaped
 from aiprism.web.turns import Turns
 
 log = structlog.get_logger()
 
 T = TypeVar("T")
 
-# The version whose API and language this is; Grafana decides by it what to offer.
-PROMETHEUS_VERSION = "3.5.0"
+# The newest version of which nothing that is no experiment is missing (3.11 has operators that trim histograms; what there is
+# beyond it, /api/v1/features tells). Grafana asks whether it is 2.24 or newer, and no more.
+PROMETHEUS_VERSION = "3.10.0"
 MAX_POINTS = 11_000
-_ALWAYS = (-(2**53), 2**53)  # milliseconds: before and after everything
-# What Go's clients send for the beginning and the end of all time; no calendar of Python's knows these years.
-_EDGES = {"-292273086-05-16T16:47:06Z": -(2.0**43), "292277025-08-18T07:12:54.999999999Z": 2.0**43}
+# Bytes below which a packed answer is hardly smaller, as in Prometheus.
+_WORTH_PACKING = 1024
+_LOOPBACK = ("127.0.0.1", "::1")
+_REFUSED = re.compile(r"q=0(\.0*)?")
 _TRUNCATED = "results truncated due to limit"
 
 
@@ -64,7 +67,7 @@ def router(promql: PromQL, engine: Engine, clock: Clock, turns: Turns | None = N
 
     def query(path: str, answer: Callable[[Parameters, Question], Answer]) -> None:
         async def in_turn(request: Request, asked: Parameters) -> Answer:
-            seconds = min(promql.limits.seconds, asked.timeout() or promql.limits.seconds)
+            seconds = asked.seconds(promql.limits.seconds)
             return await taking_turns.answer(request, lambda question: answer(asked, question), seconds)
 
         async def serve(request: Request) -> Response:
@@ -91,75 +94,6 @@ def router(promql: PromQL, engine: Engine, clock: Clock, turns: Turns | None = N
     return routes
 
 
-class Parameters:
-    """The parameters of a request: form, then query string, then path."""
-
-    def __init__(self, pairs: Sequence[tuple[str, str]]) -> None:
-        self._pairs = pairs
-
-    @classmethod
-    async def of(cls, request: Request) -> Parameters:
-        pairs: list[tuple[str, str]] = []
-        if request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
-            try:
-                pairs += parse_qsl((await request.body()).decode("utf-8"), keep_blank_values=True)
-            except ValueError as error:
-                raise BadInput(f"error parsing form values: {error}") from error
-        pairs += request.query_params.multi_items()
-        pairs += [(name, str(value)) for name, value in request.path_params.items()]
-        return cls(pairs)
-
-    def all(self, name: str) -> list[str]:
-        return [value for key, value in self._pairs if key == name]
-
-    def text(self, name: str) -> str:
-        """The first value, an empty text without one."""
-        return next(iter(self.all(name)), "")
-
-    def time(self, name: str, default: float | None = None) -> float:
-        """Unix seconds."""
-        text = self.text(name)
-        if not text and default is not None:
-            return default
-        return _reading(name, _time, text)
-
-    def duration(self, name: str) -> float:
-        return _reading(name, _duration, self.text(name))
-
-    def limit(self) -> int | None:
-        """How many results at most; None or 0 is any number."""
-        text = self.text("limit")
-        if not text:
-            return None
-        if not text.isdecimal():
-            raise BadInput(f'invalid parameter "limit": cannot parse {text!r} to a non-negative number')
-        return int(text) or None
-
-    def timeout(self) -> float | None:
-        return self.duration("timeout") if self.text("timeout") else None
-
-    def lookback(self) -> float | None:
-        return self.duration("lookback_delta") or None if self.text("lookback_delta") else None
-
-    def span_ms(self) -> tuple[int, int]:
-        """`start` and `end` in milliseconds, by default everything."""
-        start, end = _ALWAYS
-        if self.text("start"):
-            start = round(self.time("start") * 1000)
-        if self.text("end"):
-            end = round(self.time("end") * 1000)
-        if end < start:
-            raise BadInput('invalid parameter "end": end timestamp must not be before start timestamp')
-        return start, end
-
-    def matcher_sets(self, *, required: bool) -> list[tuple[Matcher, ...]]:
-        """What each `match[]` selects."""
-        selectors = self.all("match[]")
-        if required and not selectors:
-            raise BadInput("no match[] parameter provided")
-        return [_selector(text).matchers for text in selectors]
-
-
 class _Api:
     """One method an endpoint: parameters in, the `data` of the answer out."""
 
@@ -183,7 +117,7 @@ class _Api:
                 'invalid parameter "step": zero or negative query resolution step widths are not accepted. '
                 "Try a positive integer"
             )
-        if (end - start) / step > MAX_POINTS:
+        if (end - start) // step > MAX_POINTS:
             raise BadInput(
                 "exceeded maximum resolution of 11,000 points per timeseries. "
                 "Try decreasing the query resolution (?step=XX)"
@@ -193,6 +127,8 @@ class _Api:
     def query_exemplars(self, asked: Parameters, question: Question) -> Answer:
         """Example measurements of the series an expression selects."""
         start_ms, end_ms = asked.span_ms()
+        if end_ms < start_ms:
+            raise BadInput("end timestamp must not be before start timestamp")
         expr = _of_query(lambda: parse(asked.text("query")))
         found = []
         for selector in selectors(expr):
@@ -213,7 +149,7 @@ class _Api:
 
     def format_query(self, asked: Parameters) -> Answer:
         """An expression, tidied."""
-        return Answer(orjson.dumps(str(_of_query(lambda: parse(asked.text("query"))))))
+        return Answer(orjson.dumps(pretty(_of_query(lambda: parse(asked.text("query"))))))
 
     def parse_query(self, asked: Parameters) -> Answer:
         """The syntax tree of an expression."""
@@ -221,7 +157,7 @@ class _Api:
 
     def series(self, asked: Parameters) -> Answer:
         """The label sets of the series selected."""
-        sets, span, limit = asked.matcher_sets(required=True), asked.span_ms(), asked.limit()
+        sets, span, limit = _sought(asked, required=True)
         found: dict[int, Labels] = {}
         for matchers in sets:
             selection = self._index.select(matchers, *span)
@@ -231,43 +167,40 @@ class _Api:
 
     def labels(self, asked: Parameters) -> Answer:
         """The names of labels."""
-        sets, span, limit = asked.matcher_sets(required=False), asked.span_ms(), asked.limit()
-        names = sorted({name for matchers in sets or [()] for name in self._index.label_names(matchers, *span)})
+        sets, span, limit = _sought(asked)
+        names = sorted({name for matchers in sets for name in self._index.label_names(matchers, *span)})
         return _cut(orjson.dumps(names[:limit]), len(names), limit)
 
     def label_values(self, asked: Parameters) -> Answer:
         """The values of one label."""
-        name = _unescaped(asked.text("name"))
+        name = unescaped(asked.text("name"))
         if not name:
             raise BadInput(f'invalid label name: "{name}"')
-        sets, span, limit = asked.matcher_sets(required=False), asked.span_ms(), asked.limit()
-        values = sorted({text for matchers in sets or [()] for text in self._index.label_values(name, matchers, *span)})
+        sets, span, limit = _sought(asked)
+        values = sorted({text for matchers in sets for text in self._index.label_values(name, matchers, *span)})
         return _cut(orjson.dumps(values[:limit]), len(values), limit)
 
     def metadata(self, asked: Parameters) -> Answer:
         """Type, help and unit of metrics."""
-        limit, per_metric = (_count(asked, name) for name in ("limit", "limit_per_metric"))
+        limit, per_metric = asked.whole("limit"), asked.whole("limit_per_metric") or -1
         found: dict[str, list[dict[str, str]]] = {}
         for each in self._promql.samples.metadata(asked.text("metric")):
-            if each.metric not in found and limit is not None and len(found) >= limit:
+            if each.metric not in found and limit is not None and 0 <= limit <= len(found):
                 continue
             said = found.setdefault(each.metric, [])
-            if per_metric is None or len(said) < per_metric:
+            if per_metric < 0 or len(said) < per_metric:
                 said.append({"type": each.type, "help": each.help, "unit": each.unit})
         return Answer(orjson.dumps(found))
 
     def build_info(self, asked: Parameters) -> Answer:
         """Which Prometheus this speaks like."""
-        build = {
-            "application": "aiprism",
-            "version": PROMETHEUS_VERSION,
-            "revision": __version__,
-            "branch": "",
-            "buildUser": "",
-            "buildDate": "",
-            "goVersion": "",
-        }
-        return Answer(orjson.dumps(build))
+        return Answer(orjson.dumps(build_information()))
+
+
+def build_information() -> Mapping[str, str]:
+    """Who answers here, under Prometheus' names. No `features`: by these Grafana would take this for a Mimir."""
+    unsaid = dict.fromkeys(("branch", "buildUser", "buildDate", "goVersion"), "")
+    return {"application": "aiprism", "version": PROMETHEUS_VERSION, "revision": __version__, **unsaid}
 
 
 # -- answers -------------------------------------------------------------------------------------------------------------
@@ -283,7 +216,27 @@ async def served(request: Request, answer: Callable[[Parameters], Awaitable[Answ
         for name, texts in ((b"warnings", given.warnings), (b"infos", given.infos))
         if texts
     )
-    return _json(200, b'{"status":"success","data":%b%b}' % (given.data, said))
+    return await _sent(request, b'{"status":"success","data":%b%b}' % (given.data, said))
+
+
+async def _sent(request: Request, body: bytes) -> Response:
+    """The answer `body`, packed for those who asked for it, unless it crosses no network: on one machine packing only costs."""
+    headers = {"Vary": "Accept-Encoding"}
+    near = request.client is None or request.client.host in _LOOPBACK
+    if near or len(body) < _WORTH_PACKING or not _takes_gzip(request.headers.get("accept-encoding", "")):
+        return Response(body, headers=headers, media_type="application/json")
+    headers["Content-Encoding"] = "gzip"
+    return Response(await asyncio.to_thread(_packed, body), headers=headers, media_type="application/json")
+
+
+def _takes_gzip(accepted: str) -> bool:
+    offers = [offer.replace(" ", "").partition(";") for offer in accepted.lower().split(",")]
+    return any(name in ("gzip", "*") and not _REFUSED.fullmatch(weight) for name, _, weight in offers)
+
+
+def _packed(body: bytes) -> bytes:
+    packer = zlib.compressobj(level=1, wbits=31)  # 31: a gzip header around it
+    return packer.compress(body) + packer.flush()
 
 
 def refused(status: int, kind: str, why: str) -> Response:
@@ -349,80 +302,14 @@ def _limited(value: Value, limit: int | None, notes: Notes) -> Answer:
     return Answer(prometheus_json.result(value), warnings, notes.infos)
 
 
+def _sought(
+    asked: Parameters, *, required: bool = False
+) -> tuple[list[tuple[Matcher, ...]], tuple[int, int], int | None]:
+    """What is looked for (no selector at all is everything), when, and how much of it. In times that end before they
+    begin there is nothing."""
+    sets, span, limit = asked.matcher_sets(required=required) or [()], asked.span_ms(), asked.limit()
+    return (sets if span[0] <= span[1] else []), span, limit
+
+
 def _cut(data: bytes, there: int, limit: int | None) -> Answer:
     return Answer(data, (_TRUNCATED,) if limit is not None and there > limit else ())
-
-
-# -- parameters ----------------------------------------------------------------------------------------------------------
-
-
-def _reading(name: str, read: Callable[[str], float], text: str) -> float:
-    try:
-        return read(text)
-    except BadInput as error:
-        raise BadInput(f'invalid parameter "{name}": {error}') from error
-
-
-def _time(text: str) -> float:
-    """Unix seconds or RFC 3339."""
-    if text in _EDGES:
-        return _EDGES[text]
-    try:
-        seconds = float(text)
-    except ValueError:
-        try:
-            moment = datetime.fromisoformat(text)
-        except ValueError:
-            raise BadInput(f'cannot parse "{text}" to a valid timestamp') from None
-        if moment.tzinfo is None:
-            raise BadInput(f'cannot parse "{text}" to a valid timestamp') from None
-        seconds = moment.timestamp()
-    if not abs(seconds) < 2**43:
-        raise BadInput(f'cannot parse "{text}" to a valid timestamp')
-    return round(seconds, 3)
-
-
-def _duration(text: str) -> float:
-    """Seconds, or a Prometheus duration."""
-    try:
-        seconds = float(text)
-    except ValueError:
-        try:
-            return duration_seconds(text)
-        except BadInput:
-            raise BadInput(f'cannot parse "{text}" to a valid duration') from None
-    if not abs(seconds) < 2**43:
-        raise BadInput(f'cannot parse "{text}" to a valid duration. It overflows int64')
-    return seconds
-
-
-def _count(asked: Parameters, name: str) -> int | None:
-    text = asked.text(name)
-    if not text:
-        return None
-    if not text.removeprefix("-").isdecimal():
-        raise BadInput(f"{name} must be a number")
-    return int(text) if int(text) >= 0 else None
-
-
-def _selector(text: str) -> VectorSelector:
-    try:
-        expr = parse(text)
-    except BadInput as error:
-        raise BadInput(f'invalid parameter "match[]": {error}', details=error.details) from error
-    if not isinstance(expr, VectorSelector) or expr.offset_ms or expr.at is not None:
-        raise BadInput(f'invalid parameter "match[]": 1:1: parse error: {text!r} is not a series selector')
-    return expr
-
-
-def _unescaped(name: str) -> str:
-    """A label name as the client meant it.
-
-    >>> _unescaped("job"), _unescaped("U__http_2e_status__code")
-    ('job', 'http.status_code')
-    """
-    if not name.startswith("U__"):
-        return name
-    return re.sub(
-        r"__|_([0-9a-fA-F]{1,6})_", lambda match: chr(int(match.group(1), 16)) if match.group(1) else "_", name[3:]
-    )

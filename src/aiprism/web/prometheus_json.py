@@ -50,7 +50,7 @@ def stats(account: Account, queued: float, *, by_step: bool) -> bytes:
     }
     samples: dict[str, object] = {}
     if by_step:
-        times = (account.times_ms / 1000).tolist()
+        times = [ts_ms / 1000 if ts_ms % 1000 else ts_ms // 1000 for ts_ms in account.times_ms.tolist()]
         samples["totalQueryableSamplesPerStep"] = list(zip(times, counted.tolist(), strict=True))
     samples |= {"totalQueryableSamples": int(counted.sum()), "peakSamples": account.peak}
     return orjson.dumps({"timings": timings, "samples": samples})

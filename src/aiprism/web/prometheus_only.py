@@ -16,14 +16,15 @@ from fastapi.responses import Response
 from aiprism.query.promql.aggregate import OPERATORS as AGGREGATIONS
 from aiprism.query.promql.functions import FUNCTIONS
 from aiprism.query.promql.operators import ARITHMETIC, COMPARISON, SET_OPERATORS
-from aiprism.web.prometheus import Answer, Parameters, refused, served
+from aiprism.web.parameters import Parameters
+from aiprism.web.prometheus import Answer, build_information, refused, served
 
 _NO_ADMIN = "admin APIs disabled: data leaves by retention (docs/retention.md), and 'aiprism backup' takes snapshots"
 
 
 def router() -> APIRouter:
-    """The routes under /api/v1."""
-    routes = APIRouter(prefix="/api/v1", tags=["prometheus"])
+    """The routes under /api/v1, and /version."""
+    routes = APIRouter(tags=["prometheus"])
 
     def route(path: str, said: Callable[[Parameters], object], summary: str) -> None:
         async def answer(asked: Parameters) -> Answer:
@@ -32,21 +33,28 @@ def router() -> APIRouter:
         async def serve(request: Request) -> Response:
             return await served(request, answer)
 
-        routes.add_api_route(path, serve, methods=["GET"], name=path.strip("/"), summary=summary)
+        routes.add_api_route(f"/api/v1{path}", serve, methods=["GET"], name=path.strip("/"), summary=summary)
 
     route("/alertmanagers", lambda asked: {"activeAlertmanagers": [], "droppedAlertmanagers": []}, "None but our own")
     route("/status/tsdb/blocks", lambda asked: {"blocks": []}, "Samples are not kept in blocks")
     route("/notifications", lambda asked: [], "What is wrong with this server is said by /-/ready")
     route("/features", lambda asked: features(), "What there is of the language and of the API")
 
-    @routes.get("/notifications/live", status_code=204, summary="There is nothing to follow")
+    @routes.get("/api/v1/notifications/live", status_code=204, summary="There is nothing to follow")
     async def live() -> Response:
         return Response(status_code=204)
 
-    @routes.put("/admin/tsdb/{action}", include_in_schema=False)
-    @routes.post("/admin/tsdb/{action}", summary="Refused: there is no admin API")
-    async def admin(action: str) -> Response:
+    async def admin() -> Response:
         return refused(503, "unavailable", _NO_ADMIN)
+
+    for action in ("delete_series", "clean_tombstones", "snapshot"):
+        path = f"/api/v1/admin/tsdb/{action}"
+        routes.add_api_route(path, admin, methods=["POST"], name=action, summary="Refused: there is no admin API")
+        routes.add_api_route(path, admin, methods=["PUT"], include_in_schema=False)
+
+    @routes.get("/version", summary="What /api/v1/status/buildinfo says")
+    async def version() -> Mapping[str, str]:
+        return build_information()
 
     return routes
 

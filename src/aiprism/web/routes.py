@@ -54,7 +54,6 @@ _SHARED_HEADERS = {
     "Access-Control-Allow-Headers": "Accept, Authorization, Content-Type, Origin",
     "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
     "Access-Control-Expose-Headers": "Date",
-    "Vary": "Origin",
 }
 
 
@@ -231,7 +230,7 @@ class _Guard:
             await JSONResponse(error_body("forbidden", fault), 403)(scope, receive, send)
             return
         if welcome and scope["method"] == "OPTIONS":
-            await Response(status_code=204, headers=welcome)(scope, receive, send)
+            await Response(status_code=204, headers={**welcome, "Vary": "Origin"})(scope, receive, send)
             return
 
         async def send_with_headers(message: Message) -> None:
@@ -239,6 +238,8 @@ class _Guard:
                 headers = MutableHeaders(scope=message)
                 for name, value in {**_SAFE_HEADERS, **welcome}.items():
                     headers.setdefault(name, value)
+                if welcome:
+                    headers.add_vary_header("Origin")
             await send(message)
 
         await self._app(scope, receive, send_with_headers)

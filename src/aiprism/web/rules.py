@@ -7,7 +7,9 @@ times and numbers (https://prometheus.io/docs/prometheus/latest/querying/api/#ru
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -15,12 +17,16 @@ from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 
 from aiprism.detect.groups import GroupStatus, RuleStatus
-from aiprism.detect.rules import AlertingRule
+from aiprism.detect.rules import AlertingRule, RecordingRule
 from aiprism.errors import BadInput
 from aiprism.model.alerts import Alert, AlertState
 from aiprism.model.gofloat import format_float
+from aiprism.model.labels import Matcher, matches_all
+from aiprism.web.parameters import selected
 
 Status = Callable[[], Sequence[GroupStatus]] | Callable[[], Awaitable[Sequence[GroupStatus]]]
+# A group and those of its rules that are asked for.
+_Chosen = tuple[GroupStatus, Sequence[RuleStatus]]
 
 
 def router(status: Status) -> APIRouter:
@@ -35,32 +41,28 @@ def router(status: Status) -> APIRouter:
         file: Annotated[list[str] | None, Query(alias="file[]")] = None,
         exclude_alerts: str = "",
         match: Annotated[list[str] | None, Query(alias="match[]")] = None,
-        group_limit: int = 0,
+        group_limit: str = "",
         group_next_token: str = "",
     ) -> JSONResponse:
         try:
-            wanted = _wanted_kind(type)
+            wanted = _Wanted(
+                kind=_wanted_kind(type),
+                names=rule_name or (),
+                matcher_sets=[selected("match[]", text).matchers for text in match or ()],
+            )
             without_alerts = _flag("exclude_alerts", exclude_alerts)
-            if match:
-                raise BadInput('invalid parameter "match[]": filter by rule_name[], rule_group[] or file[] instead')
+            limit = _group_limit(group_limit, group_next_token)
             chosen = [
-                group
+                (group, inside)
                 for group in await _told(status)
-                if (not rule_group or group.group.name in rule_group) and (not file or group.group.file in file)
+                if (not rule_group or group.group.name in rule_group)
+                and (not file or group.group.file in file)
+                and (inside := [rule for rule in group.rules if wanted.has(rule.rule)])
             ]
-            page, token = _page(chosen, group_limit, group_next_token)
+            page, token = _page(chosen, limit, group_next_token)
         except BadInput as error:
             return _bad_data(error)
-        shown = []
-        for group in page:
-            inside = [
-                _rule(rule, without_alerts)
-                for rule in group.rules
-                if (not wanted or isinstance(rule.rule, AlertingRule) == (wanted == "alert"))
-                and (not rule_name or rule.rule.name in rule_name)
-            ]
-            if inside or not (wanted or rule_name):
-                shown.append(_group(group, inside))
+        shown = [_group(group, [_rule(rule, without_alerts) for rule in inside]) for group, inside in page]
         return _success({"groups": shown} | ({"groupNextToken": token} if token else {}))
 
     @routes.get("/alerts", response_class=JSONResponse, summary="Pending and firing alerts")
@@ -71,15 +73,32 @@ def router(status: Status) -> APIRouter:
     return routes
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """Which rules are asked for. Labels are matched as they stand in the file, not expanded."""
+
+    kind: str
+    names: Sequence[str]
+    matcher_sets: Sequence[Sequence[Matcher]]
+
+    def has(self, rule: AlertingRule | RecordingRule) -> bool:
+        labels = rule.plain_labels
+        return (
+            (not self.kind or isinstance(rule, AlertingRule) == (self.kind == "alert"))
+            and (not self.names or rule.name in self.names)
+            and (not self.matcher_sets or any(matches_all(each, labels) for each in self.matcher_sets))
+        )
+
+
 async def _told(status: Status) -> Sequence[GroupStatus]:
     told = status()
     return told if isinstance(told, Sequence) else await told
 
 
 def _wanted_kind(kind: str) -> str:
-    if kind not in ("", "alert", "record"):
-        raise BadInput(f'invalid parameter "type": not supported value "{kind}"')
-    return kind
+    if kind.lower() not in ("", "alert", "record"):
+        raise BadInput(f'invalid parameter "type": not supported value "{kind.lower()}"')
+    return kind.lower()
 
 
 def _flag(name: str, text: str) -> bool:
@@ -90,17 +109,29 @@ def _flag(name: str, text: str) -> bool:
     raise BadInput(f'invalid parameter "{name}": "{text}" is neither true nor false')
 
 
-def _page(groups: list[GroupStatus], limit: int, token: str) -> tuple[list[GroupStatus], str]:
-    """At most `limit` groups (0: all) beginning with the one `token` names, and the token of the one after them."""
-    if limit < 0:
-        raise BadInput('invalid parameter "group_limit": must not be negative')
-    if token and not limit:
-        raise BadInput('invalid parameter "group_next_token": needs group_limit')
-    tokens = [hashlib.sha256(group.group.key.encode()).hexdigest() for group in groups]
+def _group_limit(text: str, token: str) -> int | None:
+    if token and not text:
+        raise BadInput(
+            'invalid parameter "group_next_token": group_limit needs to be present in order to paginate over the groups'
+        )
+    if not text:
+        return None
+    if not re.fullmatch(r"[+-]?[0-9]+", text):
+        raise BadInput(f'invalid parameter "group_limit": group_limit needs to be a valid number, not "{text}"')
+    if int(text) <= 0:
+        raise BadInput('invalid parameter "group_limit": group_limit needs to be greater than 0')
+    return int(text)
+
+
+def _page(groups: Sequence[_Chosen], limit: int | None, token: str) -> tuple[Sequence[_Chosen], str]:
+    """At most `limit` groups (None: all) beginning with the one `token` names, and the token of the one after them."""
+    tokens = [hashlib.sha256(group.group.key.encode()).hexdigest() for group, _ in groups]
     if token and token not in tokens:
-        raise BadInput('invalid parameter "group_next_token": its group is gone; begin again without it')
+        raise BadInput(
+            f"invalid parameter \"group_next_token\": invalid group_next_token '{token}'. were rule groups changed?"
+        )
     start = tokens.index(token) if token else 0
-    end = start + limit if limit else len(groups)
+    end = len(groups) if limit is None else start + limit
     return groups[start:end], tokens[end] if end < len(groups) else ""
 
 
@@ -135,13 +166,15 @@ def _rule(status: RuleStatus, without_alerts: bool) -> dict[str, Any]:
         "keepFiringFor": _number(rule.keep_firing_for),
         "labels": {name: template.text for name, template in sorted(rule.labels) if template.text},
         "annotations": {name: template.text for name, template in sorted(rule.annotations) if template.text},
-        **({} if without_alerts else {"alerts": _alerts(status)}),
+        "alerts": None if without_alerts else _alerts(status),
         **health,
         "type": "alerting",
     }
 
 
 def _state(status: RuleStatus) -> str:
+    if status.evaluated_at is None:
+        return "unknown"
     states = {alert.state for alert in status.alerts}
     if AlertState.FIRING in states:
         return "firing"

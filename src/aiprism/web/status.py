@@ -22,7 +22,8 @@ from aiprism import config as configuration
 from aiprism.clock import Clock
 from aiprism.config import Config
 from aiprism.model.timerange import format_duration
-from aiprism.web.prometheus import Answer, Parameters, served
+from aiprism.web.parameters import Parameters
+from aiprism.web.prometheus import Answer, served
 
 
 @dataclass(slots=True)

@@ -17,17 +17,15 @@ from aiprism.errors import BadInput
 from aiprism.model.labels import METRIC_NAME, Labels, Matcher, MatchOp, matches_all
 from aiprism.model.timerange import format_duration
 from aiprism.query.promql import PromQL
-from aiprism.query.promql.parse import parse
-from aiprism.query.promql.syntax import VectorSelector
 from aiprism.receive import relabel
 from aiprism.receive.scrape import Health, PoolStatus
 from aiprism.receive.targets import Target
 from aiprism.store.engine import Engine
-from aiprism.web.prometheus import Answer, Parameters, served
+from aiprism.web.parameters import ALWAYS, Parameters, selected
+from aiprism.web.prometheus import Answer, served
 
 _NEVER = "0001-01-01T00:00:00Z"
 _SUFFIXES = ("_bucket", "_count", "_sum", "_total")
-_ALWAYS = (-(2**53), 2**53)
 
 
 def router(status: Callable[[], Sequence[PoolStatus]], promql: PromQL, engine: Engine) -> APIRouter:
@@ -63,25 +61,25 @@ def router(status: Callable[[], Sequence[PoolStatus]], promql: PromQL, engine: E
 
 
 def _targets(asked: Parameters, pools: Sequence[PoolStatus]) -> object:
-    state, wanted = asked.text("state").lower(), asked.text("scrapePool")
+    state, wanted = asked.text("state").lower() or "any", asked.text("scrapePool")
     pools = [pool for pool in pools if not wanted or pool.job.name == wanted]
     active = [_active(target, health) for pool in pools for target, health in pool.active]
     dropped = [
-        {"discoveredLabels": dict(labels), "scrapePool": pool.job.name}
+        {"discoveredLabels": dict(sorted(labels.items())), "scrapePool": pool.job.name}
         for pool in pools
         for labels in pool.found.dropped
     ]
     counts = {pool.job.name: pool.found.dropped_count for pool in pools}
     return {
-        "activeTargets": active if state != "dropped" else [],
-        "droppedTargets": dropped if state != "active" else [],
-        "droppedTargetCounts": counts if state != "active" else {},
+        "activeTargets": active if state in ("any", "active") else [],
+        "droppedTargets": dropped if state in ("any", "dropped") else [],
+        "droppedTargetCounts": counts if state in ("any", "dropped") else {},
     }
 
 
 def _active(target: Target, health: Health) -> Mapping[str, object]:
     return {
-        "discoveredLabels": dict(target.discovered),
+        "discoveredLabels": dict(sorted(target.discovered.items())),
         "labels": target.labels.to_dict(),
         "scrapePool": target.job.name,
         "scrapeUrl": target.url,
@@ -103,18 +101,19 @@ def _time(seconds: float) -> str:
 
 
 def _metadata(asked: Parameters, pools: Sequence[PoolStatus], promql: PromQL) -> Iterator[Mapping[str, object]]:
-    """What is known of the metrics that a target has now. A sender of the same metrics may have said it."""
-    limit, metric = asked.limit(), asked.text("metric")
+    """What is known of the metrics that a target has now. A sender of the same metrics may have said it. As in Prometheus a
+    target is told of whole: `limit` is how much is told before the last one."""
+    limit, metric = asked.whole("limit"), asked.text("metric")
     matchers = _matchers(asked.text("match_target"))
     said = {each.metric: each for each in reversed(promql.samples.metadata(metric))}
-    left = limit or 2**63
+    left = 2**63 if limit is None or limit < 0 else limit
     for pool in pools:
         for target, _ in pool.active:
+            if left <= 0:
+                return
             if not matches_all(matchers, target.labels):
                 continue
             for family in sorted(_families(target.labels, promql) & said.keys()):
-                if left == 0:
-                    return
                 left -= 1
                 about = said[family]
                 shown = {"type": about.type, "help": about.help, "unit": about.unit}
@@ -123,18 +122,14 @@ def _metadata(asked: Parameters, pools: Sequence[PoolStatus], promql: PromQL) ->
 
 def _families(labels: Labels, promql: PromQL) -> set[str]:
     of_target = [Matcher(name, MatchOp.EQUAL, value) for name, value in labels.pairs]
-    names = promql.samples.index.label_values(METRIC_NAME, of_target, *_ALWAYS)
+    names = promql.samples.index.label_values(METRIC_NAME, of_target, *ALWAYS)
     bare = {name.removesuffix(suffix) for name in names for suffix in _SUFFIXES if name.endswith(suffix)}
     return {*names, *bare}
 
 
 def _matchers(selector: str) -> Sequence[Matcher]:
-    if not selector:
-        return ()
-    found = parse(selector)
-    if not isinstance(found, VectorSelector):
-        raise BadInput(f'invalid parameter "match_target": {selector!r} is no selector')
-    return found.matchers
+    # Of targets, unlike of series, one may ask for all.
+    return () if selector.replace(" ", "") in ("", "{}") else selected("match_target", selector).matchers
 
 
 # -- relabelling -----------------------------------------------------------------------------------------------------

@@ -16,7 +16,8 @@ from fastapi.responses import Response
 from aiprism.errors import BadInput
 from aiprism.store.cardinality import Cardinality, Count
 from aiprism.store.engine import Engine
-from aiprism.web.prometheus import Answer, Parameters, served
+from aiprism.web.parameters import Parameters
+from aiprism.web.prometheus import Answer, served
 
 DEFAULT_LIMIT, MOST = 10, 10_000
 # What Prometheus says of a head without samples.

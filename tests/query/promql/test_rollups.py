@@ -226,7 +226,7 @@ def test_a_late_sample_is_in_the_buckets_after_the_next_run(world: World):
     late = [((START + 30 * HOUR + 61) * 1000, 1e9), ((START + 31 * HOUR) * 1000, 2e9)]
     world.add("temperature", late)
     asked, span = "max_over_time(temperature[1h])", (START + 29 * HOUR, START + 54 * HOUR, HOUR)
-    assert max(as_numbers(world.rolled.range(asked, *span))['Labels(number="0")'].values()) < 100
+    assert max(as_numbers(world.rolled.range(asked, *span))['{number="0"}'].values()) < 100
     assert world.engine.query("SELECT count() FROM samples_late FINAL")[0][0] > 0
     world.downsample()
     same(world.rolled.range(asked, *span), world.sent.range(asked, *span))

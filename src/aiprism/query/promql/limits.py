@@ -29,7 +29,7 @@ class Watch:
         self.question.within(limits.seconds)
 
     def check_steps(self, count: int) -> None:
-        if count > self.limits.points:
+        if count - 1 > self.limits.points:  # Prometheus counts what lies between the steps
             raise LimitExceeded(
                 f"the query asks for {count} points a series, more than {self.limits.points} (limit max_points); "
                 "use a longer step or a shorter range"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from aiprism.model.labels import METRIC_NAME, Matcher, MatchOp
@@ -136,10 +136,13 @@ class Subquery:
     offset_ms: int | Computed = 0
     at: int | At | None = None
 
-    def __str__(self) -> str:
+    def window(self) -> str:
+        """What stands behind the expression."""
         step = "" if self.step_ms is None else _duration(self.step_ms)
-        window = f"[{_duration(self.range_ms)}:{step}]"
-        return f"{self.expr}{window}{_modifiers(self.offset_ms, self.at)}"
+        return f"[{_duration(self.range_ms)}:{step}]{_modifiers(self.offset_ms, self.at)}"
+
+    def __str__(self) -> str:
+        return f"{self.expr}{self.window()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,9 +191,13 @@ class Binary:
     return_bool: bool = False
     place: int = _place()  # of the operator
 
-    def __str__(self) -> str:
+    def operator(self) -> str:
+        """What stands between the sides."""
         flag = " bool" if self.return_bool else ""
-        return f"{self.left} {self.op}{flag}{_matching_text(self.matching)} {self.right}"
+        return f"{self.op}{flag}{_matching_text(self.matching)}"
+
+    def __str__(self) -> str:
+        return f"{self.left} {self.operator()} {self.right}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,12 +209,15 @@ class Aggregation:
     without: bool = False
     place: int = _place()
 
+    def operator(self) -> str:
+        """What stands before the parentheses."""
+        if not self.without and not self.labels:
+            return self.op
+        return f"{self.op} {'without' if self.without else 'by'} ({', '.join(map(_label_text, self.labels))}) "
+
     def __str__(self) -> str:
-        grouping = ""
-        if self.without or self.labels:
-            grouping = f" {'without' if self.without else 'by'} ({', '.join(map(_label_text, self.labels))}) "
         inside = str(self.expr) if self.param is None else f"{self.param}, {self.expr}"
-        return f"{self.op}{grouping}({inside})"
+        return f"{self.operator()}({inside})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +284,26 @@ def selectors(expr: Expr) -> Iterator[VectorSelector]:
         case Call():
             for arg in expr.args:
                 yield from selectors(arg)
+
+
+def in_order(expr: Expr) -> Expr:
+    """The same expression with the matchers of each selector sorted, as Prometheus writes them."""
+    match expr:
+        case VectorSelector():
+            return replace(expr, matchers=tuple(sorted(expr.matchers, key=str)))
+        case MatrixSelector():
+            return replace(expr, vector=replace(expr.vector, matchers=tuple(sorted(expr.vector.matchers, key=str))))
+        case Paren() | Negation() | Subquery():
+            return replace(expr, expr=in_order(expr.expr))
+        case Aggregation():
+            param = None if expr.param is None else in_order(expr.param)
+            return replace(expr, expr=in_order(expr.expr), param=param)
+        case Binary():
+            return replace(expr, left=in_order(expr.left), right=in_order(expr.right))
+        case Call():
+            return replace(expr, args=tuple(map(in_order, expr.args)))
+        case _:
+            return expr
 
 
 # -- as Prometheus' parse_query gives it ---------------------------------------------------------------------------------
