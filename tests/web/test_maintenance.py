@@ -62,7 +62,8 @@ def test_a_window_is_planned_shown_and_ended_and_what_it_holds_is_shown_with_the
     answer = client.post("/aiprism/v1/maintenance", json=asked)
     assert (answer.status_code, answer.json()) == (201, {
         "id": "w1", "name": "upgrade", "from_file": False, "state": "active", "matchers": ['service="api-gateway"'],
-        "start": "2026-11-23T14:15", "duration": 3600.0, "zone": "UTC", "recurrence": "", "comment": "c", "author": "ann",
+        "start": "2026-11-23T14:15", "end": None, "duration": 3600.0, "zone": "UTC", "recurrence": "",
+        "comment": "c", "author": "ann",
         "holds": {"start": T0, "end": T0 + 3600}, "next": None, "ended_at": None,
     })  # fmt: skip
     assert client.post("/aiprism/v1/maintenance", json=asked).status_code == 409

@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from aiprism.model.labels import Labels, Matcher, MatchOp
 from aiprism.respond.group import Group
@@ -80,7 +81,8 @@ def window_row(window: Window, created_at: float) -> held.WindowRow:
         "id": window.id,
         "name": window.name,
         "matchers": _matcher_rows(window.matchers),
-        "start": window.start.isoformat(),
+        "start": _wall_text(window.start, window.zone),
+        "end": _wall_text(window.end, window.zone) if window.end else None,
         "duration": window.duration,
         "zone": window.zone,
         "recurrence": window.recurrence,
@@ -97,7 +99,8 @@ def window_of(row: held.WindowRow) -> Window:
         id=row["id"],
         name=row["name"],
         matchers=_matchers_of(row["matchers"]),
-        start=datetime.fromisoformat(row["start"]),
+        start=_wall_of(row["start"], row["zone"]),
+        end=_wall_of(row["end"], row["zone"]) if row["end"] else None,
         duration=row["duration"],
         zone=row["zone"],
         recurrence=row["recurrence"],
@@ -105,6 +108,16 @@ def window_of(row: held.WindowRow) -> Window:
         author=row["author"],
         ended_at=row["ended_at"],
     )
+
+
+def _wall_text(wall: datetime, zone: str) -> str:
+    """What a clock shows, with its offset the second time it shows that: ISO 8601 has no other word for which is meant."""
+    return (wall.replace(tzinfo=ZoneInfo(zone)) if wall.fold else wall).isoformat()
+
+
+def _wall_of(text: str, zone: str) -> datetime:
+    found = datetime.fromisoformat(text)
+    return found.astimezone(ZoneInfo(zone)).replace(tzinfo=None) if found.tzinfo else found
 
 
 def flap_row(flap: Flap, now: float) -> held.FlapRow:

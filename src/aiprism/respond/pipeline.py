@@ -145,7 +145,7 @@ class Respond:
         that stands in maintenance.yml."""
         with self.desk() as desk:
             before, after = quiet.end_window(desk, window_id)
-            if before.ended_at is not None:
+            if after is before:
                 return before
             batch = _let_go(desk, upkeep.released(desk, [before] if before.holding(desk.now) else []))
             desk.made_work = True

@@ -46,16 +46,18 @@ def put_window(desk: Desk, window: Window) -> None:
 
 
 def end_window(desk: Desk, window_id: str) -> tuple[Window, Window]:
-    """End a maintenance window now, by id or name; as it was, and as it is: unchanged when it was ended
+    """End a maintenance window now, by id or name; as it was, and as it is: unchanged when it was over
     before. NotFound when there is none; Conflict for one that stands in maintenance.yml."""
-    rows = reversed(held_store.window_rows(desk.connection))
-    row = next((row for row in rows if window_id in (row["id"], row["name"])), None)
-    if row is None and any(each.name == window_id for each in desk.policy.planned.windows):
+    asked_for = [(window_of(row), row) for row in reversed(held_store.window_rows(desk.connection))]
+    meant = [(each, row) for each, row in asked_for if window_id in (each.id, each.name)]
+    # A name may be given again once its window is over, also in the file: the one that is not over is meant.
+    lasting = [(each, row) for each, row in meant if each.id == window_id or not each.over(desk.now)]
+    if not lasting and any(each.name == window_id for each in desk.policy.planned.windows):
         raise Conflict(f"maintenance window {window_id!r} stands in maintenance.yml: change it there, and reload")
-    if row is None:
+    if not meant:
         raise NotFound(f"no maintenance window {window_id!r}")
-    before = window_of(row)
-    if before.ended_at is not None:
+    before, row = (lasting or meant)[0]
+    if before.over(desk.now):
         return before, before
     after = replace(before, ended_at=desk.now)
     held_store.put_window(desk.connection, window_row(after, row["created_at"]))

@@ -71,6 +71,4 @@ def tidy(desk: Desk) -> None:
     held_store.drop_held(desk.connection, desk.now - held.RETENTION, held.MOST)
     held_store.drop_flaps(desk.connection, desk.now - _CHANGES_KEPT)
     windows = [window_of(row) for row in held_store.window_rows(desk.connection)]
-    held_store.drop_windows(
-        desk.connection, [each.id for each in windows if each.over(desk.now - held.RETENTION) and each.over(desk.now)]
-    )
+    held_store.drop_windows(desk.connection, [each.id for each in windows if each.over(desk.now - held.RETENTION)])

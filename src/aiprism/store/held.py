@@ -23,6 +23,7 @@ class WindowRow(TypedDict):
     name: str
     matchers: list[dict[str, Any]]
     start: str
+    end: str | None
     duration: float
     zone: str
     recurrence: str

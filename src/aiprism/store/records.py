@@ -265,6 +265,7 @@ maintenance_windows = sa.Table(
     _text("name"),
     sa.Column("matchers", sa.JSON, nullable=False),
     sa.Column("start", sa.String, nullable=False),
+    sa.Column("end", sa.String),
     sa.Column("duration", sa.Float, nullable=False),
     _text("zone"),
     _text("recurrence"),

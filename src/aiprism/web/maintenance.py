@@ -47,7 +47,9 @@ def router(responder: Responder, clock: Clock, new_id: Callable[[], str] = lambd
 
     @routes.post("/maintenance", status_code=201, summary="Plan maintenance")
     async def put(wanted: Wanted) -> dict[str, object]:
-        asked = window(
+        # A recurrence is tried out, which may take a moment.
+        asked = await asyncio.to_thread(
+            window,
             wanted.name,
             tuple(each for text in wanted.matchers for each in parsed(text)),
             wanted.start or datetime.fromtimestamp(clock.now(), UTC).isoformat(),

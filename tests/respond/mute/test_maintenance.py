@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from dateutil.rrule import rrulestr
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aiprism import yamlfile
 from aiprism.errors import BadInput, ConfigError, Conflict, NotFound
-from aiprism.respond import board, journal
+from aiprism.respond import board, journal, keeping
 from aiprism.respond.desk import Policy
 from aiprism.respond.matcher import parsed
 from aiprism.respond.mute import held, holding
+from aiprism.respond.mute.holding import Planned
 from aiprism.respond.mute.maintenance import Period, window
 from aiprism.respond.pipeline import Respond
 from aiprism.store.records import Records
@@ -63,6 +65,54 @@ def test_a_recurring_window_follows_the_clock_on_the_wall_through_summer_time():
     assert nightly.following(first + 1) == Period(at("2026-10-26T02:30", BERLIN), at("2026-10-26T04:30", BERLIN))
 
 
+def test_an_end_is_what_the_clock_on_the_wall_shows_also_when_clocks_are_changed_meanwhile():
+    for start, end in (("2026-10-24T22:00", "2026-10-25T06:00"), ("2027-03-27T22:00", "2027-03-28T06:00")):
+        night = planned(zone="Europe/Berlin", start=start, duration="", end=end, recurrence="FREQ=DAILY")
+        assert night.holding(at(end, BERLIN) - 1) == Period(at(start, BERLIN), at(end, BERLIN))
+        assert night.holding(at(end, BERLIN)) is None
+        assert night.duration == at(end, BERLIN) - at(start, BERLIN)
+    # Every night of a recurrence: the one on which clocks are set back is longer, the others are not.
+    nightly = planned(zone="Europe/Berlin", start="2026-10-20T22:00", duration="", end="2026-10-21T06:00",
+                      recurrence="FREQ=DAILY")  # fmt: skip
+    for day, hours in (("2026-10-23", 8), ("2026-10-24", 9), ("2026-10-25", 8)):
+        begin = at(f"{day}T22:00", BERLIN)
+        assert nightly.holding(begin) == Period(begin, begin + 3600 * hours)
+
+
+def test_a_window_of_the_hour_that_comes_twice_is_kept_as_it_was_meant():
+    now = at("2026-10-25T01:35")  # 02:35 in Berlin, for the second time
+    for more in (
+        {"duration": "30m"},
+        {"duration": "", "end": "2026-10-25T01:50:00+00:00"},
+        {"recurrence": "FREQ=DAILY"},
+    ):
+        asked = planned(zone="Europe/Berlin", start="2026-10-25T01:30:00+00:00", id="w1", **more)
+        assert asked.holding(now) is not None
+        kept = keeping.window_of(keeping.window_row(asked, now))
+        assert (kept, kept.holding(now)) == (asked, asked.holding(now))
+
+
+@given(
+    minutes=st.integers(min_value=0, max_value=60 * 24 * 2500),
+    days=st.integers(min_value=0, max_value=3000),
+    rule=st.sampled_from([
+        "FREQ=HOURLY", "FREQ=HOURLY;INTERVAL=7", "FREQ=HOURLY;BYHOUR=3,4;BYDAY=MO", "FREQ=HOURLY;COUNT=900",
+        "FREQ=DAILY;INTERVAL=3", "FREQ=DAILY;INTERVAL=2;BYHOUR=5", "FREQ=WEEKLY;INTERVAL=3;BYDAY=TU,FR;WKST=SU",
+        "FREQ=WEEKLY", "FREQ=DAILY;BYMONTH=2;BYMONTHDAY=29", "FREQ=DAILY;UNTIL=20270504T000000",
+    ]),
+)  # fmt: skip
+@settings(max_examples=40, deadline=None)
+def test_a_rule_asked_about_from_nearby_says_what_it_says_from_its_start(minutes, days, rule):
+    start = datetime.fromisoformat("2019-01-01T00:00") + timedelta(minutes=minutes)
+    each, now = planned(start=start.isoformat(), duration="30m", recurrence=rule), start + timedelta(days=days)
+    walked = rrulestr(rule, dtstart=start)
+    last, following = walked.before(now, inc=True), walked.after(now)
+    held = None if last is None or last + timedelta(minutes=30) <= now else last.replace(tzinfo=UTC).timestamp()
+    found, then = each.holding(now.replace(tzinfo=UTC).timestamp()), each.following(now.replace(tzinfo=UTC).timestamp())
+    assert (found and found.start) == held
+    assert (then and then.start) == (following and following.replace(tzinfo=UTC).timestamp())
+
+
 def test_a_rule_ends_with_its_count_or_its_last_day():
     twice = planned(recurrence="FREQ=WEEKLY;COUNT=2")
     assert twice.holding(at("2026-11-30T14:10")) is not None
@@ -96,6 +146,9 @@ def test_where_a_window_holds_is_where_the_one_that_came_before_was_to_follow(mi
         ({"recurrence": "FREQ=DAILY;UNTIL=20270101T000000Z"}, "write it without Z"),
         ({"recurrence": "FREQ=MINUTELY"}, "not by minutes"),
         ({"recurrence": "FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30"}, "never comes true within 30 years"),
+        ({"recurrence": "FREQ=HOURLY;BYMONTH=2;BYMONTHDAY=30"}, "never comes true within 30 years"),
+        ({"recurrence": "FREQ=HOURLY;BYSETPOS=5"}, "BYSETPOS chooses among the days of a week, month or year"),
+        ({"recurrence": "FREQ=HOURLY;COUNT=10001"}, "nobody counts to 10001: write UNTIL"),
         ({"zone": "Europe/Berlinn"}, "unknown time zone 'Europe/Berlinn'"),
         ({"start": "tomorrow"}, "start: 'tomorrow' is no time; write for example 2026-12-05T22:00"),
         ({"duration": ""}, "give either `end` or `duration`"),
@@ -191,6 +244,36 @@ def test_ending_a_window_by_hand_tells_what_it_held(records, clock, there):  # n
     assert room.passing(0) == [(0, "firing", [("1", "firing")])]
     with pytest.raises(NotFound, match="no maintenance window 'x'"):
         room.respond.end_window("x")
+
+
+def test_a_name_means_the_window_that_is_not_over_be_it_of_the_file(records, clock):
+    later = read("maintenance: [{name: upgrade, matchers: [a=b], start: 2026-11-23T15:00, duration: 1h}]")
+    respond = Respond(records, clock, Policy())
+    respond.put_window(planned(id="w1"))
+    ended = respond.end_window("upgrade")
+    assert respond.end_window("upgrade") == ended
+    respond.policy = Policy(planned=later)
+    with pytest.raises(Conflict, match=r"stands in maintenance\.yml"):
+        respond.end_window("upgrade")
+    assert respond.end_window("w1") == ended
+
+
+def test_a_window_is_known_for_five_days_after_its_end(records, clock):
+    def known():
+        respond.flush()
+        with respond.reading() as connection:
+            return [each.id for each in holding.windows(connection, Planned())]
+
+    respond = Respond(records, clock, Policy())
+    respond.put_window(planned(name="one", id="w1", start="2026-11-23T14:00", duration="4d"))
+    respond.put_window(planned(name="two", id="w2", start="2026-11-30T14:00", duration="1h"))
+    clock._now += 3600
+    for name in ("one", "two"):  # one that holds, and one that never will
+        respond.end_window(name)
+    clock._now += 5 * 86_400 - 60
+    assert known() == ["w1", "w2"]
+    clock._now += 61
+    assert known() == []
 
 
 def test_windows_outlive_a_restart_and_one_of_the_file_is_changed_there(records, clock, tmp_path):

@@ -12,9 +12,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
+from itertools import islice
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from dateutil.rrule import MINUTELY, rrule, rrulestr
+from dateutil.rrule import DAILY, HOURLY, MINUTELY, WEEKLY, rrule, rrulestr
 
 from aiprism.errors import BadInput
 from aiprism.model.labels import Labels, Matcher, matches_all
@@ -26,6 +27,11 @@ _FIELDS = ("name", "matchers", "start", "end", "duration", "recurrence", "zone",
 # Nobody plans for longer, and a rule that never comes true must be found out in time.
 _YEARS = 30
 _SEARCHED = 3  # starts before the moment that may still matter when clocks are set back between them
+_SLACK = timedelta(days=1)  # by which clocks on walls may differ from time that passes
+_CYCLE = 400  # years after which the calendar repeats itself, to the day of the week
+_STEPS = {HOURLY: timedelta(hours=1), DAILY: timedelta(days=1), WEEKLY: timedelta(weeks=1)}
+_STRIDE = 200  # steps of a rule that are walked rather than leapt over
+_MOST = 10_000  # times that a rule may count
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +44,8 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Planned work. `start` is what the clock on the wall shows in `zone`; `duration` is in seconds."""
+    """Planned work. `start` and `end` are what the clock on the wall shows in `zone`; `duration` is in seconds, of the
+    first period where there is an `end`."""
 
     name: str
     matchers: tuple[Matcher, ...]
@@ -50,6 +57,7 @@ class Window:
     author: str = ""
     id: str = ""  # of one that was asked for over the API; those of the file have none
     ended_at: float | None = None  # when a person ended it
+    end: datetime | None = None  # of the first period, of who said this rather than how long
 
     def accepts(self, labels: Labels) -> bool:
         """Whether an alert with these labels is about what is worked on."""
@@ -57,50 +65,83 @@ class Window:
 
     def holding(self, now: float) -> Period | None:
         """The period in which `now` lies, or None."""
-        found = self._last_start(now)
-        if found is None or (self.ended_at is not None and self.ended_at <= now):
-            return None
-        period = self._period(found)
-        return period if period.start <= now < period.end else None
+        period = self._latest(now)
+        return period if period is not None and now < self._end(period) else None
 
     def following(self, now: float) -> Period | None:
         """The first period that begins after `now`, or None."""
-        if self.ended_at is not None:
+        if self.ended_at is not None and self.ended_at <= now:
             return None
         if not self.recurrence:
             period = self._period(self.start)
             return period if period.start > now else None
-        found = _rule(self.start, self.recurrence).after(self._local(now))
+        rule = self._rule(now)
+        found = rule.after(self._local(now))
         while found is not None and self._period(found).start <= now:
-            found = _rule(self.start, self.recurrence).after(found)
+            found = rule.after(found)
         return None if found is None else self._period(found)
 
     def over(self, now: float) -> bool:
-        """Whether it will never hold again."""
+        """Whether it will never hold again after `now`."""
         return self.holding(now) is None and self.following(now) is None
 
     def ended_between(self, before: float, now: float) -> bool:
-        """Whether it held at `before` and does not at `now`."""
-        return self.holding(before) is not None and self.holding(now) is None
+        """Whether a period of it ended after `before`, until `now`, and no other holds."""
+        period = self._latest(now)
+        return period is not None and before < self._end(period) <= now
 
-    def _last_start(self, now: float) -> datetime | None:
+    def _latest(self, now: float) -> Period | None:
+        """The last period that began until `now`; None also when that was long before it could still hold."""
         if not self.recurrence:
-            return self.start
+            period = self._period(self.start)
+            return period if period.start <= now else None
         # In the hour that a clock shows twice the wall tells too little: look a little ahead, and then back.
-        ahead = self._local(now) + timedelta(hours=2)
-        found: datetime | None = _rule(self.start, self.recurrence).before(ahead, inc=True)
+        rule = self._rule(now)
+        found: datetime | None = rule.before(self._local(now) + timedelta(hours=2), inc=True)
         for _ in range(_SEARCHED):
             if found is None or self._period(found).start <= now:
-                return found
-            found = _rule(self.start, self.recurrence).before(found)
-        return found
+                break
+            found = rule.before(found)
+        return None if found is None else self._period(found)
+
+    def _end(self, period: Period) -> float:
+        return period.end if self.ended_at is None else min(period.end, self.ended_at)
+
+    def _rule(self, now: float) -> rrule:
+        """The rule from shortly before what matters at `now`."""
+        return _near(self.start, self.recurrence, self._local(now) - timedelta(seconds=self.duration) - _SLACK)
 
     def _local(self, now: float) -> datetime:
         return datetime.fromtimestamp(now, ZoneInfo(self.zone)).replace(tzinfo=None)
 
     def _period(self, start: datetime) -> Period:
-        begin = start.replace(tzinfo=ZoneInfo(self.zone)).timestamp()
-        return Period(begin, begin + self.duration)
+        first = start == self.start
+        # A rule does not know which of two equal hours it speaks of; what was written down does.
+        begin = _seconds(self.start if first else start, self.zone)
+        if self.end is None:
+            return Period(begin, begin + self.duration)
+        return Period(begin, max(begin, _seconds(self.end if first else start + (self.end - self.start), self.zone)))
+
+
+def _seconds(wall: datetime, zone: str) -> float:
+    return wall.replace(tzinfo=ZoneInfo(zone)).timestamp()
+
+
+def _near(start: datetime, text: str, moment: datetime) -> rrule:
+    """The rule as it goes from a little before `moment`: dateutil walks from the start, which may be years ago."""
+    rule = _rule(start, text)
+    step = _STEPS.get(rule._freq)
+    if step is None:
+        return rule  # by the month or year: a few hundred steps
+    # A whole number of intervals later, and for weeks on the same day, what recurs is the same.
+    stride = step * rule._interval * _STRIDE
+    strides = (moment - start) // stride
+    return rule if strides < 1 else _later(start, text, start + strides * stride)
+
+
+@lru_cache(maxsize=1000)
+def _later(start: datetime, text: str, later: datetime) -> rrule:
+    return _rule(start, text).replace(dtstart=later)
 
 
 @lru_cache(maxsize=1000)  # a rule keeps the dates it has found
@@ -121,11 +162,27 @@ def _read_rule(start: datetime, text: str) -> rrule:
         raise BadInput(f"{text!r} is more than one rule; write one RRULE, for example FREQ=WEEKLY;BYDAY=SA")
     if found._freq >= MINUTELY:  # dateutil has no public name for it
         raise BadInput("a recurrence is by the hour, day, week, month or year, not by minutes")
+    if found._bysetpos and found._freq >= DAILY:
+        raise BadInput("BYSETPOS chooses among the days of a week, month or year, not within a day")
+    if (found._count or 0) > _MOST:
+        raise BadInput(f"nobody counts to {found._count}: write UNTIL, or a COUNT of at most {_MOST}")
     last = start + timedelta(days=366 * _YEARS)
     bounded = found.replace(count=None, until=min(last, found._until or last))
-    if bounded.after(start, inc=True) is None:
+    if not _comes_true(bounded, start):
         raise BadInput(f"{text!r} never comes true within {_YEARS} years of its start")
-    return bounded if found._count is None else found
+    # Its last time instead of how many: only that can be asked about from a later start.
+    return bounded if found._count is None else bounded.replace(until=[*islice(bounded, found._count)][-1])
+
+
+def _comes_true(rule: rrule, start: datetime) -> bool:
+    # dateutil looks for the first time until the year 9999, whatever UNTIL says. In the last cycle of the calendar that
+    # fits before, the rule is the same, and looking takes a twentieth of the time: a quarter of a second at most.
+    ahead = _CYCLE * ((9999 - _YEARS - 1 - start.year) // _CYCLE)
+    until = rule._until
+    late = rule.replace(
+        dtstart=start.replace(year=start.year + ahead), until=until.replace(year=until.year + ahead), cache=False
+    )
+    return next(iter(late), None) is not None
 
 
 def window(
@@ -149,12 +206,13 @@ def window(
     begin = _moment(start, zone, "start")
     if bool(end) == bool(duration):
         raise BadInput("give either `end` or `duration`")
-    seconds = duration_seconds(duration) if duration else (_moment(end, zone, "end") - begin).total_seconds()
+    until = _moment(end, zone, "end") if end else None
+    seconds = duration_seconds(duration) if until is None else _seconds(until, zone) - _seconds(begin, zone)
     if seconds <= 0:
         raise BadInput("a maintenance window must end after it begins")
     if recurrence:
         _rule(begin, recurrence)
-    return Window(name, matchers, begin, seconds, zone, recurrence, comment, author, id)
+    return Window(name, matchers, begin, seconds, zone, recurrence, comment, author, id, end=until)
 
 
 def _moment(text: str, zone: str, what: str) -> datetime:
@@ -202,6 +260,7 @@ def described(each: Window, now: float) -> dict[str, object]:
         "state": state,
         "matchers": [str(one) for one in each.matchers],
         "start": each.start.isoformat(timespec="minutes"),
+        "end": each.end.isoformat(timespec="minutes") if each.end else None,
         "duration": each.duration,
         "zone": each.zone,
         "recurrence": each.recurrence,
