@@ -102,3 +102,11 @@ def test_a_name_of_any_text_is_given_to_those_who_can_read_it(stocked: Stocked) 
     headers = {"Accept": "text/plain;version=1.0.0;escaping=allow-utf-8"}
     answer: httpx.Response = client._ask("GET", "/federate", params=asked, headers=headers)
     assert answer.text == '# TYPE "my.metric" untyped\n{"my.metric","a.b"="1",instance="i"} 3 1000000\n'
+
+
+def test_a_page_is_packed_for_a_scraper_on_another_machine(stocked: Stocked) -> None:
+    stocked.add([(Labels({"__name__": "m", "i": str(place)}), [(1_000_000, 3.0)]) for place in range(50)])
+    client, asked, headers = _client(stocked, 1000.0), {"match[]": "m"}, {"Accept-Encoding": "gzip"}
+    near, far = (client.get("/federate", asked, headers=headers, host=host) for host in ("127.0.0.1", "192.0.2.1"))
+    assert [answer.headers.get("content-encoding") for answer in (near, far)] == [None, "gzip"]
+    assert (near.text, near.headers["content-type"]) == (far.text, far.headers["content-type"])

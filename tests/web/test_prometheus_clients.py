@@ -195,6 +195,7 @@ def test_prometheus_lays_an_expression_out_the_same(url: str, theirs: str, query
         ("series", {"match[]": "up", "start": "5", "end": "1"}),
         ("query", {"query": "1", "time": "5", "timeout": "1d1h"}),
         ("query", {"query": "time()", "time": "1700000000.1234"}),
+        ("query", {"query": "time()", "time": "1_000"}),
         ("query", {"query": "time()", "time": "2023-01-01T00:00:00.123456789Z"}),
         ("query", {"query": "time()", "time": "2023-01-01T00:00:00.1+01:00"}),
         ("query_range", {"query": "nothing", "start": "0", "end": "11000.9", "step": "1"}),

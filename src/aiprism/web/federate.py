@@ -25,6 +25,7 @@ from aiprism.query.promql.numbers import exposition_text
 from aiprism.store.question import Question
 from aiprism.web.bodies import retry_headers
 from aiprism.web.parameters import Parameters
+from aiprism.web.prometheus import sent
 from aiprism.web.turns import Turns
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -54,7 +55,7 @@ def router(promql: PromQL, turns: Turns, clock: Clock) -> APIRouter:
         except Refused as error:
             return PlainTextResponse(f"{error}\n", error.status, retry_headers(error))
         any_name = _ANY_NAME in request.headers.get("accept", "")
-        return Response(exposition(found, any_name=any_name), media_type=MEDIA_TYPE)
+        return await sent(request, exposition(found, any_name=any_name).encode(), MEDIA_TYPE)
 
     return routes
 

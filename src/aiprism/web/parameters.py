@@ -166,8 +166,8 @@ def _reading(name: str, read: Callable[[str], T], text: str) -> T:
 
 
 def _number(text: str) -> float | None:
-    """A number as Go writes one: Python takes blanks around it and underscores in it, too."""
-    if text != text.strip() or "_" in text or not text.isascii():
+    """A number as Go reads one: Python takes blanks around it, too, and digits of all scripts."""
+    if text != text.strip() or not text.isascii():
         return None
     try:
         return float(text)

@@ -216,17 +216,17 @@ async def served(request: Request, answer: Callable[[Parameters], Awaitable[Answ
         for name, texts in ((b"warnings", given.warnings), (b"infos", given.infos))
         if texts
     )
-    return await _sent(request, b'{"status":"success","data":%b%b}' % (given.data, said))
+    return await sent(request, b'{"status":"success","data":%b%b}' % (given.data, said))
 
 
-async def _sent(request: Request, body: bytes) -> Response:
+async def sent(request: Request, body: bytes, media_type: str = "application/json") -> Response:
     """The answer `body`, packed for those who asked for it, unless it crosses no network: on one machine packing only costs."""
     headers = {"Vary": "Accept-Encoding"}
     near = request.client is None or request.client.host in _LOOPBACK
     if near or len(body) < _WORTH_PACKING or not _takes_gzip(request.headers.get("accept-encoding", "")):
-        return Response(body, headers=headers, media_type="application/json")
+        return Response(body, headers=headers, media_type=media_type)
     headers["Content-Encoding"] = "gzip"
-    return Response(await asyncio.to_thread(_packed, body), headers=headers, media_type="application/json")
+    return Response(await asyncio.to_thread(_packed, body), headers=headers, media_type=media_type)
 
 
 def _takes_gzip(accepted: str) -> bool:
