@@ -217,6 +217,42 @@ def test_changed_tiers_hold_for_open_incidents(records, clock):
     assert respond.check_due() == T0 + 5 + 60
 
 
+@pytest.mark.parametrize(("within", "at"), [("8h", 8 * 3600), ("30m", 1800), ("never", None)])
+def test_a_changed_target_holds_for_open_incidents(records, clock, within, at):
+    respond = room(records, clock)
+    respond.accept([alert()])
+    respond.policy = policy(text=f"tiers: {{P0: {{resolve_within: {within}, receivers: [team]}}}}")
+    respond.check()
+    pass_until(respond, clock, T0 + 5 + 9 * 3600)
+    assert [when for when, step in late(records) if step == "resolution"] == ([] if at is None else [at])
+
+
+def test_a_higher_tier_after_a_reopening_has_its_time_from_then_on(records, clock):
+    respond = room(records, clock, TIERS + "  P1: {receivers: [lead], resolve_within: 4h}\n")
+    first = alert("HighLatency", severity="high")
+    respond.accept([first])
+    respond.accept([cleared(first, clock.now())])
+    clock._now += 3 * 3600
+    respond.accept([again(first, clock.now())])
+    reopened_at = clock.now()
+    pass_until(respond, clock, reopened_at + 10)
+    respond.accept([alert("HighLatency", at=clock.now())])
+    assert (only(records)["priority"], only(records)["target_at"]) == ("P0", reopened_at + 3600)
+    assert "resolution" not in [step for _, step in late(records)]
+
+
+@pytest.mark.parametrize(("of_p1", "at"), [("30m", 1800), ("4h", 3600), ("never", 3600)])
+def test_a_higher_tier_gives_no_more_time_than_was_promised(records, clock, of_p1, at):
+    respond = room(records, clock, TIERS + f"  P1: {{receivers: [lead], resolve_within: {of_p1}}}\n")
+    respond.accept([alert("HighLatency", severity="high")])
+    clock._now += 60
+    respond.accept([alert("HighLatency", at=clock.now())])
+    respond.happen(only(records)["id"], Acknowledged("ann"))
+    respond.happen(only(records)["id"], Unacknowledged("ann"))  # which begins only the acknowledgement anew
+    pass_until(respond, clock, T0 + 5 + 2 * 3600)
+    assert [when for when, step in late(records) if step == "resolution"] == [at]
+
+
 @pytest.mark.parametrize(
     ("origin", "untold"),
     [

@@ -322,6 +322,39 @@ def test_an_event_is_taken_once_and_one_of_a_former_round_not_at_all(client, res
     assert send(client, event(responder, name="E10", at=T0 + 700)).json()["outcome"] == "outdated"
 
 
+@pytest.mark.parametrize(("first", "then"), [("unacknowledged", ()), ("reopened", ("resolved",))])
+def test_what_is_told_late_is_compared_with_when_the_round_began_there_not_with_when_we_heard(
+    client, responder, clock, first, then
+):
+    clock._now += 60
+    for number, kind in enumerate(("acknowledged", *then)):
+        send(client, event(responder, kind, name=f"E{number}", at=T0 + 50 + number))
+    clock._now += 140
+    send(client, event(responder, first, name="E8", at=T0 + 120))  # tried again there for 80 s
+    assert send(client, event(responder, name="E9", at=T0 + 180)).json()["outcome"] == "done"
+    assert only(responder)["acknowledged_at"] == clock.now()
+
+
+def test_a_clock_that_is_a_little_slow_does_not_make_an_acknowledgement_one_of_a_former_round(
+    client, responder, there, clock
+):
+    responder.accept([cleared(DOWN, T0 + 10)])
+    clock._now += 600.9
+    responder.accept([again(DOWN, clock.now())])
+    [pressed] = button(responder, "team")
+    press(client, there, pressed["value"], at=T0 + 600)  # whole seconds
+    assert only(responder)["acknowledged_by"] == "ann (Slack)"
+
+
+def test_a_clock_that_is_far_off_brings_no_deadline_forward(client, responder, clock):
+    clock._now += 3600
+    send(client, event(responder, at=T0 - 86_000))
+    send(client, event(responder, "unacknowledged", name="E2", at=T0 - 85_000))
+    with responder.records.reading() as connection:
+        [incident] = journal.open_incidents(connection)
+    assert incident.progress.since == incident.created_at
+
+
 def test_known_events_are_forgotten_when_they_would_not_be_taken_any_more(client, responder, clock):
     send(client, event(responder))
     clock._now += 8 * 86_400

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
 from aiprism.respond.tiers import Deadline, Step, Tier
@@ -25,10 +25,16 @@ class Progress:
     since: float | None = None  # when that began; None: with the incident
     taken: tuple[str, ...] = ()  # keys of steps
     reminded: int = 0  # how many periods of reminding have passed
+    no_later: float | None = None  # the target of a lower tier of this round, where that is the earlier one
 
-    def anew(self, now: float, *, keeping: tuple[str, ...] = ()) -> Progress:
-        """The progress when an acknowledgement is waited for from `now` on."""
-        return Progress(self.asked + 1, now, keeping)
+    def anew(self, at: float) -> Progress:
+        """The progress of the round that begins at `at`."""
+        return Progress(self.asked + 1, at)
+
+    def asked_again(self, at: float) -> Progress:
+        """The progress when an acknowledgement is waited for anew from `at` on; the rest of the round goes on."""
+        others = tuple(key for key in self.taken if key.partition("+")[0] != Deadline.ACKNOWLEDGEMENT.value)
+        return replace(self, asked=self.asked + 1, since=at, taken=others, reminded=0)
 
 
 class Standing(Protocol):
@@ -51,9 +57,6 @@ class Standing(Protocol):
     def responded_at(self) -> float | None: ...
 
     @property
-    def target_at(self) -> float | None: ...
-
-    @property
     def progress(self) -> Progress: ...
 
 
@@ -68,7 +71,8 @@ def due_at(standing: Standing, tier: Tier, deadline: Deadline) -> float | None:
     """When this deadline is missed; None when there is none, or it was met."""
     allowed = tier.within(deadline)
     if deadline is Deadline.RESOLUTION:
-        return standing.target_at
+        own = None if allowed is None else standing.begun_at + allowed
+        return min((at for at in (own, standing.progress.no_later) if at is not None), default=None)
     met = standing.acknowledged_at if deadline is Deadline.ACKNOWLEDGEMENT else standing.responded_at
     if allowed is None or met is not None:
         return None

@@ -26,6 +26,7 @@ from aiprism.respond.pipeline import Respond
 from aiprism.store import hooks as store
 
 _REMEMBERED = 7 * 86_400.0  # seconds; what is older is not taken, so that nothing is taken again once it was forgotten
+_SKEW = 5.0  # seconds their clocks may differ from ours; Slack's times are whole seconds besides
 # Of an aggregation group the other side has one thing, which may hold alerts of several incidents and is closed when they
 # clear: its being closed is not the end of an incident.
 _OF_GROUPS = frozenset({Deed.ACKNOWLEDGE, Deed.UNACKNOWLEDGE, Deed.COMMENT, Deed.NOTHING})
@@ -33,9 +34,9 @@ _SAID_ONLY = frozenset({Deed.COMMENT, Deed.LAPSE})  # which change nothing but t
 
 _EVENTS: Mapping[Deed, Callable[[Spoken], Event]] = {
     Deed.ACKNOWLEDGE: lambda said: Acknowledged(said.actor, said.text, said.origin),
-    Deed.UNACKNOWLEDGE: lambda said: Unacknowledged(said.actor, said.text, said.origin),
+    Deed.UNACKNOWLEDGE: lambda said: Unacknowledged(said.actor, said.text, said.origin, said.at),
     Deed.RESOLVE: lambda said: ResolvedByHand(said.actor, said.text, said.origin),
-    Deed.REOPEN: lambda said: ReopenedByHand(said.actor, said.text, said.origin),
+    Deed.REOPEN: lambda said: ReopenedByHand(said.actor, said.text, said.origin, said.at),
     Deed.COMMENT: lambda said: Noted("comment", said.actor, said.text),
     Deed.LAPSE: lambda said: Noted("comment", said.actor, said.text),
 }
@@ -72,7 +73,7 @@ def _happened(desk: Desk, spoken: Spoken, incident_id: str) -> Heard:
         return Heard("unchanged", before)
     if spoken.deed is Deed.NOTHING or (spoken.subject not in ("", incident_id) and spoken.deed not in _OF_GROUPS):
         return Heard("unchanged", before)
-    if spoken.at < _round_began(before):
+    if spoken.at < _round_began(before) - _SKEW:
         return Heard("outdated", before, "it was done before the incident was opened again")
     try:
         after = desk.happen(incident_id, _EVENTS[spoken.deed](spoken))

@@ -7,6 +7,7 @@ belongs to which incident is decided in `correlate`, storing in `journal`, telli
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -88,7 +89,7 @@ class Incident:
     created_at: float
     updated_at: float
     alerts: tuple[Alert, ...]
-    target_at: float | None = None
+    target_at: float | None = None  # as its tier had it when it changed last; `deadlines` knows what holds now
     identified_at: float | None = None
     monitoring_since: float | None = None
     resolved_at: float | None = None
@@ -204,6 +205,7 @@ class Unacknowledged:
     actor: str
     text: str = ""
     origin: Origin | None = None
+    at: float | None = None  # when they did so, where that is not now
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +240,7 @@ class ReopenedByHand:
     actor: str
     text: str = ""
     origin: Origin | None = None
+    at: float | None = None  # as of Unacknowledged
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,15 +336,15 @@ def incident_id(now: float, alert: Alert, *, digits: int = 4) -> str:
 
 def opened(alert: Alert, now: float, periods: Periods, *, id: str = "") -> Step:  # noqa: A002 - the field's word
     """The incident that a firing `alert` opens."""
-    incident = Incident(
+    begun = Incident(
         id=id or incident_id(now, alert),
         priority=alert.priority,
         status=Status.INVESTIGATING,
         created_at=now,
         updated_at=now,
         alerts=(alert,),
-        target_at=_target(now, alert.priority, periods),
     )
+    incident = replace(begun, target_at=_target(begun, periods))
     text = f"{alert.name} fires with priority {alert.priority.value}"
     entry = Entry(now, "incident_created", MACHINE, text, _alert_data(alert))
     return incident, (entry, Tell(Notice.OPENED, text), Remediate((alert,)))
@@ -360,7 +363,7 @@ def advance(incident: Incident, event: Event, now: float, periods: Periods) -> S
     raised, more = (after, ()) if after.priority is late.priority else _late(after, now, periods)
     if raised == incident and not (effects or overdue or more):
         return incident, ()
-    return replace(raised, updated_at=now), (*overdue, *effects, *more)
+    return replace(raised, updated_at=now, target_at=_target(raised, periods)), (*overdue, *effects, *more)
 
 
 def next_due(incident: Incident, periods: Periods) -> float | None:
@@ -387,7 +390,7 @@ def _fired(incident: Incident, event: AlertFired, now: float, periods: Periods) 
     held = _with_alert(incident, alert)
     grown, effects = _escalated(held, alert.priority, now, periods)
     if not grown.open or grown.status is Status.MONITORING:
-        reopened, more = _reopened(grown, MACHINE, f"{text} during {grown.status.value}", now, periods)
+        reopened, more = _reopened(grown, MACHINE, f"{text} during {grown.status.value}", now, now)
         return reopened, (entry, *effects, *more)
     # A higher tier may call for runbooks that the alerts before did not.
     considered = grown.firing if grown.priority is not incident.priority else (alert,)
@@ -400,8 +403,10 @@ def _escalated(incident: Incident, highest: Priority, now: float, periods: Perio
     before = incident.priority
     if highest.urgency >= before.urgency:
         return incident, ()
-    targets = [at for at in (incident.target_at, _target(incident.created_at, highest, periods)) if at is not None]
-    raised = replace(incident, priority=highest, target_at=min(targets, default=None))
+    target, raised = _target(incident, periods), replace(incident, priority=highest)
+    # Who was promised a time keeps it, should the higher tier allow more of it.
+    if target is not None and target < (_target(raised, periods) or math.inf):
+        raised = replace(raised, progress=replace(incident.progress, no_later=target))
     text = f"priority raised from {before.value} to {highest.value}"
     data = {"from": before.value, "to": highest.value}
     return raised, (Entry(now, "escalated", MACHINE, text, data), Tell(Notice.ESCALATED, text))
@@ -447,9 +452,8 @@ def _closed(incident: Incident, move: Move, actor: str, text: str, now: float, o
     return after, (Entry(now, "resolved", actor, text), Tell(Notice.RESOLVED, text, origin=origin))
 
 
-def _reopened(
-    incident: Incident, actor: str, text: str, now: float, periods: Periods, origin: Origin | None = None
-) -> Step:
+def _reopened(incident: Incident, actor: str, text: str, now: float, at: float, origin: Origin | None = None) -> Step:
+    """`at` is when that was done: whose deed is told late is answered by deeds that are told late as well."""
     after = replace(
         incident,
         status=_moved(incident, Move.REOPEN),
@@ -461,8 +465,7 @@ def _reopened(
         acknowledged_at=None,  # whoever saw the last round need not have seen this one
         acknowledged_by="",
         responded_at=None,
-        progress=incident.progress.anew(now),
-        target_at=_target(now, incident.priority, periods),
+        progress=incident.progress.anew(at),
     )
     tell = Tell(Notice.REOPENED, text, origin=origin)
     return after, (Entry(now, "reopened", actor, text), tell, Remediate(after.firing))
@@ -483,11 +486,9 @@ def _unacknowledged(incident: Incident, event: Unacknowledged, now: float, _peri
     if not incident.open or incident.acknowledged_at is None:
         return incident, ()
     text = event.text or f"acknowledgement withdrawn by {event.actor}"
-    acknowledgement = Deadline.ACKNOWLEDGEMENT.value
-    others = tuple(key for key in incident.progress.taken if key.partition("+")[0] != acknowledgement)
-    after = replace(
-        incident, acknowledged_at=None, acknowledged_by="", progress=incident.progress.anew(now, keeping=others)
-    )
+    since = incident.begun_at if incident.progress.since is None else incident.progress.since
+    progress = incident.progress.asked_again(_done_at(event.at, since, now))
+    after = replace(incident, acknowledged_at=None, acknowledged_by="", progress=progress)
     tell = Tell(Notice.UNACKNOWLEDGED, text, occasion=_round(after), origin=event.origin)
     return after, (Entry(now, "unacknowledged", event.actor, text), tell)
 
@@ -515,9 +516,14 @@ def _resolved_by_hand(incident: Incident, event: ResolvedByHand, now: float, _pe
     return _closed(incident, Move.RESOLVE, event.actor, told, now, event.origin)
 
 
-def _reopened_by_hand(incident: Incident, event: ReopenedByHand, now: float, periods: Periods) -> Step:
+def _reopened_by_hand(incident: Incident, event: ReopenedByHand, now: float, _periods: Periods) -> Step:
     text = event.text or f"reopened by {event.actor}"
-    return _reopened(incident, event.actor, text, now, periods, event.origin)
+    return _reopened(incident, event.actor, text, now, _done_at(event.at, incident.begun_at, now), event.origin)
+
+
+def _done_at(said: float | None, after: float, now: float) -> float:
+    """When a deed was done whose time others tell: by a clock of theirs, so it is not believed beyond what can be."""
+    return now if said is None else min(now, max(said, after))
 
 
 def _noted(incident: Incident, event: Noted, now: float, _periods: Periods) -> Step:
@@ -543,9 +549,8 @@ _ANSWERS: Mapping[type, Callable[..., Step]] = {
 # -- deadlines -------------------------------------------------------------------------------------------------------
 
 
-def _target(start: float, priority: Priority, periods: Periods) -> float | None:
-    allowed = periods.tiers.of[priority].resolve_within
-    return None if allowed is None else start + allowed
+def _target(incident: Incident, periods: Periods) -> float | None:
+    return deadlines.due_at(incident, periods.tiers.of[incident.priority], Deadline.RESOLUTION)
 
 
 def _late(incident: Incident, now: float, periods: Periods) -> Step:
