@@ -11,19 +11,26 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from aiprism import yamlfile
 from aiprism.clock import FakeClock
 from aiprism.errors import Unavailable
 from aiprism.model.labels import Labels
 from aiprism.model.samples import is_stale
-from aiprism.receive import relabel
+from aiprism.query.promql import PromQL
+from aiprism.receive import relabel, scrapeconfig
 from aiprism.receive.discovery.following import Group, Tell
+from aiprism.receive.exposition.negotiate import PROTOCOLS
 from aiprism.receive.exposition.pages import Pages
+from aiprism.receive.exposition.proto import MetricFamily
 from aiprism.receive.inflight import InFlight
 from aiprism.receive.items import Bounds
 from aiprism.receive.scrape import Handoffs, Scraping, next_moment, offset_of, time_of
 from aiprism.receive.scrapeconfig import Job
 from aiprism.receive.targets import targets
 from aiprism.store.batches import SampleBatch
+from aiprism.store.engine import Engine
+from aiprism.store.metricwriting import MetricWriter
+from aiprism.store.samples import SampleStore
 from aiprism.telemetry import Telemetry
 from tests.receive.room import Room
 
@@ -432,3 +439,65 @@ def test_the_next_moment_is_later(after: float, moment: float) -> None:
 )
 def test_a_scrape_that_begins_at_its_moment_gets_the_time_of_that(begun: float, at_ms: int) -> None:
     assert time_of(100.0, begun, 15.0) == at_ms
+
+
+# -- into the store ----------------------------------------------------------------------------------------------------
+
+
+def test_quantiles_of_histograms_made_native_are_those_of_their_classic_series(page: Page, engine: Engine) -> None:
+    def took(scale: int) -> bytes:
+        counts = {"0.1": 10, "0.5": 10, "1": 60, "2.5": 95, "+Inf": 100}
+        buckets = [f'took_bucket{{le="{bound}"}} {count * scale}' for bound, count in counts.items()]
+        lines = ["# TYPE took histogram", *buckets, f"took_sum {99.5 * scale}", f"took_count {100 * scale}", ""]
+        return "\n".join(lines).encode()
+
+    async def told(platform: Platform) -> None:
+        for scale in (1, 2, 4):
+            page.body = took(scale)
+            await platform.scrape()
+
+    room = Room()
+    both = job(page, convert_classic_histograms_to_nhcb=True, always_scrape_classic_histograms=True)
+    batches = story(lambda: Platform(both, room=room), told).batches
+    MetricWriter(engine, room.index).insert(batches, "scraped", START)
+    promql = PromQL(SampleStore(engine, room.index))
+    at = START + 50
+    for quantile in (0.05, 0.3, 0.6, 0.9, 0.99):
+        [native] = promql.vector(f"histogram_quantile({quantile}, rate(took[1m]))", at)
+        [classic] = promql.vector(f"histogram_quantile({quantile}, rate(took_bucket[1m]))", at)
+        assert native.value == pytest.approx(classic.value)
+    [median] = promql.vector("histogram_quantile(0.5, took)", at)
+    assert median.value == pytest.approx(0.9)  # 40 of the 50 between 0.5 and 1
+    [total] = promql.vector("histogram_sum(took)", at)
+    assert total.value == 398.0
+
+
+@pytest.mark.parametrize(
+    ("native", "asked"), [(True, "application/vnd.google.protobuf"), (False, "application/openmetrics")]
+)
+def test_native_histograms_are_taken_when_the_job_wants_them(page: Page, native: bool, asked: str) -> None:
+    family = MetricFamily(name="took", type=4)
+    histogram = family.metric.add().histogram
+    histogram.sample_count, histogram.sample_sum, histogram.schema = 2, 3.0, 0
+    histogram.positive_span.add(offset=1, length=1)
+    histogram.positive_delta.append(2)
+    histogram.bucket.add(upper_bound=4, cumulative_count=2)
+    message = family.SerializeToString()
+    page.body = bytes([len(message)]) + message
+    page.content_type = PROTOCOLS["PrometheusProto"]
+    text = f"scrape_configs: [{{job_name: j, scrape_interval: 15s, scrape_native_histograms: {str(native).lower()}}}]"
+    [read] = scrapeconfig.of(yamlfile.parse(text)).jobs
+
+    async def told(platform: Platform) -> None:
+        await platform.scrape()
+        classic = {
+            "took_bucket job=j le=4.0": 2.0,
+            "took_bucket job=j le=+Inf": 2.0,
+            "took_sum job=j": 3.0,
+            "took_count job=j": 2.0,
+        }
+        assert platform.last() == ({} if native else classic)
+        assert len(platform.batches[-1].histograms) == native
+
+    story(lambda: Platform(replace(read, discovery=(Told({"__address__": page.address}),))), told)
+    assert page.asked[0]["accept"].startswith(asked)

@@ -89,6 +89,9 @@ def test_what_stands_in_a_job_is_kept():
 
 def test_native_histograms_ask_for_protobuf_first_unless_protocols_are_named():
     assert only(job("scrape_native_histograms: true")).scrape_protocols == PROTOCOLS
+    above = "global: {scrape_native_histograms: true}\n"
+    assert only(above + job("")).scrape_protocols == PROTOCOLS
+    assert only(above + job("scrape_native_histograms: false")).scrape_protocols == PROTOCOLS[1:]
     named = job("scrape_native_histograms: true\nscrape_protocols: [PrometheusText1.0.0]")
     assert only(named).scrape_protocols == ("PrometheusText1.0.0",)
 

@@ -122,7 +122,7 @@ def native(one: Exponential, hint: ResetHint = ResetHint.UNKNOWN) -> NativeHisto
     )
 
 
-def custom_buckets(bounds: tuple[float, ...], counts: Iterable[int], count: int, total: float) -> NativeHistogram:
+def custom_buckets(bounds: tuple[float, ...], counts: Iterable[float], count: float, total: float) -> NativeHistogram:
     """A histogram of explicit bounds (ascending, finite) as a native one with custom buckets."""
     held = {index: each for index, each in enumerate(counts) if each}
     return NativeHistogram(
@@ -171,7 +171,7 @@ def _bound(index: int, scale: int) -> float:
         return math.inf
 
 
-def _edges(counts: Counts) -> tuple[int, ...]:
+def _edges(counts: Mapping[int, float]) -> tuple[int, ...]:
     """The lowest and the highest bucket, if there are any."""
     return (min(counts), max(counts)) if counts else ()
 
@@ -180,7 +180,7 @@ def _within_doubles(index: int, scale: int) -> bool:
     return -1076 <= math.ldexp(index, -scale) < 1024
 
 
-def _runs(counts: Counts, shift: int) -> Buckets:
+def _runs(counts: Mapping[int, float], shift: int) -> Buckets:
     """`counts` as runs of neighbouring buckets, every index moved by `shift`."""
     first, last = _edges(counts) or (0, -1)
     if counts and last - first + 1 == len(counts):  # without a gap, as nearly always

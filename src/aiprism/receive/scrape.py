@@ -411,6 +411,8 @@ def treatment_of(target: Target) -> Treatment:
         honor_labels=job.honor_labels,
         honor_timestamps=job.honor_timestamps,
         track_timestamps=job.track_timestamps_staleness,
+        native=job.scrape_native_histograms,
+        custom_buckets=job.convert_classic_histograms_to_nhcb,
         classic=job.always_scrape_classic_histograms,
         finest_schema=finest_schema(job.native_histogram_min_bucket_factor),
         bucket_limit=job.native_histogram_bucket_limit,

@@ -152,8 +152,8 @@ def _shared(node: Node, above: Job) -> Job:
     native = node["scrape_native_histograms"].flag(above.scrape_native_histograms)
     limits: dict[str, Any] = {key: _limit(node[key]) or getattr(above, key) for key in _LIMITS}
     inherited = above.scrape_protocols
-    if native and not above.scrape_native_histograms and inherited == _TEXTS:
-        inherited = PROTOCOLS  # native histograms come in protobuf only
+    if native != above.scrape_native_histograms and inherited in (_TEXTS, PROTOCOLS):
+        inherited = PROTOCOLS if native else _TEXTS  # native histograms come in protobuf only
     return replace(
         above,
         scrape_native_histograms=native,

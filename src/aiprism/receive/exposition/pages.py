@@ -33,6 +33,7 @@ from aiprism.model.histograms import (
 )
 from aiprism.model.labels import Labels
 from aiprism.model.samples import STALE_NAN
+from aiprism.receive.exposition.custombuckets import Plan, converted, planned
 from aiprism.receive.exposition.rows import NO_TIME, Format, Ints, RawExemplar, Rows
 from aiprism.receive.items import ANYTHING, Bounds, SeriesFault, cause_of, no_fault
 from aiprism.receive.writerequests import id_of
@@ -56,9 +57,9 @@ def as_they_are(labels: Mapping[str, str]) -> Mapping[str, str]:
 class Treatment:
     """What a target's series become. Limits of 0 are none.
 
-    `relabelled` gives the labels after `metric_relabel_configs`, None when the series is dropped. `classic` keeps the
-    classic series of a family that has native histograms; those are made as coarse as `finest_schema`, and coarser as long
-    as one has more than `bucket_limit` buckets.
+    `relabelled` gives the labels after `metric_relabel_configs`, None when the series is dropped. `native` takes native
+    histograms, `custom_buckets` makes the classic ones native, `classic` keeps the classic series of both. Native ones are made
+    as coarse as `finest_schema`, and coarser as long as one has more than `bucket_limit` buckets.
     """
 
     labels: Mapping[str, str]
@@ -66,6 +67,8 @@ class Treatment:
     honor_labels: bool = False
     honor_timestamps: bool = True
     track_timestamps: bool = False
+    native: bool = True
+    custom_buckets: bool = False
     classic: bool = False
     finest_schema: int = LARGEST_SCHEMA
     bucket_limit: int = 0
@@ -90,7 +93,7 @@ class Memory:
     """What is remembered of one target from scrape to scrape. `seen` are the positions that get a marker once they are gone,
     ascending; those of native histograms are in `histograms`, too."""
 
-    __slots__ = ("exemplars", "histograms", "rows", "said", "seen", "whose")
+    __slots__ = ("exemplars", "histograms", "plan", "rows", "said", "seen", "whose")
 
     def __init__(self, whose: int) -> None:
         self.whose = whose  # keeps its rows apart from those of others
@@ -99,6 +102,7 @@ class Memory:
         self.said = (0, 0)  # the hash of the metadata that was stored, and the turn of that
         self.exemplars: Mapping[Said, RawExemplar] = {}
         self.rows = 0
+        self.plan: Plan | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +147,11 @@ class Pages:
         """What a page says that was scraped at `at_ms`, its new series admitted; BadInput when it is not well formed or over a
         limit of its target."""
         with self._lock:
-            rows = _bounded(self._read(body, form, treatment, memory), treatment)
+            rows = self._read(body, form, treatment, memory)
+            if treatment.custom_buckets:
+                memory.plan = planned(rows, memory.plan)
+                rows = converted(rows, memory.plan, self._known, classic=treatment.classic)
+            rows = _bounded(rows, treatment)
             causes: Counter[str] = Counter()
             refusal = self._placed(rows, treatment, causes)
             self._rows += len(rows) - memory.rows
@@ -155,7 +163,8 @@ class Pages:
         if form is Format.PROTOBUF:
             from aiprism.receive.exposition import proto
 
-            return proto.rows(body, self._known, self._salt, memory.whose, classic=treatment.classic)
+            native, classic = treatment.native, treatment.classic
+            return proto.rows(body, self._known, self._salt, memory.whose, native=native, classic=classic)
         from aiprism.receive.exposition import text
 
         openmetrics = form is Format.OPENMETRICS

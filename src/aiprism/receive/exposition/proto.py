@@ -62,10 +62,11 @@ _ODD, _WORD = 0x9E3779B97F4A7C15, 2**64 - 1
 _Row = tuple[dict[str, str], float, int, NativeHistogram | None, list[Any]]
 
 
-def rows(body: bytes, known: FingerprintTable, salt: int, whose: int, *, classic: bool) -> Rows:
-    """What a page says; BadInput when it is not well formed. `classic` adds the classic series of native histograms."""
+def rows(body: bytes, known: FingerprintTable, salt: int, whose: int, *, native: bool = True, classic: bool) -> Rows:
+    """What a page says; BadInput when it is not well formed. `classic` adds the classic series of native histograms, which are
+    all that is taken of those without `native`."""
     families = list(_families(body))
-    found = [row for family in families for metric in family.metric for row in _rows(family, metric, classic)]
+    found = [row for family in families for metric in family.metric for row in _rows(family, metric, native, classic)]
     seed = (salt + whose * _ODD) & _WORD
     hashes = np.fromiter(
         (_hashed("\xff".join(part for pair in labels.items() for part in pair), seed) for labels, *_ in found),
@@ -116,7 +117,7 @@ def _type(family: Any) -> str:
     return _TYPES[family.type]
 
 
-def _rows(family: Any, metric: Any, classic: bool) -> Iterator[_Row]:
+def _rows(family: Any, metric: Any, native: bool, classic: bool) -> Iterator[_Row]:
     labels = {METRIC_NAME: family.name}
     for pair in metric.label:
         if pair.name in labels or not pair.name:
@@ -134,7 +135,13 @@ def _rows(family: Any, metric: Any, classic: bool) -> Iterator[_Row]:
         case "summary":
             yield from _of_summary(labels, metric.summary, ts_ms)
         case _:
-            yield from _of_histogram(labels, metric.histogram, ts_ms, family.type == _GAUGE_HISTOGRAM, classic)
+            histogram = metric.histogram
+            if native and _is_native(histogram):
+                made = _native(histogram, family.type == _GAUGE_HISTOGRAM)
+                yield labels, 0.0, ts_ms, made, list(histogram.exemplars)
+                if not classic:
+                    return
+            yield from _of_histogram(labels, histogram, ts_ms)
 
 
 def _of_summary(labels: dict[str, str], summary: Any, ts_ms: int) -> Iterator[_Row]:
@@ -145,14 +152,14 @@ def _of_summary(labels: dict[str, str], summary: Any, ts_ms: int) -> Iterator[_R
     yield {**labels, METRIC_NAME: f"{name}_count"}, float(summary.sample_count), ts_ms, None, []
 
 
-def _of_histogram(labels: dict[str, str], histogram: Any, ts_ms: int, gauge: bool, classic: bool) -> Iterator[_Row]:
-    native = bool(
+def _is_native(histogram: Any) -> bool:
+    return bool(
         histogram.positive_span or histogram.negative_span or histogram.zero_threshold > 0 or histogram.zero_count
     )
-    if native:
-        yield labels, 0.0, ts_ms, _native(histogram, gauge), list(histogram.exemplars)
-        if not classic:
-            return
+
+
+def _of_histogram(labels: dict[str, str], histogram: Any, ts_ms: int) -> Iterator[_Row]:
+    """Its classic series."""
     name = labels[METRIC_NAME]
     count = histogram.sample_count_float or float(histogram.sample_count)
     ends = False
