@@ -12,7 +12,8 @@ from aiprism import yamlfile
 from aiprism.errors import ConfigError
 from aiprism.httpconfig import Authorization, HttpOptions, Secret
 from aiprism.model.labels import Labels
-from aiprism.receive import scrapeconfig
+from aiprism.receive import scrapeconfig, unusedsections
+from aiprism.receive.discovery import kinds
 from aiprism.receive.discovery.listed import ADDRESS, Static
 from aiprism.receive.scrapeconfig import PROTOCOLS, Job
 from tests.receive import prometheus_files
@@ -158,3 +159,10 @@ def test_no_secret_of_a_file_is_shown():
         "http_headers: {X: {secrets: [SECRET3]}}\noauth2: {client_id: i, client_secret: SECRET4, token_url: 'http://t'}"
     )
     assert "SECRET" not in repr(of(first + second.split("\n", 1)[1]))
+
+
+def test_the_documentation_names_all_that_is_not_acted_on():
+    page = (Path(__file__).parents[2] / "docs/scraping.md").read_text()
+    said = page[page.index("## What is not acted on") : page.index("## Speaking HTTP")]
+    missing = {name for name in (*unusedsections.SECTIONS, *kinds.NOT_FOLLOWED) if f"`{name}`" not in said}
+    assert not missing

@@ -411,6 +411,7 @@ def treatment_of(target: Target) -> Treatment:
         honor_labels=job.honor_labels,
         honor_timestamps=job.honor_timestamps,
         track_timestamps=job.track_timestamps_staleness,
+        legacy_names=job.metric_name_validation_scheme == "legacy",
         native=job.scrape_native_histograms,
         custom_buckets=job.convert_classic_histograms_to_nhcb,
         classic=job.always_scrape_classic_histograms,
@@ -426,7 +427,7 @@ def treatment_of(target: Target) -> Treatment:
 def _headers(target: Target) -> dict[str, str]:
     job = target.job
     return {
-        "Accept": accept(job.scrape_protocols, utf8=job.metric_name_escaping_scheme == "allow-utf-8"),
+        "Accept": accept(job.scrape_protocols, job.metric_name_escaping_scheme),
         "Accept-Encoding": "gzip" if job.enable_compression else "identity",
         "User-Agent": f"aiprism/{__version__}",
         "X-Prometheus-Scrape-Timeout-Seconds": f"{target.timeout:g}",

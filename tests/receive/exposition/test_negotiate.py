@@ -14,7 +14,13 @@ def test_the_first_protocol_is_asked_for_first():
         "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;escaping=allow-utf-8;q=0.6,"
         "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.5,*/*;q=0.4"
     )
-    assert "escaping" not in accept(["PrometheusProto", "PrometheusText1.0.0"], utf8=False)
+
+
+def test_those_that_know_of_escaping_are_told_what_names_may_be():
+    assert accept(["OpenMetricsText1.0.0", "OpenMetricsText0.0.1"], "underscores") == (
+        "application/openmetrics-text;version=1.0.0;escaping=underscores;q=0.6,"
+        "application/openmetrics-text;version=0.0.1;q=0.5,*/*;q=0.4"
+    )
 
 
 ANSWERS = [

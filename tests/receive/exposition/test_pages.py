@@ -138,6 +138,23 @@ LIMITS = [
 ]
 
 
+LEGACY = replace(OURS, legacy_names=True)
+
+
+def test_names_of_any_text_are_refused_where_the_job_wants_those_of_prometheus_2():
+    assert len(Scraper(LEGACY).scrape('a:b_1{c="ü"} 1').batch) == 1
+    for page in ('{"a.b"} 1', 'a{"b.c"="1"} 1', 'a{"b:c"="1"} 1'):
+        assert len(Scraper(OURS).scrape(page).batch) == 1
+        with pytest.raises(BadInput, match="metric_name_validation_scheme: legacy"):
+            Scraper(LEGACY).scrape(page)
+
+
+def test_a_name_that_relabelling_mends_is_none_to_refuse():
+    mended = replace(LEGACY, relabelled=lambda labels: {**labels, "__name__": labels["__name__"].replace(".", "_")})
+    target = Scraper(mended)
+    assert target.shown(target.scrape('{"a.b"} 1').batch) == ["a_b instance=i:1 job=j 1"]
+
+
 @pytest.mark.parametrize(("limits", "page", "why"), LIMITS)
 def test_a_page_over_a_limit_of_its_target_is_refused_whole(limits, page, why):
     treatment = replace(OURS, labels={"job": "j", "instance": "i"}, **limits)

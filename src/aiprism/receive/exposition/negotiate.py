@@ -26,8 +26,9 @@ _FORMATS = {
 }
 
 
-def accept(protocols: Sequence[str], *, utf8: bool = True) -> str:
-    """The Accept header that asks for `protocols`, the first one first; `utf8` lets names be any text.
+def accept(protocols: Sequence[str], escaping: str = "allow-utf-8") -> str:
+    """The Accept header that asks for `protocols`, the first one first; `escaping` says what is to become of names that are not
+    of letters, digits and underscores (metric_name_escaping_scheme).
 
     >>> accept(["OpenMetricsText1.0.0", "PrometheusText0.0.4"])
     'application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,text/plain;version=0.0.4;q=0.5,*/*;q=0.4'
@@ -35,8 +36,8 @@ def accept(protocols: Sequence[str], *, utf8: bool = True) -> str:
     weight = len(PROTOCOLS) + 1
     asked = []
     for each in protocols:
-        escaping = ";escaping=allow-utf-8" if utf8 and "0.0." not in each else ""
-        asked.append(f"{PROTOCOLS[each]}{escaping};q=0.{weight}")
+        asked_names = "" if "0.0." in each else f";escaping={escaping}"  # the older ones know nothing of it
+        asked.append(f"{PROTOCOLS[each]}{asked_names};q=0.{weight}")
         weight -= 1
     return ",".join([*asked, f"*/*;q=0.{weight}"])
 

@@ -36,6 +36,7 @@ from aiprism.model.samples import STALE_NAN
 from aiprism.receive.exposition.custombuckets import Plan, converted, planned
 from aiprism.receive.exposition.rows import NO_TIME, Format, Ints, RawExemplar, Rows
 from aiprism.receive.items import ANYTHING, Bounds, SeriesFault, cause_of, no_fault
+from aiprism.receive.relabel import is_label_name
 from aiprism.receive.writerequests import id_of
 from aiprism.store.batches import Exemplar, HistogramSample, MetricMetadata, SampleBatch, description_turns
 from aiprism.store.columns import FingerprintTable
@@ -57,9 +58,10 @@ def as_they_are(labels: Mapping[str, str]) -> Mapping[str, str]:
 class Treatment:
     """What a target's series become. Limits of 0 are none.
 
-    `relabelled` gives the labels after `metric_relabel_configs`, None when the series is dropped. `native` takes native
-    histograms, `custom_buckets` makes the classic ones native, `classic` keeps the classic series of both. Native ones are made
-    as coarse as `finest_schema`, and coarser as long as one has more than `bucket_limit` buckets.
+    `relabelled` gives the labels after `metric_relabel_configs`, None when the series is dropped; with `legacy_names` their
+    names may have letters, digits and underscores only. `native` takes native histograms, `custom_buckets` makes the classic
+    ones native, `classic` keeps the classic series of both. Native ones are made as coarse as `finest_schema`, and coarser as
+    long as one has more than `bucket_limit` buckets.
     """
 
     labels: Mapping[str, str]
@@ -67,6 +69,7 @@ class Treatment:
     honor_labels: bool = False
     honor_timestamps: bool = True
     track_timestamps: bool = False
+    legacy_names: bool = False
     native: bool = True
     custom_buckets: bool = False
     classic: bool = False
@@ -213,6 +216,8 @@ def _treated(scraped: dict[str, str], treatment: Treatment) -> Labels | None:
     labels = Labels(kept)
     if not labels.name:
         raise BadInput(f"relabelling leaves a series without a metric name: {labels!r:.200}")
+    if treatment.legacy_names:
+        _check_names(labels)
     _check_limits(labels, treatment)
     return labels
 
@@ -233,6 +238,16 @@ def _joined(scraped: dict[str, str], treatment: Treatment) -> dict[str, str]:
                 aside = f"exported_{aside}"
             joined[aside] = value
     return joined
+
+
+def _check_names(labels: Labels) -> None:
+    # A colon may stand in the name of a metric, not in that of a label.
+    for name in (labels.name.replace(":", "_"), *labels):
+        if not is_label_name(name, legacy=True):
+            raise BadInput(
+                f"{name!r:.100} of {labels!r:.200} is no name that the job's metric_name_validation_scheme: legacy allows; "
+                "rename it with metric_relabel_configs, or allow utf8"
+            )
 
 
 def _check_limits(labels: Labels, treatment: Treatment) -> None:
