@@ -16,6 +16,8 @@ from aiprism import yamlfile
 from aiprism.clock import FakeClock
 from aiprism.errors import Conflict
 from aiprism.respond import dossier, journal, tiers
+from aiprism.respond.channels.post import Answer, Verdict
+from aiprism.respond.deliver import Delivery
 from aiprism.respond.desk import Policy
 from aiprism.respond.incident import (
     Acknowledged,
@@ -208,6 +210,33 @@ def test_what_was_due_while_nobody_was_there_is_told_when_somebody_is_and_remind
     assert [event for _, event in told(records, "team") if "reminded" in event] == ["reminded#1.8"]
 
 
+def test_who_was_away_gets_no_pile_of_reminders(records, clock):
+    respond = room(records, clock, "tiers: {P0: {receivers: [team], repeat: 1m}}")
+    away, got = [True], []
+
+    async def send(letter, now):
+        if away[0]:
+            return Answer(Verdict.AGAIN, "away")
+        got.append(letter.body["incident"]["event"])
+        return Answer(Verdict.DELIVERED)
+
+    async def pass_minutes(count):
+        for _ in range(count):
+            clock._now += 60
+            respond.check_due()
+            await Delivery(respond, clock, send=send, chance=lambda: 1.0).deliver_due()
+
+    respond.accept([alert()])
+    asyncio.run(pass_minutes(60))
+    away[0] = False
+    respond.accept([cleared(alert(), clock.now())])
+    asyncio.run(pass_minutes(2))
+    assert (got.count("opened"), got.count("reminded") <= 1, got[-1]) == (1, True, "monitoring")
+    told_off = [entry["text"] for entry in only(records)["timeline"] if entry["event"] == "notification_failed"]
+    assert len(told_off) == 60 - got.count("reminded")
+    assert "the next reminder is due" in told_off[0]
+
+
 def test_changed_tiers_hold_for_open_incidents(records, clock):
     respond = room(records, clock)
     respond.accept([alert()])
@@ -256,6 +285,8 @@ def test_a_higher_tier_gives_no_more_time_than_was_promised(records, clock, of_p
 @pytest.mark.parametrize(
     ("origin", "untold"),
     [
+        (Origin("webhook", "team", 0), {("team", "webhook")}),
+        (Origin("webhook", "team", 1), set()),  # another one of its webhooks
         (Origin("pagerduty", "boss"), {("boss", "pagerduty")}),
         (Origin("pagerduty"), {("boss", "pagerduty")}),
         (Origin("pagerduty", "another"), set()),

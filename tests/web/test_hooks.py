@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from aiprism.clock import FakeClock
 from aiprism.httpconfig import Secret
 from aiprism.respond import dossier, journal, message
+from aiprism.respond.deliver import Delivery
 from aiprism.respond.desk import Policy
 from aiprism.respond.incident import Acknowledged, ResolvedByHand, Unacknowledged
 from aiprism.respond.responder import Responder
@@ -32,6 +33,8 @@ receivers:
     slack_configs: [{api_url: "URL/slack"}]
     pagerduty_configs: [{routing_key: k, url: "URL/pd"}]
     webhook_configs: [{url: "URL/hook"}]
+  - name: two
+    slack_configs: [{api_url: "URL/first"}, {api_url: "URL/second", channel: "#second"}]
   - name: bot
     slack_configs: [{bot_token: t, channel: c, app_url: "URL/chat.postMessage"}]
 """
@@ -121,8 +124,13 @@ def button(responder, name, channel="slack"):
         rows = connection.execute(sa.select(notifications)).mappings().all()
     [row] = [row for row in rows if (row["receiver"], row["channel"], row["event"]) == (name, channel, "opened")]
     entry = responder.policy.routing.integrations(name)[row["integration"]]
-    body = entry.letter(message.from_payload(row["payload"]), "k").body
+    body = entry.letter(written(row), "k").body
     return [pressed for found in _buttons(body) for pressed in found]
+
+
+def written(row):
+    """What a letter says, as `deliver` has it."""
+    return replace(message.from_payload(row["payload"]), integration=row["integration"])
 
 
 def _buttons(body):
@@ -160,6 +168,24 @@ def test_a_press_below_a_bots_message_leaves_the_change_to_the_bot(client, respo
     assert there.at("response") == []
 
 
+def test_of_two_channels_of_a_receiver_the_one_that_was_not_pressed_is_told(client, responder, there, clock):
+    responder.reload(replace(responder.policy, incident_receivers=("two",)))
+    responder.accept([alert("DiskFull", "another", at=T0)])
+    asyncio.run(Delivery(responder.pipeline, clock).deliver_due())
+    [second] = there.at("second")
+    [[pressed]] = _buttons(second.body)
+    press(client, there, pressed["value"])
+    asyncio.run(until(lambda: there.at("response"), "the message to be changed"))
+    assert there.at("response")[0].body["channel"] == "#second"  # worded as the one that was pressed
+    rows = [row for row in _rows(responder) if (row["receiver"], row["event"]) == ("two", "acknowledged")]
+    assert [row["integration"] for row in rows] == [0]
+
+
+def test_a_button_of_an_older_message_that_lacks_the_number_acknowledges_too(client, responder, there):
+    press(client, there, f"{only(responder)['id']}|team")
+    assert only(responder)["acknowledged_by"] == "ann (Slack)"
+
+
 def test_a_group_that_has_an_incident_has_the_button_too(client, responder, there, clock):
     responder.reload(replace(responder.policy, incident_receivers=()))
     other = alert("ServiceDown", "another", at=T0)
@@ -169,7 +195,7 @@ def test_a_group_that_has_an_incident_has_the_button_too(client, responder, ther
     [row] = [row for row in _rows(responder) if row["channel"] == "slack" and "another" in str(row["payload"]["services"])
              and row["group_id"]]  # fmt: skip
     entry = next(each for each in responder.policy.routing.integrations("team") if each.channel == "slack")
-    [[pressed]] = _buttons(entry.letter(message.from_payload(row["payload"]), "k").body)
+    [[pressed]] = _buttons(entry.letter(written(row), "k").body)
     press(client, there, pressed["value"], at=T0 + 60)
     with responder.records.reading() as connection:
         home = journal.last_incidents_of(connection, [other.fingerprint])[other.fingerprint]

@@ -29,12 +29,14 @@ def listeners(tell: Tell, of_tier: Iterable[str], heard: Iterable[str]) -> tuple
 def addressed(receiver: str, routing: Routing, origin: Origin | None) -> Iterator[tuple[int, Integration]]:
     """The integrations of a receiver that are to be told, by number."""
     for number, integration in enumerate(routing.integrations(receiver)):
-        if not _knows(integration, receiver, origin):
+        if not _knows(integration, number, receiver, origin):
             yield number, integration
 
 
-def _knows(integration: Integration, receiver: str, origin: Origin | None) -> bool:
+def _knows(integration: Integration, number: int, receiver: str, origin: Origin | None) -> bool:
     """Whether it told us itself. A message that is changed in place is told nevertheless: that is how it changes."""
     if origin is None or integration.channel != origin.channel or origin.receiver not in ("", receiver):
         return False
+    if origin.integration not in (None, number):
+        return False  # another channel of the same tool
     return not (isinstance(integration, Following) and integration.threads)

@@ -117,7 +117,7 @@ def _about_incident(
     said = replace(said, acknowledgeable=desk.policy.buttons and incident.acknowledgeable)
     occasion = _occasion(tell, incident)
     return [
-        letter_row(replace(said, receiver=receiver), integration, number, occasion, incident.id)
+        letter_row(replace(said, receiver=receiver), integration, number, occasion, incident.id, tell.good_for)
         for receiver in audience.listeners(tell, desk.policy.receivers_of(incident.priority), heard)
         for number, integration in audience.addressed(receiver, desk.policy.routing, tell.origin)
         if integration.wants(said)
@@ -137,9 +137,15 @@ def _occasion(tell: Tell, incident: Incident) -> str:
 
 
 def letter_row(
-    said: message.Message, integration: Integration, number: int, occasion: str, incident: str | None = None
+    said: message.Message,
+    integration: Integration,
+    number: int,
+    occasion: str,
+    incident: str | None = None,
+    good_for: float | None = None,
 ) -> store.NotificationRow:
-    """A letter for the outbox: `said` to an integration of its receiver, the one of that number, at this occasion."""
+    """A letter for the outbox: `said` to an integration of its receiver, the one of that number, at this occasion. It is tried for
+    `good_for` seconds at most, if that is said."""
     return {
         "id": _letter_id(said.subject_id, said.receiver, integration.channel, number, occasion),
         "incident_id": incident,
@@ -156,7 +162,7 @@ def letter_row(
         "payload": message.to_payload(said),
         "dedup_key": said.subject_id,
         "group_id": None,
-        "deadline": None,
+        "deadline": None if good_for is None else said.at + good_for,
         "tells": None,
     }
 

@@ -255,19 +255,19 @@ class Delivery:
         chosen = integrations[row["integration"]] if row["integration"] < len(integrations) else None
         if chosen is None or chosen.channel != row["channel"]:
             return Answer(Verdict.REFUSED, f"alertmanager.yml no longer has this {row['channel']} integration")
-        # What is told of a group is told anew once it is due again: a try must not outlast that.
+        # What is told of a group is told anew once it is due again, and so is a reminder: a try must not outlast that.
         left = None if row["deadline"] is None else row["deadline"] - self._clock.now()
         if left is not None and left <= 0:
-            return Answer(Verdict.REFUSED, notify.LATE)
+            return Answer(Verdict.REFUSED, _too_late(row))
         try:
             async with asyncio.timeout(left):
                 return await self._tried(await self._writer(chosen, row), connections)
         except TimeoutError:
-            return Answer(Verdict.REFUSED, notify.LATE)
+            return Answer(Verdict.REFUSED, _too_late(row))
 
     async def _writer(self, chosen: Integration, row: store.NotificationRow) -> Callable[[], Awaitable[Letter]]:
         """What writes a letter in its channel's form."""
-        told, key = message.from_payload(row["payload"]), row["id"]
+        told, key = replace(message.from_payload(row["payload"]), integration=row["integration"]), row["id"]
         write = functools.partial(chosen.letter, told, key)
         if isinstance(chosen, Following) and chosen.threads:
             earlier = await asyncio.to_thread(self._earlier, row, told)
@@ -362,6 +362,10 @@ class _Ways:
             yield way
         finally:
             self._free.put_nowait(way)
+
+
+def _too_late(row: store.NotificationRow) -> str:
+    return notify.LATE if row["group_id"] is not None else "the next reminder is due, which says all that this one does"
 
 
 def _simply_taken(answer: Answer) -> bool:

@@ -71,9 +71,13 @@ class Pressed:
     response_url: str
 
 
-def button_value(subject: str, receiver: str) -> str:
-    """What our button carries, so that we know what it was below."""
-    return f"{subject}|{receiver}"
+# Buttons of messages of earlier versions carry no number.
+_BELOW = re.compile(r"(?P<subject>[^|]+)\|(?:(?P<number>\d{1,4})\|)?(?P<receiver>.*)", re.DOTALL)
+
+
+def button_value(subject: str, receiver: str, integration: int) -> str:
+    """What our button carries, so that we know what it was below: the integration by its number in the receiver."""
+    return f"{subject}|{integration}|{receiver}"
 
 
 def slack(headers: Mapping[str, str], body: bytes, secret: Secret, now: float) -> list[Pressed]:
@@ -89,8 +93,8 @@ def slack(headers: Mapping[str, str], body: bytes, secret: Secret, now: float) -
     name = str(user.get("username") or user.get("name") or user.get("id") or "somebody")
     pressed = []
     for number, action in enumerate(payload.get("actions") or ()):
-        subject, _, receiver = str(action.get("value", "")).partition("|")
-        if action.get("action_id") == ACKNOWLEDGE and subject:
+        below = _BELOW.fullmatch(str(action.get("value", "")))
+        if action.get("action_id") == ACKNOWLEDGE and below:
             actor = f"{name} (Slack)"
             spoken = Spoken(
                 id=f"slack:{shown}:{number}",
@@ -98,8 +102,8 @@ def slack(headers: Mapping[str, str], body: bytes, secret: Secret, now: float) -
                 deed=Deed.ACKNOWLEDGE,
                 actor=actor,
                 text=f"acknowledged by {actor}",
-                origin=Origin("slack", receiver),
-                subject=subject,
+                origin=Origin("slack", below["receiver"], int(below["number"]) if below["number"] else None),
+                subject=below["subject"],
             )
             pressed.append(Pressed(spoken, str(payload.get("response_url") or "")))
     return pressed

@@ -183,10 +183,12 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The channel a person spoke through, and the receiver if it is known: it need not be told what it told us."""
+    """The channel a person spoke through, and receiver and number of the integration if they are known: it need not be
+    told what it told us."""
 
     channel: str
     receiver: str = ""
+    integration: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,6 +310,7 @@ class Tell:
     occasion: str = ""
     receivers: tuple[str, ...] = ()
     origin: Origin | None = None
+    good_for: float | None = None  # seconds until it is not worth telling any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -563,7 +566,7 @@ def _late(incident: Incident, now: float, periods: Periods) -> Step:
     if reminded > incident.progress.reminded:  # once, however many were due while nobody was there to send them
         text = f"nobody has acknowledged it for {_lasting(now - incident.begun_at)}"
         effects.append(Entry(now, "reminded", MACHINE, text))
-        effects.append(Tell(Notice.REMINDED, text, occasion=f"{_round(incident)}.{reminded}"))
+        effects.append(Tell(Notice.REMINDED, text, occasion=f"{_round(incident)}.{reminded}", good_for=tier.repeat))
     taken = (*incident.progress.taken, *(step.key for step in steps))
     return replace(incident, progress=replace(incident.progress, taken=taken, reminded=reminded)), tuple(effects)
 

@@ -51,6 +51,7 @@ class Message:
     acknowledged_by: str = ""
     resolved_at: float | None = None
     receiver: str = ""  # the name in alertmanager.yml
+    integration: int = 0  # which of the receiver's, by number; known to whoever sends it, not to the outbox's payload
     group_key: str = ""  # Alertmanager's text, such as {}/{severity="critical"}:{alertname="Down"}
     group_labels: Labels = field(default_factory=Labels)
     external_url: str = ""  # where the platform is found

@@ -127,14 +127,21 @@ def _reply(responder: Responder, spoken: Spoken, heard: Heard) -> dict[str, Any]
         by = heard.incident.acknowledged_by if heard.incident else ""
         why = heard.why or (f"{by} has acknowledged it already" if by else "nothing changed")
         return {"response_type": "ephemeral", "replace_original": False, "text": why}
-    entries = responder.policy.routing.integrations(spoken.origin.receiver)
     # Not a bot's message about an incident: that is changed by what everyone is told. Of a group's nobody is told.
     of_group = spoken.subject != heard.incident.id
-    entry = next((each for each in entries if isinstance(each, slack.Slack) and (of_group or not each.threads)), None)
-    if entry is None:
+    entry = _pressed_in(responder, spoken)
+    if entry is None or (entry.threads and not of_group):
         return None
     told = message.of_incident(
         heard.incident, "acknowledged", spoken.text, heard.incident.updated_at, responder.policy.external_url
     )
     body = slack.build(replace(told, receiver=spoken.origin.receiver), entry)
     return {**body, "replace_original": True}
+
+
+def _pressed_in(responder: Responder, spoken: Spoken) -> slack.Slack | None:
+    """The integration whose message was pressed; the first of its receiver, where the button does not say which."""
+    origin = spoken.origin
+    numbered = enumerate(responder.policy.routing.integrations(origin.receiver))
+    of_slack = ((number, each) for number, each in numbered if isinstance(each, slack.Slack))
+    return next((each for number, each in of_slack if origin.integration in (None, number)), None)

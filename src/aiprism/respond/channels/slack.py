@@ -273,7 +273,7 @@ def _button(message: Message) -> dict[str, Any]:
         "action_id": ACKNOWLEDGE,
         "text": {"type": "plain_text", "text": "Acknowledge"},
         "style": "primary",
-        "value": button_value(message.subject_id, message.receiver),
+        "value": button_value(message.subject_id, message.receiver, message.integration),
     }
     return {"type": "actions", "elements": [button]}
 
