@@ -55,7 +55,8 @@ def aggregate(
     if not len(block):
         return block
     if isinstance(param, np.ndarray):
-        _doubt_parameter(op, param, remarks, param_place)
+        for doubt in doubts_of_parameter(op, param):
+            remarks.say(doubt, param_place, notes.by_step(block.valid))
     if block.cells is not None and op not in _OF_EITHER_KIND:
         remarks.say(notes.ignored_in_aggregation(op), place, notes.by_step(block.native()))
         block = block.numbers()
@@ -74,14 +75,8 @@ def aggregate(
     return rows.result(FOLDS[op](rows))
 
 
-def _doubt_parameter(op: str, param: Floats, remarks: Remarks, place: int) -> None:
-    """Of all steps the farthest one is told, which is not known step by step where it changes."""
-    for doubt in _doubts_of_parameter(op, param):
-        remarks.say(doubt, place)
-        remarks.lasting &= bool(np.all(param == param[0]))
-
-
-def _doubts_of_parameter(op: str, param: Floats) -> list[Doubt]:
+def doubts_of_parameter(op: str, param: Floats) -> list[Doubt]:
+    """Of all steps the farthest parameter is told, which is not known step by step where it changes."""
     least, greatest = float(np.fmin.reduce(param)), float(np.fmax.reduce(param))
     if op == "limit_ratio":
         return [notes.no_ratio(far, cap) for far, cap in ((greatest, 1.0), (least, -1.0)) if far * cap > 1]

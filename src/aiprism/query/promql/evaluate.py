@@ -17,7 +17,7 @@ from aiprism.model.labels import METRIC_NAME
 from aiprism.model.samples import STALE_NAN_BITS
 from aiprism.query.promql import edges, histogram_kernels, notes
 from aiprism.query.promql.account import Account
-from aiprism.query.promql.aggregate import aggregate
+from aiprism.query.promql.aggregate import aggregate, doubts_of_parameter
 from aiprism.query.promql.blocks import Block, stacked
 from aiprism.query.promql.functions import EVALUATED, PUSHED, ROLLED, TAKES_HISTOGRAMS, Moment, Operand
 from aiprism.query.promql.info import with_info_labels
@@ -43,6 +43,7 @@ from aiprism.query.promql.plan import (
     Samples,
     Words,
     children,
+    steady,
 )
 from aiprism.query.promql.syntax import Edges
 from aiprism.query.promql.values import QueryFailed
@@ -496,8 +497,7 @@ class Evaluator:
         inner = self._subquery_steps(node, ends)
         with self._apart(inner), self.remarking(inner.count) as said:
             block = self.block(node.expr, inner) if inner.count else Block.empty(0)
-        if len(said):
-            self._remarks.add(_seen_through(said, inner, ends, node.window_ms, steps))
+        self._remarks.add(_seen_through(said, inner, ends, node.window_ms, steps))
         sizes = block.valid.sum(axis=1)
         raw = RawSamples(
             rows=np.arange(len(block)),
@@ -527,6 +527,9 @@ class Evaluator:
         block = self.block(node.expr, steps)
         param = None if node.param is None else self.value(node.param, steps)
         assert not isinstance(param, Block)
+        if isinstance(param, np.ndarray) and node.param is not None and not steady(node.param):
+            # Other steps may have a farther one, also where there is nothing to aggregate here.
+            self._remarks.lasting &= not doubts_of_parameter(node.op, param)
         return aggregate(
             node.op, block, node.grouping, param, self._remarks, place=node.place, param_place=node.param_place
         ).compact()

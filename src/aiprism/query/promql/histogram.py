@@ -164,8 +164,9 @@ def _say_what_fell(fell: Bools, raised: Floats, bounds: Floats, asked: Asked) ->
     )
     difference = np.where(fell, raised, 0.0).reshape(of_all.shape).max(axis=0)
     count = fell.any(axis=1).sum(axis=0)
-    forced = Forced(least, greatest, difference, count, asked.times_ms)
-    asked.remarks.say(FORCED_MONOTONICITY, asked.place, count > 0, forced)
+    at = count > 0
+    forced = Forced(np.flatnonzero(at), least[at], greatest[at], difference[at], count[at], asked.times_ms[at])
+    asked.remarks.say(FORCED_MONOTONICITY, asked.place, at, forced)
 
 
 def _almost_equal(a: Floats, b: Floats) -> Bools:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 
 import numpy as np
 
@@ -143,42 +142,53 @@ def by_step(cells: Bools) -> Bools:
 
 @dataclass(frozen=True, slots=True)
 class Forced:
-    """Buckets whose counts had to be raised, step by step: bounds and differences of those of every histogram, and how many
-    histograms they are of."""
+    """Buckets whose counts had to be raised: an entry for each step of an evaluation in which some were, with their bounds,
+    the greatest difference, how many histograms they are of, and the time. `step` says with which of the steps of a `Remark`
+    an entry goes: those of a subquery, or of a part that is evaluated once, have no other tie to the steps around them."""
 
+    step: Ints
     least: Floats
     greatest: Floats
     difference: Floats
     count: Ints
     times_ms: Ints
 
-    def __getitem__(self, of: slice | Ints | Bools) -> Forced:
-        return Forced(self.least[of], self.greatest[of], self.difference[of], self.count[of], self.times_ms[of])
-
-    def then(self, later: Forced) -> Forced:
-        """These steps and others after them."""
-        pairs = ((getattr(self, name), getattr(later, name)) for name in Forced.__dataclass_fields__)
+    def and_others(self, others: Forced) -> Forced:
+        """All of these and those: what was evaluated twice is told twice, as in Prometheus."""
+        pairs = ((getattr(self, name), getattr(others, name)) for name in Forced.__dataclass_fields__)
         return Forced(*map(np.concatenate, pairs))
 
-    def and_others(self, others: Forced) -> Forced:
-        """Of the same steps."""
-        return Forced(
-            np.fmin(self.least, others.least),
-            np.fmax(self.greatest, others.greatest),
-            np.fmax(self.difference, others.difference),
-            self.count + others.count,
-            self.times_ms,
-        )
+    def part(self, first: int, end: int) -> Forced:
+        """Those that go with the steps from number `first` up to `end`, which are then the only ones."""
+        inside = (self.step >= first) & (self.step < end)
+        kept = Forced(*(getattr(self, name)[inside] for name in Forced.__dataclass_fields__))
+        return replace(kept, step=kept.step - first)
+
+    def later(self, steps: int) -> Forced:
+        """The same behind so many other steps."""
+        return replace(self, step=self.step + steps)
+
+    def together(self, step: int) -> Forced:
+        """All of them with one step."""
+        return replace(self, step=np.full(len(self.step), step))
+
+    def size(self) -> int:
+        """How many bytes they take."""
+        return 8 * len(Forced.__dataclass_fields__) * len(self.step)
 
     def told(self) -> str:
         """In words."""
-        some = self[self.count > 0]
-        begin, end = (datetime.fromtimestamp(ts // 1000, UTC) for ts in (some.times_ms.min(), some.times_ms.max()))
+        begin, end = (np.datetime64(int(ts), "ms") for ts in (self.times_ms.min(), self.times_ms.max()))
         return (
-            f", from buckets {exposition_text(float(some.least.min()))} to {exposition_text(float(some.greatest.max()))}"
-            f", with a max diff of {some.difference.max():.2g}, over {some.count.sum()} samples"
-            f" from {begin:%Y-%m-%dT%H:%M:%SZ} to {end:%Y-%m-%dT%H:%M:%SZ}"
+            f", from buckets {exposition_text(float(self.least.min()))} to {exposition_text(float(self.greatest.max()))}"
+            f", with a max diff of {self.difference.max():.2g}, over {self.count.sum()} samples"
+            f" from {_second(begin)} to {_second(end)}"
         )
+
+
+def _second(time: np.datetime64) -> str:
+    """In UTC. Not by way of datetime: a query may be of a year that has five digits."""
+    return str(np.datetime_as_string(time, unit="s", timezone="UTC"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,21 +200,20 @@ class Remark:
     at: Bools
     forced: Forced | None = None
 
-    def and_again(self, other: Remark) -> Remark:
-        """Said again, maybe of other steps; the place is the last one, as in Prometheus."""
-        if self.forced is None or other.forced is None:
-            return Remark(other.doubt, other.place, self.at | other.at)
-        return Remark(self.doubt, self.place, self.at | other.at, self.forced.and_others(other.forced))
+    def and_again(self, other: Remark, place: int) -> Remark:
+        """The same said again, maybe of other steps."""
+        forced = self.forced.and_others(other.forced) if self.forced and other.forced else None
+        return Remark(self.doubt, place, self.at | other.at, forced)
 
 
 @dataclass(slots=True)
 class Remarks:
-    """What was said while one part of a query was evaluated at `count` steps, each thing once. `lasting` False: what was said
-    depends on all of the steps together."""
+    """What was said while one part of a query was evaluated at `count` steps, each thing once of a place. `lasting` False:
+    what was said depends on all of the steps together."""
 
     count: int
     lasting: bool = True
-    _said: dict[Doubt, Remark] = field(default_factory=dict)
+    _said: dict[tuple[Doubt, int], Remark] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self._said)
@@ -235,38 +244,42 @@ class Remarks:
 
     def moved(self, before: int, after: int) -> Remarks:
         """The same where what stood at one place stands at another."""
-        moved = {key: replace(each, place=after) if each.place == before else each for key, each in self._said.items()}
-        return Remarks(self.count, self.lasting, moved)
+        found = Remarks(self.count, self.lasting)
+        for each in self:
+            found._add(replace(each, place=after) if each.place == before else each)
+        return found
+
+    def at_one_place(self) -> Iterator[Remark]:
+        """Each thing once: of the last place that it is said of, as in Prometheus, but counts of the first one."""
+        found: dict[Doubt, Remark] = {}
+        for each in self:
+            before, choose = found.get(each.doubt), min if each.forced else max
+            found[each.doubt] = each if before is None else before.and_again(each, choose(before.place, each.place))
+        return iter(found.values())
 
     def part(self, first: int, end: int) -> Remarks:
         """Of the steps from number `first` up to `end`."""
         found = Remarks(end - first, self.lasting)
         for each in self:
-            found._add(replace(each, at=each.at[first:end], forced=each.forced and each.forced[first:end]))
+            found._add(replace(each, at=each.at[first:end], forced=each.forced and each.forced.part(first, end)))
         return found
 
     def then(self, later: Remarks) -> Remarks:
         """Of these steps, and of those of `later` after them."""
         found = Remarks(self.count + later.count, self.lasting and later.lasting)
         ours, theirs = (np.zeros(each.count, dtype=bool) for each in (self, later))
-        for doubt in (*self._said, *(each for each in later._said if each not in self._said)):
-            one, other = self._said.get(doubt), later._said.get(doubt)
-            forced = _one_after_the_other(one, other, self.count, later.count)
-            at = np.concatenate([one.at if one else ours, other.at if other else theirs])
-            last = other or one
-            assert last is not None
-            found._add(Remark(doubt, last.place, at, forced))
+        for each in self:
+            found._add(replace(each, at=np.concatenate([each.at, theirs])))
+        for each in later:
+            forced = each.forced and each.forced.later(self.count)
+            found._add(replace(each, at=np.concatenate([ours, each.at]), forced=forced))
         return found
 
     def repeated(self, count: int) -> Remarks:
         """What was said of one step, of so many."""
         found = Remarks(count, self.lasting)
         for each in self:
-            found._add(
-                replace(
-                    each, at=np.repeat(each.at, count), forced=each.forced and each.forced[np.zeros(count, dtype=int)]
-                )
-            )
+            found._add(replace(each, at=np.repeat(each.at, count)))
             found.lasting &= each.forced is None  # counted once for all
         return found
 
@@ -275,31 +288,22 @@ class Remarks:
         found = Remarks(len(lo), self.lasting)
         for each in self:
             before = np.concatenate([[0], np.cumsum(each.at)])
-            found._add(Remark(each.doubt, each.place, before[hi] > before[lo], each.forced))
+            at = before[hi] > before[lo]
+            forced = each.forced and each.forced.together(int(np.argmax(at)))
+            found._add(replace(each, at=at, forced=forced))
             found.lasting &= each.forced is None  # it is about the steps of the subquery
         return found
 
     def size(self) -> int:
         """About how many bytes they take."""
-        return sum(len(each.doubt.said) + (6 if each.forced else 1) * 8 * self.count for each in self)
+        return sum(len(each.doubt.said) + self.count + (each.forced.size() if each.forced else 0) for each in self)
 
     def _add(self, remark: Remark) -> None:
         if not remark.at.any():
             return
-        before = self._said.pop(remark.doubt, None)
-        self._said[remark.doubt] = remark if before is None else before.and_again(remark)
-
-
-def _one_after_the_other(first: Remark | None, second: Remark | None, count: int, later: int) -> Forced | None:
-    one, other = (None if each is None else each.forced for each in (first, second))
-    if one is None and other is None:
-        return None
-    return (one or _nothing_forced(count)).then(other or _nothing_forced(later))
-
-
-def _nothing_forced(count: int) -> Forced:
-    none, zero = np.full(count, np.nan), np.zeros(count, dtype=np.int64)
-    return Forced(none, none, none, zero, zero)
+        key = remark.doubt, remark.place
+        before = self._said.get(key)
+        self._said[key] = remark if before is None else before.and_again(remark, remark.place)
 
 
 def of_metric(doubt: Doubt, metric: str) -> Doubt:
@@ -329,7 +333,7 @@ class Notes:
 
     def tell(self, text: str, remarks: Remarks) -> None:
         """What was said of the query `text`."""
-        for each in remarks:
+        for each in remarks.at_one_place():
             line, column = line_and_column(text, each.place)
             said = f"{each.doubt.said}{each.forced.told() if each.forced else ''} ({line}:{column})"
             if each.doubt.warning:
