@@ -124,6 +124,10 @@ class Desk:
         self.made_work = self.made_work or told or bool(batch.letters or batch.runs or batch.groups)
         return batch
 
+    def as_alert(self, known: Known) -> Alert:
+        """What is known of an alert as the alert it is now, in its tier."""
+        return self.policy.periods.tiers.placed(known.as_alert(self.now))
+
     def holding(self, coming: Sequence[Known] = ()) -> Holding:
         """What holds alerts back now; `coming` are alerts that are not written yet."""
         return self.policy.holding(self.connection, self.now, coming)

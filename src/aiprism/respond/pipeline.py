@@ -20,6 +20,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import structlog
 from sqlalchemy import Connection
@@ -65,6 +66,14 @@ FLUSH: tuple[notify.Stage, ...] = (
 )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """When maintenance windows were last looked at, and under which policy: a reload may take some away."""
+
+    policy: Policy
+    at: float
+
+
 class Respond:
     """The entrance of the room. Thread-safe: one batch at a time."""
 
@@ -74,7 +83,8 @@ class Respond:
         self.policy = policy or Policy()
         self._records, self._clock, self._telemetry = records, clock, telemetry or Telemetry()
         self._lock = threading.Lock()
-        self._tidied = self._looked = clock.now()
+        self._tidied = clock.now()
+        self._looked: _Looked | None = None
         self._listeners: list[Callable[[], None]] = []
 
     def accept(self, alerts: Sequence[Alert]) -> None:
@@ -94,33 +104,41 @@ class Respond:
         """Tell what is due to be told of groups, let alerts end whose time is over, and forget what is old; when to come
         again."""
         with self.reading() as connection:  # mostly there is nothing yet, and nobody is kept waiting for that
-            due = self._due(connection)
+            due = self._due(connection, self._seen(self.policy), self._tidied)
         if due > self._clock.now():
             return due
         with self.desk() as desk:
             ended = upkeep.ended(desk)
             batch = desk.run(ended, ENDINGS)
             alerting.close_alerts(desk.connection, [alert.fingerprint for alert in ended.known])
-            released = _let_go(desk, upkeep.released(desk, upkeep.windows_ended(desk, self._looked)))
-            self._looked = desk.now
+            released = _let_go(desk, _unheld(desk, self._seen(desk.policy)))
             rested = _let_go(desk, upkeep.rested(desk))
             held = _tell_groups(desk)
-            if desk.now - self._tidied >= _TIDY:
-                self._tidied = desk.now
+            tidied = self._tidied
+            if desk.now - tidied >= _TIDY:
+                tidied = desk.now
                 upkeep.tidy(desk)
-            due = self._due(desk.connection)
+            due = self._due(desk.connection, desk.now, tidied)
+        # Only what was committed was looked at: what failed is done again.
+        self._looked, self._tidied = _Looked(desk.policy, desk.now), tidied
         for each in (batch, released, rested):
             _log_changes(each)
         for reason, count in held.items():
             self._telemetry.dropped("respond.notify", reason, count)
         return due
 
-    def _due(self, connection: Connection) -> float:
+    def _seen(self, policy: Policy) -> float | None:
+        """Until when the windows of this policy were looked at; None when they were not."""
+        return self._looked.at if self._looked is not None and self._looked.policy is policy else None
+
+    def _due(self, connection: Connection, seen: float | None, tidied: float) -> float:
+        if seen is None:
+            return self._clock.now()
         windows = holding.windows(connection, self.policy.planned)
-        ends = (period.end for each in windows if (period := each.holding(self._looked)))
+        ends = (period.end for each in windows if (period := each.holding(seen) or each.following(seen)))
         groups_due, alerts_end = alerting.next_group(connection), alerting.next_end(connection)
         rests = held_store.next_rest(connection)
-        times = (self._tidied + _TIDY, groups_due, alerts_end, rests, min(ends, default=None))
+        times = (tidied + _TIDY, groups_due, alerts_end, rests, min(ends, default=None))
         return min(time for time in times if time is not None)
 
     def put_silence(self, wanted: Silence, fresh_id: str) -> str:
@@ -228,6 +246,10 @@ def _tell_groups(desk: Desk) -> Counter[str]:
         round_ = stage(round_, desk.connection)
     desk.made_work = desk.made_work or bool(round_.letters)
     return round_.held
+
+
+def _unheld(desk: Desk, seen: float | None) -> Batch:
+    return upkeep.unheld(desk) if seen is None else upkeep.released(desk, upkeep.windows_ended(desk, seen))
 
 
 def _let_go(desk: Desk, released: Batch) -> Batch:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from aiprism.respond.desk import Batch, Desk
 from aiprism.respond.keeping import flap_of, flap_row, known_of, window_of
+from aiprism.respond.known import Known
 from aiprism.respond.mute import flapping, held, holding
 from aiprism.respond.mute.maintenance import Window
 from aiprism.respond.mute.silences import RETENTION
@@ -25,7 +26,7 @@ def ended(desk: Desk) -> Batch:
     over = [known_of(row) for row in alerting.ended_alerts(desk.connection, desk.now)]
     return Batch(
         desk.now,
-        tuple(alert.as_alert(desk.now) for alert in over),
+        tuple(desk.as_alert(alert) for alert in over),
         known=tuple(over),
         was_firing={alert.fingerprint: True for alert in over},
     )
@@ -40,8 +41,7 @@ def rested(desk: Desk) -> Batch:
     held_store.put_flaps(desk.connection, [flap_row(flapping.rested(flap_of(row)), desk.now) for row in rows])
     alerting.hasten_groups(desk.connection, names, desk.now)
     known = [known_of(row) for row in alerting.alert_rows(desk.connection, names)]
-    alerts = tuple(alert.as_alert(desk.now) for alert in known)
-    return Batch(desk.now, alerts, known=tuple(known))
+    return _as_batch(known, desk)
 
 
 def windows_ended(desk: Desk, before: float) -> list[Window]:
@@ -57,8 +57,26 @@ def released(desk: Desk, over: Sequence[Window]) -> Batch:
     lasting = [known_of(row) for row in alerting.unfinished_alerts(desk.connection, desk.now)]
     known = [alert for alert in lasting if any(each.accepts(alert.labels) for each in over)]
     alerting.hasten_groups(desk.connection, [alert.fingerprint for alert in known], desk.now)
-    alerts = tuple(alert.as_alert(desk.now) for alert in known)
-    return Batch(desk.now, alerts, known=tuple(known))
+    return _as_batch(known, desk)
+
+
+def unheld(desk: Desk) -> Batch:
+    """Everything that fires, to go to its incident if it is in none: who has not looked before, or not at these windows,
+    cannot tell which have ended meanwhile. The groups of what maintenance held and does not hold are looked at now."""
+    lasting = [known_of(row) for row in alerting.unfinished_alerts(desk.connection, desk.now)]
+    held_before = {row["fingerprint"] for row in held_store.held_rows(desk.connection, stage="maintenance")}
+    windows = [each for each in holding.windows(desk.connection, desk.policy.planned) if each.holding(desk.now)]
+    free = [
+        alert.fingerprint
+        for alert in lasting
+        if alert.fingerprint in held_before and not any(each.accepts(alert.labels) for each in windows)
+    ]
+    alerting.hasten_groups(desk.connection, free, desk.now)
+    return _as_batch(lasting, desk)
+
+
+def _as_batch(known: Sequence[Known], desk: Desk) -> Batch:
+    return Batch(desk.now, tuple(desk.as_alert(alert) for alert in known), known=tuple(known))
 
 
 def tidy(desk: Desk) -> None:

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+import sqlalchemy as sa
 from dateutil.rrule import rrulestr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aiprism import yamlfile
-from aiprism.errors import BadInput, ConfigError, Conflict, NotFound
-from aiprism.respond import board, journal, keeping
+from aiprism.errors import BadInput, ConfigError, Conflict, NotFound, Unavailable
+from aiprism.respond import board, journal, keeping, tiers
 from aiprism.respond.desk import Policy
+from aiprism.respond.incident import Periods
 from aiprism.respond.matcher import parsed
 from aiprism.respond.mute import held, holding
 from aiprism.respond.mute.holding import Planned
 from aiprism.respond.mute.maintenance import Period, window
 from aiprism.respond.pipeline import Respond
-from aiprism.store.records import Records
+from aiprism.store.records import Records, notifications
 from tests.respond.making import T0, alert, cleared, routing, telling
 from tests.respond.test_group import ROUTES, Room, one, there  # noqa: F401 - a fixture
 
@@ -296,6 +299,80 @@ def test_windows_outlive_a_restart_and_one_of_the_file_is_changed_there(records,
     with pytest.raises(Conflict, match="there is a maintenance window 'upgrade'"):
         again.put_window(planned(id="w2"))
     after.close()
+
+
+HELD = telling(
+    routing(ROUTES.format(url="http://127.0.0.1:9", more="", options="", rest="")),
+    planned=Planned((planned(start="2026-11-23T14:15", duration="10m"),)),  # T0 .. T0+600
+)
+
+
+def begun(records, clock, policy=HELD):
+    respond = Respond(records, clock, policy)
+    respond.accept([alert()])
+    clock._now += 11
+    respond.flush()
+    assert incidents(respond) == []
+    return respond
+
+
+def test_a_window_that_ends_while_nobody_watches_lets_go_of_its_alerts_at_the_next_look(records, clock):
+    policy = replace(HELD, incident_receivers=())  # so that the group is told, and not its incident
+    begun(records, clock, policy)
+    clock._now = T0 + 601
+    after = Respond(records, clock, policy)  # as after a restart, or in another process
+    after.flush()
+    assert incidents(after) == ["investigating"]
+    with records.reading() as connection:
+        told = sa.select(notifications.c.event).where(notifications.c.group_id.is_not(None))
+        events = connection.execute(told).scalars().all()
+    assert [event.split("#")[0] for event in events] == ["firing"]  # its group is told at once, too
+
+
+@pytest.mark.parametrize("windows", [(), (planned(start="2026-11-23T14:15", duration="2m"),)])
+def test_a_reload_that_takes_a_window_away_or_shortens_it_lets_go_of_its_alerts(records, clock, windows):
+    respond = begun(records, clock)
+    clock._now = T0 + 200
+    respond.policy = replace(HELD, planned=Planned(windows))
+    respond.regroup()
+    respond.flush()
+    assert incidents(respond) == ["investigating"]
+
+
+def test_what_a_flush_that_failed_was_to_let_go_is_let_go_by_the_next(records, clock):
+    respond = begun(records, clock)
+    clock._now = T0 + 601
+    with records.begin() as connection:
+        connection.execute(sa.text("ALTER TABLE held_notifications RENAME TO away"))
+    with pytest.raises(Unavailable):
+        respond.flush()
+    with records.begin() as connection:
+        connection.execute(sa.text("ALTER TABLE away RENAME TO held_notifications"))
+    assert incidents(respond) == []
+    respond.flush()
+    assert incidents(respond) == ["investigating"]
+
+
+def test_a_window_shorter_than_the_time_between_two_looks_lets_go_of_its_alerts(records, clock):
+    respond = Respond(records, clock, replace(HELD, planned=Planned()))
+    respond.flush()
+    respond.put_window(planned(start="2026-11-23T14:15:06", duration="5s", id="w1"))
+    clock._now = T0 + 7
+    respond.accept([alert()])
+    assert incidents(respond) == []
+    clock._now = T0 + 12
+    respond.flush()
+    assert incidents(respond) == ["investigating"]
+
+
+def test_what_fires_on_after_a_window_goes_to_an_incident_of_its_tier(records, clock):
+    placed = tiers.read(yamlfile.parse('tiers: {P0: {match: ["alertname=HighErrorRate"]}}', file="tiers.yml"))
+    respond = Respond(records, clock, replace(HELD, periods=Periods(tiers=placed)))
+    respond.accept([alert(severity="warning")])
+    clock._now = T0 + 601
+    respond.flush()
+    with records.reading() as connection:
+        assert [each.priority.value for each in journal.open_incidents(connection)] == ["P0"]
 
 
 def test_an_incident_that_was_open_before_keeps_its_alerts_in_a_window(records, clock):
