@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import json
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -278,6 +281,38 @@ def test_a_target_that_does_not_answer_well_is_down_and_its_series_end(page: Pag
         assert (platform.up, platform.last()) == (0.0, {})
 
     story(lambda: Platform(job(page, **settings)), told)
+
+
+def test_what_failed_is_noted_in_the_file_of_the_job(page: Page, tmp_path: Path) -> None:
+    page.status, file = 503, tmp_path / "failures.log"
+
+    async def told(platform: Platform) -> None:
+        await platform.scrape()
+        page.status = 200
+        await platform.scrape()
+        page.body = b"a b\n"
+        await platform.scrape()
+
+    story(lambda: Platform(job(page, scrape_failure_log_file=str(file))), told)
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [line["msg"] for line in lines] == [
+        "server returned HTTP status 503 Service Unavailable", "line 1: 'b' is no number: 'a b'",
+    ]  # fmt: skip
+    assert {(line["level"], line["job_name"], line["target"]) for line in lines} == {
+        ("ERROR", "j", f"http://{page.address}/metrics")
+    }
+    first, second = (datetime.fromisoformat(line["time"]).timestamp() for line in lines)
+    assert START < first < first + 15 < second < START + 60
+
+
+def test_a_file_of_failures_that_cannot_be_written_fails_no_scrape(page: Page, tmp_path: Path) -> None:
+    page.status = 503
+
+    async def told(platform: Platform) -> None:
+        await platform.scrape()
+        assert (platform.up, platform.health[0][0]) == (0.0, "down")
+
+    story(lambda: Platform(job(page, scrape_failure_log_file=str(tmp_path))), told)
 
 
 def test_redirects_are_followed(page: Page) -> None:

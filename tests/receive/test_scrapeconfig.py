@@ -161,6 +161,13 @@ def test_no_secret_of_a_file_is_shown():
     assert "SECRET" not in repr(of(first + second.split("\n", 1)[1]))
 
 
+def test_the_file_of_failures_lies_beside_the_configuration_and_a_job_may_have_its_own():
+    text = "global: {scrape_failure_log_file: f.log}\n"
+    assert only(text + job()).scrape_failure_log_file == "dir/f.log"
+    assert only(text + job("scrape_failure_log_file: /var/own.log")).scrape_failure_log_file == "/var/own.log"
+    assert only(job()).scrape_failure_log_file == ""
+
+
 def test_the_documentation_names_all_that_is_not_acted_on():
     page = (Path(__file__).parents[2] / "docs/scraping.md").read_text()
     said = page[page.index("## What is not acted on") : page.index("## Speaking HTTP")]

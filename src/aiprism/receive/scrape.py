@@ -12,10 +12,13 @@ leaves the targets there are.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -290,6 +293,8 @@ class _Loop:
         report = self._report(scraped, took, size)
         self.health = Health(begun, took, error, scraped.refusal if scraped else "")
         self._count(scraped, error)
+        if error and (file := self._target.job.scrape_failure_log_file):
+            await asyncio.to_thread(_note_failure, Path(file), self._target, begun, error)
         if not await _stored(_with_report(batch, *report, at_ms), self._handoffs):
             return
         if scraped:
@@ -358,6 +363,17 @@ async def _stored(batch: SampleBatch, handoffs: Handoffs) -> bool:
         handoffs.telemetry.dropped(STAGE, "not_stored", len(batch))
         return False
     return True
+
+
+def _note_failure(file: Path, target: Target, at: float, error: str) -> None:
+    """Append a scrape that failed, a JSON object as Prometheus writes it. Opened each time: whoever turns logs may move it."""
+    when = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    said = {"time": when, "level": "ERROR", "msg": error, "job_name": target.job.name, "target": target.url}
+    try:
+        with file.open("a", encoding="utf-8") as log_file:
+            log_file.write(json.dumps(said, ensure_ascii=False) + "\n")
+    except OSError as failed:  # the scrape itself goes on
+        log.warning("scrape.failure_not_logged", job=target.job.name, error=str(failed))
 
 
 def _with_report(batch: SampleBatch, positions: Ints, values: Iterable[float], at_ms: int) -> SampleBatch:

@@ -78,6 +78,7 @@ class Job:
     metric_name_validation_scheme: str = "utf8"
     metric_name_escaping_scheme: str = "allow-utf-8"
     extra_scrape_metrics: bool = False
+    scrape_failure_log_file: str = ""  # with its directory
     body_size_limit: int = 0
     sample_limit: int = 0
     label_limit: int = 0
@@ -164,6 +165,7 @@ def _shared(node: Node, above: Job) -> Job:
         convert_classic_histograms_to_nhcb=node["convert_classic_histograms_to_nhcb"].flag(
             above.convert_classic_histograms_to_nhcb
         ),
+        scrape_failure_log_file=_placed(node["scrape_failure_log_file"]) or above.scrape_failure_log_file,
         extra_scrape_metrics=node["extra_scrape_metrics"].flag(above.extra_scrape_metrics),
         metric_name_validation_scheme=validation,
         metric_name_escaping_scheme=_escaping(node["metric_name_escaping_scheme"], validation, above),
@@ -194,6 +196,12 @@ def _protocols(node: Node, default: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(found)) < len(found):
         raise node.error("a protocol stands twice in scrape_protocols")
     return found
+
+
+def _placed(node: Node) -> str:
+    """A file by its directory, which is that of the configuration unless it is given."""
+    name = node.text("")
+    return str(Path(node.file).parent / name) if name else ""
 
 
 def _limit(node: Node) -> int:
@@ -317,12 +325,9 @@ def _beside(node: Node) -> str:
 
 def _unused(root: Node, jobs: Iterable[Node], *, legacy: bool) -> Iterator[str]:
     yield from unusedsections.read(root, legacy=legacy)
-    for key in ("query_log_file", "scrape_failure_log_file"):
-        if root["global"][key]:
-            yield unusedsections.told(root["global"][key], "what goes wrong is in aiprism's own log")
+    if root["global"]["query_log_file"]:
+        yield unusedsections.told(root["global"]["query_log_file"], "what goes wrong is in aiprism's own log")
     for node in jobs:
         name = node["job_name"].text("")
         for entries in kinds.not_followed(node):
             yield unusedsections.told(entries, f"job {name!r}: no targets are found this way")
-        if node["scrape_failure_log_file"]:
-            yield unusedsections.told(node["scrape_failure_log_file"], "what goes wrong is in aiprism's own log")
