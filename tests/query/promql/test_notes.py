@@ -110,6 +110,12 @@ def test_what_is_kept_tells_the_place_of_what_is_doubtful_at_the_steps_asked_for
         assert _of_range(asked.kept, query, start, end, 60) == _of_range(asked.fresh, query, start, end, 60)
 
 
+def test_what_is_said_of_the_argument_of_a_range_is_said_of_its_last_place(asked: Asked):
+    said = Notes()
+    asked.fresh.instant(" +\n ".join(["quantile_over_time(scalar(quantile(2, x)), x[1m])"] * 2), 300, notes=said)
+    assert [each.rpartition(" ")[2] for each in said.warnings] == ["(2:37)", "(2:21)"]
+
+
 # -- whatever is said of whatever grids --------------------------------------------------------------------------------------
 
 _WHEN = st.sampled_from(("", "", "", " offset 1m", " offset -2m", " @ 300", " @ end()", " @ start() offset -1m"))

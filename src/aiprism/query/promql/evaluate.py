@@ -241,11 +241,12 @@ class Evaluator:
 
     def _leaf(self, leaf: Leaf, steps: Steps) -> Block:
         known = self._leaves.get((leaf, steps))
-        if known is not None:
+        # What is said of an argument is said of its place in the text, which only evaluating it anew knows.
+        if known is not None and known[1].only_of(known[2]):
             if self._account:
                 self._account.count(self._counted[leaf, steps])
-            block, said, place = known
-            self._remarks.add(said.moved(place, leaf.place))
+            block, said, _ = known
+            self._remarks.add(said.moved(leaf.place))
             return block
         before = self._account.samples_per_step if self._account else None
         with self.remarking(steps.count) as said:

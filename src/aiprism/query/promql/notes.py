@@ -242,11 +242,15 @@ class Remarks:
         for each in others:
             self._add(each)
 
-    def moved(self, before: int, after: int) -> Remarks:
-        """The same where what stood at one place stands at another."""
+    def only_of(self, place: int) -> bool:
+        """True when nothing is said of any other place."""
+        return all(each.place == place for each in self)
+
+    def moved(self, place: int) -> Remarks:
+        """The same of another place."""
         found = Remarks(self.count, self.lasting)
         for each in self:
-            found._add(replace(each, place=after) if each.place == before else each)
+            found._add(replace(each, place=place))
         return found
 
     def at_one_place(self) -> Iterator[Remark]:
