@@ -96,18 +96,23 @@ def steady(batch: Batch, desk: Desk) -> Batch:
 
 
 def _told_as_flapping(batch: Batch, began: Sequence[flapping.Flap]) -> Mapping[str, Change]:
+    """A line for each alert on the timeline, and one letter for those of an incident: in a storm hundreds begin at once."""
     changes = dict(batch.changes)
     names = {alert.fingerprint: alert.labels.get("alertname", "") for alert in batch.known}
+    entries: dict[str, list[Entry]] = {}
     for flap in began:
         home = changes.get(batch.homes.get(flap.fingerprint, ""))
         if home is None or not home.incident.open:
             continue
         text = f"{names[flap.fingerprint]} flaps: {flap.said()}"
-        entry = Entry(
-            batch.now, "alert_flapping", MACHINE, text, {"fingerprint": flap.fingerprint, "changes": flap.count}
+        entries.setdefault(home.incident.id, []).append(
+            Entry(batch.now, "alert_flapping", MACHINE, text, {"fingerprint": flap.fingerprint, "changes": flap.count})
         )
-        tell = Tell(Notice.FLAPPING, text, occasion=f"{flap.fingerprint}@{batch.now:.0f}")
-        changes[home.incident.id] = home.then((home.incident, (entry, tell)))
+    for incident, lines in entries.items():
+        home = changes[incident]
+        more = f", and {len(lines) - 1} more of its alerts flap" if len(lines) > 1 else ""
+        tell = Tell(Notice.FLAPPING, lines[0].text + more, occasion=f"{home.incident.reopened}@{batch.now:.0f}")
+        changes[incident] = home.then((home.incident, (*lines, tell)))
     return changes
 
 

@@ -48,7 +48,8 @@ class Policy:
         return audience.receivers(self.periods.tiers.of[priority], self.incident_receivers)
 
     def holding(self, connection: Connection, now: float, coming: Sequence[Known] = ()) -> Holding:
-        """What holds alerts back at `now`; `coming` are alerts that are not written yet."""
+        """What holds alerts back at `now`; `coming`, if there are some, are alerts that are not written yet: only they are
+        asked about."""
         return holding.gathered(connection, self.routing, self.planned, self.services, now, coming=coming)
 
 

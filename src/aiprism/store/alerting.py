@@ -6,7 +6,7 @@ In and out go rows as the TypedDicts below, inside a transaction the caller bega
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypedDict, cast
 
 import sqlalchemy as sa
@@ -90,10 +90,19 @@ def alert_rows(connection: Connection, fingerprints: Sequence[str]) -> list[Aler
     return cast("list[AlertRow]", _rows_of(connection, alerts, alerts.c.fingerprint, fingerprints))
 
 
-def unfinished_alerts(connection: Connection, now: float) -> list[AlertRow]:
-    """Every alert that is not over at `now`."""
+def unfinished_alerts(
+    connection: Connection, now: float, *, having: Sequence[Mapping[str, str]] | None = None
+) -> list[AlertRow]:
+    """Every alert that is not over at `now`, or those of them that have all labels of one of `having`."""
     lasting = sa.or_(alerts.c.ends_at.is_(None), alerts.c.ends_at > now)
-    return cast("list[AlertRow]", _rows(connection, sa.select(alerts).where(lasting)))
+    query = sa.select(alerts).where(lasting)
+    if having is not None:
+        query = query.where(sa.or_(sa.false(), *(_labelled(labels) for labels in having)))
+    return cast("list[AlertRow]", _rows(connection, query))
+
+
+def _labelled(labels: Mapping[str, str]) -> sa.ColumnElement[bool]:
+    return sa.and_(sa.true(), *(alerts.c.labels[name].as_string() == value for name, value in labels.items()))
 
 
 def ended_alerts(connection: Connection, now: float) -> list[AlertRow]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import pytest
@@ -156,6 +157,21 @@ def test_its_incident_has_it_firing_while_it_flaps_and_tells_its_receivers_once(
     assert [alert.state.value for alert in incident.firing] == ["firing"]
     assert lines.count("alert_flapping") == 1
     assert [event for receiver, event, _ in room.passing(400) if receiver == "b"] == ["monitoring"]
+
+
+def test_however_many_alerts_of_an_incident_begin_to_flap_at_once_it_is_one_letter(records, clock):
+    room = Room(records, clock, incident_receivers=("b",))
+    everyone = [str(n) for n in range(40)]
+    for number in range(5):
+        room.respond.accept([room.now(firing=number % 2 == 0, n=n, severity="high") for n in everyone])
+        room.clock._now += 12
+    with records.reading() as connection:
+        [incident] = journal.listed(connection, "open", 10)
+        lines = [row["event"] for row in store.event_rows(connection, [incident.id])]
+        letters = store.notification_rows(connection, [incident.id])
+    assert lines.count("alert_flapping") == 40
+    [text] = [row["payload"]["text"] for row in letters if row["event"].startswith("flapping")]
+    assert re.fullmatch(r"Down flaps: 4 changes since .*, and 39 more of its alerts flap", text)
 
 
 def test_flapping_is_known_after_a_restart(records, clock, tmp_path):

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
 from aiprism import yamlfile
 from aiprism.model.labels import Labels
 from aiprism.respond.desk import Policy
-from aiprism.respond.known import Known
+from aiprism.respond.known import Known, label_text, reported
 from aiprism.respond.mute import holding
 from aiprism.respond.mute.suppress import Suppress, Suppression
 from aiprism.respond.pipeline import Respond
 from aiprism.services import Catalogue, Service
-from tests.respond.making import T0, alert
+from aiprism.store import alerting
+from tests.respond.making import T0, alert, routing
 from tests.respond.mute.test_maintenance import incidents
 from tests.respond.test_group import Room, one, there  # noqa: F401 - a fixture
 
@@ -100,6 +102,30 @@ def test_what_a_rule_holds_opens_no_incident_and_is_told_when_the_reason_is_gone
     assert room.passing(60) == [(50, "firing", [("1", "firing")])]
     room.respond.accept([critical])  # as its detector says every minute
     assert incidents(room.respond) == ["investigating"]
+
+
+def test_of_all_that_fires_only_what_may_hold_back_a_batch_is_looked_at(records, clock):
+    config = """
+route: {receiver: a}
+receivers: [{name: a}]
+inhibit_rules:
+  - {source_matchers: [severity="critical", dc="1"], target_matchers: [severity="warning"], equal: [zone]}
+  - {source_matchers: [alertname="Off"], target_matchers: [alertname="Never"]}
+"""
+    respond = Respond(records, clock, Policy(routing=routing(config)))
+    source = alert("Root", dc="1", zone="a")
+    respond.accept([source, alert("Off"), alert("Elsewhere", dc="2", zone="a"), alert("Other", severity="info")])
+    selected = []
+    sa.event.listen(records._engine, "after_cursor_execute", lambda *args: selected.append(args[2]))
+    coming = [reported(alert("Late", severity="warning", zone=zone), T0) for zone in "ab"]
+    with records.reading() as connection:
+        found = respond.policy.holding(connection, T0, coming)
+        assert [found.inhibited(each) for each in coming] == [f"inhibited by {label_text(source.labels)}", ""]
+        rows = alerting.unfinished_alerts(connection, T0, having=[{"severity": "critical", "dc": "1"}])
+        assert [row["fingerprint"] for row in rows] == [source.fingerprint]
+        selected.clear()
+        respond.policy.holding(connection, T0, [reported(alert("Info", severity="info"), T0)])
+    assert not any("FROM alerts" in text for text in selected)
 
 
 @pytest.mark.parametrize("service", ["web", "db"])

@@ -7,7 +7,8 @@ here, so that they cannot differ. Pure but for `gathered`, which reads.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -15,6 +16,7 @@ from typing import TypeAlias
 from sqlalchemy import Connection
 
 from aiprism import yamlfile
+from aiprism.model.labels import Matcher, MatchOp, matches_all
 from aiprism.respond.keeping import known_of, silence_of, window_of
 from aiprism.respond.known import Known, label_text
 from aiprism.respond.mute import maintenance, suppress
@@ -26,6 +28,8 @@ from aiprism.respond.route import Route, Routing
 from aiprism.services import Catalogue
 from aiprism.store import alerting, held
 from aiprism.yamlfile import Node
+
+_PLAIN = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")  # names that need no quoting in a path of JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +93,12 @@ def gathered(
     services: Catalogue,
     now: float,
     *,
-    coming: Iterable[Known] = (),
+    coming: Collection[Known] = (),
 ) -> Holding:
-    """What holds alerts back at `now`; `coming` are alerts that are not written yet."""
-    asked = routing.inhibit or any(rule.dependency_down for rule in planned.rules)
-    rows = alerting.unfinished_alerts(connection, now) if asked else []
+    """What holds alerts back at `now`; `coming` are alerts that are not written yet: if there are some, only they are
+    asked about."""
+    sources = _sources(routing, planned, coming)
+    rows = alerting.unfinished_alerts(connection, now, having=_having(sources)) if sources else []
     firing = {row["fingerprint"]: known_of(row) for row in rows} | {each.fingerprint: each for each in coming}
     return Holding(
         now=now,
@@ -103,6 +108,32 @@ def gathered(
         windows=[each for each in windows(connection, planned) if each.holding(now)],
         suppression=Suppression(planned.rules, firing.values(), services, now),
     )
+
+
+def _sources(routing: Routing, planned: Planned, asked: Collection[Known]) -> list[tuple[Matcher, ...]]:
+    """Which alerts have a say in whether those that are asked about are held back; of none, in whether any is."""
+
+    def concerned(target: tuple[Matcher, ...]) -> bool:
+        return not asked or any(matches_all(target, each.labels) for each in asked)
+
+    depending = (rule for rule in planned.rules if rule.dependency_down)
+    return [
+        *(rule.source for rule in routing.inhibit if concerned(rule.target)),
+        *(rule.down for rule in depending if concerned(rule.matchers)),
+    ]
+
+
+def _having(sources: Iterable[tuple[Matcher, ...]]) -> list[dict[str, str]] | None:
+    """The labels by which alerts of these are found, or more than them; None where only looking at all will do."""
+    found = [
+        {
+            each.name: each.value
+            for each in matchers
+            if each.op is MatchOp.EQUAL and each.value and _PLAIN.fullmatch(each.name)
+        }
+        for matchers in sources
+    ]
+    return found if all(found) else None
 
 
 def nothing(routing: Routing, now: float) -> Holding:
