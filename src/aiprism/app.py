@@ -107,6 +107,7 @@ from aiprism.web import (
     targets,
     tsdb,
 )
+from aiprism.web import tiers as tiers_door
 from aiprism.web.listening import HttpServer, address_of, listen, most_connections, url_of
 from aiprism.web.turns import Turns
 
@@ -338,7 +339,7 @@ async def running(
                 ("receive query respond", events.router(engine, clock, config.limits, admission, telemetry)),
                 ("query respond", incidents.router(responder)),
                 ("query respond", catalogue.router(lambda: responder.policy.services)),
-                ("query respond", incidents.tiers_router(responder)),
+                ("query respond", tiers_door.router(responder)),
                 ("query respond", hooks.router(responder, lambda: _hook_secrets(loaded.config), clock)),
                 ("respond", alertmanager.router(responder, clock)),
                 ("respond", alertmanager.routes_router(responder)),

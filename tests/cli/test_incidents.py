@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.cli.conftest import Run
+from tests.cli.conftest import NOW, Run
 from tests.cli.pretended import pretended
 
 INCIDENT_ID = "INC_20261123_141500_ab12"
@@ -103,6 +103,14 @@ def test_an_incident_is_told_from_head_to_runbook(aiprism: Run) -> None:
         "restart-crashed-service succeeded began +1.0 s, took 7 s verified: 0 before, 1 after",
         "✓ 2 s process start the process start document-processor: started",
     ]
+
+
+def test_an_incident_says_by_when_what_is_to_be_done_and_what_is_late(aiprism: Run) -> None:
+    deadlines = {"acknowledgement": NOW - 90, "response": None, "resolution": NOW + 7800}
+    answer = incident(status="investigating", resolved_at=None, deadlines=deadlines)
+    with pretended({f"/aiprism/v1/incidents/{INCIDENT_ID}": answer}) as server:
+        _, out, _ = aiprism("incidents", "show", INCIDENT_ID, "--server", server.url)
+    assert "due:  acknowledgement 1 min 30 s ago  resolution in 2 h 10 min" in out.splitlines()
 
 
 def test_nothing_but_text_goes_into_a_pipe(aiprism: Run) -> None:

@@ -16,14 +16,14 @@ from aiprism import yamlfile
 from aiprism.clock import FakeClock
 from aiprism.respond import message, tiers
 from aiprism.respond.desk import Policy
-from aiprism.respond.digest import Period, last_at, next_at, tell_due, told
+from aiprism.respond.digest import Day, last_at, next_at, tell_due, told
 from aiprism.respond.incident import Periods
 from aiprism.respond.pipeline import Respond
 from aiprism.respond.responder import Responder
 from aiprism.respond.tiers import DigestPlan
 from aiprism.store.episodes import EpisodeRow
 from aiprism.store.records import Records, alert_episodes, notifications
-from tests.respond.making import again, alert, cleared, receiver, routing, until
+from tests.respond.making import again, alert, cleared, receiver, routing, settled, threads, until
 from tests.respond.test_deadlines import Crash, Shaky
 from tests.respond.test_email import Desk, Server
 
@@ -295,7 +295,7 @@ def test_many_alerts_are_cut_to_a_mail_that_can_be_read():
          "heard_at": 10.0 + number, "closed_at": 20.0 + number, "tier": "P3",
          "name": f"A{number:03}", "service": "", "summary": ""} for number in range(120)
     ]  # fmt: skip
-    facts = told("P3", MORNING, Period(0.0, 1000.0, 0, 120), cast("list[EpisodeRow]", episodes))
+    facts = told("P3", MORNING, Day(0.0, 1000.0, 0, 120), cast("list[EpisodeRow]", episodes))
     assert (len(facts["alerts"]), facts["hidden"], facts["fired"]) == (50, 70, 120)
     assert [each["change"] for each in facts["trend"]] == ["none then", "as before"]
 
@@ -315,16 +315,25 @@ def test_a_digest_is_a_mail_with_everything_and_short_elsewhere_and_no_call(reco
     port = post_office.server.sockets[0].getsockname()[1]
 
     async def live(there):
+        with (
+            threads() as at_work
+        ):  # nobody reads the clock, is overtaken by an hour, and sleeps for what was left before
+            await lives(there, at_work)
+
+    async def lives(there, at_work):
         responder = Responder(
             records, policy=policy(there.url, port), actuators={}, ask=lambda query, at: [], clock=clock
         )
         await responder.start()
         await until(lambda: tell_due(responder.pipeline, clock.now()), "the first look")
+        await settled(at_work)
         await clock.advance(60)
         responder.accept([tidy("Disk<Filling>", onset=clock.now(), annotations={"summary": "<b>92 %</b> full"})])
+        await settled(at_work)
         await clock.advance(at("2026-11-23 09:00") - clock.now() - 1)
         await asyncio.sleep(0.2)  # whoever would be too early has had the time for it
         assert post_office.handler.got == []
+        await settled(at_work)
         await clock.advance(1)
         await until(lambda: post_office.handler.got, "the mail, at nine, while the clock stands still")
         await until(lambda: len([got for got in there.got if "routed" not in got.path]) == 3, "the other channels")

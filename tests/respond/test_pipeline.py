@@ -57,7 +57,7 @@ def test_the_way_of_an_alert_is_two_tuples_and_everything_else_enters_the_first_
     ]  # fmt: skip
     assert STAGES[-3:] == CONSEQUENCES
     assert [stage.__name__ for stage in FLUSH] == [
-        "inhibit", "hours", "silence", "maintain", "suppress", "dedup", "enrich", "tell_once", "compose", "record"
+        "inhibit", "hours", "silence", "maintain", "suppress", "dedup", "find_homes", "tell_once", "compose", "record"
     ]  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from aiprism.respond.incident import Periods
 from aiprism.respond.responder import Responder
 from aiprism.store.records import Records
 from aiprism.telemetry import Telemetry
-from aiprism.web import incidents, routes
+from aiprism.web import incidents, routes, tiers
 from tests.respond.making import T0, alert, cleared, everyone, runbooks, serving, telling
 
 BASE = "/aiprism/v1/incidents"
@@ -46,7 +46,7 @@ def responder(tmp_path):
 
 @pytest.fixture
 def client(responder):
-    app = routes.build([incidents.router(responder), incidents.tiers_router(responder)], Telemetry(), {}, nothing)
+    app = routes.build([incidents.router(responder), tiers.router(responder)], Telemetry(), {}, nothing)
     with serving(app) as client:
         yield client
 

@@ -55,9 +55,25 @@ def head(incident: Mapping[str, Any], now: float) -> Iterator[Text]:
         yield Text(line, style="dim")
     if told := _owned(incident):
         yield told
+    if due := _due(incident, now):
+        yield due
     took = {name: value for name, value in (incident.get("durations") or {}).items() if value is not None}
     if took:
         yield Text("  ".join(f"{name} {printing.duration(value)}" for name, value in took.items()), style="dim")
+
+
+def _due(incident: Mapping[str, Any], now: float) -> Text | None:
+    """By when it is to be acknowledged, responded to and resolved; what was met or is not asked for is left out."""
+    waited = {name: at for name, at in (incident.get("deadlines") or {}).items() if at is not None}
+    if not waited:
+        return None
+    parts = [(f"  {name} {_until(at - now)}", "red" if at <= now else "") for name, at in waited.items()]
+    return Text.assemble("due:", *parts)
+
+
+def _until(seconds: float) -> str:
+    lasting = printing.duration(float(round(abs(seconds))))
+    return f"in {lasting}" if seconds > 0 else f"{lasting} ago"
 
 
 def _owned(incident: Mapping[str, Any]) -> Text | None:

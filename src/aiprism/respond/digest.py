@@ -63,7 +63,7 @@ def _at(plan: DigestPlan, when: date) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Period:
+class Day:
     """What a digest tells of: after `start`, until `end`. Firings before are None where nobody counted yet."""
 
     start: float
@@ -72,7 +72,7 @@ class Period:
     week_before: int | None = None
 
 
-def told(tier: str, plan: DigestPlan, period: Period, episodes: Sequence[store.EpisodeRow]) -> dict[str, Any]:
+def told(tier: str, plan: DigestPlan, period: Day, episodes: Sequence[store.EpisodeRow]) -> dict[str, Any]:
     """The facts: counts, each alert with its numbers, what fires on, lasted longest, recurs, and the trend. Texts are ready
     to be shown; `from` and `to` are Unix seconds."""
     fired = [each for each in episodes if _fired(each, period)]
@@ -102,7 +102,7 @@ def told(tier: str, plan: DigestPlan, period: Period, episodes: Sequence[store.E
     return {**facts, "short": _short(facts)}
 
 
-def _by_alert(episodes: Sequence[store.EpisodeRow], period: Period) -> list[dict[str, Any]]:
+def _by_alert(episodes: Sequence[store.EpisodeRow], period: Day) -> list[dict[str, Any]]:
     groups: dict[tuple[str, str], list[store.EpisodeRow]] = {}
     for each in episodes:
         groups.setdefault((each["name"], each["service"]), []).append(each)
@@ -129,7 +129,7 @@ def _recurring(fired: Sequence[store.EpisodeRow]) -> list[dict[str, Any]]:
     return [{"name": last[key]["name"], "service": last[key]["service"], "times": times[key]} for key in often[:_FEW]]
 
 
-def _one(episode: store.EpisodeRow, period: Period) -> dict[str, Any]:
+def _one(episode: store.EpisodeRow, period: Day) -> dict[str, Any]:
     return {
         "name": episode["name"],
         "service": episode["service"],
@@ -139,18 +139,18 @@ def _one(episode: store.EpisodeRow, period: Period) -> dict[str, Any]:
     }
 
 
-def _fired(episode: store.EpisodeRow, period: Period) -> bool:
+def _fired(episode: store.EpisodeRow, period: Day) -> bool:
     """Whether it is news that it fired."""
     return episode["heard_at"] > period.start
 
 
-def _firing(episode: store.EpisodeRow, period: Period) -> bool:
+def _firing(episode: store.EpisodeRow, period: Day) -> bool:
     """Whether it fires at the end of what is told."""
     closed_at = episode["closed_at"]
     return closed_at is None or closed_at > period.end
 
 
-def _lasted(episode: store.EpisodeRow, period: Period) -> float:
+def _lasted(episode: store.EpisodeRow, period: Day) -> float:
     """Seconds from its firing to its end, or to the end of what is told."""
     ends_at = episode["ends_at"]
     until = period.end if ends_at is None or _firing(episode, period) else ends_at
@@ -228,16 +228,16 @@ def _told(desk: Desk, tier: str, plan: DigestPlan, row: store.DigestRow | None) 
     return after
 
 
-def _period(desk: Desk, row: store.DigestRow, end: float) -> Period:
+def _period(desk: Desk, row: store.DigestRow, end: float) -> Day:
     def before(seconds: float) -> int | None:
         start = row["told_until"] - seconds
         known = start >= row["since"]
         return store.firings(desk.connection, row["tier"], start, end - seconds) if known else None
 
-    return Period(row["told_until"], end, before(_DAY), before(_WEEK))
+    return Day(row["told_until"], end, before(_DAY), before(_WEEK))
 
 
-def _tell(desk: Desk, priority: Priority, plan: DigestPlan, period: Period) -> None:
+def _tell(desk: Desk, priority: Priority, plan: DigestPlan, period: Day) -> None:
     episodes = store.episodes_during(desk.connection, priority.value, period.start, period.end)
     if not episodes and not plan.when_quiet:
         return

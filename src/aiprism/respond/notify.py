@@ -1,9 +1,10 @@
 """What happens when aggregation groups are due: who is told what, and why nobody is told of the rest.
 
 In: a `Round`, everything known of the groups that are due, gathered once from the control database. Its stages are
-functions of it alone: `inhibit`, `hours`, `silence`, `maintain`, `suppress`, `dedup`, `compose`. `enrich` looks up
-incidents, and `record` writes letters, notes, what was held back and the groups' next times; `pipeline.FLUSH` is their
-order. What a stage holds back is counted under its name. Sending is `deliver`'s.
+functions of it alone: `inhibit`, `hours`, `silence`, `maintain`, `suppress`, `dedup`, `compose`. `find_homes` looks up the
+incidents that hold the alerts and `tell_once` who was told of those, and `record` writes letters, notes, what was held back
+and the groups' next times; `pipeline.FLUSH` is their order. What a stage holds back is counted under its name. Sending is
+`deliver`'s.
 """
 
 from __future__ import annotations
@@ -401,7 +402,7 @@ def _tells(telling: Telling, flush: Flush) -> dict[str, object]:
 # -- reading and writing between them --------------------------------------------------------------------------------
 
 
-def enrich(round_: Round, connection: Connection) -> Round:
+def find_homes(round_: Round, connection: Connection) -> Round:
     """Find the incidents that hold what is to be told."""
     told = {each.fingerprint: each for flush in round_.flushes if flush.tellings for each in flush.alerts}
     homes = journal.last_incidents_of(connection, sorted(told))

@@ -61,7 +61,7 @@ RELEASES: tuple[Stage, ...] = (
 )  # fmt: skip
 # The way of groups that are due, to the outbox.
 FLUSH: tuple[notify.Stage, ...] = (
-    notify.inhibit, notify.hours, notify.silence, notify.maintain, notify.suppress, notify.dedup, notify.enrich,
+    notify.inhibit, notify.hours, notify.silence, notify.maintain, notify.suppress, notify.dedup, notify.find_homes,
     notify.tell_once, notify.compose, notify.record,
 )  # fmt: skip
 

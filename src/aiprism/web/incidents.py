@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from fastapi import APIRouter, Query
@@ -11,7 +11,6 @@ from pydantic import BaseModel, Field
 
 from aiprism.errors import NotFound
 from aiprism.respond import deadlines, dossier, journal
-from aiprism.respond.desk import Policy
 from aiprism.respond.incident import (
     Acknowledged,
     Event,
@@ -24,7 +23,7 @@ from aiprism.respond.incident import (
     next_due,
 )
 from aiprism.respond.responder import Responder
-from aiprism.respond.tiers import Deadline, Tier
+from aiprism.respond.tiers import Deadline
 from aiprism.store import incidents as store
 
 
@@ -62,37 +61,43 @@ def router(responder: Responder) -> APIRouter:
     async def one(incident_id: str) -> dict[str, Any]:
         return await asyncio.to_thread(_one, responder, incident_id)
 
+    _people(routes, responder)
+    _runbooks(routes, responder)
+    return routes
+
+
+_SAID: Mapping[str, tuple[str, Callable[[str, str], Event]]] = {
+    "acknowledge": ("Someone has seen it", Acknowledged),
+    "unacknowledge": ("Nobody takes care of it after all", Unacknowledged),
+    "respond": ("Someone begins to work on it", Responded),
+    "identify": ("The cause is known", Identified),
+    "resolve": ("Close it without waiting for the validation period", ResolvedByHand),
+    "reopen": ("Open it again", ReopenedByHand),
+}
+
+
+def _people(routes: APIRouter, responder: Responder) -> None:
+    """What people say about an incident."""
+
     async def happened(incident_id: str, event: Event) -> dict[str, Any]:
         await asyncio.to_thread(responder.happen, incident_id, event)
-        return await one(incident_id)
+        return await asyncio.to_thread(_one, responder, incident_id)
 
-    @routes.post("/{incident_id}/acknowledge", summary="Someone has seen it")
-    async def acknowledge(incident_id: str, said: Said) -> dict[str, Any]:
-        return await happened(incident_id, Acknowledged(said.actor, said.text))
+    def said_with(word: str, summary: str, event: Callable[[str, str], Event]) -> None:
+        @routes.post(f"/{{incident_id}}/{word}", summary=summary, name=word)
+        async def say(incident_id: str, said: Said) -> dict[str, Any]:
+            return await happened(incident_id, event(said.actor, said.text))
 
-    @routes.post("/{incident_id}/unacknowledge", summary="Nobody takes care of it after all")
-    async def unacknowledge(incident_id: str, said: Said) -> dict[str, Any]:
-        return await happened(incident_id, Unacknowledged(said.actor, said.text))
-
-    @routes.post("/{incident_id}/respond", summary="Someone begins to work on it")
-    async def respond(incident_id: str, said: Said) -> dict[str, Any]:
-        return await happened(incident_id, Responded(said.actor, said.text))
-
-    @routes.post("/{incident_id}/identify", summary="The cause is known")
-    async def identify(incident_id: str, said: Said) -> dict[str, Any]:
-        return await happened(incident_id, Identified(said.actor, said.text))
-
-    @routes.post("/{incident_id}/resolve", summary="Close it without waiting for the validation period")
-    async def resolve(incident_id: str, said: Said) -> dict[str, Any]:
-        return await happened(incident_id, ResolvedByHand(said.actor, said.text))
-
-    @routes.post("/{incident_id}/reopen", summary="Open it again")
-    async def reopen(incident_id: str, said: Said) -> dict[str, Any]:
-        return await happened(incident_id, ReopenedByHand(said.actor, said.text))
+    for word, (summary, event) in _SAID.items():
+        said_with(word, summary, event)
 
     @routes.post("/{incident_id}/comment", summary="Say something on its timeline")
     async def comment(incident_id: str, said: Comment) -> dict[str, Any]:
         return await happened(incident_id, Noted("comment", said.actor, said.text))
+
+
+def _runbooks(routes: APIRouter, responder: Responder) -> None:
+    """What people decide about runbooks that ask for approval."""
 
     @routes.post("/{incident_id}/runs/{run_id}/approve", summary="Let a runbook that waits for approval go ahead")
     async def approve(incident_id: str, run_id: str, decider: Decider) -> dict[str, Any]:
@@ -107,52 +112,7 @@ def router(responder: Responder) -> APIRouter:
     ) -> dict[str, Any]:
         await asyncio.to_thread(_check_run, responder, incident_id, run_id)
         await asyncio.to_thread(decide, run_id, decider.actor)
-        return await one(incident_id)
-
-    return routes
-
-
-def tiers_router(responder: Responder) -> APIRouter:
-    """The route /aiprism/v1/tiers."""
-    routes = APIRouter(prefix="/aiprism/v1/tiers", tags=["incidents"])
-
-    @routes.get("", summary="What holds for each tier: alerts, receivers, deadlines, steps; periods are seconds")
-    async def listed() -> dict[str, Any]:
-        policy = responder.policy
-        tiers = policy.periods.tiers
-        return {
-            "otherwise": tiers.otherwise.value,
-            "tiers": [_tier(tier, policy) for tier in tiers.of.values()],
-        }
-
-    return routes
-
-
-def _tier(tier: Tier, policy: Policy) -> dict[str, Any]:
-    severities = policy.periods.tiers.severities
-    return {
-        "tier": tier.priority.value,
-        "severities": sorted(name for name, priority in severities.items() if priority is tier.priority),
-        "match": [[str(each) for each in matchers] for matchers in tier.match],
-        "opens_incident": tier.opens_incident,
-        "receivers": list(policy.receivers_of(tier.priority)),
-        "acknowledge_within": tier.acknowledge_within,
-        "respond_within": tier.respond_within,
-        "resolve_within": tier.resolve_within,
-        "repeat": tier.repeat,
-        "escalate": [
-            {"missed": step.missed.value, "after": step.after, "receivers": list(step.receivers)}
-            for step in tier.escalate
-        ],
-        "digest": {
-            "receivers": list(tier.digest.receivers),
-            "at": tier.digest.at.strftime("%H:%M"),
-            "zone": str(tier.digest.zone),
-            "when_quiet": tier.digest.when_quiet,
-        }
-        if tier.digest
-        else None,
-    }
+        return await asyncio.to_thread(_one, responder, incident_id)
 
 
 def _listed(responder: Responder, status: str, limit: int) -> list[dict[str, Any]]:

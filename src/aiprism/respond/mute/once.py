@@ -15,14 +15,14 @@ from aiprism.respond.known import Known
 from aiprism.store.incidents import Address
 
 # Integrations that were, or are being, told of an incident in its present round.
-Heard: TypeAlias = Collection[tuple[str, Address]]
+Listeners: TypeAlias = Collection[tuple[str, Address]]
 
 
 def told_by(
     address: Address,
     firing: Sequence[Known],
     homes: Mapping[str, Incident],
-    heard: Heard,
+    heard: Listeners,
     told: Told | None,
     *,
     closed_since: float,
