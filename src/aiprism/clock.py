@@ -65,8 +65,8 @@ class FakeClock:
 
     @property
     def sleeping(self) -> int:
-        """How many sleep on it now."""
-        return len(self._sleepers)
+        """How many sleep on it now; who was cancelled does not."""
+        return sum(not future.done() for _, _, future in self._sleepers)
 
     def jump(self, seconds: float) -> None:
         """Set the wall clock by `seconds`, back or forth; no time passes."""
