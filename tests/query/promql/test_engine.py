@@ -88,6 +88,11 @@ def test_wrong_times_of_a_range_are_refused(stocked: Stocked):
         ({"points": 3}, "x", "61 points a series, more than 3 .limit max_points."),
         ({"samples": 50}, "x", "39 series at 61 steps, more than 50 values .limit max_samples."),
         ({"samples": 200}, "quantile_over_time(0.5, x{a='1'}[1h])", "more than 200 samples .limit max_samples."),
+        (
+            {"samples": 3000},
+            'count_values("v", vector(time()))',
+            "61 series at 61 steps, more than 3000 values .limit max_samples.",
+        ),
         ({"samples": 1000}, "max_over_time(x{a='1'}[30m:1s])", "more than 1000 values .limit max_samples."),
     ],
 )

@@ -47,8 +47,10 @@ def aggregate(
     *,
     place: int = 0,
     param_place: int = 0,
+    room: Callable[[int, int], None] = lambda series, steps: None,
 ) -> Block:
-    """`op` over the groups of `block`; QueryFailed for a parameter the operator cannot take. What there is to say of it is
+    """`op` over the groups of `block`; QueryFailed for a parameter the operator cannot take. `room` raises when there is none
+    for so many series and steps: a value of its own at each step makes as many series. What there is to say of it is
     said of the `place` of what is aggregated, or of the parameter's."""
     if remarks is None:
         remarks = Remarks(block.values.shape[1])
@@ -62,7 +64,7 @@ def aggregate(
         block = block.numbers()
     if op == "count_values":
         assert isinstance(param, str)
-        return _count_values(block, grouping, param)
+        return _count_values(block, grouping, param, room)
     if op in _CHOICES:
         assert isinstance(param, np.ndarray)
         return _CHOICES[op](block, grouping, param)
@@ -254,7 +256,7 @@ def _of_mixed(op: str, rows: _Rows, remarks: Remarks, place: int) -> Block:
 _TEXTS = 0xFFF8_0000_0000_0001  # from here on stand histograms among the bits of numbers
 
 
-def _count_values(block: Block, grouping: Grouping, label: str) -> Block:
+def _count_values(block: Block, grouping: Grouping, label: str, room: Callable[[int, int], None]) -> Block:
     """How many series of a group have each value; the value becomes `label`."""
     base = grouping.keep(block.labels.without((label,)))
     dropped = grouping.without and label in grouping.labels
@@ -270,6 +272,7 @@ def _count_values(block: Block, grouping: Grouping, label: str) -> Block:
     bits, code = np.unique(np.zeros_like(seen) if dropped else seen, return_inverse=True)
     pairs, pair = np.unique(groups.ids[row] * max(1, len(bits)) + code, return_inverse=True)
     steps = block.values.shape[1]
+    room(len(pairs), steps)
     counts = np.bincount(pair * steps + step, minlength=len(pairs) * steps).reshape(len(pairs), steps)
     labels = base.take(groups.firsts[pairs // max(1, len(bits))])
     if not dropped:

@@ -532,7 +532,14 @@ class Evaluator:
             # Other steps may have a farther one, also where there is nothing to aggregate here.
             self._remarks.lasting &= not doubts_of_parameter(node.op, param)
         return aggregate(
-            node.op, block, node.grouping, param, self._remarks, place=node.place, param_place=node.param_place
+            node.op,
+            block,
+            node.grouping,
+            param,
+            self._remarks,
+            place=node.place,
+            param_place=node.param_place,
+            room=self._watch.check_cells,
         ).compact()
 
     def _combined(self, node: Aggregate, steps: Steps) -> Block | None:
