@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import sqlalchemy as sa
+import structlog
 
 from aiprism import yamlfile
 from aiprism.clock import FakeClock
@@ -265,6 +266,17 @@ def test_days_without_alerts_are_said_or_not_as_configured(records, clock):
         tell_due(respond, clock.now())
         assert len(digests(records)) == expected
     assert digests(records)[0]["short"] == "no P3 alert since 2026-11-23 08:00 CET"
+
+
+def test_a_digest_that_only_pagers_would_get_is_not_dropped_in_silence(records, clock):
+    calls = routing("route: {receiver: team}\nreceivers: [{name: team, pagerduty_configs: [{routing_key: k}]}]")
+    respond = Respond(records, clock, Policy(routing=calls, periods=policy().periods))
+    tell_due(respond, clock.now())
+    clock._now += 86_400
+    with structlog.testing.capture_logs() as logs:
+        tell_due(respond, clock.now())
+    assert [(each["event"], each["tier"], each["receivers"]) for each in logs] == [("digest.unheard", "P3", ["team"])]
+    assert digests(records) == []
 
 
 def test_a_tier_without_a_digest_keeps_nothing(records, clock):

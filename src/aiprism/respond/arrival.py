@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+import structlog
+
 from aiprism.model.alerts import Alert, AlertState
 from aiprism.respond.desk import Batch, Change, Desk
 from aiprism.respond.enrich import enriched
@@ -20,6 +22,8 @@ from aiprism.respond.mute import flapping
 from aiprism.respond.mute.holding import Holding
 from aiprism.store import alerting
 from aiprism.store import held as held_store
+
+log = structlog.get_logger()
 
 
 def settle(batch: Batch, desk: Desk) -> Batch:
@@ -67,6 +71,7 @@ def enrich(batch: Batch, desk: Desk) -> Batch:
 def steady(batch: Batch, desk: Desk) -> Batch:
     """Drop what an alert says that flaps: its incident has it firing until it comes to rest. When it begins to, that is
     told, and stands on the timeline."""
+    _doubt(batch)
     limits = {alert.fingerprint: desk.policy.flapping.of(alert) for alert in batch.known}
     if not any(each.changes for each in limits.values()):
         return batch
@@ -93,6 +98,15 @@ def steady(batch: Batch, desk: Desk) -> Batch:
         flaps=tuple(each for name, each in after.items() if before.get(name) != each),
         changes=_told_as_flapping(batch, [flaps[name] for name in sorted(began)]),
     )
+
+
+def _doubt(batch: Batch) -> None:
+    """Say once of a new alert that nobody can read what its rule says about flapping: the settings hold for it."""
+    for alert in batch.known:
+        said = alert.annotations.get(flapping.ANNOTATION, "")
+        if said and alert.fingerprint not in batch.was_firing and flapping.written(said) is None:
+            why = 'write off, or for example "4 in 30m, stable 10m"; the settings hold until then'
+            log.warning("flap_detection.unreadable", alert=alert.labels.get("alertname", ""), said=said, why=why)
 
 
 def _told_as_flapping(batch: Batch, began: Sequence[flapping.Flap]) -> Mapping[str, Change]:

@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
+import structlog
+
 from aiprism.model.alerts import Priority
 from aiprism.model.labels import Labels
 from aiprism.model.timerange import format_duration
@@ -24,6 +26,8 @@ from aiprism.respond.pipeline import Respond
 from aiprism.respond.tiers import DigestPlan
 from aiprism.store import episodes as store
 from aiprism.store import incidents as outbox
+
+log = structlog.get_logger()
 
 _DAY, _WEEK = 86_400.0, 7 * 86_400.0
 _KEPT = 35 * _DAY  # of episodes: trends look back a week, a digest over days of absence a little longer
@@ -248,6 +252,9 @@ def _tell(desk: Desk, priority: Priority, plan: DigestPlan, period: Day) -> None
         for number, integration in enumerate(desk.policy.routing.integrations(receiver))
         if integration.channel not in _PAGERS
     ]
+    if not letters:
+        why = "none of its receivers has a channel that reads reports: those that page are not sent any"
+        log.warning("digest.unheard", tier=priority.value, receivers=list(plan.receivers), why=why)
     outbox.enqueue(desk.connection, letters)
     desk.made_work = True
 

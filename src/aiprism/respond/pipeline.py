@@ -46,19 +46,17 @@ _TIDY = 30.0  # seconds between looks for what is empty or old, as Alertmanager'
 
 # What follows from a change, whoever made it: an alert, a person, a runbook, or time.
 CONSEQUENCES: tuple[Stage, ...] = (consequences.remediate, consequences.address, consequences.record)
+# What keeps an alert from an incident, in the order of `holding.HOLDS`; the hours of a route keep it from letters only.
+HELD: tuple[Stage, ...] = (arrival.inhibit, arrival.silence, arrival.maintain, arrival.suppress)
 # The way of an alert that comes in.
 STAGES: tuple[Stage, ...] = (
     arrival.settle, arrival.enrich, homes.recognise, arrival.steady,
-    arrival.inhibit, arrival.silence, arrival.maintain, arrival.suppress,
-    homes.correlate, membership.group, *CONSEQUENCES,
+    *HELD, homes.correlate, membership.group, *CONSEQUENCES,
 )  # fmt: skip
 # The way of an alert that ended because nobody said it again: its groups see by themselves that it is over.
 ENDINGS: tuple[Stage, ...] = (homes.recognise, arrival.steady, homes.correlate, *CONSEQUENCES)
 # The way of an alert that nothing holds back any more, and that fires on: its groups know it already.
-RELEASES: tuple[Stage, ...] = (
-    homes.recognise, arrival.inhibit, arrival.silence, arrival.maintain, arrival.suppress,
-    homes.correlate, *CONSEQUENCES,
-)  # fmt: skip
+RELEASES: tuple[Stage, ...] = (homes.recognise, *HELD, homes.correlate, *CONSEQUENCES)
 # The way of groups that are due, to the outbox.
 FLUSH: tuple[notify.Stage, ...] = (
     notify.inhibit, notify.hours, notify.silence, notify.maintain, notify.suppress, notify.dedup, notify.find_homes,

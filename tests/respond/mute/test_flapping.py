@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 import pytest
+import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -210,6 +211,17 @@ def test_a_rule_may_have_limits_of_its_own(records, clock):
     room.respond.accept([room.now(firing=False, **rule)])
     assert room.passing(55) == []
     assert room.passing(10) == [OVER]
+
+
+def test_limits_that_cannot_be_read_are_told_once_and_the_settings_hold(records, clock):
+    room = Room(records, clock)
+    with structlog.testing.capture_logs() as logs:
+        for firing in (True, False, True, False, True):
+            room.respond.accept([room.now(firing=firing, annotations={"flap_detection": "often"})])
+            room.clock._now += 12
+    assert [each["said"] for each in logs if each["event"] == "flap_detection.unreadable"] == ["often"]
+    with records.reading() as connection:
+        assert [row["count"] for row in rows.flapping_rows(connection)] == [4]
 
 
 @settings(max_examples=25, deadline=None)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from aiprism import yamlfile
 from aiprism.model.labels import Labels
+from aiprism.respond import pipeline
 from aiprism.respond.desk import Policy
 from aiprism.respond.known import Known, label_text, reported
 from aiprism.respond.mute import holding
@@ -102,6 +103,15 @@ def test_what_a_rule_holds_opens_no_incident_and_is_told_when_the_reason_is_gone
     assert room.passing(60) == [(50, "firing", [("1", "firing")])]
     room.respond.accept([critical])  # as its detector says every minute
     assert incidents(room.respond) == ["investigating"]
+
+
+def test_every_way_asks_what_holds_an_alert_back_in_the_same_order():
+    words = {"inhibit": "inhibited", "hours": "hours", "silence": "silenced", "maintain": "maintenance",
+             "suppress": "suppressed"}  # fmt: skip
+    order = [name for name, _ in holding.HOLDS]
+    for way in (pipeline.STAGES, pipeline.RELEASES, pipeline.FLUSH):
+        names = [words[stage.__name__] for stage in way if stage.__name__ in words]
+        assert names == [name for name in order if name != "hours" or way is pipeline.FLUSH]
 
 
 def test_of_all_that_fires_only_what_may_hold_back_a_batch_is_looked_at(records, clock):
