@@ -19,7 +19,7 @@ from aiprism.model.labels import Labels
 from aiprism.store.engine import Engine
 from aiprism.store.schema import migrate
 from aiprism.telemetry import Telemetry
-from aiprism.web import explore, prometheus, routes
+from aiprism.web import explore, logs, prometheus, routes
 from aiprism.web.turns import STAGE, Turns
 from tests.query.promql.stocked import Stocked
 from tests.web.serving import serving
@@ -75,7 +75,7 @@ def asked(chdb_url: str) -> Iterator[Asked]:
     turns = Turns(engine, telemetry, at_once=1, waiting=1)
     doors = [
         prometheus.router(stocked.promql, engine, FakeClock(1.0), turns),
-        explore.router(engine, FakeClock(1e4), turns=turns, seconds=600),
+        logs.router(engine, FakeClock(1e4), turns=turns, seconds=600),
     ]
     with serving(routes.build(doors, telemetry, checks={}, reload=_never)) as url:
         yield Asked(url, engine, telemetry)
