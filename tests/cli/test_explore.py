@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -91,6 +92,20 @@ def test_traces_are_listed_with_their_errors(aiprism: Run) -> None:
     ]  # fmt: skip
     asked = server.asked[0][2]
     assert (asked["errors"], asked["attribute"], asked["min_duration"]) == (["true"], ["a=b"], ["2s"])
+
+
+def test_logs_are_followed_each_record_once_and_what_is_missing_is_said(aiprism: Run) -> None:
+    first, second = record("first"), record("second", at=NOW + 1)
+    said = [("log", first), ("dropped", {"why": "too many"}), ("log", second)]
+    events = "".join(f"event: {event}\ndata: {json.dumps(data)}\n\n" for event, data in said)
+    answers = {"/aiprism/v1/logs": {"logs": [first]}, "/aiprism/v1/logs/tail": events.encode()}
+    with pretended(answers) as server:
+        _, out, err = aiprism("logs", "level:INFO", "--follow", "--server", server.url)
+    assert ([line.split()[-1] for line in out.splitlines()], err) == (["first", "second"], "aiprism: too many\n")
+    [(_, _, searched, _), (_, _, followed, _)] = server.asked
+    assert (searched["query"], followed["query"], followed["start"]) == (
+        ["level:INFO"], ["level:INFO"], [str(first["ts_ns"] / 1e9)],
+    )  # fmt: skip
 
 
 def test_a_trace_is_a_waterfall_with_its_error_and_its_logs(aiprism: Run) -> None:

@@ -21,7 +21,7 @@ from aiprism.model.search import ANYTHING, Condition
 from aiprism.model.timerange import TimeRange
 from aiprism.store.archive import Archive, reading
 from aiprism.store.engine import Engine
-from aiprism.store.logsearch import field, where
+from aiprism.store.logsearch import field, where, words_in
 from aiprism.store.otlpexport import LOG_COLUMNS, logs_request
 
 # Columns that an output column is named after are qualified, or WHERE would mean the output.
@@ -48,11 +48,6 @@ _COLUMNS = """
     if(logs.span_id = toFixedString('', 8), '', lower(hex(logs.span_id))) AS span_id,
     attributes, resource, toString(body_kind) AS body_kind
 """
-
-# Whoever looks for a part of a line looks for the words in it, and those the text index finds: a LIKE of one word of four
-# letters or more is answered from its dictionary.
-_WORD = re.compile(r"[A-Za-z0-9]{4,}")
-_MOST_WORDS = 8
 
 _PATTERNS = """
 SELECT
@@ -201,7 +196,7 @@ class LogStore:
 
     def _found(self, wanted: LogSearch) -> tuple[str, Mapping[str, object]]:
         """What stands after the columns, and its parameters."""
-        words = [word.lower() for word in _WORD.findall(wanted.text)[:_MOST_WORDS]]
+        words = words_in(wanted.text)  # whoever looks for a part of a line looks for the words in it
         hints = "".join(f"  AND body ILIKE {{word{at}:String}}\n" for at in range(len(words)))
         relation: str = "logs"
         bound: Mapping[str, object] = {}

@@ -57,6 +57,11 @@ def where(asked: Condition, *, indexed: bool = True) -> Where:
     return Where(writer.written(asked), writer.bound)
 
 
+def words_in(text: str) -> list[str]:
+    """The words of a text that a LIKE finds in the dictionary of the text index, in lower case, at most eight."""
+    return [word.lower() for word in _HINT.findall(text)[:_MOST_HINTS]]
+
+
 def field(name: str) -> Where:
     """The value of a field, as text; NULL where there is none. What is bound has names that no condition has."""
     writer = _Writer(indexed=False, prefix="f")
@@ -120,7 +125,7 @@ class _Writer:
         return self._hinted([part for part in form if isinstance(part, str)], f"match(body, {self._bind(expression)})")
 
     def _hinted(self, texts: Sequence[str], exact: str) -> str:
-        words = [word.lower() for text in texts if text.isascii() for word in _HINT.findall(text)][:_MOST_HINTS]
+        words = [word for text in texts if text.isascii() for word in words_in(text)][:_MOST_HINTS]
         if not self._indexed or not words:
             return exact
         hints = " AND ".join("body ILIKE " + self._bind(f"%{word}%") for word in words)
