@@ -16,6 +16,7 @@ from aiprism.store.edges import joined_until, service_edges
 from aiprism.store.engine import Engine
 from aiprism.store.logs import LogSearch, LogStore
 from aiprism.store.spans import SpanStore, TraceSearch
+from aiprism.web import links
 from aiprism.web.turns import Turns
 
 STAGE = "query.explore"
@@ -127,8 +128,8 @@ def _serve_traces(routes: APIRouter, clock: Clock, spans: SpanStore, logs: LogSt
         return {
             "trace_id": trace_id.lower(),
             "is_whole": is_whole,  # False: the trace has more spans than are told here
-            "spans": [asdict(each) for each in found],
-            "logs": [asdict(each) for each in reversed(records)],
+            "spans": [links.told(each) for each in found],
+            "logs": [links.told(each) for each in reversed(records)],
         }
 
 

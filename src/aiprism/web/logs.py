@@ -19,6 +19,7 @@ from aiprism.query.lucene import condition
 from aiprism.store.archive import Archive
 from aiprism.store.engine import Engine
 from aiprism.store.logs import Cursor, LogSearch, LogStore
+from aiprism.web import links
 from aiprism.web.explore import SECONDS, Answering, End, InArchive, Limit, Start, answering, range_of
 from aiprism.web.logexport import FORMATS, exported
 from aiprism.web.logtail import followed
@@ -115,7 +116,7 @@ def _serve_records(routes: APIRouter, clock: Clock, logs: LogStore, answer: Answ
         after = Cursor.of(cursor) if cursor else None
         wanted = replace(asked.at(clock), limit=limit, oldest_first=order == "oldest", after=after)
         page = await answer(request, lambda: logs.page(wanted))
-        return {"logs": [asdict(each) for each in page.records], "cursor": str(page.after) if page.after else None}
+        return {"logs": [links.told(each) for each in page.records], "cursor": str(page.after) if page.after else None}
 
     @routes.get("/logs/context", summary="The records of a service before and after a moment")
     async def context(
@@ -125,7 +126,7 @@ def _serve_records(routes: APIRouter, clock: Clock, logs: LogStore, answer: Answ
         lines: Annotated[int, Query(ge=1, le=500)] = 10,
     ) -> dict[str, Any]:
         before, later = await answer(request, lambda: logs.around(ts_ns, service, lines))
-        return {"before": [asdict(each) for each in before], "from": [asdict(each) for each in later]}
+        return {"before": [links.told(each) for each in before], "from": [links.told(each) for each in later]}
 
 
 def _serve_counts(routes: APIRouter, clock: Clock, logs: LogStore, answer: Answering[Any]) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -18,6 +18,7 @@ from aiprism.clock import Clock
 from aiprism.model.logs import LogRecord
 from aiprism.model.timerange import TimeRange
 from aiprism.store.logs import LogSearch, LogStore
+from aiprism.web import links
 
 LATE = 30.0  # seconds a record may come late
 AT_ONCE = 500  # records told after one look
@@ -58,7 +59,7 @@ def _events(fresh: Sequence[LogRecord], *, cut: bool) -> Iterator[bytes]:
         why = f"more than {AT_ONCE} records at once, or {_WINDOW} in half a minute: some may be missing; narrow the search"
         yield f"event: dropped\ndata: {json.dumps({'why': why})}\n\n".encode()
     for record in reversed(fresh[:AT_ONCE]):
-        yield f"event: log\ndata: {json.dumps(asdict(record), ensure_ascii=False)}\n\n".encode()
+        yield f"event: log\ndata: {json.dumps(links.told(record), ensure_ascii=False)}\n\n".encode()
 
 
 def unseen(
