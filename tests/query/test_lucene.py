@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from aiprism.errors import BadInput
 from aiprism.model.search import ANYTHING, All, Any, Between, Condition, Exists, Is, Like, Matches, Not, Wild
-from aiprism.query.lucene import LONGEST, MOST_TERMS, condition
+from aiprism.query.lucene import LONGEST, MOST_TERMS, SPANS, condition
 
 A, B, C = (Is("", word) for word in "abc")
 MEANINGS: list[tuple[str, Condition]] = [
@@ -62,7 +63,7 @@ MISTAKES = [
     ("a AND", "it ends too early: 'AND' wants something behind it"),
     ('"x', 'a " is not closed'),
     (")", "unexpected ')' at character 1"),
-    ("roam~2", "fuzzy words have no meaning for logs"),
+    ("roam~2", "fuzzy words have no meaning here"),
     ('"a b"~3', "words near each other have no meaning"),
     ("x^2", "boosts have no meaning"),
     ("[a TO b]", "a range is one of a field, as in duration_ms:[100 TO 500]"),
@@ -76,6 +77,24 @@ MISTAKES = [
     ("level:>=LOUD", "'LOUD' is no level; there are FATAL, ERROR"),
     ("@timestamp:>yesterday", "'yesterday' is no moment; write for example 2026-09-21T13:00:00Z"),
 ]
+OF_SPANS: list[tuple[str, Condition]] = [
+    ("duration:>2s", Between("duration", "2000000000", None, False, False)),
+    ("duration:[100ms TO 1.5s}", Between("duration", "100000000", "1500000000", True, False)),
+    ("duration:<=1m30s", Between("duration", None, "90000000000")),
+    ("duration:250µs", Is("duration", "250000")),
+    ("status:ERROR", Is("status", "error")),
+    ("kind:(Server OR client)", Any((Is("kind", "server"), Is("kind", "client")))),
+    ("level:warning", Is("level", "warning")),
+    ("ts:2026-01-01", Between("ts", "2026-01-01 00:00:00.000000", "2026-01-01 00:00:00.000000")),
+]
+MISTAKES_OF_SPANS = [
+    ("duration:>100", "'100' is no duration; write for example 250ms, 1.5s or 2m"),
+    ("duration:2x", "'2x' is no duration"),
+    ("duration:99999999999h", "is no duration"),
+    ("duration:1*", "a duration has no form; write a range, as duration:>1s"),
+    ("status:bad", "'bad' is no status; there are unset, ok, error"),
+    ("kind:[client TO server]", "a kind has no order; write kind:(consumer OR unspecified)"),
+]
 
 
 @pytest.mark.parametrize(("text", "meaning"), MEANINGS)
@@ -88,6 +107,17 @@ def test_a_mistake_is_told_with_what_to_do(text: str, message: str) -> None:
     with pytest.raises(BadInput) as caught:
         condition(text)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(("text", "meaning"), OF_SPANS)
+def test_a_query_of_spans_means(text: str, meaning: Condition) -> None:
+    assert condition(text, SPANS) == meaning
+
+
+@pytest.mark.parametrize(("text", "message"), MISTAKES_OF_SPANS)
+def test_a_mistake_in_a_query_of_spans_is_told(text: str, message: str) -> None:
+    with pytest.raises(BadInput, match=re.escape(message)):
+        condition(text, SPANS)
 
 
 PIECES = st.sampled_from(

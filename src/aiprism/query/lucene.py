@@ -1,8 +1,11 @@
-"""The search language of logs: Lucene's query syntax, as Kibana's users write it.
+"""The search language of logs and spans: Lucene's query syntax, as Kibana's users write it.
 
 In: a text such as `level:ERROR service:api-gateway "timed out" -health`. Out: a `model.search.Condition`. Parsed with
 `luqum`. Words beside each other must all hold (Elasticsearch's own default is one of them, which nobody wants of logs).
-What has no meaning for logs, because they have no score, is refused with words: fuzziness, proximity, boosts.
+What has no meaning here, because nothing has a score, is refused with words: fuzziness, proximity, boosts.
+
+Fields whose values have a form of their own are told by a table: `LOGS` knows levels, `SPANS` durations (`duration:>1.5s`),
+statuses and kinds, and both moments. Their values leave here as they are stored.
 
 Friendlier than Lucene: a value that begins with a slash and is no /regular expression/ is a path, and a colon within a
 value needs no backslash (`url:http://shop/cart`, `path:/api/v1`); `&&`, `||` and `!` stand for AND, OR and NOT.
@@ -11,9 +14,10 @@ value needs no backslash (`url:http://shop/cart`, `path:/api/v1`); `&&`, `||` an
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any as Anything
 
 from luqum import tree
@@ -29,8 +33,19 @@ LONGEST = 4096  # characters
 MOST_TERMS = 50
 
 
-def condition(text: str) -> Condition:
-    """What a query asks; BadInput says what is wrong and how to write it.
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How values of a field are written: `value` and `bound` (one of a range) make them as they are stored, or raise BadInput.
+    Of what is `ranged`, one value is a range; what is not `textual` is stored as no text, so it fits no wildcard."""
+
+    value: Callable[[str], str]
+    bound: Callable[[str], str]
+    ranged: bool = False
+    textual: bool = True
+
+
+def condition(text: str, fields: Mapping[str, Form] | None = None) -> Condition:
+    """What a query asks of logs, or of what has the `fields` (`SPANS`); BadInput says what is wrong and how to write it.
 
     >>> condition('level:ERROR "timed out"')
     All(parts=(Is(field='level', value='ERROR'), Is(field='', value='timed out')))
@@ -41,7 +56,7 @@ def condition(text: str) -> Condition:
         raise BadInput(f"query: {len(text)} characters are too many: {LONGEST} are read")
     plain = _lucene(text)
     try:
-        asked = _typed(_meaning(parsed_by_luqum(plain), ""))
+        asked = _formed(_meaning(parsed_by_luqum(plain), ""), LOGS if fields is None else fields)
     except RecursionError:
         raise BadInput("query: it is nested too deeply; write it with fewer parentheses and NOTs") from None
     except IllegalCharacterError as error:
@@ -138,7 +153,7 @@ def _meaning(node: tree.Item, field: str) -> Condition:
         if isinstance(node, kind):
             return meaning(node, field)
     name = _NO_SCORE.get(type(node), type(node).__name__)
-    raise BadInput(f"query: {str(node).strip()!r}: {name} have no meaning for logs; leave it out")
+    raise BadInput(f"query: {str(node).strip()!r}: {name} have no meaning here; leave it out")
 
 
 _NO_SCORE = {tree.Fuzzy: "fuzzy words", tree.Proximity: "words near each other", tree.Boost: "boosts"}
@@ -251,33 +266,37 @@ _MEANINGS: dict[type[tree.Item], Callable[[Anything, str], Condition]] = {
 
 # -- fields with values of their own -----------------------------------------------------------------------------------
 
-TIMES = ("timestamp", "@timestamp", "ts", "time")
-_RANKS = ((21, "FATAL"), (17, "ERROR"), (13, "WARN"), (9, "INFO"), (5, "DEBUG"), (1, "TRACE"))
 
-
-def _typed(asked: Condition) -> Condition:
-    """The same with levels as they are stored (WARNING is WARN) and moments that are moments."""
+def _formed(asked: Condition, fields: Mapping[str, Form]) -> Condition:
+    """The same with values as they are stored: WARNING is WARN, 2s are so many nanoseconds."""
     match asked:
         case All(parts):
-            return All(tuple(map(_typed, parts)))
+            return All(tuple(_formed(part, fields) for part in parts))
         case Any(parts):
-            return Any(tuple(map(_typed, parts)))
+            return Any(tuple(_formed(part, fields) for part in parts))
         case Not(part):
-            return Not(_typed(part))
-        case Is("level", value):
-            return Is("level", _level(value) or value.upper())
-        case Is(name, value) if name in TIMES:
-            return Between(name, _moment(value), _moment(value))
-        case Between("level", low, high):
-            return replace(asked, low=low and _known_level(low), high=high and _known_level(high))
-        case Between(name, low, high) if name in TIMES:
-            return replace(asked, low=low and _moment(low), high=high and _moment(high))
+            return Not(_formed(part, fields))
+        case Is(name, value) if name in fields:
+            made = fields[name].value(value)
+            return Between(name, made, made) if fields[name].ranged else Is(name, made)
+        case Between(name, low, high) if name in fields:
+            bound = fields[name].bound
+            return replace(asked, low=low and bound(low), high=high and bound(high))
+        case Like(name) | Matches(name) if name in fields and not fields[name].textual:
+            raise BadInput(f"query: a {name} has no form; write a range, as {name}:>1s")
     return asked
+
+
+_RANKS = ((21, "FATAL"), (17, "ERROR"), (13, "WARN"), (9, "INFO"), (5, "DEBUG"), (1, "TRACE"))
 
 
 def _level(text: str) -> str:
     number = severity(text).number
     return next((name for least, name in _RANKS if number >= least), "")
+
+
+def _any_level(text: str) -> str:
+    return _level(text) or text.upper()
 
 
 def _known_level(text: str) -> str:
@@ -295,3 +314,53 @@ def _moment(text: str) -> str:
     return (moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)).strftime(
         "%Y-%m-%d %H:%M:%S.%f"
     )
+
+
+_UNITS_NS = {
+    "ns": 1, "us": 1_000, "µs": 1_000, "μs": 1_000, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9,
+}  # fmt: skip
+_PART = rf"(\d{{1,12}}(?:\.\d{{1,12}})?)({'|'.join(_UNITS_NS)})"
+_LONGEST_NS = 1 << 62
+
+
+def nanoseconds(text: str) -> str:
+    """A duration with its unit as decimal nanoseconds.
+
+    >>> nanoseconds("1.5s"), nanoseconds("1m30s"), nanoseconds("250µs")
+    ('1500000000', '90000000000', '250000')
+    """
+    if text == "0":
+        return text
+    made = sum(int(Decimal(count) * _UNITS_NS[unit]) for count, unit in re.findall(_PART, text, re.ASCII))
+    if not re.fullmatch(f"(?:{_PART})+", text, re.ASCII) or made > _LONGEST_NS:
+        raise BadInput(f"query: {text!r} is no duration; write for example 250ms, 1.5s or 2m")
+    return str(made)
+
+
+def _one_of(what: str, *known: str) -> Form:
+    def value(text: str) -> str:
+        made = text.lower()
+        if made not in known:
+            raise BadInput(f"query: {text!r} is no {what}; there are {', '.join(known)}")
+        return made
+
+    def bound(text: str) -> str:
+        raise BadInput(f"query: a {what} has no order; write {what}:({' OR '.join(known[-2:])})")
+
+    return Form(value, bound)
+
+
+_MOMENT = Form(_moment, _moment, ranged=True)
+_MOMENTS: Mapping[str, Form] = dict.fromkeys(("timestamp", "@timestamp", "ts", "time"), _MOMENT)
+_KIND = _one_of("kind", "internal", "server", "client", "producer", "consumer", "unspecified")
+_STATUS = _one_of("status", "unset", "ok", "error")
+
+LOGS: Mapping[str, Form] = {"level": Form(_any_level, _known_level), **_MOMENTS}
+SPANS: Mapping[str, Form] = {
+    "duration": Form(nanoseconds, nanoseconds, textual=False),
+    "status": _STATUS,
+    "kind": _KIND,
+    "span.kind": _KIND,
+    "start": _MOMENT,
+    **_MOMENTS,
+}

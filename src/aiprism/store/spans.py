@@ -12,11 +12,13 @@ from typing import Any
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from aiprism.errors import BadInput
+from aiprism.model.search import ANYTHING, Condition
 from aiprism.model.spans import ServiceHealth, Span, SpanEvent, TraceSummary
 from aiprism.model.timerange import TimeRange
 from aiprism.store.archive import Archive, reading
 from aiprism.store.engine import Engine
 from aiprism.store.otlpexport import SPAN_COLUMNS, traces_request
+from aiprism.store.spansearch import where
 
 _SPAN_COLUMNS = """
     lower(hex(trace_id)) AS trace_id, lower(hex(span_id)) AS span_id,
@@ -100,6 +102,7 @@ WHERE trace_index.trace_id IN (
           (key, value) -> mapContainsKey(attributes, key) AND attributes[key] = value
               OR JSONExtractString(resource_json, key) = value,
           {keys:Array(String)}, {values:Array(String)})
+      AND [asked]
 )
 GROUP BY trace_id
 ORDER BY start_ns DESC
@@ -152,6 +155,7 @@ class TraceSearch:
     limit: int = 50
     max_duration: float = 0.0  # 0: any
     kind: str = ""
+    asked: Condition = ANYTHING
 
 
 class SpanStore:
@@ -198,9 +202,11 @@ class SpanStore:
 
     def search(self, wanted: TraceSearch) -> Sequence[TraceSummary]:
         """Traces that fit, newest first."""
+        asked = where(wanted.asked)
         rows = self._engine.records(
-            _SEARCH,
+            _SEARCH.replace("[asked]", asked.sql),
             {
+                **asked.bound,
                 "start": wanted.span.start_ms,
                 "end": wanted.span.end_ms,
                 "service": wanted.service,

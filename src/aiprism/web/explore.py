@@ -11,6 +11,7 @@ from fastapi import APIRouter, Query, Request
 from aiprism.clock import Clock
 from aiprism.errors import BadInput, NotFound
 from aiprism.model.timerange import TimeRange, duration_seconds
+from aiprism.query.lucene import SPANS, condition
 from aiprism.store.archive import Archive
 from aiprism.store.edges import joined_until, service_edges
 from aiprism.store.engine import Engine
@@ -92,6 +93,7 @@ def _serve_traces(routes: APIRouter, clock: Clock, spans: SpanStore, logs: LogSt
         request: Request,
         start: Start = None,
         end: End = None,
+        query: Annotated[str, Query(description="in Lucene's syntax, as status:error duration:>2s")] = "",
         service: str = "",
         operation: str = "",
         min_duration: Annotated[str, Query(description="like 250ms or 2s")] = "0",
@@ -107,6 +109,7 @@ def _serve_traces(routes: APIRouter, clock: Clock, spans: SpanStore, logs: LogSt
             min_duration=duration_seconds(min_duration),
             errors_only=errors,
             limit=limit,
+            asked=condition(query, SPANS),
         )
         return {"traces": [asdict(each) for each in await answer(request, lambda: spans.search(wanted))]}
 
