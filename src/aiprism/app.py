@@ -35,6 +35,7 @@ from aiprism.detect.duty import RuleDuty
 from aiprism.detect.groups import RuleGroups
 from aiprism.errors import AiprismError, BadInput, ConfigError
 from aiprism.httpconfig import Secret
+from aiprism.learn.survey import Survey
 from aiprism.model.alerts import Alert
 from aiprism.query.promql import Limits, PromQL, Vector
 from aiprism.query.promql.results import Results
@@ -107,6 +108,7 @@ from aiprism.web import (
     targets,
     tsdb,
 )
+from aiprism.web import services as services_door
 from aiprism.web import tiers as tiers_door
 from aiprism.web.listening import HttpServer, address_of, listen, most_connections, url_of
 from aiprism.web.turns import Turns
@@ -223,12 +225,18 @@ async def running(
         async def levels(series: Sequence[tuple[str, int]]) -> Mapping[int, float]:
             return await engine.run(samples.last_values, series, round((clock.now() - LEVELS_KEPT) * 1000))
 
+        # learn
+        def services_now() -> service_files.Catalogue:
+            return responder.policy.services
+
+        survey = Survey(engine, services_now, clock, telemetry)
+
         # respond
         leadership = Leadership(records, clock, telemetry, name=url_of(main))
         hub = ControlHub(records, clock)
         responder = Responder(
             records,
-            policy=policy,
+            policy=replace(policy, related=survey.related),  # as declared or as seen
             actuators=_actuators(config, hub, clock),
             ask=ask,
             clock=clock,
@@ -289,7 +297,7 @@ async def running(
                     loaded.taken = False
                     log.error("aiprism.reload_refused", error=str(error))
                     raise BadInput(str(error)) from error
-                await asyncio.to_thread(responder.reload, fresh_policy)
+                await asyncio.to_thread(responder.reload, replace(fresh_policy, related=survey.related))
                 housekeeping.reload(fresh.retention)
                 await rule_groups.reload(fresh_groups)
                 await scraping.reload(fresh_file.jobs)
@@ -333,12 +341,13 @@ async def running(
                 ("query", remote_read.router(_remote_read(config, samples), turns, config.ingest)),
                 ("query rule", rules.router(rule_groups.status)),
                 ("query", backtest.router(promql, turns, responder.during, clock, around, config.query.timeout)),
+                ("query", services_door.router(engine, clock, services_now, turns=turns, seconds=asked.timeout)),
                 ("query", explore.router(engine, clock, archive, turns=turns, seconds=config.query.timeout)),
                 ("query", logs.router(engine, clock, archive, turns=turns, seconds=config.query.timeout)),
                 ("query", jaeger.router(engine, clock, turns=turns, seconds=config.query.timeout)),
                 ("receive query respond", events.router(engine, clock, config.limits, admission, telemetry)),
                 ("query respond", incidents.router(responder)),
-                ("query respond", catalogue.router(lambda: responder.policy.services)),
+                ("query respond", catalogue.router(services_now)),
                 ("query respond", tiers_door.router(responder)),
                 ("query respond", hooks.router(responder, lambda: _hook_secrets(loaded.config), clock)),
                 ("respond", alertmanager.router(responder, clock)),
@@ -373,6 +382,9 @@ async def running(
             following = Following(engine, index, clock)
             await following.start()
             stack.push_async_callback(following.stop)
+        if {"query", "rule", "respond"} & set(config.server.roles):
+            await survey.start()
+            stack.push_async_callback(survey.stop)
         duties = [
             ("receive", Duty("housekeeping", housekeeping.start, housekeeping.stop)),
             ("respond", Duty("respond", responder.start, responder.stop)),
@@ -422,7 +434,6 @@ def _policy(config: Config, external_url: str) -> Policy:
     return Policy(
         routing=routing,
         runbooks=runbook.load(config.resolved(config.respond.runbooks)),
-        related=services.related,
         services=services,
         periods=Periods(config.respond.validation, _tiers(config, routing)),
         planned=_planned(config),

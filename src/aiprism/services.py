@@ -22,9 +22,10 @@ from aiprism import yamlfile
 from aiprism.yamlfile import Node
 
 _FIELDS = (
-    "description", "owner", "team", "tier", "repository", "runbook", "aliases", "dependencies", "channels",
+    "description", "kind", "owner", "team", "tier", "repository", "runbook", "aliases", "dependencies", "channels",
 )  # fmt: skip
 _TIERS = range(5)
+KINDS = ("service", "database", "queue", "model", "external")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class Service:
     aliases: tuple[str, ...] = ()  # what telemetry calls it besides
     dependencies: tuple[str, ...] = ()
     channels: Mapping[str, str] = field(default_factory=dict)  # where its people are: slack → "#payments"
+    kind: str = ""  # one of KINDS
 
 
 class Catalogue:
@@ -65,6 +67,11 @@ class Catalogue:
     def named(self, name: str) -> Service | None:
         """The service of that name or alias, or None."""
         return self._named.get(name)
+
+    @property
+    def aliases(self) -> Mapping[str, str]:
+        """What telemetry calls services besides, with the name of each."""
+        return {alias: each.name for each in self._services.values() for alias in each.aliases}
 
     def related(self, one: str, other: str) -> bool:
         """Whether the two names mean one service, or two of which one depends directly on the other."""
@@ -121,8 +128,12 @@ def _service(name: str, node: Node) -> Service:
     tier = node["tier"].integer() if node["tier"] else None
     if tier is not None and tier not in _TIERS:
         raise node["tier"].error(f"a tier is a number from 0 (matters most) to 4, not {tier}")
+    kind = node["kind"].text("")
+    if kind and kind not in KINDS:
+        raise node["kind"].error(f"a kind is one of {', '.join(KINDS)}, not {kind!r}")
     return Service(
         name=name,
+        kind=kind,
         **{key: node[key].text("") for key in ("description", "owner", "team", "repository", "runbook")},
         tier=tier,
         aliases=tuple(node["aliases"].texts()),

@@ -1,4 +1,4 @@
-"""`aiprism services`, `logs`, `traces` and `trace`."""
+"""`aiprism logs`, `traces` and `trace`."""
 
 from __future__ import annotations
 
@@ -34,24 +34,6 @@ def span(name: str, span_id: str, parent: str, service: str, start_ms: float, to
 
 def record(body: str, level: str = "INFO", trace_id: str = "", at: float = NOW) -> dict[str, Any]:
     return {"ts_ns": int(at * NS), "service": "api", "level": level, "body": body, "trace_id": trace_id, "span_id": ""}
-
-
-def test_services_are_a_table_with_units(aiprism: Run) -> None:
-    row = {"service": "api", "rate": 12.34, "error_share": 0.031, "p50_ms": 0.4, "p95_ms": 2345.0, "last_seen": NOW - 2}
-    with pretended({"/aiprism/v1/services": {"services": [row]}}) as server:
-        _, out, _ = aiprism("services", "--window", "5m", "--server", server.url)
-    assert out.splitlines() == [
-        "service   requests/s   errors      p50      p95   last seen",
-        "───────────────────────────────────────────────────────────",
-        "api             12.3    3.1 %   400 µs   2.35 s     2 s ago",
-    ]
-    assert server.asked[0][2] == {"window": ["300"]}
-
-
-def test_no_service_is_said_in_words(aiprism: Run) -> None:
-    with pretended({"/aiprism/v1/services": {"services": []}}) as server:
-        _, out, _ = aiprism("services", "--server", server.url)
-    assert out == "no service has answered a request in the last 1m\n"
 
 
 def test_logs_read_from_old_to_new(aiprism: Run) -> None:

@@ -168,6 +168,8 @@ def test_ndjson_takes_what_our_own_search_gives(engine: Engine) -> None:
         again = json.dumps({**first, "service": "b", "resource": {**first["resource"], "service.name": "b"}}).encode()
         await client.post("/aiprism/v1/ingest/ndjson", content=again)
         [second] = (await client.get("/aiprism/v1/logs", params={"service": "b"})).json()["logs"]
+        assert first.pop("links")["context"]
+        assert second.pop("links")["context"]
         assert {**second, "service": "a", "resource": {**second["resource"], "service.name": "a"}} == first
 
     with_doors(engine, story)

@@ -12,10 +12,12 @@ from aiprism.clock import FakeClock
 from aiprism.store.edges import EdgeJoin
 from aiprism.store.engine import Engine
 from aiprism.telemetry import Telemetry
-from aiprism.web import explore, routes
+from aiprism.web import routes, services
 from tests.store.test_edges import AT, Sent, drain, store
 
-PAGE = (Path(__file__).parents[2] / "docs" / "service-map.md").read_text(encoding="utf-8")
+PAGE = (
+    (Path(__file__).parents[2] / "docs" / "service-map.md").read_text(encoding="utf-8").partition("## Edges alone")[2]
+)
 
 
 def answer(engine: Engine, path: str) -> httpx.Response:
@@ -23,7 +25,7 @@ def answer(engine: Engine, path: str) -> httpx.Response:
         return None
 
     async def run() -> httpx.Response:
-        app = routes.build([explore.router(engine, FakeClock(AT + 600))], Telemetry(), checks={}, reload=nothing)
+        app = routes.build([services.router(engine, FakeClock(AT + 600))], Telemetry(), checks={}, reload=nothing)
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
             return await client.get(path)
 

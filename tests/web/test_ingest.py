@@ -32,7 +32,7 @@ from aiprism.store.samples import SampleStore
 from aiprism.store.seriesload import load_series
 from aiprism.store.writing import Writing
 from aiprism.telemetry import Telemetry
-from aiprism.web import explore, ingest, logs, routes
+from aiprism.web import explore, ingest, logs, routes, services
 
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
 
@@ -52,6 +52,7 @@ def with_edge(engine: Engine, story: Callable[[httpx.AsyncClient], Awaitable[Non
             [
                 ingest.router(OtlpDoors(writing, telemetry, levels=levels), config),
                 explore.router(engine, SystemClock()),
+                services.router(engine, SystemClock()),
                 logs.router(engine, SystemClock()),
             ],
             telemetry,

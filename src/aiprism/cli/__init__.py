@@ -136,8 +136,9 @@ def _asking(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     query.add_argument("--explain", action="store_true", help="run it, and show how: plan, SQL, series, time")
     query.add_argument("--plan", action="store_true", help="show how it would be answered, without running it")
 
-    services = _client(commands, "services", "explore:services", "rate, errors and latency of every service")
+    services = _client(commands, "services", "services:services", "how every service does, and whose it is")
     services.add_argument("--window", default="1m", metavar="DURATION", help="measured over the last DURATION (1m)")
+    services.add_argument("--drift", action="store_true", help="where services.yml and what is seen disagree")
 
     logs = _client(commands, "logs", "explore:logs", "search log records; the newest stand last")
     logs.add_argument(

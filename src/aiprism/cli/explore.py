@@ -1,4 +1,4 @@
-"""`aiprism services`, `logs`, `traces` and `trace`: telemetry of a running server in a terminal."""
+"""`aiprism logs`, `traces` and `trace`: telemetry of a running server in a terminal."""
 
 from __future__ import annotations
 
@@ -13,39 +13,6 @@ from rich.text import Text
 
 from aiprism.cli import printing, waterfall
 from aiprism.cli.remote import Remote
-from aiprism.model.timerange import duration_seconds
-
-_BAD_SHARE, _POOR_SHARE = 0.05, 0.01
-
-
-def services(wanted: argparse.Namespace) -> int:
-    """How every service did in the last window."""
-    answer = Remote(wanted.server).get("/aiprism/v1/services", window=f"{duration_seconds(wanted.window):g}")
-    if wanted.output == "json":
-        printing.show_json(answer)
-        return 0
-    if not answer["services"]:
-        printing.show(Text(f"no service has answered a request in the last {wanted.window}", style="dim"))
-        return 0
-    now, numbers = printing.present(), ("requests/s", "errors", "p50", "p95")
-    rows = printing.table("service", *numbers, "last seen", right=(*numbers, "last seen"))
-    for row in answer["services"]:
-        rows.add_row(
-            Text(row["service"], style="bold"),
-            printing.figures(row["rate"]),
-            error_share(row["error_share"]),
-            printing.duration(row["p50_ms"] / 1000),
-            printing.duration(row["p95_ms"] / 1000),
-            printing.ago(row["last_seen"], now),
-        )
-    printing.show(rows)
-    return 0
-
-
-def error_share(value: float) -> Text:
-    """A share of failed requests, in a colour that says how bad it is."""
-    style = "bold red" if value >= _BAD_SHARE else "yellow" if value >= _POOR_SHARE else ""
-    return Text(printing.share(value), style=style)
 
 
 def logs(wanted: argparse.Namespace) -> int:

@@ -84,10 +84,17 @@ def _unwrapped(document: dict[str, object]) -> tuple[dict[str, Value], dict[str,
         if isinstance(resource, dict):
             del document["resource"]
         document.pop("body_kind", None)
+        if _are_ours(document.get("links")):
+            del document["links"]
         if isinstance(attributes, dict):
             del document["attributes"]
             document = {**attributes, **document}
     return flattened(resource) if isinstance(resource, dict) else {}, flattened(document)
+
+
+def _are_ours(links: object) -> bool:
+    """Whether our own API put these beside a record: where it leads is no part of what it says."""
+    return isinstance(links, dict) and all(str(each).startswith("/aiprism/v1/") for each in links.values())
 
 
 def _taken_time(fields: dict[str, Value]) -> int:

@@ -1,4 +1,4 @@
-"""Services and traces over our own API: what the UI, the CLI and scripts read. Logs are in `logs`."""
+"""Traces over our own API: what the UI, the CLI and scripts read. Logs are in `logs`, services in `services`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from aiprism.errors import BadInput, NotFound
 from aiprism.model.timerange import TimeRange, duration_seconds
 from aiprism.query.lucene import SPANS, condition
 from aiprism.store.archive import Archive
-from aiprism.store.edges import joined_until, service_edges
 from aiprism.store.engine import Engine
 from aiprism.store.logs import LogSearch, LogStore
 from aiprism.store.spans import SpanStore, TraceSearch
@@ -44,12 +43,11 @@ def router(
     turns: Turns | None = None,
     seconds: float = SECONDS,
 ) -> APIRouter:
-    """GET services, services/edges, traces, traces/{id} below /aiprism/v1. An answer may take so many
+    """GET traces, traces/{id} below /aiprism/v1. An answer may take so many
     seconds, and ends when its client hangs up."""
     routes = APIRouter(prefix="/aiprism/v1", tags=["explore"])
     spans, logs = SpanStore(engine, archive), LogStore(engine, archive)
     answer = answering(turns or Turns(engine), seconds)
-    _serve_services(routes, engine, clock, spans, answer)
     _serve_traces(routes, clock, spans, logs, answer)
     return routes
 
@@ -61,30 +59,6 @@ def answering(turns: Turns, seconds: float) -> Answering[Any]:
         return await turns.at_once(request, lambda question: compute(), seconds, stage=STAGE)
 
     return answer
-
-
-def _serve_services(routes: APIRouter, engine: Engine, clock: Clock, spans: SpanStore, answer: Answering[Any]) -> None:
-    @routes.get("/services", summary="Rate, errors and latency of each service in the last `window` seconds")
-    async def services(request: Request, window: Annotated[float, Query(gt=0, le=86_400)] = 60) -> dict[str, Any]:
-        now = clock.now()
-        found = await answer(request, lambda: spans.services(TimeRange(now - window, now)))
-        return {"services": [asdict(each) for each in found]}
-
-    @routes.get("/services/edges", summary="Who calls whom: calls, errors and latency of each pair of services")
-    async def edges(
-        request: Request,
-        start: Start = None,
-        end: End = None,
-        step: Annotated[int, Query(ge=0, multiple_of=60, description="seconds; 0: one row an edge")] = 0,
-        limit: Annotated[int, Query(ge=1, le=100_000, description="most rows of the answer")] = 10_000,
-    ) -> dict[str, Any]:
-        span = range_of(clock, start, end)
-        found = await answer(request, lambda: service_edges(engine, span, step=step, limit=limit + 1))
-        return {
-            "edges": [asdict(each) for each in found[:limit]],
-            "is_whole": len(found) <= limit,
-            "known_until": await answer(request, lambda: joined_until(engine)),
-        }
 
 
 def _serve_traces(routes: APIRouter, clock: Clock, spans: SpanStore, logs: LogStore, answer: Answering[Any]) -> None:

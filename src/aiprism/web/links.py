@@ -8,6 +8,7 @@ new door for them changes this module alone.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -25,6 +26,7 @@ TRACE_LABELS = ("trace_id", "traceID", "traceId", "TraceID")
 # Where a series says which service it is of, most telling first.
 SERVICE_LABELS = ("service", "service_name", "job")
 
+_SPECIAL = re.compile(r"[\\.+*?()|\[\]{}^$]")
 
 Links = Mapping[str, str]
 
@@ -114,6 +116,62 @@ def of_pattern(pattern_id: int, service_name: str, span: TimeRange) -> Links:
     }
 
 
+def of_node(name: str, seen_as: Sequence[str], signals: Sequence[str], span: TimeRange) -> Links:
+    """All that is known of a service, and what it sent in `span`, under all its names: of the signals it sends.
+
+    >>> of_node("shop", ["shop", "shop-v2"], ["logs"], TimeRange(1, 2))["logs"]
+    '/aiprism/v1/logs?query=service%3A%28%22shop%22%20OR%20%22shop-v2%22%29&start=1&end=2'
+    """
+    found = {"service": service(name)}
+    if "logs" in signals:
+        found["logs"] = logs_of(seen_as, span)
+    if "traces" in signals:
+        found["traces"] = traces(span, service=seen_as[0] if seen_as else name)
+    return found
+
+
+def logs_of(names: Sequence[str], span: TimeRange, *, level: str = "") -> str:
+    """The records of a service under all its names."""
+    if len(names) == 1:
+        return logs(span, service=names[0], level=level)
+    return logs(span, query=f"service:({' OR '.join(map(quoted, names))})", level=level)
+
+
+def of_service(name: str, names: Sequence[str], signals: Sequence[str], span: TimeRange) -> Links:
+    """What there is of a service besides its page."""
+    found = {key: link for key, link in of_node(name, names, signals, span).items() if key != "service"}
+    if "traces" in signals:
+        found["errors"] = traces(span, service=names[0], errors=True)
+    matching = [("match[]", f"{{{_of_service(label, names)}}}") for label in SERVICE_LABELS]
+    return {
+        **found,
+        "series": f"/api/v1/series?{_encoded(matching)}",
+        "events": f"{API}/events?{_encoded([('service', each) for each in names])}",
+        "map": _address(f"{API}/services/map", {}, span),
+    }
+
+
+def of_metric(metric: str, label: str, names: Sequence[str], span: TimeRange) -> Links:
+    """What belongs to the series of a metric whose `label` says that they are of the service of these names."""
+    selector = f"{{__name__={quoted(metric)},{_of_service(label, names)}}}"
+    return {"values": values(selector, span), "related": related(selector, span)}
+
+
+def of_failure(trace_id: str, span_id: str, span: TimeRange) -> Links:
+    """The trace a failed span is in, and the records written within the span."""
+    return {"trace": trace(trace_id), "logs": _span_logs(trace_id, span_id, span)}
+
+
+def any_of(names: Sequence[str], *, spaced: bool = False) -> str:
+    """A regular expression (RE2) of any of these names; `spaced`: also behind a namespace, as in OpenTelemetry's `job`.
+
+    >>> any_of(["shop", "a.b"]), any_of(["shop"], spaced=True)
+    ('shop|a\\\\.b', '(?:.+/)?(?:shop)')
+    """
+    several = "|".join(_SPECIAL.sub(r"\\\g<0>", name) for name in names)
+    return f"(?:.+/)?(?:{several})" if spaced else several
+
+
 def of_exemplar(labels: Mapping[str, str]) -> Links:
     """The trace an exemplar names; nothing when it names none.
 
@@ -129,14 +187,10 @@ def told(thing: Span | LogRecord) -> dict[str, Any]:
     return {**asdict(thing), "links": dict(of_span(thing) if isinstance(thing, Span) else of_log(thing))}
 
 
-def of_series(labels: Mapping[str, str], name: str, span: TimeRange) -> Links:
-    """What belongs to a series of the service `name` in `span`; without a name, what belongs to the series alone."""
+def of_series(labels: Mapping[str, str], span: TimeRange) -> Links:
+    """The values of a series, and its exemplars; `of_node` has what belongs to its service."""
     selector = selector_of(labels)
-    found = {"values": values(selector, span), "exemplars": exemplars(selector, span)}
-    if not name:
-        return found
-    about = {"service": service(name), "logs": logs(span, service=name), "traces": traces(span, service=name)}
-    return {**found, **about}
+    return {"values": values(selector, span), "exemplars": exemplars(selector, span)}
 
 
 def services_named(labels: Mapping[str, str]) -> Sequence[str]:
@@ -170,6 +224,10 @@ def _label(name: str) -> str:
     return name if plain else quoted(name)
 
 
+def _of_service(label: str, names: Sequence[str]) -> str:
+    return f"{label}=~{quoted(any_of(names, spaced=label == 'job'))}"
+
+
 def _span_logs(trace_id: str, span_id: str, span: TimeRange) -> str:
     around = TimeRange(span.start - AROUND, span.end + AROUND)
     return logs(around, trace_id=trace_id, query=f"span_id:{span_id}")
@@ -179,4 +237,8 @@ def _address(path: str, asked: Mapping[str, str], span: TimeRange | None = None)
     # Whole seconds, outwards: an address that is read by people, and loses nothing of its range.
     times = {"start": str(math.floor(span.start)), "end": str(math.ceil(span.end))} if span else {}
     said = {name: value for name, value in {**asked, **times}.items() if value}
-    return f"{path}?{urlencode(said, quote_via=quote, safe='')}" if said else path
+    return f"{path}?{_encoded(list(said.items()))}" if said else path
+
+
+def _encoded(asked: Sequence[tuple[str, str]]) -> str:
+    return urlencode(asked, quote_via=quote, safe="")

@@ -1,0 +1,1 @@
+"""Be wiser next time: what stands behind incidents, and what many of them teach."""
