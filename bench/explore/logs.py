@@ -18,11 +18,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from aiprism.detect.logstatements import LogStatement, statements, variables
 from aiprism.model.search import Condition
 from aiprism.model.timerange import TimeRange
 from aiprism.query.lucene import condition
 from aiprism.store.engine import Engine
 from aiprism.store.logs import LogSearch, LogStore
+from aiprism.store.patterncounts import pattern_counts, pattern_lines
 from aiprism.store.schema import migrate
 
 END = 1_800_000_000
@@ -117,9 +119,27 @@ def ask(engine: Engine, lines: int, runs: int) -> None:
         ("part of a word, one hour", 300, searched(hour, "*anzib*")),
         ("regular expression, one hour", 300, searched(hour, "/db-3[0-9] timed out after 49[0-9]{2} ms/")),
         ("histogram and two facets of a search, one hour", 300, overview("timed")),
-        ("patterns of 24 hours", 200, lambda: logs.patterns(day)),
+        ("patterns of 24 hours, counted by the minute", 200, lambda: counted(engine, day)),
+        ("… with lines of each, and their variables", 500, lambda: looked_into(engine, day)),
     ):
         print(f"{title:50} {median(runs, asked):8.1f} ms  (target {target})")
+
+
+def counted(engine: Engine, window: TimeRange) -> list[LogStatement]:
+    """What GET /aiprism/v1/logs/patterns answers without lines."""
+    return statements(pattern_counts(engine, window))
+
+
+def looked_into(engine: Engine, window: TimeRange) -> object:
+    """… and with twenty of each pattern."""
+    found = counted(engine, window)
+    places = {place for each in found for place in each.places}
+    wanted = {pattern: each.template for each in found for pattern in each.patterns}
+    lines = pattern_lines(engine, window, wanted, places, each=20)
+    return [
+        variables(each.template, [line.body for line in lines if wanted[line.pattern_id] == each.template])
+        for each in found
+    ]
 
 
 def peer(engine: Engine, path: Path, runs: int) -> None:

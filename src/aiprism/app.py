@@ -33,6 +33,7 @@ from aiprism.detect import rules as rule_files
 from aiprism.detect.annotations import Surroundings
 from aiprism.detect.duty import RuleDuty
 from aiprism.detect.groups import RuleGroups
+from aiprism.detect.patternwatch import PatternWatch
 from aiprism.errors import AiprismError, BadInput, ConfigError
 from aiprism.httpconfig import Secret
 from aiprism.learn.survey import Survey
@@ -61,7 +62,7 @@ from aiprism.respond.incident import Periods
 from aiprism.respond.mute import flapping, holding
 from aiprism.respond.responder import Responder
 from aiprism.store import usage
-from aiprism.store.alertstates import AlertStates
+from aiprism.store.alertstates import LOG_PATTERNS, AlertStates
 from aiprism.store.archive import Archive
 from aiprism.store.backup import Manifest
 from aiprism.store.backup import backup as take_backup
@@ -267,6 +268,16 @@ async def running(
             )
 
         rule_groups = RuleDuty(groups, evaluated, states)
+        pattern_watch = PatternWatch(
+            engine,
+            config.logs,
+            notify=notify,
+            states=AlertStates(records, LOG_PATTERNS),
+            clock=clock,
+            telemetry=telemetry,
+            external_labels=labels,
+            external_url=external_url,
+        )
 
         # receive what nobody sends
         in_flight = InFlight(config.ingest.in_flight_bytes, telemetry)
@@ -300,6 +311,7 @@ async def running(
                 await asyncio.to_thread(responder.reload, replace(fresh_policy, related=survey.related))
                 housekeeping.reload(fresh.retention)
                 await rule_groups.reload(fresh_groups)
+                pattern_watch.reload(fresh.logs)
                 await scraping.reload(fresh_file.jobs)
                 loaded.config, loaded.at, loaded.taken = fresh, clock.now(), True
                 log.info("aiprism.reloaded", needs_restart=_kept_until_restart(config, fresh))
@@ -389,6 +401,7 @@ async def running(
             ("receive", Duty("housekeeping", housekeeping.start, housekeeping.stop)),
             ("respond", Duty("respond", responder.start, responder.stop)),
             ("rule", Duty("rules", rule_groups.start, rule_groups.stop)),
+            ("rule", Duty("log patterns", pattern_watch.start, pattern_watch.stop)),
             ("receive", Duty("scrape", scraping.start, scraping.stop)),
         ]
         stack.push_async_callback(leadership.stop)

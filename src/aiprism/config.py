@@ -302,6 +302,25 @@ class RulesConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class LogsConfig:
+    """What is found in logs by itself: error patterns nobody has seen before."""
+
+    watch: bool = setting(True, "raise an alert when a service writes an error pattern that it never wrote before")
+    watch_interval: float = setting(3.0, "how often new patterns are looked for", kind="seconds")
+    watch_baseline: float = setting(
+        600.0, "what a service writes in its first such time is usual, and no alert", kind="seconds"
+    )
+    watch_memory: float = setting(
+        7 * DAY, "a pattern that was not written for so long is forgotten, and new when it comes again", kind="seconds"
+    )
+    watch_silence: float = setting(
+        900.0, "an alert is over when its pattern was not written for so long", kind="seconds"
+    )
+    watch_most: int = setting(20, "most such alerts that begin within an hour; what is above is counted and logged")
+    watch_severity: str = setting("warning", "their label `severity`")
+
+
+@dataclass(frozen=True, slots=True)
 class RespondConfig:
     """Routing, runbooks and the life of incidents."""
 
@@ -361,6 +380,7 @@ class Config:
     query: QueryConfig = field(default_factory=QueryConfig)
     scrape: ScrapeConfig = field(default_factory=ScrapeConfig)
     rules: RulesConfig = field(default_factory=RulesConfig)
+    logs: LogsConfig = field(default_factory=LogsConfig)
     respond: RespondConfig = field(default_factory=RespondConfig)
     hooks: HooksConfig = field(default_factory=HooksConfig)
     # What native files may refer to; not a setting.
@@ -404,6 +424,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "query": QueryConfig,
     "scrape": ScrapeConfig,
     "rules": RulesConfig,
+    "logs": LogsConfig,
     "respond": RespondConfig,
     "hooks": HooksConfig,
 }

@@ -154,3 +154,25 @@ def test_there_is_no_alert_and_no_incident(aiprism: Run, url: str) -> None:
     assert aiprism("incidents", "show", "last", "--server", url) == (1, "", "aiprism: there has been no incident\n")
     status, _, err = aiprism("incidents", "show", "INC_1", "--server", url)
     assert (status, "INC_1" in err) == (1, True)
+
+
+def test_an_error_that_a_service_never_wrote_before_is_an_alert(url: str) -> None:
+    def write(body: str, ago: float) -> None:
+        record = {
+            "timeUnixNano": str(time.time_ns() - round(ago * 1e9)),
+            "severityNumber": 17,
+            "body": {"stringValue": body},
+        }
+        resource = {"attributes": [{"key": "service.name", "value": {"stringValue": "till"}}]}
+        logs = {"resourceLogs": [{"resource": resource, "scopeLogs": [{"logRecords": [record]}]}]}
+        httpx.post(f"{url}/v1/logs", json=logs).raise_for_status()
+
+    def alerts() -> list[dict[str, Any]]:
+        found = httpx.get(f"{url}/api/v2/alerts", params={"filter": "alertname=NewErrorPattern"}).json()
+        return [each for each in found if each["labels"]["service"] == "till"]
+
+    write("drawer 4 is stuck", ago=3600)  # it is no new service
+    write("no paper in printer 7", ago=0)
+    [alert] = eventually(alerts)
+    assert alert["annotations"]["template"] == "no paper in printer <*>"
+    assert alert["annotations"]["description"] == "no paper in printer 7"

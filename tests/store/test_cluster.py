@@ -22,6 +22,7 @@ from aiprism.store.engine import Engine
 from aiprism.store.events import EventStore
 from aiprism.store.logcolumns import log_columns
 from aiprism.store.logs import LogSearch, LogStore
+from aiprism.store.patterncounts import pattern_counts
 from aiprism.store.samples import SampleStore
 from aiprism.store.schema import change, migrate, migrations
 from aiprism.store.seriesload import load_series
@@ -288,7 +289,7 @@ def answers(engine: Engine) -> dict[str, object]:
         "logs": sorted(
             logs.search(LogSearch(window, levels=("ERROR",))), key=lambda record: (record.ts_ns, record.body)
         ),
-        "patterns": logs.patterns(window),
+        "patterns": pattern_counts(engine, window),
         "events": [(each.id, each.ts) for each in EventStore(engine).search(window, limit=25)],
         **vectors,
     }

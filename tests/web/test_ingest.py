@@ -154,9 +154,8 @@ def test_logs_are_found_by_level_and_text_and_counted_by_pattern(engine: Engine)
         errors = (await client.get("/aiprism/v1/logs", params={"level": "error", "q": "failed"})).json()["logs"]
         assert [record["body"] for record in errors] == ["order 2 Failed", "order 1 Failed"]
         patterns = (await client.get("/aiprism/v1/logs/patterns")).json()["patterns"]
-        assert [(each["pattern"], each["level"], each["lines"]) for each in patterns] == [
-            ("order <num> Failed", "ERROR", 2),
-            ("order <num> Failed", "INFO", 1),
+        assert [(each["template"], each["count"], each["levels"]) for each in patterns] == [
+            ("order <*> Failed", 3, {"ERROR": 2, "INFO": 1})
         ]
 
     with_edge(engine, story)

@@ -52,6 +52,11 @@ def templates(lines: Mapping[str, int]) -> dict[str, str]:
     return {pattern: found[text] for pattern, text in plainly.items()}
 
 
+def id_of(template: str) -> str:
+    """The id of a template, the same in files and in what is stored."""
+    return "E" + hashlib.blake2b(template.encode(), digest_size=4).hexdigest()
+
+
 @dataclass(frozen=True, slots=True)
 class Statement:
     """The lines of one template."""
@@ -64,7 +69,7 @@ class Statement:
     @property
     def id(self) -> str:
         """Equal wherever the template is."""
-        return "E" + hashlib.blake2b(self.template.encode(), digest_size=4).hexdigest()
+        return id_of(self.template)
 
 
 @dataclass(frozen=True, slots=True)

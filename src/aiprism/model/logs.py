@@ -25,13 +25,30 @@ class LogRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class LogPattern:
-    """Lines that differ only in their variable parts, counted over a window."""
+class PatternCount:
+    """Lines that differ only in their variable parts, of one service and level, counted over a window in whole minutes.
 
+    `counts` are (number of the step of the window, lines) of the steps that have any.
+    """
+
+    pattern_id: int
     pattern: str
     service: str
     level: str
     lines: int
-    first_seen: float
-    last_seen: float
+    first_seen: int  # the minutes, in Unix seconds
+    last_seen: int
     example: str
+    counts: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PatternLine:
+    """A line of a pattern. `ts_ns` is Unix nanoseconds, `trace_id` hex or empty."""
+
+    pattern_id: int
+    ts_ns: int
+    service: str
+    level: str
+    body: str
+    trace_id: str

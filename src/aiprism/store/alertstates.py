@@ -15,6 +15,10 @@ from aiprism.model.alerts import Alert, AlertState
 from aiprism.model.labels import Labels
 from aiprism.store.records import Records, alert_groups, alert_states, upsert
 
+# Detectors that are no rule file keep their alerts here, too, each under a group key of its own: those of rules hold a `;`.
+LOG_PATTERNS = "log-patterns"
+_DETECTORS = (LOG_PATTERNS,)
+
 
 @dataclass(frozen=True, slots=True)
 class KeptAlert:
@@ -35,16 +39,20 @@ class Kept:
 
 
 class AlertStates:
-    """The kept alerts of every rule."""
+    """The kept alerts of every rule, or of one `detector` that is no rule."""
 
-    def __init__(self, records: Records) -> None:
-        self._records = records
+    def __init__(self, records: Records, detector: str = "") -> None:
+        self._records, self._detector = records, detector
 
     def load(self) -> Kept:
         """What the last run left."""
         with self._records.reading() as connection:
-            rows = connection.execute(sa.select(alert_states)).all()
-            evaluated = connection.execute(sa.select(alert_groups.c.group_key, alert_groups.c.evaluated_at)).all()
+            rows = connection.execute(sa.select(alert_states).where(self._ours(alert_states.c.group_key))).all()
+            evaluated = connection.execute(
+                sa.select(alert_groups.c.group_key, alert_groups.c.evaluated_at).where(
+                    self._ours(alert_groups.c.group_key)
+                )
+            ).all()
         alerts: dict[str, tuple[KeptAlert, ...]] = {}
         for row in rows:
             alerts[row.rule_key] = (*alerts.get(row.rule_key, ()), _kept(row))
@@ -81,9 +89,14 @@ class AlertStates:
         with self._records.begin() as connection:
             connection.execute(
                 sa.delete(alert_groups).where(
-                    alert_groups.c.group_key.not_in(known), alert_groups.c.group_key.not_in(still)
+                    self._ours(alert_groups.c.group_key),
+                    alert_groups.c.group_key.not_in(known),
+                    alert_groups.c.group_key.not_in(still),
                 )
             )
+
+    def _ours(self, group_key: sa.Column[str]) -> sa.ColumnElement[bool]:
+        return group_key == self._detector if self._detector else group_key.not_in(_DETECTORS)
 
 
 def source_of(group_key: str, alert: str) -> str:

@@ -1,4 +1,4 @@
-"""Reading logs: a search over records, what it finds counted in several ways, and the patterns counted at insert.
+"""Reading logs: a search over records, and what it finds counted in several ways. Patterns are in `patterncounts`.
 
 In: a `LogSearch` or a window. Out: frozen values of model/logs.py. Blocking; run in the engine's pool.
 
@@ -16,7 +16,7 @@ from typing import Any
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
 from aiprism.errors import BadInput
-from aiprism.model.logs import LogPattern, LogRecord
+from aiprism.model.logs import LogRecord
 from aiprism.model.search import ANYTHING, Condition
 from aiprism.model.timerange import TimeRange
 from aiprism.store.archive import Archive, reading
@@ -47,18 +47,6 @@ _COLUMNS = """
     if(logs.trace_id = toFixedString('', 16), '', lower(hex(logs.trace_id))) AS trace_id,
     if(logs.span_id = toFixedString('', 8), '', lower(hex(logs.span_id))) AS span_id,
     attributes, resource, toString(body_kind) AS body_kind
-"""
-
-_PATTERNS = """
-SELECT
-    any(pattern) AS pattern, service, level, sum(lines) AS lines,
-    toUnixTimestamp(min(minute)) AS first_seen, toUnixTimestamp(max(minute)) AS last_seen, any(example) AS example
-FROM log_patterns_1m
-WHERE minute BETWEEN toStartOfMinute(fromUnixTimestamp64Milli({start:Int64})) AND fromUnixTimestamp64Milli({end:Int64})
-  AND ({service:String} = '' OR service = {service:String})
-GROUP BY service, level, pattern_id
-ORDER BY lines DESC
-LIMIT {limit:UInt32}
 """
 
 
@@ -218,13 +206,6 @@ class LogStore:
             **asked.bound,
             **{f"word{at}": f"%{word}%" for at, word in enumerate(words)},
         }
-
-    def patterns(self, window: TimeRange, *, service: str = "", limit: int = 100) -> Sequence[LogPattern]:
-        """Patterns of the lines in `window`, most frequent first; counted by whole minutes."""
-        rows = self._engine.records(
-            _PATTERNS, {"start": window.start_ms, "end": window.end_ms, "service": service, "limit": limit}
-        )
-        return [LogPattern(**row) for row in rows]
 
 
 _AROUND = 86_400.0  # seconds in which neighbours of a record are looked for

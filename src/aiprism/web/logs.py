@@ -6,7 +6,7 @@ Every door takes the same search: `query` in Lucene's syntax beside `service`, `
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -19,7 +19,7 @@ from aiprism.query.lucene import condition
 from aiprism.store.archive import Archive
 from aiprism.store.engine import Engine
 from aiprism.store.logs import Cursor, LogSearch, LogStore
-from aiprism.web import links
+from aiprism.web import links, logpatterns
 from aiprism.web.explore import SECONDS, Answering, End, InArchive, Limit, Start, answering, range_of
 from aiprism.web.logexport import FORMATS, exported
 from aiprism.web.logtail import followed
@@ -79,6 +79,7 @@ def router(
 
     _serve_records(routes, clock, logs, answer)
     _serve_counts(routes, clock, logs, answer)
+    logpatterns.serve(routes, engine, clock, answer)
 
     @routes.get("/logs/export", summary="Every record that fits, as a file", response_class=StreamingResponse)
     async def export(
@@ -160,14 +161,6 @@ def _serve_counts(routes: APIRouter, clock: Clock, logs: LogStore, answer: Answe
             },
             "records": await answer(request, lambda: logs.count(wanted)),
         }
-
-    @routes.get("/logs/patterns", summary="Patterns of the log lines, most frequent first")
-    async def log_patterns(
-        request: Request, start: Start = None, end: End = None, service: str = "", limit: Limit = 100
-    ) -> dict[str, Any]:
-        span = range_of(clock, start, end)
-        found = await answer(request, lambda: logs.patterns(span, service=service, limit=limit))
-        return {"patterns": [asdict(each) for each in found]}
 
 
 def nice_step(seconds: float) -> float:
