@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aiprism.detect.annotations import Surroundings
-from aiprism.detect.backtest import Firing, Period, RulePast, past, pasts, steps_of
+from aiprism.detect.backtest import Firing, RulePast, Stretch, past, pasts, steps_of
 from aiprism.detect.evaluation import Setting, evaluate
 from aiprism.detect.rules import AlertingRule
 from aiprism.model.alerts import AlertState
@@ -41,7 +41,7 @@ class Held:
 
 
 def replayed(written: str, held: Held, minutes: int = 60, **fields: Any) -> RulePast:
-    [found] = pasts([group(written, **fields)], Period(START, START + minutes * 60), held, Surroundings())
+    [found] = pasts([group(written, **fields)], Stretch(START, START + minutes * 60), held, Surroundings())
     return found
 
 
@@ -105,15 +105,15 @@ def test_a_query_offset_asks_about_earlier() -> None:
 
 def test_evaluations_are_at_multiples_of_the_interval() -> None:
     rules = group("{alert: A, expr: x}", interval="7m")
-    assert steps_of(rules, Period(START + 1, START + 3600)) in (8, 9)
-    first = past(rules, _alerting(rules), Period(START + 1, START + 3600), held := Held(), Surroundings())
-    assert first.evaluations == steps_of(rules, Period(START + 1, START + 3600))
+    assert steps_of(rules, Stretch(START + 1, START + 3600)) in (8, 9)
+    first = past(rules, _alerting(rules), Stretch(START + 1, START + 3600), held := Held(), Surroundings())
+    assert first.evaluations == steps_of(rules, Stretch(START + 1, START + 3600))
     assert held.asked[0][0] % 420 == 0
 
 
 def test_a_rule_that_reads_what_the_files_record_says_so() -> None:
     rules = group("{record: r, expr: x}", "{alert: A, expr: r > 1}")
-    [found] = pasts([rules], Period(START, START + 60), Held(), Surroundings())
+    [found] = pasts([rules], Stretch(START, START + 60), Held(), Surroundings())
     assert found.notes == ("reads r, which these rules record: it counts only as far as it was recorded then",)
 
 

@@ -29,7 +29,7 @@ FLAPPING_WITHIN = 600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Period:
+class Stretch:
     """From when to when, Unix seconds, both included."""
 
     start: float
@@ -76,7 +76,7 @@ class RulePast:
         return count
 
 
-def pasts(groups: Sequence[Group], period: Period, ask: Ask, around: Surroundings) -> list[RulePast]:
+def pasts(groups: Sequence[Group], period: Stretch, ask: Ask, around: Surroundings) -> list[RulePast]:
     """The past of every alerting rule, in the order of the files."""
     recorded = {rule.name for group in groups for rule in group.rules if isinstance(rule, RecordingRule)}
     return [
@@ -87,7 +87,7 @@ def pasts(groups: Sequence[Group], period: Period, ask: Ask, around: Surrounding
     ]
 
 
-def steps_of(group: Group, period: Period) -> int:
+def steps_of(group: Group, period: Stretch) -> int:
     """How often the rules of a group are evaluated in the period."""
     return int((period.end - _first(group, period)) // group.interval) + 1
 
@@ -95,7 +95,7 @@ def steps_of(group: Group, period: Period) -> int:
 def past(
     group: Group,
     rule: AlertingRule,
-    period: Period,
+    period: Stretch,
     ask: Ask,
     around: Surroundings,
     recorded: Iterable[str] = (),
@@ -115,7 +115,7 @@ def past(
     return RulePast(group, rule, count, replay.firings(), replay.pending, replay.failed, (*notes, *replay.notes))
 
 
-def _first(group: Group, period: Period) -> float:
+def _first(group: Group, period: Stretch) -> float:
     return -(-period.start // group.interval) * group.interval
 
 

@@ -14,7 +14,7 @@ from aiprism import yamlfile
 from aiprism.clock import Clock
 from aiprism.detect import rules as rule_files
 from aiprism.detect.annotations import Surroundings
-from aiprism.detect.backtest import MOST_STEPS, Firing, Period, RulePast, all_firings, pasts, steps_of
+from aiprism.detect.backtest import MOST_STEPS, Firing, RulePast, Stretch, all_firings, pasts, steps_of
 from aiprism.detect.rules import Group
 from aiprism.errors import BadInput, ConfigError, LimitExceeded
 from aiprism.query.promql import Matrix, PromQL
@@ -50,7 +50,7 @@ def router(
     @routes.post("/backtest", summary="When alerting rules would have fired on what is stored, and on which incidents")
     async def backtest(asked: Asked, request: Request) -> dict[str, Any]:
         end = clock.now() if asked.end is None else asked.end
-        period = Period(end - _DAY if asked.start is None else asked.start, end)
+        period = Stretch(end - _DAY if asked.start is None else asked.start, end)
         groups = _groups(asked, period)
         found = await turns.answer(request, partial(_pasts, groups, period, promql, around), seconds, stage=STAGE)
         known = await asyncio.to_thread(incidents, period.start, period.end)
@@ -59,7 +59,7 @@ def router(
     return routes
 
 
-def _groups(asked: Asked, period: Period) -> Sequence[Group]:
+def _groups(asked: Asked, period: Stretch) -> Sequence[Group]:
     if not period.start < period.end:
         raise BadInput(f"the period ends ({period.end:g}) before it begins ({period.start:g})")
     if sum(map(len, asked.files.values())) > _MOST_BYTES:
@@ -82,7 +82,7 @@ def _groups(asked: Asked, period: Period) -> Sequence[Group]:
 
 
 def _pasts(
-    groups: Sequence[Group], period: Period, promql: PromQL, around: Surroundings, question: Question
+    groups: Sequence[Group], period: Stretch, promql: PromQL, around: Surroundings, question: Question
 ) -> list[RulePast]:
     def ask(text: str, start: float, end: float, step: float) -> Matrix:
         return promql.range(text, start, end, step, question=question)
@@ -93,7 +93,7 @@ def _pasts(
 # -- words -----------------------------------------------------------------------------------------------------------
 
 
-def _answer(found: Sequence[RulePast], known: Sequence[Incident], period: Period) -> dict[str, Any]:
+def _answer(found: Sequence[RulePast], known: Sequence[Incident], period: Stretch) -> dict[str, Any]:
     fired = [Fired(firing.labels, firing.fired_at, firing.ended_at or period.end) for _, firing in all_firings(found)]
     judged = verdict(known, fired, period.end)
     return {
@@ -104,7 +104,7 @@ def _answer(found: Sequence[RulePast], known: Sequence[Incident], period: Period
     }
 
 
-def _rule(past: RulePast, period: Period) -> Mapping[str, object]:
+def _rule(past: RulePast, period: Stretch) -> Mapping[str, object]:
     seconds = [firing.seconds(period.end) for firing in past.firings]
     return {
         "group": past.group.name,

@@ -62,10 +62,23 @@ class PromQL:
         notes: Notes | None = None,
         account: Account | None = None,
         lookback: float | None = None,
+        leaves: Leaves | None = None,
     ) -> Value:
         """The value of `text` at one time; `question` bounds it and may be given up, `notes` collects annotations, `account`
-        what it took; `lookback` seconds stand instead of the limit of that name."""
-        return self._instant(text, at, question, notes, account, lookback)
+        what it took; `lookback` seconds stand instead of the limit of that name. What is in `leaves` is not read again."""
+        with _spending(account, "prepared"):
+            steps = Steps(round(at * 1000), 1, 1)
+            node = _planned(text, steps.start_ms, steps.end_ms)
+            evaluator = self._evaluator(question, steps, account, lookback, leaves)
+        with _spending(account, "evaluated"), np.errstate(all="ignore"), evaluator.remarking(steps.count) as remarks:
+            if isinstance(node, Samples):
+                value: Operand | Matrix = _matrix_of_samples(evaluator, node, steps)
+            else:
+                value = evaluator.value(node, steps)
+        if notes is not None:
+            notes.tell(text, remarks)
+        with _spending(account, "sorted"):
+            return value if isinstance(value, Matrix) else _at_one_time(text, value, at)
 
     def vector(self, text: str, at: float) -> Vector:
         """As `instant`, with a number as the one series without labels. BadInput when `text` is neither."""
@@ -83,7 +96,7 @@ class PromQL:
         for text in texts:
             began = time.perf_counter()
             try:
-                value: Vector | Exception = _as_vector(text, self._instant(text, at, leaves=leaves))
+                value: Vector | Exception = _as_vector(text, self.instant(text, at, leaves=leaves))
             except Exception as error:  # the one whose answer fails must not take its neighbours' with it
                 value = error
             answers.append(Answer(value, time.perf_counter() - began + share))
@@ -157,30 +170,6 @@ class PromQL:
             else:
                 self.instant(text, start, question=question, account=account)
         return Explained(text, node, planned, account, self.samples)
-
-    def _instant(
-        self,
-        text: str,
-        at: float,
-        question: Question | None = None,
-        notes: Notes | None = None,
-        account: Account | None = None,
-        lookback: float | None = None,
-        leaves: Leaves | None = None,
-    ) -> Value:
-        with _spending(account, "prepared"):
-            steps = Steps(round(at * 1000), 1, 1)
-            node = _planned(text, steps.start_ms, steps.end_ms)
-            evaluator = self._evaluator(question, steps, account, lookback, leaves)
-        with _spending(account, "evaluated"), np.errstate(all="ignore"), evaluator.remarking(steps.count) as remarks:
-            if isinstance(node, Samples):
-                value: Operand | Matrix = _matrix_of_samples(evaluator, node, steps)
-            else:
-                value = evaluator.value(node, steps)
-        if notes is not None:
-            notes.tell(text, remarks)
-        with _spending(account, "sorted"):
-            return value if isinstance(value, Matrix) else _at_one_time(text, value, at)
 
     def _evaluator(
         self,
