@@ -54,6 +54,15 @@ def test_its_browser_may_ask_first_what_is_allowed() -> None:
     assert answer.headers["access-control-allow-methods"] == "GET, POST, OPTIONS"
 
 
+@pytest.mark.parametrize("path", ["/api/v1/query", "/api/v1/write", "/api/v1/nothing"])
+def test_who_asks_what_is_allowed_is_answered_as_by_prometheus(path: str) -> None:
+    """Compared with Debian's Prometheus: 204 and no body for any path below /api/v1; elsewhere the method is none."""
+    answer = _client("")._ask("OPTIONS", path, headers=GRAFANA)
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert not [name for name in answer.headers if name.startswith("access-control")]
+    assert _client("")._ask("OPTIONS", "/-/healthy").status_code == 405
+
+
 @pytest.mark.parametrize("path", ["/api/v1/write", "/aiprism/v1/events"])
 def test_but_not_change_anything(path: str) -> None:
     answer = _client(r"https://grafana\.example")._ask("POST", path, headers=GRAFANA)

@@ -229,7 +229,7 @@ class _Guard:
         if fault:
             await JSONResponse(error_body("forbidden", fault), 403)(scope, receive, send)
             return
-        if welcome and scope["method"] == "OPTIONS":
+        if scope["method"] == "OPTIONS" and scope["path"].startswith("/api/v1/"):  # any path there, as in Prometheus
             await Response(status_code=204, headers={**welcome, "Vary": "Origin"})(scope, receive, send)
             return
 
