@@ -120,7 +120,7 @@ class Evaluator:
                 args = [self.value(arg, steps) for arg in node.args]
                 if node.function not in TAKES_HISTOGRAMS:
                     args = [arg.numbers() if isinstance(arg, Block) else arg for arg in args]
-                return EVALUATED[node.function](Moment(steps.times_ms(), self._remarks, node.place, node.places), args)
+                return EVALUATED[node.function](self._moment(node, steps), args)
             case Aggregate():
                 return self._aggregate(node, steps)
             case Operate():
@@ -139,6 +139,9 @@ class Evaluator:
                 )
             case Samples():
                 raise AssertionError("a range vector has no value at steps")
+
+    def _moment(self, node: Apply, steps: Steps) -> Moment:
+        return Moment(steps.times_ms(), self._remarks, node.place, node.places, self._watch.check_cells)
 
     def block(self, node: Node, steps: Steps) -> Block:
         """The instant vectors `node` is at `steps`."""

@@ -22,7 +22,7 @@ from aiprism.query.promql.kernels import KERNELS
 from aiprism.query.promql.labelsets import LabelSets
 from aiprism.query.promql.native import Histogram
 from aiprism.query.promql.notes import Doubt, Doubts, Remarks
-from aiprism.query.promql.numbers import number_text
+from aiprism.query.promql.numbers import exposition_text
 from aiprism.query.promql.values import QueryFailed
 from aiprism.store.columns import Floats, Ints
 from aiprism.store.grids import GridFunction
@@ -33,12 +33,13 @@ Operand = Block | Floats | str
 @dataclass(frozen=True, slots=True)
 class Moment:
     """What a function may know besides its arguments, and where to put what there is to say: `place` is where the call begins
-    in the text, `places` where its arguments do."""
+    in the text, `places` where its arguments do. `room` raises when so many series at so many steps are too much."""
 
     times_ms: Ints
     remarks: Remarks
     place: int
     places: tuple[int, ...]
+    room: Callable[[int, int], None] = lambda series, steps: None
 
     def asked(self, argument: int) -> Asked:
         """What is said is about that argument."""
@@ -265,13 +266,31 @@ def _quantiles(moment: Moment, args: Sequence[Operand]) -> Block:
         _doubt_share(moment, share, place)
         of_numbers = histogram_quantile(share, block.numbers(), moment.asked(0))
         part = _of_histograms(moment, [share], block, of_numbers, _NATIVE_QUANTILE, (0, 0))
-        found.append(part.relabelled(part.labels.with_texts(label, [_openmetrics(float(share[0]))] * len(part))))
+        found.append(_by_share(part, share, label, moment.room))
     return stacked(found).merged()
 
 
+def _by_share(part: Block, shares: Floats, label: str, room: Callable[[int, int], None]) -> Block:
+    """Each series once for every share, with that as a label, there where the step has it."""
+    different, which = np.unique(shares, return_inverse=True)
+    if len(different) == 1:
+        return part.relabelled(part.labels.with_texts(label, [_openmetrics(float(different[0]))] * len(part)))
+    room(len(part) * len(different), len(shares))
+    each = []
+    for place, share in enumerate(different.tolist()):
+        some = part.where(which == place).compact()
+        each.append(some.relabelled(some.labels.with_texts(label, [_openmetrics(share)] * len(some))))
+    return stacked(each).merged()
+
+
 def _openmetrics(value: float) -> str:
-    text = number_text(value)
-    return text if "." in text or not np.isfinite(value) else f"{text}.0"
+    """The text of a number as OpenMetrics wants it in labels: a whole one is told from an integer.
+
+    >>> [_openmetrics(value) for value in (1.0, 0.5, -0.0, 1e-5, float("inf"))]
+    ['1.0', '0.5', '0.0', '1e-05', '+Inf']
+    """
+    text = exposition_text(value)
+    return text if "." in text or "e" in text or not np.isfinite(value) else f"{text}.0"
 
 
 def _doubt_share(moment: Moment, shares: Floats, argument: int) -> None:
