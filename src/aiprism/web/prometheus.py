@@ -39,9 +39,9 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 
-# The newest version of which nothing that is no experiment is missing (3.11 has operators that trim histograms; what there is
-# beyond it, /api/v1/features tells). Grafana asks whether it is 2.24 or newer, and no more.
-PROMETHEUS_VERSION = "3.10.0"
+# The newest version of which nothing that is no experiment is known to be missing; what there is beyond it, /api/v1/features
+# tells. Grafana asks whether it is 2.24 or newer, and no more.
+PROMETHEUS_VERSION = "3.11.0"
 MAX_POINTS = 11_000
 # Bytes below which a packed answer is hardly smaller, as in Prometheus.
 _WORTH_PACKING = 1024

@@ -15,7 +15,7 @@ from fastapi.responses import Response
 
 from aiprism.query.promql.aggregate import OPERATORS as AGGREGATIONS
 from aiprism.query.promql.functions import FUNCTIONS
-from aiprism.query.promql.operators import ARITHMETIC, COMPARISON, SET_OPERATORS
+from aiprism.query.promql.operators import ARITHMETIC, COMPARISON, SET_OPERATORS, TRIM
 from aiprism.web.parameters import Parameters
 from aiprism.web.prometheus import Answer, build_information, refused, served
 
@@ -73,7 +73,7 @@ def features() -> Mapping[str, Mapping[str, bool]]:
             "smoothed", "subqueries", "without",
         ),
         "promql_functions": _all(*sorted(FUNCTIONS)),
-        "promql_operators": _all(*sorted({*AGGREGATIONS, *ARITHMETIC, *COMPARISON, *SET_OPERATORS, "=~", "!~"})),
+        "promql_operators": _all(*sorted({*AGGREGATIONS, *ARITHMETIC, *COMPARISON, *TRIM, *SET_OPERATORS, "=~", "!~"})),
         "rules": _all("keep_firing_for", "query_offset"),
         "tsdb": _all("exemplar_storage", "native_histograms", "out_of_order"),
     }  # fmt: skip

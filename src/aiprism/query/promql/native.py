@@ -80,7 +80,7 @@ def buckets(of: Histogram) -> list[Bucket]:
     """The populated buckets, ascending. A bucket that reaches into the zero bucket begins where that ends."""
     if of.custom:
         return [
-            Bucket(_custom_bound(of.bounds, at - 1), _custom_bound(of.bounds, at), count, at == 0, True)
+            Bucket(custom_bound(of.bounds, at - 1), custom_bound(of.bounds, at), count, at == 0, True)
             for at, count in sorted(of.positive.items())
         ]
     edge = of.zero_threshold
@@ -303,7 +303,7 @@ def _with_common_bounds(one: Histogram, other: Histogram) -> tuple[Histogram, Hi
 def _rebound(of: Histogram, bounds: tuple[float, ...]) -> Histogram:
     found: dict[int, float] = {}
     for at, count in of.positive.items():
-        place = bisect_left(bounds, _custom_bound(of.bounds, at))
+        place = bisect_left(bounds, custom_bound(of.bounds, at))
         found[place] = found.get(place, 0.0) + count
     return replace(of, bounds=bounds, positive=found)
 
@@ -385,7 +385,8 @@ def _fractions(schema: int) -> tuple[float, ...]:
     return tuple(found)
 
 
-def _custom_bound(bounds: tuple[float, ...], at: int) -> float:
+def custom_bound(bounds: tuple[float, ...], at: int) -> float:
+    """The upper bound of the custom bucket `at`."""
     if at < 0:
         return -math.inf
     return bounds[at] if at < len(bounds) else math.inf
@@ -455,12 +456,16 @@ def _spread(of: Histogram, bucket: Bucket) -> tuple[float, float]:
     lower, upper = bucket.lower, bucket.upper
     if of.custom:
         return (0.0, upper) if lower == -math.inf and upper > 0 else (lower, upper)
-    if lower < 0 < upper:
-        if of.positive and not of.negative:
-            return 0.0, upper
-        if of.negative and not of.positive:
-            return lower, 0.0
-    return lower, upper
+    return spread_of_zero(of) if lower < 0 < upper else (lower, upper)
+
+
+def spread_of_zero(of: Histogram) -> tuple[float, float]:
+    """Between which numbers the observations of the zero bucket are taken to be: on the side that has others, where only one
+    has."""
+    lower, upper = -of.zero_threshold, of.zero_threshold
+    if bool(of.positive) is bool(of.negative):
+        return lower, upper
+    return (0.0, upper) if of.positive else (lower, 0.0)
 
 
 def _interpolated(of: Histogram, lower: float, upper: float, share: float) -> float:

@@ -25,6 +25,7 @@ from aiprism.query.promql.notes import (
     incompatible_types,
 )
 from aiprism.query.promql.syntax import Cardinality, Matching
+from aiprism.query.promql.trimming import ABOVE, BELOW, trimmed
 from aiprism.query.promql.values import QueryFailed
 from aiprism.store.columns import Bools, Floats, Ints
 
@@ -50,10 +51,13 @@ COMPARISON: Mapping[str, Comparison] = {
     ">=": np.greater_equal,
 }
 SET_OPERATORS = frozenset({"and", "or", "unless"})
+TRIM = (ABOVE, BELOW)
 
 
 def between_scalars(op: str, left: Floats, right: Floats) -> Floats:
     """One number a step; comparisons give 0 or 1."""
+    if op in TRIM:
+        raise QueryFailed(f'operator "{op}" not allowed for Scalar operations')
     if op in ARITHMETIC:
         return ARITHMETIC[op](left, right)
     return COMPARISON[op](left, right).astype(np.float64)
@@ -64,7 +68,7 @@ def with_scalar(
 ) -> Block:
     """Every series with the scalar of the step. A comparison without `bool` keeps the vector's values that satisfy it."""
     left, right = (scalar, block.values) if scalar_left else (block.values, scalar)
-    if block.cells is not None:
+    if block.cells is not None or op in TRIM:
         sides = (Side(scalar), Side(block.values, block.cells))
         found = of_mixed(op, *(sides if scalar_left else sides[::-1]), block.valid, return_bool=return_bool, say=say)
         result = Block(block.labels, *found)
@@ -106,7 +110,7 @@ def between_vectors(
     left_values, right_values = (one_values, many_values) if swapped else (many_values, one_values)
     valid = many.valid[pairs.many] & one.valid[pairs.one]
     cells = None
-    if left.cells is not None or right.cells is not None:
+    if left.cells is not None or right.cells is not None or op in TRIM:
         many_side, one_side = Side.of(many, pairs.many), Side.of(one, pairs.one)
         sides = (one_side, many_side) if swapped else (many_side, one_side)
         values, valid, cells = of_mixed(op, *sides, valid, return_bool=return_bool, say=say)
@@ -147,14 +151,16 @@ def of_mixed(
     """The operation where cells may be histograms: those that the operator does not know with their kinds have no result."""
     (ours, our_cells), (theirs, their_cells) = left.spread(valid.shape), right.spread(valid.shape)
     native = natives(our_cells) | natives(their_cells)
-    known, cells = valid & ~native, np.full(valid.shape, None)
-    if op in ARITHMETIC:
+    known, cells, doubts = valid & ~native, np.full(valid.shape, None), Doubts(valid.shape)
+    if op in TRIM:
+        doubts.where(incompatible_types(op, "float", "float"), known)
+        values, known = ours.copy(), np.zeros(valid.shape, dtype=bool)
+    elif op in ARITHMETIC:
         values = ARITHMETIC[op](ours, theirs)
     elif return_bool:
         values = COMPARISON[op](ours, theirs).astype(np.float64)
     else:
         values, known = ours.copy(), known & COMPARISON[op](ours, theirs)
-    doubts = Doubts(valid.shape)
     done: dict[tuple[object, object], tuple[Histogram | bool | None, list[Doubt]]] = {}
     for row, step in zip(*np.nonzero(valid & native), strict=True):
         one, other = our_cells[row, step], their_cells[row, step]
@@ -195,6 +201,8 @@ def _of_pair(op: str, one: Histogram | float, other: Histogram | float) -> Histo
             return multiplied(other, one)
         case Histogram(), "/", float():
             return divided(one, other)
+        case Histogram(), _, float() if op in TRIM:
+            return trimmed(op, one, other)
         case _:
             return None
 

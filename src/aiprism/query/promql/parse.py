@@ -19,7 +19,7 @@ from aiprism.model.labels import METRIC_NAME, Matcher, MatchOp, compiled
 from aiprism.model.timerange import duration_ms
 from aiprism.query.promql.aggregate import OPERATORS as AGGREGATIONS
 from aiprism.query.promql.durations import MOST_SECONDS, Seconds, computed, whole_milliseconds
-from aiprism.query.promql.operators import ARITHMETIC, COMPARISON, SET_OPERATORS
+from aiprism.query.promql.operators import ARITHMETIC, COMPARISON, SET_OPERATORS, TRIM
 from aiprism.query.promql.signatures import SIGNATURES
 from aiprism.query.promql.syntax import (
     Aggregation,
@@ -48,9 +48,16 @@ from aiprism.query.promql.tokens import Token, parse_error, tokens, unquoted
 MAX_DEPTH = 200
 MAX_WORDS = 20_000
 
-_NESTING = frozenset({"(", *ARITHMETIC, *COMPARISON, *SET_OPERATORS})
+_NESTING = frozenset({"(", *ARITHMETIC, *COMPARISON, *TRIM, *SET_OPERATORS})
 # From loose to tight; only powers are read from the right. A sign binds as tightly as `*`.
-_LOOSE_TO_TIGHT = (("or",), ("and", "unless"), tuple(COMPARISON), ("+", "-"), ("*", "/", "%", "atan2"), ("^",))
+_LOOSE_TO_TIGHT = (
+    ("or",),
+    ("and", "unless"),
+    (*COMPARISON, *TRIM),
+    ("+", "-"),
+    ("*", "/", "%", "atan2"),
+    ("^",),
+)
 _BINDING = {op: level for level, ops in enumerate(_LOOSE_TO_TIGHT, 1) for op in ops}
 _POWER = _BINDING["^"]
 _WITH_PARAMETER = {

@@ -22,7 +22,7 @@ _DIGITS = r"\d+(?:_\d+)*"
 _DECIMAL = re.compile(rf"(?:{_DIGITS}(?:\.(?:{_DIGITS})?)?|\.{_DIGITS})(?:[eE][+-]?{_DIGITS})?")
 _DURATION = re.compile(r"(?:\d+y)?(?:\d+w)?(?:\d+d)?(?:\d+h)?(?:\d+m(?!s))?(?:\d+s)?(?:\d+ms)?")
 _ALPHANUMERIC = re.compile(r"[a-zA-Z0-9_]")
-_SIGN = re.compile(r"!=|==|<=|>=|=(?!~)|[-<>+*/%^(){\[\],@]")
+_SIGN = re.compile(r"!=|==|<=|>=|</|>/|=(?!~)|[-<>+*/%^(){\[\],@]")
 _IN_BRACES = re.compile(r"=~|!~|!=|[=,{}]")
 _ESCAPE = re.compile(
     r"\\(?:([abfnrtv\\])|x([0-9a-fA-F]{2})|([0-7]{3})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))", re.DOTALL
