@@ -106,7 +106,7 @@ def of_log(record: LogRecord) -> Links:
     return {name: link for name, link in found.items() if link}
 
 
-def of_pattern(pattern_id: int, service_name: str, span: TimeRange) -> Links:
+def of_pattern(pattern_id: int | str, service_name: str, span: TimeRange) -> Links:
     """The records of a pattern of lines, and the traces most of them were written in (as the facet `trace_id`)."""
     query = f"pattern_id:{pattern_id}"
     facet = {"field": "trace_id", "service": service_name, "query": query}
