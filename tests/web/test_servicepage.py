@@ -102,7 +102,7 @@ def fill(engine: Engine, stocked: Stocked) -> None:
     for name, trace in (("orders", 1), ("orders-v2", 4)):
         resource = request.resource_logs.add()
         resource.resource.attributes.add(key="service.name").value.string_value = name
-        record = resource.scope_logs.add().log_records.add(time_unix_nano=AT * 10**9, severity_number=17)  # type: ignore[arg-type]
+        record = resource.scope_logs.add().log_records.add(time_unix_nano=AT * 10**9, severity_number=17)
         record.trace_id, record.span_id = trace_id(trace), span_id(2)
         record.body.string_value = f"order {trace} failed"
     engine.insert_arrow("logs_received", log_columns(request.SerializeToString()), token="t")
