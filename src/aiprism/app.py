@@ -42,11 +42,13 @@ from aiprism.query.promql import Limits, PromQL, Vector
 from aiprism.query.promql.results import Results
 from aiprism.query.promql.values import Answer
 from aiprism.query.remote_read import RemoteRead
-from aiprism.receive import otlp_grpc, scrapeconfig
+from aiprism.receive import otlp_grpc, redaction, scrapeconfig
 from aiprism.receive.doors import OtlpDoors
 from aiprism.receive.exposition.pages import Pages
 from aiprism.receive.inflight import InFlight
 from aiprism.receive.limits import Admission
+from aiprism.receive.logtreatment import LogTreatment
+from aiprism.receive.redaction import Redaction
 from aiprism.receive.remote_write import RemoteWriteDoor
 from aiprism.receive.scrape import Handoffs, Scraping
 from aiprism.receive.scrapeconfig import ScrapeFile
@@ -181,6 +183,7 @@ async def running(
         external_url = config.server.external_url or url_of(main)
         scrape_file = _scrape_file(config)
         policy, groups = _policy(config, external_url), _rule_groups(config, scrape_file)
+        redact = _redaction(config)
 
         # store
         telemetry = Telemetry()
@@ -194,7 +197,16 @@ async def running(
         engine, index = store.engine, store.index
         disk = _disk_check(config)
         admission = Admission(config.store.tenant, config.limits, clock, telemetry)
-        writing = Writing(engine, index, config.ingest, telemetry, fault=disk, admission=admission)
+        treatment = LogTreatment(telemetry, redact)
+        writing = Writing(
+            engine,
+            index,
+            config.ingest,
+            telemetry,
+            fault=disk,
+            admission=admission,
+            treat_logs=treatment.treat,
+        )
         rollups = Rollups(engine, clock.now, telemetry)
         archive = _archive(config, engine)
         housekeeping = Housekeeping(
@@ -306,12 +318,14 @@ async def running(
                     fresh_policy = await asyncio.to_thread(_policy, fresh, external_url)
                     fresh_file = await asyncio.to_thread(_scrape_file, fresh)
                     fresh_groups = await asyncio.to_thread(_rule_groups, fresh, fresh_file)
+                    fresh_redaction = _redaction(fresh)
                 except ConfigError as error:
                     loaded.taken = False
                     log.error("aiprism.reload_refused", error=str(error))
                     raise BadInput(str(error)) from error
                 await asyncio.to_thread(responder.reload, replace(fresh_policy, related=survey.related))
                 housekeeping.reload(fresh.retention)
+                treatment.reload(fresh_redaction)
                 await rule_groups.reload(fresh_groups)
                 pattern_watch.reload(fresh.logs)
                 await scraping.reload(fresh_file.jobs)
@@ -462,6 +476,10 @@ def _policy(config: Config, external_url: str) -> Policy:
         incident_receivers=config.respond.incident_receivers,
         buttons=bool(_hook_secrets(config).slack),
     )
+
+
+def _redaction(config: Config) -> Redaction:
+    return Redaction(redaction.kinds(config.logs.redact))
 
 
 def _services(config: Config) -> service_files.Catalogue:

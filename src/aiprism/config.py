@@ -303,8 +303,11 @@ class RulesConfig:
 
 @dataclass(frozen=True, slots=True)
 class LogsConfig:
-    """What is found in logs by itself: error patterns nobody has seen before."""
+    """What is done to log records before they are stored, and found in them by itself: error patterns nobody saw before."""
 
+    redact: tuple[str, ...] = setting(
+        ("all",), "kinds of secrets that are replaced: all, none, -kind for all but that one, or names of kinds"
+    )
     watch: bool = setting(True, "raise an alert when a service writes an error pattern that it never wrote before")
     watch_interval: float = setting(3.0, "how often new patterns are looked for", kind="seconds")
     watch_baseline: float = setting(

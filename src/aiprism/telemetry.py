@@ -23,6 +23,9 @@ class Telemetry:
         self._dropped = Counter(
             "aiprism_items_dropped", "Items a stage did not hand on.", ["stage", "reason"], registry=self.registry
         )
+        self._redacted = Counter(
+            "aiprism_redacted", "Secrets in log records that were replaced.", ["kind"], registry=self.registry
+        )
         self._waiting = Gauge("aiprism_queue_bytes", "Bytes waiting before a stage.", ["stage"], registry=self.registry)
         self._asked = Gauge("aiprism_queries", "Queries waiting or at work.", ["state"], registry=self.registry)
         self._cached = Counter(
@@ -50,6 +53,10 @@ class Telemetry:
     def dropped(self, stage: str, reason: str, items: int = 1) -> None:
         """`items` ended at `stage`, because of `reason` (a short, bounded vocabulary: it is a label)."""
         self._dropped.labels(stage, reason).inc(items)
+
+    def redacted(self, kind: str, secrets: int) -> None:
+        """`secrets` of `kind` were replaced in log records."""
+        self._redacted.labels(kind).inc(secrets)
 
     def waiting(self, stage: str, size: int) -> None:
         """`size` bytes wait before `stage`."""

@@ -17,6 +17,9 @@ LINES = [
     ("id 5f0c7f3e-1111-2222-3333-444455556666 gone", "id <uuid> gone"),
     ("mail to ada.lovelace+x@mail.example.com failed", "mail to <email> failed"),
     ("a@b is no address", "a@b is no address"),
+    ("mail to [redacted:email], [redacted:email]; [redacted:password]", "mail to <email>; [redacted:password]"),
+    ("[redacted:emai [redacted] [red 7", "[redacted:emai [redacted] [red <num>"),
+    ("at amqp://[redacted:url_credentials]@broker:5672/x up", "at <url> up"),
     ("at 2026-09-21T13:00:05.123Z and 2026-09-21 13:00:05,5+02:00", "at <time> and <time>"),
     ("from 10.0.0.7:443 to 192.168.1.1.", "from <ip> to <ip>."),
     ("hardware 5c:50:15:4c:18:13, net fe80::c6b3:1ff:fecd:467f/64", "hardware <ip>, net <ip>"),
@@ -60,7 +63,11 @@ lines = st.lists(st.sampled_from(PIECES.split()) | st.text(max_size=4), max_size
 @given(lines)
 def test_whatever_a_line_holds_its_pattern_holds_no_free_digit_of_a_number(line: str) -> None:
     pattern = pattern_of(line)
-    left = re.sub(r"(?<![^\s=:,()\[\]{}\"'|;<>#@])[A-Za-z]{2,}[0-9][.!?]*(?![^\s=:,()\[\]{}\"'|;<>#@])", "", pattern)
+    left = re.sub(
+        r"(?<![^\s=:,()\[\]{}\"'|;<>#@])[A-Za-z]{2,}[0-9][.!?]*(?![^\s=:,()\[\]{}\"'|;<>#@])",
+        "",
+        pattern.replace("...", " "),
+    )
     assert not re.search("[0-9]", left), (line, pattern)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from aiprism import config, services, yamlfile
 from aiprism.detect import rules
 from aiprism.errors import ConfigError
-from aiprism.receive import scrapeconfig
+from aiprism.receive import redaction, scrapeconfig
 from aiprism.receive.discovery.listed import Files
 from aiprism.respond import route, runbook, tiers
 from aiprism.respond.mute import holding
@@ -148,6 +148,7 @@ def _configuration(document: Node, path: Path) -> str:
     told = [f"  {os.path.relpath(each)}: {checked(each)}" for each in below]
     runbook.load(found.resolved(found.respond.runbooks))
     _check_tiers(found)
+    redaction.kinds(found.logs.redact)
     return "\n".join([f"{_counted(len(below), 'file')} below it", *told])
 
 

@@ -14,6 +14,7 @@ from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
@@ -22,14 +23,14 @@ _SOURCES = (
     *(f"store/{name}.py" for name in ("wire", "attributes", "spancolumns", "logcolumns", "logpatterns", "origin")),
     *(
         f"receive/{name}.py"
-        for name in ("bytehash", "otlpwire", "otlpwalk", "otlppointscan", "wirescan", "exposition/scan")
+        for name in ("bytehash", "otlpwire", "otlpwalk", "otlppointscan", "wirescan", "secretscan", "exposition/scan")
     ),
 )
 
 
 def compile_all() -> None:
     """Every kernel is compiled and, where a directory can be written, kept for other processes."""
-    from aiprism.receive import otlp, otlpscan, wirescan
+    from aiprism.receive import otlp, otlpscan, secretscan, wirescan
     from aiprism.receive.exposition import scan
     from aiprism.receive.inflight import unbounded
     from aiprism.store.columns import FingerprintTable
@@ -39,6 +40,8 @@ def compile_all() -> None:
 
     span_columns(joined([otlp.traces(_traces()).body]))
     log_columns(otlp.logs(_logs()).body)
+    secretscan.kinds_in(np.zeros(1, np.uint8), np.array([0, 1], np.int32))
+    secretscan.card_ends(b"1")
     otlpscan.scan(b"", otlpscan.Known(), 0, (0, 0), histograms=True)
     for openmetrics in (False, True):
         scan.scan(b"compiled 1\n# EOF", FingerprintTable(), 0, 0, openmetrics=openmetrics)

@@ -1,7 +1,8 @@
 """Log records of OTLP bodies as columns for the `logs` table.
 
-In: ExportLogsServiceRequest bodies, joined. Out: one Arrow table, row by row in the order sent; the pattern of each line is
-found on the way. See spancolumns.py, which works the same.
+In: ExportLogsServiceRequest bodies, joined. Out: one Arrow table, row by row in the order sent. What is done to records before
+they are stored (redaction, pipelines) works on `sent_columns`; the pattern of each line is found last, in what is left of it
+(`with_patterns`). See spancolumns.py, which works the same.
 """
 
 from __future__ import annotations
@@ -26,7 +27,12 @@ _LEVELS = ("", "TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")
 
 
 def log_columns(body: bytes) -> pa.Table:
-    """The rows of `body`; StoreError when it cannot be read."""
+    """The rows of `body` as they were sent, with their patterns; StoreError when it cannot be read."""
+    return with_patterns(sent_columns(body))
+
+
+def sent_columns(body: bytes) -> pa.Table:
+    """The same without the patterns."""
     size, buf = len(body), np.frombuffer(body, np.uint8)
     records = np.empty((size // _SHORTEST + 1, _WIDTH), np.int64)
     pairs, groups = new_pairs(size), new_groups(size)
@@ -41,7 +47,6 @@ def log_columns(body: bytes) -> pa.Table:
         raise StoreError(f"the body holds {error}", code=33) from None
     timed = record[_TIME] != 0
     text = text_array(buf, record[_TEXT], record[_TEXT + 1]).dictionary_encode()
-    _, ends, data = lines.buffers()
     return pa.table(
         {
             # A record without its own time is known by when it was observed (log data model, field Timestamp).
@@ -53,7 +58,6 @@ def log_columns(body: bytes) -> pa.Table:
             "severity_text": text,
             "body": lines,
             "body_kind": pa.array(line_kinds),
-            "pattern": patterns_of(np.frombuffer(data, np.uint8), np.frombuffer(ends, np.int32)[: found + 1]),
             "event_name": text_array(buf, record[_EVENT], record[_EVENT + 1]).dictionary_encode(),
             "trace_id": id_array(buf, record[_TRACE], record[_TRACE + 1], 16),
             "span_id": id_array(buf, record[_SPAN], record[_SPAN + 1], 8),
@@ -64,6 +68,15 @@ def log_columns(body: bytes) -> pa.Table:
             **origin_columns(body, groups, record[_GROUP]),
         }
     )
+
+
+def with_patterns(rows: pa.Table) -> pa.Table:
+    """The rows as they are stored, each with the pattern of its line."""
+    lines = rows["body"].combine_chunks()
+    _, ends, data = lines.buffers()
+    ends = np.frombuffer(ends, np.int32)[lines.offset : lines.offset + len(lines) + 1]
+    patterns = patterns_of(np.frombuffer(data, np.uint8) if data else np.empty(0, np.uint8), ends)
+    return rows.append_column("pattern", patterns)
 
 
 def _levels(severity: np.ndarray, text: pa.DictionaryArray) -> pa.Array:

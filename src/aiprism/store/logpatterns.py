@@ -7,7 +7,7 @@ on from there with what only many patterns tell. What is masked at the start of 
     <url>    scheme://… up to white space, a quote or a bracket
     <path>   /… , ./… , ~/… , C:\\… , \\\\…
     <text>   a quoted value right behind an equals sign
-    <email>  name@host.tld
+    <email>  name@host.tld, and [redacted:email] where one stood
     <uuid>   8-4-4-4-12 hexadecimal digits
     <time>   2026-09-21T13:00:05.123Z, with a space for T, a comma for the point, any offset or none
     <ip>     four numbers of up to three digits, with a port or without; four hexadecimal groups and more with colons between
@@ -15,6 +15,8 @@ on from there with what only many patterns tell. What is masked at the start of 
     <hex>    0x…; eight hexadecimal digits or more
     <num>    a number with sign, decimals, and points or dashes between further ones; a unit of it stays (<num>ms)
     <id>     any other token that holds a digit, unless it is letters with one digit behind (eth0)
+
+What else was redacted (`receive/redaction.py`) stays as it reads: it is the same in every line of a statement.
 
 A token ends at white space, at three dots and at any of = : , ( ) [ ] { } " ' | ; < > # @. White space is one space.
 Neighbours of one kind (`10, 20, 30`) are one mask, so that lists of any length are one pattern.
@@ -94,6 +96,7 @@ _NAMES = ("uuid", "email", "time", "ip", "hex", "num", "url", "path", "text", "h
 _MASKS = "".join(f"<{name}>" for name in _NAMES)
 _MASK = np.frombuffer(_MASKS.encode(), np.uint8)
 _UUID, _EMAIL, _TIME, _IP, _HEXED, _NUM, _URL, _PATH, _TEXT, _NAMED, _ID = range(len(_NAMES))
+_REDACTED = np.uint64(int.from_bytes(b"[redacte", "little"))
 _STARTS = np.array([_MASKS.index(f"<{name}>") for name in (*_NAMES,)] + [len(_MASKS)], np.int64)
 _UNITS = _table("s m h d B b k K M G T x % ms us ns KB kB MB GB TB Kb Mb KiB MiB GiB TiB sec min th px bps")
 _DOMAINS = _table(
@@ -265,6 +268,10 @@ def _special(data, at, end, after_equals):
                 if data[k] == 34:
                     return k + 1, _TEXT
         return 0, -1
+    if byte == 91:
+        after = _redacted(data, at, end)
+        # [redacted:email]
+        return (after, _EMAIL) if after - at == 16 and data[after - 2] == 108 else (0, -1)
     if _CLASS[byte] & _DELIMITER and byte != 58:
         return 0, -1
     after = _path(data, at, end)
@@ -293,6 +300,17 @@ def _special(data, at, end, after_equals):
         if after:
             return after, _NAMED
     return 0, -1
+
+
+@kernel
+def _redacted(data, at, end):
+    """The end of [redacted:kind] at `at`, 0 when there is none."""
+    if at + 10 >= end or fixed64(data, at) != _REDACTED or data[at + 8] != 100 or data[at + 9] != 58:
+        return 0
+    at += 10
+    while at < end and (_CLASS[data[at]] & _ALPHA or data[at] == 95):
+        at += 1
+    return at + 1 if at < end and data[at] == 93 else 0
 
 
 @kernel
@@ -342,7 +360,8 @@ def _url(data, at, end):
         return 0
     after = colon + 3
     while after < end and not (_CLASS[data[after]] & _SPACE or data[after] in (34, 39, 60, 62, 93, 41, 125)):
-        after += 1
+        covered = _redacted(data, after, end) if data[after] == 91 else 0
+        after = covered if covered else after + 1
     while after > colon + 3 and data[after - 1] in (46, 44, 58, 59):
         after -= 1
     return after

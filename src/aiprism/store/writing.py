@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import numpy as np
+import pyarrow as pa
 
 from aiprism.clock import Clock, SystemClock
 from aiprism.config import IngestConfig
@@ -50,6 +52,18 @@ class Admitted(NamedTuple):
 Admit = Callable[[Sequence[Labels]], Admitted]
 
 
+@dataclass(frozen=True, slots=True)
+class Treated:
+    """Log records as they are to be stored, and what counts what was done to them, once they are."""
+
+    rows: pa.Table
+    count: Callable[[], None] = lambda: None
+
+
+# What is done to log records before they are stored; the columns are those of `logcolumns.sent_columns`.
+Treatment = Callable[[pa.Table], Treated]
+
+
 class _Anything:
     """Admission without limits, for whoever writes without a tenant behind it."""
 
@@ -74,8 +88,10 @@ class Writing:
         fault: Callable[[], str | None] = lambda: None,
         admission: Admission | None = None,
         clock: Clock | None = None,
+        treat_logs: Treatment = Treated,
     ) -> None:
         self._engine, self._index, self._config = engine, index, config
+        self._treat_logs = treat_logs
         self._admission = admission or _Anything()
         self._clock = clock or SystemClock()
         self._metrics = MetricWriter(engine, index)
@@ -172,10 +188,13 @@ class Writing:
         self._engine.insert_arrow("spans", span_columns(joined(bodies)), token=token)
 
     def _insert_logs(self, bodies: Sequence[bytes], token: str) -> None:
-        from aiprism.store.logcolumns import log_columns
+        from aiprism.store.logcolumns import sent_columns, with_patterns
         from aiprism.store.wire import joined
 
-        self._engine.insert_arrow("logs_received", log_columns(joined(bodies)), token=token)
+        treated = self._treat_logs(sent_columns(joined(bodies)))
+        if treated.rows.num_rows:
+            self._engine.insert_arrow("logs_received", with_patterns(treated.rows), token=token)
+        treated.count()
 
     async def _write_samples(self, batches: Sequence[SampleBatch], token: str) -> None:
         await self._engine.write(self._metrics.insert, batches, token, self._clock.now())

@@ -1,0 +1,73 @@
+"""What is done to log records on their way to the store: seen in what is stored and in what is counted."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from aiprism.config import IngestConfig
+from aiprism.errors import Unavailable
+from aiprism.receive.doors import OtlpDoors, Signal
+from aiprism.receive.logtreatment import LogTreatment
+from aiprism.receive.redaction import Redaction, kinds
+from aiprism.store.engine import Engine
+from aiprism.store.logcolumns import sent_columns
+from aiprism.store.seriesload import load_series
+from aiprism.store.writing import Writing
+from aiprism.telemetry import Telemetry
+from tests.receive.test_redaction import request
+
+
+def counted(telemetry: Telemetry, name: str, **labels: str) -> float | None:
+    return telemetry.registry.get_sample_value(name, labels)
+
+
+def stored(engine: Engine, telemetry: Telemetry, treatment: LogTreatment, body: bytes) -> int:
+    """How many records the door said it took."""
+
+    async def run() -> int:
+        writing = Writing(engine, load_series(engine), IngestConfig(linger=0.01), telemetry, treat_logs=treatment.treat)
+        writing.start()
+        receipt = await OtlpDoors(writing, telemetry).receive(Signal.LOGS, body)
+        await writing.stop()
+        return receipt.items
+
+    return asyncio.run(run())
+
+
+def test_secrets_are_not_stored_and_are_counted_by_kind(engine: Engine) -> None:
+    telemetry = Telemetry()
+    body = request(["mail to ada@example.com", "plain"], user="bob@example.com")
+    assert stored(engine, telemetry, LogTreatment(telemetry, Redaction()), body) == 2
+    assert engine.query("SELECT body, attributes['user'] FROM logs ORDER BY body") == [
+        ("mail to [redacted:email]", "[redacted:email]"),
+        ("plain", "[redacted:email]"),
+    ]
+    assert engine.query("SELECT DISTINCT pattern FROM log_patterns_1m ORDER BY pattern") == [
+        ("mail to <email>",),
+        ("plain",),
+    ]
+    assert counted(telemetry, "aiprism_redacted_total", kind="email") == 3
+
+
+def test_a_batch_that_is_tried_again_is_counted_once(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    telemetry, insert, tries = Telemetry(), engine.insert_arrow, [0]
+
+    def away_at_first(*args: object, **kwargs: object) -> None:
+        tries[0] += 1
+        if tries[0] == 1:
+            raise Unavailable("away")
+        insert(*args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(engine, "insert_arrow", away_at_first)
+    stored(engine, telemetry, LogTreatment(telemetry, Redaction()), request(["ada@example.com"]))
+    assert tries == [2]
+    assert counted(telemetry, "aiprism_redacted_total", kind="email") == 1
+
+
+def test_what_is_redacted_changes_with_the_configuration() -> None:
+    treatment, rows = LogTreatment(Telemetry(), Redaction()), sent_columns(request(["ada@example.com"]))
+    assert treatment.treat(rows).rows["body"].to_pylist() == ["[redacted:email]"]
+    treatment.reload(Redaction(kinds(["none"])))
+    assert treatment.treat(rows).rows["body"].to_pylist() == ["ada@example.com"]
