@@ -29,11 +29,13 @@ from aiprism import config as configuration
 from aiprism import services as service_files
 from aiprism.clock import Clock, SystemClock
 from aiprism.config import Config
+from aiprism.detect import logvolume
 from aiprism.detect import rules as rule_files
 from aiprism.detect.annotations import Surroundings
 from aiprism.detect.duty import RuleDuty
 from aiprism.detect.groups import RuleGroups
 from aiprism.detect.patternwatch import PatternWatch
+from aiprism.detect.signals import Answers, Reading, RuleQuestion
 from aiprism.errors import AiprismError, BadInput, ConfigError
 from aiprism.httpconfig import Secret
 from aiprism.learn.survey import Survey
@@ -78,7 +80,9 @@ from aiprism.store.recent import Recent
 from aiprism.store.records import Records
 from aiprism.store.rollups import Rollups
 from aiprism.store.samples import SampleStore
+from aiprism.store.savedsearches import SavedSearches
 from aiprism.store.series import SeriesIndex
+from aiprism.store.signals import SignalStore
 from aiprism.store.writing import Writing
 from aiprism.telemetry import Telemetry
 from aiprism.web import (
@@ -106,6 +110,7 @@ from aiprism.web import (
     remote_write,
     routes,
     rules,
+    searches,
     servicepage,
     status,
     storage,
@@ -182,13 +187,15 @@ async def running(
         origins = _origins(config)
         external_url = config.server.external_url or url_of(main)
         scrape_file = _scrape_file(config)
-        policy, groups = _policy(config, external_url), _rule_groups(config, scrape_file)
+        policy = _policy(config, external_url)
         redact = _redaction(config)
 
         # store
         telemetry = Telemetry()
         records = await asyncio.to_thread(Records.open, config.control_database)
         stack.callback(records.close)
+        saved = SavedSearches(records)
+        groups = _rule_groups(config, scrape_file, saved)  # of which some may be made of saved searches
         if opening:
             store = await asyncio.wrap_future(opening())
         else:
@@ -228,11 +235,13 @@ async def running(
         results = _results(config, engine, index, clock, telemetry)
         promql = PromQL(samples, _limits(config), results=results)
 
-        async def query(text: str, at: float) -> Vector:
-            return await engine.run(promql.vector, text, at)
+        answers = Answers(promql, engine, SignalStore(engine, config.rules.signal_series), seconds=config.query.timeout)
 
-        async def query_all(texts: Sequence[str], at: float) -> Sequence[Answer]:
-            return await engine.run(promql.vectors, texts, at)
+        async def query(asked: RuleQuestion, at: float) -> Vector:
+            return await engine.run(answers.vector, asked, at)
+
+        async def query_all(asked: Sequence[RuleQuestion], at: float) -> Sequence[Answer]:
+            return await engine.run(answers.vectors, asked, at)
 
         def ask(text: str, at: float) -> Sequence[tuple[Mapping[str, str], float]]:
             return [(item.labels, item.value) for item in promql.vector(text, at).items]
@@ -317,7 +326,7 @@ async def running(
                     fresh = await asyncio.to_thread(load)
                     fresh_policy = await asyncio.to_thread(_policy, fresh, external_url)
                     fresh_file = await asyncio.to_thread(_scrape_file, fresh)
-                    fresh_groups = await asyncio.to_thread(_rule_groups, fresh, fresh_file)
+                    fresh_groups = await asyncio.to_thread(_rule_groups, fresh, fresh_file, saved)
                     fresh_redaction = _redaction(fresh)
                 except ConfigError as error:
                     loaded.taken = False
@@ -368,7 +377,18 @@ async def running(
                 ("query", tsdb.router(index.cardinality, engine)),
                 ("query", remote_read.router(_remote_read(config, samples), turns, config.ingest)),
                 ("query rule", rules.router(rule_groups.status)),
-                ("query", backtest.router(promql, turns, responder.during, clock, around, config.query.timeout)),
+                (
+                    "query",
+                    backtest.router(
+                        answers,
+                        turns,
+                        responder.during,
+                        clock,
+                        around,
+                        asked.timeout,
+                        lambda: _reading(loaded.config, saved),
+                    ),
+                ),
                 ("query", services_door.router(engine, clock, services_now, turns=turns, seconds=asked.timeout)),
                 (
                     "query",
@@ -376,7 +396,11 @@ async def running(
                 ),
                 ("query", related.router(promql, engine, clock, survey, turns=turns, seconds=asked.timeout)),
                 ("query", explore.router(engine, clock, archive, turns=turns, seconds=config.query.timeout)),
-                ("query", logs.router(engine, clock, archive, turns=turns, seconds=config.query.timeout)),
+                (
+                    "query",
+                    logs.router(engine, clock, archive, turns=turns, seconds=config.query.timeout, find=saved.find),
+                ),
+                ("query", searches.router(saved, clock, lambda name: rule_files.users_of(name, rule_groups.groups))),
                 ("query", jaeger.router(engine, clock, turns=turns, seconds=config.query.timeout)),
                 ("receive query respond", events.router(engine, clock, config.limits, admission, telemetry)),
                 ("query respond", incidents.router(responder)),
@@ -524,13 +548,21 @@ def _scrape_file(config: Config) -> ScrapeFile:
     return found
 
 
-def _rule_groups(config: Config, scrape_file: ScrapeFile) -> Sequence[rule_files.Group]:
+def _rule_groups(config: Config, scrape_file: ScrapeFile, saved: SavedSearches) -> Sequence[rule_files.Group]:
     own: list[str | Path] = list(config.resolved(config.rules.files))
     theirs = [path for path in config.resolved(scrape_file.rule_files) if path not in own]
+    reading = _reading(config, saved)
+    signals = [path for path in config.resolved(config.rules.signals) if path not in own]
     return (
         *rule_files.load(own, default_interval=config.rules.interval),
+        *rule_files.load(signals, default_interval=config.rules.interval, reading=reading),
         *rule_files.load(theirs, default_interval=scrape_file.evaluation_interval),
+        *(logvolume.groups(reading) if config.rules.log_volume else ()),
     )
+
+
+def _reading(config: Config, saved: SavedSearches) -> Reading:
+    return Reading(config.rules.signal_delay, saved.find)
 
 
 def _kept_until_restart(running: Config, fresh: Config) -> list[str]:
@@ -548,7 +580,14 @@ def _kept_until_restart(running: Config, fresh: Config) -> list[str]:
         flap_window=fresh.respond.flap_window,
         flap_stable=fresh.respond.flap_stable,
     )
-    rules_anew = replace(running.rules, files=fresh.rules.files, interval=fresh.rules.interval)
+    rules_anew = replace(
+        running.rules,
+        files=fresh.rules.files,
+        signals=fresh.rules.signals,
+        signal_delay=fresh.rules.signal_delay,
+        log_volume=fresh.rules.log_volume,
+        interval=fresh.rules.interval,
+    )
     names = ("server", "store", "control", "ingest", "streams", "limits", "otlp", "query")
     changed = [name for name in names if getattr(running, name) != getattr(fresh, name)]
     return changed + ["respond"] * (read_anew != fresh.respond) + ["rules"] * (rules_anew != fresh.rules)

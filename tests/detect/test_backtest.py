@@ -14,6 +14,7 @@ from aiprism.detect.annotations import Surroundings
 from aiprism.detect.backtest import Firing, RulePast, Stretch, past, pasts, steps_of
 from aiprism.detect.evaluation import Setting, evaluate
 from aiprism.detect.rules import AlertingRule
+from aiprism.detect.signals import RuleQuestion
 from aiprism.model.alerts import AlertState
 from aiprism.model.labels import Labels
 from aiprism.query.promql.values import Matrix, Series
@@ -30,7 +31,7 @@ class Held:
         self.when = when
         self.asked: list[tuple[float, float, float]] = []
 
-    def __call__(self, text: str, start: float, end: float, step: float) -> Matrix:
+    def __call__(self, asked: RuleQuestion, start: float, end: float, step: float) -> Matrix:
         self.asked.append((start, end, step))
         found = []
         for name, at in self.when.items():

@@ -13,6 +13,7 @@ from aiprism.detect.annotations import Surroundings
 from aiprism.detect.groups import LARGE_VECTOR, RuleGroups, RuleStatus, first_slot_ms
 from aiprism.detect.handoffs import Timing
 from aiprism.detect.rules import Group
+from aiprism.detect.signals import RuleQuestion
 from aiprism.errors import Unavailable
 from aiprism.model.alerts import Alert
 from aiprism.model.samples import Sample, is_stale
@@ -55,7 +56,8 @@ class World:
             **settings,  # type: ignore[arg-type]
         )
 
-    async def _query(self, text: str, at: float) -> Value:
+    async def _query(self, text: RuleQuestion, at: float) -> Value:
+        assert isinstance(text, str)
         self.asked.append((text, at))
         if self.before_answer is not None:
             await self.before_answer(text)

@@ -11,6 +11,7 @@ from aiprism.clock import FakeClock
 from aiprism.config import IngestConfig
 from aiprism.detect import rules
 from aiprism.detect.groups import RuleGroups
+from aiprism.detect.signals import RuleQuestion
 from aiprism.model.alerts import Alert
 from aiprism.model.labels import Labels
 from aiprism.model.samples import Sample
@@ -49,7 +50,8 @@ def test_a_rise_of_errors_is_recorded_becomes_an_alert_and_is_handed_on(engine: 
     records = Records.open(f"sqlite:///{tmp_path}/control.db")
     clock, told = FakeClock(START), list[Alert]()
 
-    async def query(text: str, at: float) -> Vector:
+    async def query(text: RuleQuestion, at: float) -> Vector:
+        assert isinstance(text, str)
         return await engine.run(promql.vector, text, at)
 
     async def notify(alerts: Sequence[Alert]) -> None:

@@ -15,14 +15,17 @@ import pytest
 from aiprism.cli import run
 from aiprism.clock import FakeClock
 from aiprism.detect.annotations import Surroundings
+from aiprism.detect.signals import Answers
 from aiprism.model.alerts import Alert, AlertState
 from aiprism.model.labels import Labels
 from aiprism.respond.incident import Incident, Periods, opened
 from aiprism.store.engine import Engine
 from aiprism.store.schema import migrate
+from aiprism.store.signals import SignalStore
 from aiprism.telemetry import Telemetry
 from aiprism.web import backtest, routes
 from aiprism.web.turns import Turns
+from tests.detect.test_signals import Line, store_lines
 from tests.query.promql.stocked import Stocked
 from tests.web.serving import serving
 
@@ -53,7 +56,10 @@ def url(chdb_url: str) -> Iterator[str]:
     times = range((NOW - 3600) * 1000, (NOW + 1) * 1000, 60_000)
     stocked.add([(Labels({"__name__": "errors", "job": "api"}), list(zip(times, map(float, values), strict=True)))])
     turns, clock = Turns(engine), FakeClock(NOW)
-    asked = backtest.router(stocked.promql, turns, incident, clock, Surroundings(), 60.0)
+    lines: list[Line] = [(ms, "ERROR", "api", "failed", {}) for ms in range(0, 600_000, 10_000)]
+    store_lines(engine, lines, start=NOW - 1800)
+    answers = Answers(stocked.promql, engine, SignalStore(engine), 60.0)
+    asked = backtest.router(answers, turns, incident, clock, Surroundings(), 60.0)
     with serving(routes.build([asked], Telemetry(), checks={}, reload=_never)) as served:
         yield served
     engine.command(f"DROP DATABASE {engine.database}")
@@ -85,6 +91,16 @@ def test_it_tells_when_alerts_would_have_fired_and_of_which_incidents(url: str) 
     [caught] = answer["incidents"]["caught"]
     assert (caught["id"], caught["alert"], caught["earlier"]) == ("INC_1", "Errors", 780.0)
     assert (answer["incidents"]["missed"], answer["incidents"]["noise"]) == ([], [])
+
+
+def test_rules_on_logs_have_a_past_too(url: str) -> None:
+    rule = "{alert: Failing, logs: 'level:ERROR', by: [service], over: 1m, when: '> 5'}"
+    text = f"groups: [{{name: g, interval: 1m, rules: [{rule}]}}]"
+    [failing] = asked(url, files={"s.yml": text}, start=NOW - 3600, end=NOW).json()["rules"]
+    assert failing["expr"] == "count by (service) (logs{level:ERROR}[1m]) > 5"
+    # Ten minutes with six lines in each, seen ten seconds late.
+    [firing] = failing["firings"]
+    assert (firing["labels"]["service"], firing["fired_at"], firing["ended_at"]) == ("api", NOW - 1680, NOW - 1140)
 
 
 REFUSALS = [

@@ -142,7 +142,11 @@ def _asking(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
     logs = _client(commands, "logs", "explore:logs", "search log records; the newest stand last")
     logs.add_argument(
-        "text", metavar="QUERY", nargs="?", default="", help='in Lucene\'s syntax: level:ERROR service:api "timed out"'
+        "text",
+        metavar="QUERY",
+        nargs="?",
+        default="",
+        help='in Lucene\'s syntax: level:ERROR service:api "timed out"; @NAME: a saved search',
     )
     logs.add_argument("-f", "--follow", action="store_true", help="go on with what comes in, until Ctrl-C")
     logs.add_argument("--service", default="")
@@ -281,7 +285,7 @@ def _output(command: argparse.ArgumentParser, default: str = "table") -> None:
 
 
 def _since(command: argparse.ArgumentParser, *, limit: int) -> None:
-    command.add_argument("--start", "--since", default="1h", metavar="TIME", help="from TIME (an hour ago)")
+    command.add_argument("--start", "--since", metavar="TIME", help="from TIME (an hour ago)")
     command.add_argument("--end", metavar="TIME", help="to TIME (now)")
     command.add_argument("--limit", type=int, default=limit, help="(%(default)s)")
 

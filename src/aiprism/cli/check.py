@@ -16,6 +16,7 @@ from pathlib import Path
 
 from aiprism import config, services, yamlfile
 from aiprism.detect import rules
+from aiprism.detect.signals import Reading
 from aiprism.errors import ConfigError
 from aiprism.receive import redaction, scrapeconfig
 from aiprism.receive.discovery.listed import Files
@@ -70,7 +71,7 @@ def _kind_of(document: Node) -> Kind:
 
 
 def _rules(document: Node, path: Path) -> str:
-    groups = rules.read(document)
+    groups = rules.read(document, reading=Reading())
     return f"{_counted(len(groups), 'group')}, {_counted(sum(len(group.rules) for group in groups), 'rule')}"
 
 
@@ -139,6 +140,7 @@ def _configuration(document: Node, path: Path) -> str:
     below = [
         *found.resolved((found.scrape.file,) if found.scrape.file else ()),
         *found.resolved(found.rules.files),
+        *found.resolved(found.rules.signals),
         *found.resolved((found.respond.alertmanager,) if found.respond.alertmanager else ()),
         *found.resolved((found.respond.tiers,) if found.respond.tiers else ()),
         *found.resolved(found.respond.runbooks),
@@ -146,6 +148,7 @@ def _configuration(document: Node, path: Path) -> str:
         *found.resolved((found.respond.maintenance,) if found.respond.maintenance else ()),
     ]
     told = [f"  {os.path.relpath(each)}: {checked(each)}" for each in below]
+    rules.load(found.resolved(found.rules.files))  # a rule on logs stands in the other files
     runbook.load(found.resolved(found.respond.runbooks))
     _check_tiers(found)
     redaction.kinds(found.logs.redact)

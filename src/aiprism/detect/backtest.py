@@ -14,13 +14,14 @@ from dataclasses import dataclass, replace
 from aiprism.detect.annotations import Surroundings
 from aiprism.detect.evaluation import RuleFailed, Setting, evaluate
 from aiprism.detect.rules import AlertingRule, Group, RecordingRule
+from aiprism.detect.signals import RuleQuestion
 from aiprism.model.alerts import Alert, AlertState
 from aiprism.model.labels import Labels
 from aiprism.query.promql.values import Matrix, Vector, VectorItem
 from aiprism.store.alertstates import KeptAlert
 
-# (expression, start, end, step) in Unix seconds → its values.
-Ask = Callable[[str, float, float, float], Matrix]
+# (question, start, end, step) in Unix seconds → its values.
+Ask = Callable[[RuleQuestion, float, float, float], Matrix]
 
 _CHUNK = 4_000  # steps asked at once
 MOST_STEPS = 500_000  # of one rule
@@ -106,7 +107,7 @@ def past(
     for first in range(0, count, _CHUNK):
         start = _first(group, period) + first * group.interval
         end = start + (min(count - first, _CHUNK) - 1) * group.interval
-        matrix = ask(rule.expr, start - group.query_offset, end - group.query_offset, group.interval)
+        matrix = ask(rule.question, start - group.query_offset, end - group.query_offset, group.interval)
         replay.follow(start, end, group.interval, _vectors(matrix, group.query_offset))
     notes = tuple(
         f"reads {name}, which these rules record: it counts only as far as it was recorded then"

@@ -24,6 +24,11 @@ class RuleDuty:
         self._groups, self._build, self._states = groups, build, states
         self._running: RuleGroups | None = None
 
+    @property
+    def groups(self) -> Sequence[Group]:
+        """The loaded groups."""
+        return self._groups
+
     async def start(self) -> None:
         """Evaluate from now on."""
         running = self._build(self._groups)

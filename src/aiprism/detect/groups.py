@@ -321,7 +321,7 @@ class _Running:
 
     async def _evaluate_some(self, states: Sequence[_RuleState], at: float) -> list[Sample]:
         """Evaluate rules whose expressions are asked in one go."""
-        answers = await self.handoffs.ask([state.rule.expr for state in states], at - self.group.query_offset)
+        answers = await self.handoffs.ask([state.rule.question for state in states], at - self.group.query_offset)
         samples: list[Sample] = []
         for state, answer in zip(states, answers, strict=True):
             state.asked_seconds = answer.seconds

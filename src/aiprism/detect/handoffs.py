@@ -14,6 +14,7 @@ import structlog
 
 from aiprism.clock import Clock
 from aiprism.detect.annotations import Surroundings
+from aiprism.detect.signals import RuleQuestion
 from aiprism.model.alerts import Alert
 from aiprism.model.samples import Sample
 from aiprism.query.promql.values import Answer, Value
@@ -22,8 +23,8 @@ from aiprism.telemetry import Telemetry
 
 log = structlog.get_logger()
 
-Query = Callable[[str, float], Awaitable[Value]]
-QueryAll = Callable[[Sequence[str], float], Awaitable[Sequence[Answer]]]
+Query = Callable[[RuleQuestion, float], Awaitable[Value]]
+QueryAll = Callable[[Sequence[RuleQuestion], float], Awaitable[Sequence[Answer]]]
 Record = Callable[[Sequence[Sample]], Awaitable[object]]
 Notify = Callable[[Sequence[Alert]], Awaitable[object]]
 
@@ -42,7 +43,7 @@ class Handoffs:
     """The ways out, each with its count and its answer to failure."""
 
     query: Query
-    query_all: QueryAll | None  # None: each expression is asked on its own
+    query_all: QueryAll | None  # None: each question is asked on its own
     record: Record
     notify: Notify
     states: AlertStates
@@ -52,17 +53,17 @@ class Handoffs:
     timing: Timing
     turns: asyncio.Semaphore
 
-    async def ask(self, texts: Sequence[str], at: float) -> Sequence[Answer]:
-        """What expressions give, or why they give nothing; waits while too many others are being asked."""
+    async def ask(self, questions: Sequence[RuleQuestion], at: float) -> Sequence[Answer]:
+        """What questions give, or why they give nothing; waits while too many others are being asked."""
         async with self.turns:
             began = self.clock.monotonic()
             try:
-                if len(texts) > 1 and self.query_all:
-                    return await self.query_all(texts, at)
-                values: list[Value | Exception] = [await self.query(text, at) for text in texts]
+                if len(questions) > 1 and self.query_all:
+                    return await self.query_all(questions, at)
+                values: list[Value | Exception] = [await self.query(each, at) for each in questions]
             except Exception as error:  # whoever asked takes it up again
-                values = [error] * len(texts)
-            return [Answer(value, (self.clock.monotonic() - began) / len(texts)) for value in values]
+                values = [error] * len(questions)
+            return [Answer(value, (self.clock.monotonic() - began) / len(questions)) for value in values]
 
     async def write(self, samples: Sequence[Sample]) -> Exception | None:
         """Record samples; a failure is counted and returned."""

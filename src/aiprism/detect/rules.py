@@ -1,8 +1,8 @@
-"""Prometheus rule files: which rules there are, checked before any of them runs.
+"""Prometheus rule files, and those with rules on logs: which rules there are, checked before any of them runs.
 
 In: paths or globs of YAML files. Out: frozen groups of alerting and recording rules, their expressions parsed once and
-their templates read. A wrong file is a ConfigError with file:line, the rule's name and what to write instead. When and
-how rules are evaluated is left to `groups.py`.
+their templates read. A wrong file is a ConfigError with file:line, the rule's name and what to write instead. What a rule
+on logs asks is read in `signals.py`; when and how rules are evaluated is left to `groups.py`.
 Format: https://prometheus.io/docs/prometheus/latest/configuration/recording_rules/
 """
 
@@ -18,7 +18,9 @@ from pathlib import Path
 import structlog
 
 from aiprism import yamlfile
+from aiprism.detect import signals
 from aiprism.detect.annotations import AlertTemplate
+from aiprism.detect.signals import Reading, RuleQuestion
 from aiprism.detect.template import TemplateError
 from aiprism.errors import BadInput, ConfigError
 from aiprism.model.labels import METRIC_NAME, Labels, fingerprint
@@ -44,18 +46,23 @@ DEFAULT_INTERVAL = 60.0
 
 @dataclass(frozen=True, slots=True)
 class AlertingRule:
-    """An alert for each series its expression yields. `hold` is the file's ``for``; durations are seconds."""
+    """An alert for each series its question yields. `hold` is the file's ``for``; durations are seconds."""
 
-    key: str  # names the rule across reloads and restarts, whatever its expression becomes
+    key: str  # names the rule across reloads and restarts, whatever it asks
     name: str
-    expr: str
+    question: RuleQuestion
     hold: float
     keep_firing_for: float
     labels: tuple[tuple[str, AlertTemplate], ...]
     annotations: tuple[tuple[str, AlertTemplate], ...]
-    shown: str = field(compare=False)  # the expression as Prometheus would print it
-    reads: frozenset[str] | None = field(compare=False)  # metric names the expression selects; None: any
+    shown: str = field(compare=False)  # the question as Prometheus would print it
+    reads: frozenset[str] | None = field(compare=False)  # metric names the question selects; None: any
     line: int = field(compare=False)
+
+    @property
+    def expr(self) -> str:
+        """What the rule asks, for people to read."""
+        return str(self.question)
 
     @property
     def asks(self) -> bool:
@@ -75,15 +82,20 @@ class AlertingRule:
 
 @dataclass(frozen=True, slots=True)
 class RecordingRule:
-    """A series of the given name for each series its expression yields."""
+    """A series of the given name for each series its question yields."""
 
     key: str
     name: str
-    expr: str
+    question: RuleQuestion
     labels: tuple[tuple[str, str], ...]  # an empty value takes the label away
     shown: str = field(compare=False)
     reads: frozenset[str] | None = field(compare=False)
     line: int = field(compare=False)
+
+    @property
+    def expr(self) -> str:
+        """What the rule asks, for people to read."""
+        return str(self.question)
 
     @property
     def plain_labels(self) -> Labels:
@@ -121,24 +133,33 @@ def load(
     *,
     base: Path | None = None,
     default_interval: float = DEFAULT_INTERVAL,
+    reading: Reading | None = None,
 ) -> tuple[Group, ...]:
     """The groups of every file that `patterns` (paths or globs, relative to `base`) name, in the order of the files."""
     return tuple(
         group
         for path in _files(patterns, base or Path())
-        for group in read(yamlfile.read(path), default_interval=default_interval)
+        for group in read(yamlfile.read(path), default_interval=default_interval, reading=reading)
     )
 
 
-def read(document: Node, *, default_interval: float = DEFAULT_INTERVAL) -> tuple[Group, ...]:
-    """The groups of one rule file."""
+def read(
+    document: Node, *, default_interval: float = DEFAULT_INTERVAL, reading: Reading | None = None
+) -> tuple[Group, ...]:
+    """The groups of one rule file. With `reading`, its rules may also be on logs; without, it is one that Prometheus reads."""
     groups: list[Group] = []
     for node in document.fields("groups")["groups"].items():
-        group = _group(node, default_interval)
+        group = _group(node, default_interval, reading)
         if any(group.name == other.name for other in groups):
             raise node["name"].error(f"group {group.name!r} stands twice in this file; give one of them another name")
         groups.append(group)
     return tuple(groups)
+
+
+def users_of(search: str, groups: Iterable[Group]) -> list[str]:
+    """The names of the rules that are made of a saved search, each once."""
+    asked = ((rule.name, rule.question) for group in groups for rule in group.rules)
+    return list(dict.fromkeys(name for name, each in asked if not isinstance(each, str) and search in each.saved))
 
 
 def metrics_read(expression: Expr) -> frozenset[str] | None:
@@ -179,7 +200,7 @@ _LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 
 
-def _group(node: Node, default_interval: float) -> Group:
+def _group(node: Node, default_interval: float, reading: Reading | None) -> Group:
     name = node.fields(*_GROUP_FIELDS)["name"].text("")
     if not name:
         raise node["name"].error("a group needs a name")
@@ -188,18 +209,21 @@ def _group(node: Node, default_interval: float) -> Group:
         read_so_far: Counter[tuple[str, ...]] = Counter()
         rules = []
         for rule in node["rules"].items():
-            rules.append(_rule(rule, f"{node.file};{name}", shared, read_so_far))
+            rules.append(_rule(rule, f"{node.file};{name}", shared, read_so_far, reading))
+        late = reading.delay if reading and any(not isinstance(rule.question, str) for rule in rules) else 0.0
         return Group(
             name=name,
             file=node.file,
             interval=node["interval"].seconds(0.0) or default_interval,
             limit=node["limit"].integer(0),
-            query_offset=node["query_offset"].seconds(0.0),
+            query_offset=node["query_offset"].seconds(late),
             rules=tuple(rules),
         )
 
 
-def _rule(node: Node, group: str, shared: dict[str, str], read_so_far: Counter[tuple[str, ...]]) -> Rule:
+def _rule(
+    node: Node, group: str, shared: dict[str, str], read_so_far: Counter[tuple[str, ...]], reading: Reading | None
+) -> Rule:
     alert, record = node["alert"].text(""), node["record"].text("")
     if alert and record:
         raise node["record"].error(f"a rule is either an alert or a record, not both: {alert!r} and {record!r}")
@@ -210,7 +234,7 @@ def _rule(node: Node, group: str, shared: dict[str, str], read_so_far: Counter[t
         identity = (alert, record, *(part for pair in sorted(labels.items()) for part in pair))
         read_so_far[identity] += 1
         key = _key(group, alert or record, labels, read_so_far[identity])
-        return _alerting(node, key, labels) if alert else _recording(node, key, labels)
+        return _alerting(node, key, labels, reading) if alert else _recording(node, key, labels, reading)
 
 
 def _key(group: str, name: str, labels: dict[str, str], ordinal: int) -> str:
@@ -218,40 +242,54 @@ def _key(group: str, name: str, labels: dict[str, str], ordinal: int) -> str:
     return f"{fingerprint(pairs):016x}"
 
 
-def _alerting(node: Node, key: str, labels: dict[str, str]) -> AlertingRule:
-    node.fields(*_ALERT_FIELDS)
-    expr, tree = _expression(node)
+def _alerting(node: Node, key: str, labels: dict[str, str], reading: Reading | None) -> AlertingRule:
+    asked, shown, reads = _question(node, _ALERT_FIELDS, reading)
     return AlertingRule(
         key=key,
         name=node["alert"].text(),
-        expr=expr,
+        question=asked,
         hold=node["for"].seconds(0.0),
         keep_firing_for=node["keep_firing_for"].seconds(0.0),
         labels=_templates(labels, node["labels"], "label"),
         annotations=_templates(_annotations(node["annotations"]), node["annotations"], "annotation"),
-        shown=str(in_order(tree)),
-        reads=metrics_read(tree),
+        shown=shown,
+        reads=reads,
         line=node.line,
     )
 
 
-def _recording(node: Node, key: str, labels: dict[str, str]) -> RecordingRule:
+def _recording(node: Node, key: str, labels: dict[str, str], reading: Reading | None) -> RecordingRule:
     for name in _ALERT_ONLY:
         if name in node.entries():
             raise node[name].error(f"{name!r} is for alerts; a recording rule has only record, expr and labels")
-    name = node.fields(*_RECORD_FIELDS)["record"].text()
+    asked, shown, reads = _question(node, _RECORD_FIELDS, reading)
+    name = node["record"].text()
     if not _METRIC_NAME.fullmatch(name):
         raise node["record"].error(f"{name!r} is no metric name: letters, digits, _ and :, not beginning with a digit")
-    expr, tree = _expression(node)
     return RecordingRule(
         key=key,
         name=name,
-        expr=expr,
+        question=asked,
         labels=tuple(labels.items()),
-        shown=str(in_order(tree)),
-        reads=metrics_read(tree),
+        shown=shown,
+        reads=reads,
         line=node.line,
     )
+
+
+def _question(
+    node: Node, fields: tuple[str, ...], reading: Reading | None
+) -> tuple[RuleQuestion, str, frozenset[str] | None]:
+    """What a rule with these other fields asks, how that is shown, and the metrics it selects."""
+    if not signals.asks(node):
+        text, tree = _expression(node.fields(*fields))
+        return text, str(in_order(tree)), metrics_read(tree)
+    if reading is None:
+        raise node.error(
+            "a rule on logs stands in a file of rules.signals; this one is of rules that Prometheus reads, too"
+        )
+    asked = signals.question(node.fields(*fields, *signals.FIELDS), reading, alert="alert" in fields)
+    return asked, str(asked), frozenset()
 
 
 def _expression(node: Node) -> tuple[str, Expr]:

@@ -247,7 +247,9 @@ class _Running:
         key = f"{group.key};{rule.key}"
         around = replace(self._case.around, ask=self._ask)
         setting = Setting(now=at, query_offset=group.query_offset, limit=group.limit, around=around)
-        value = self._engine.instant(rule.expr, at - group.query_offset)
+        if not isinstance(rule.question, str):
+            raise BadInput("tests have series only: a rule on logs is tried with `aiprism backtest`")
+        value = self._engine.instant(rule.question, at - group.query_offset)
         outcome = evaluate(rule, value, self._states.get(key, {}), setting)
         ts_ms = round((at - group.query_offset) * 1000)
         rows: dict[Labels, Points] = {each.labels: [(each.ts_ms, each.value)] for each in outcome.samples}

@@ -63,10 +63,15 @@ def condition(text: str, fields: Mapping[str, Form] | None = None) -> Condition:
         raise BadInput(f"query: {_illegal(plain, error)}") from error
     except ParseError as error:
         raise BadInput(f"query: {_unparsed(plain, error)}") from error
+    check_terms(asked)
+    return asked
+
+
+def check_terms(asked: Condition) -> None:
+    """BadInput when a condition looks for more than a search may."""
     terms = sum(1 for _ in _terms(asked))
     if terms > MOST_TERMS:
         raise BadInput(f"query: {terms} terms are too many: {MOST_TERMS} are looked for at a time")
-    return asked
 
 
 def _terms(asked: Condition) -> Iterator[Condition]:

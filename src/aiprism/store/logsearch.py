@@ -40,9 +40,10 @@ def words_in(text: str) -> list[str]:
     return [word.lower() for word in _HINT.findall(text)[:_MOST_HINTS]]
 
 
-def field(name: str) -> Where:
-    """The value of a field, as text; NULL where there is none. What is bound has names that no condition has."""
-    writer = _LogWriter(indexed=False, prefix="f")
+def field(name: str, *, prefix: str = "f") -> Where:
+    """The value of a field, as text; NULL where there is none. What is bound has names that no condition has, and that begin
+    with `prefix`."""
+    writer = _LogWriter(indexed=False, prefix=prefix)
     return Where(writer.field(name), writer.bound)
 
 

@@ -383,6 +383,23 @@ control_acks = sa.Table(
 )
 
 
+# -- explore ---------------------------------------------------------------------------------------------------------
+
+saved_searches = sa.Table(
+    "saved_searches",
+    metadata,
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("signal", sa.String, nullable=False),
+    _text("query"),
+    sa.Column("columns", sa.JSON, nullable=False, default=list),
+    sa.Column("seconds", sa.Float),  # how far back from now; NULL: nothing is said
+    _text("description"),
+    sa.Column("version", sa.Integer, nullable=False),
+    _time("created_at", required=True),
+    _time("updated_at", required=True),
+)
+
+
 # -- the database ----------------------------------------------------------------------------------------------------
 
 

@@ -16,8 +16,9 @@ from aiprism.detect import rules as rule_files
 from aiprism.detect.annotations import Surroundings
 from aiprism.detect.backtest import MOST_STEPS, Firing, RulePast, Stretch, all_firings, pasts, steps_of
 from aiprism.detect.rules import Group
+from aiprism.detect.signals import Answers, Reading, RuleQuestion
 from aiprism.errors import BadInput, ConfigError, LimitExceeded
-from aiprism.query.promql import Matrix, PromQL
+from aiprism.query.promql import Matrix
 from aiprism.respond.hindsight import Fired, Verdict, verdict
 from aiprism.respond.incident import Incident
 from aiprism.store.question import Question
@@ -35,14 +36,20 @@ Incidents = Callable[[float, float], Sequence[Incident]]
 class Asked(BaseModel):
     """Rule files by name, and the period in Unix seconds: the last day unless it says otherwise."""
 
-    files: dict[str, str] = Field(min_length=1, max_length=100, description="name → a Prometheus rule file")
+    files: dict[str, str] = Field(min_length=1, max_length=100, description="name → a file of rules")
     start: float | None = None
     end: float | None = None
     interval: float = Field(default=60.0, gt=0, le=86_400, description="seconds, of groups that name none")
 
 
 def router(
-    promql: PromQL, turns: Turns, incidents: Incidents, clock: Clock, around: Surroundings, seconds: float
+    answers: Answers,
+    turns: Turns,
+    incidents: Incidents,
+    clock: Clock,
+    around: Surroundings,
+    seconds: float,
+    reading: Callable[[], Reading] = Reading,
 ) -> APIRouter:
     """POST /aiprism/v1/backtest; one answer may take `seconds`."""
     routes = APIRouter(prefix="/aiprism/v1", tags=["rules"])
@@ -51,15 +58,15 @@ def router(
     async def backtest(asked: Asked, request: Request) -> dict[str, Any]:
         end = clock.now() if asked.end is None else asked.end
         period = Stretch(end - _DAY if asked.start is None else asked.start, end)
-        groups = _groups(asked, period)
-        found = await turns.answer(request, partial(_pasts, groups, period, promql, around), seconds, stage=STAGE)
+        groups = _groups(asked, period, reading())
+        found = await turns.answer(request, partial(_pasts, groups, period, answers, around), seconds, stage=STAGE)
         known = await asyncio.to_thread(incidents, period.start, period.end)
         return _answer(found, known, period)
 
     return routes
 
 
-def _groups(asked: Asked, period: Stretch) -> Sequence[Group]:
+def _groups(asked: Asked, period: Stretch, reading: Reading) -> Sequence[Group]:
     if not period.start < period.end:
         raise BadInput(f"the period ends ({period.end:g}) before it begins ({period.start:g})")
     if sum(map(len, asked.files.values())) > _MOST_BYTES:
@@ -68,7 +75,9 @@ def _groups(asked: Asked, period: Stretch) -> Sequence[Group]:
         groups = [
             group
             for name, text in asked.files.items()
-            for group in rule_files.read(yamlfile.parse(text, file=name), default_interval=asked.interval)
+            for group in rule_files.read(
+                yamlfile.parse(text, file=name), default_interval=asked.interval, reading=reading
+            )
         ]
     except ConfigError as error:
         raise BadInput(str(error)) from None
@@ -82,10 +91,10 @@ def _groups(asked: Asked, period: Stretch) -> Sequence[Group]:
 
 
 def _pasts(
-    groups: Sequence[Group], period: Stretch, promql: PromQL, around: Surroundings, question: Question
+    groups: Sequence[Group], period: Stretch, answers: Answers, around: Surroundings, question: Question
 ) -> list[RulePast]:
-    def ask(text: str, start: float, end: float, step: float) -> Matrix:
-        return promql.range(text, start, end, step, question=question)
+    def ask(asked: RuleQuestion, start: float, end: float, step: float) -> Matrix:
+        return answers.range(asked, start, end, step, question)
 
     return pasts(groups, period, ask, around)
 

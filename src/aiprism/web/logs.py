@@ -5,7 +5,8 @@ Every door takes the same search: `query` in Lucene's syntax beside `service`, `
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
@@ -14,7 +15,9 @@ from fastapi.responses import StreamingResponse
 
 from aiprism.clock import Clock
 from aiprism.errors import Unavailable
+from aiprism.model.signals import Signal
 from aiprism.model.timerange import TimeRange
+from aiprism.query import saved
 from aiprism.query.lucene import condition
 from aiprism.store.archive import Archive
 from aiprism.store.engine import Engine
@@ -60,6 +63,19 @@ def asked(
 
 
 Wanted = Annotated[Asked, Depends(asked)]
+Settle = Callable[[Asked], Awaitable[LogSearch]]
+
+
+def settling(clock: Clock, find: saved.Find) -> Settle:
+    """How it becomes known what a request looks for: when now is, and what saved searches ask."""
+
+    async def settle(asked: Asked) -> LogSearch:
+        wanted = asked.at(clock)
+        if not any(saved.names_in(wanted.asked)):
+            return wanted
+        return replace(wanted, asked=await asyncio.to_thread(saved.resolved, wanted.asked, find, Signal.LOGS))
+
+    return settle
 
 
 def router(
@@ -69,16 +85,18 @@ def router(
     *,
     turns: Turns | None = None,
     seconds: float = SECONDS,
+    find: saved.Find = lambda name: None,
 ) -> APIRouter:
     """GET logs, logs/histogram, logs/facets, logs/context, logs/patterns, logs/export, logs/tail below /aiprism/v1. An answer
-    may take so many seconds, and ends when its client hangs up."""
+    may take so many seconds, and ends when its client hangs up; `find` is asked for saved searches."""
     routes = APIRouter(prefix="/aiprism/v1", tags=["logs"])
+    settle = settling(clock, find)
     logs = LogStore(engine, archive)
     answer = answering(turns or Turns(engine), seconds)
     exports, tails = Streams("exports", MOST_EXPORTS), Streams("tails", MOST_TAILS)
 
-    _serve_records(routes, clock, logs, answer)
-    _serve_counts(routes, clock, logs, answer)
+    _serve_records(routes, settle, logs, answer)
+    _serve_counts(routes, settle, logs, answer)
     logpatterns.serve(routes, engine, clock, answer)
 
     @routes.get("/logs/export", summary="Every record that fits, as a file", response_class=StreamingResponse)
@@ -89,7 +107,7 @@ def router(
         limit: Annotated[int, Query(ge=1, le=MOST_EXPORTED)] = 100_000,
     ) -> StreamingResponse:
         written = FORMATS[format]()
-        parts = exported(logs, replace(asked.at(clock), limit=limit), written, lambda work: answer(request, work))
+        parts = exported(logs, replace(await settle(asked), limit=limit), written, lambda work: answer(request, work))
         headers = {"Content-Disposition": f'attachment; filename="logs.{format}"'}
         return StreamingResponse(await exports.begun(parts), media_type=written.kind, headers=headers)
 
@@ -97,7 +115,7 @@ def router(
         "/logs/tail", summary="Records as they come in, as server-sent events", response_class=StreamingResponse
     )
     async def tail(request: Request, asked: Wanted) -> StreamingResponse:
-        wanted = asked.at(clock)
+        wanted = await settle(asked)
         events = followed(logs, wanted, asked.start, clock, lambda work: answer(request, work))
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return StreamingResponse(await tails.begun(events), media_type="text/event-stream", headers=headers)
@@ -105,7 +123,7 @@ def router(
     return routes
 
 
-def _serve_records(routes: APIRouter, clock: Clock, logs: LogStore, answer: Answering[Any]) -> None:
+def _serve_records(routes: APIRouter, settle: Settle, logs: LogStore, answer: Answering[Any]) -> None:
     @routes.get("/logs", summary="Log records, newest first, page by page")
     async def search(
         request: Request,
@@ -115,7 +133,7 @@ def _serve_records(routes: APIRouter, clock: Clock, logs: LogStore, answer: Answ
         cursor: Annotated[str, Query(description="`cursor` of the page before")] = "",
     ) -> dict[str, Any]:
         after = Cursor.of(cursor) if cursor else None
-        wanted = replace(asked.at(clock), limit=limit, oldest_first=order == "oldest", after=after)
+        wanted = replace(await settle(asked), limit=limit, oldest_first=order == "oldest", after=after)
         page = await answer(request, lambda: logs.page(wanted))
         return {"logs": [links.told(each) for each in page.records], "cursor": str(page.after) if page.after else None}
 
@@ -130,7 +148,7 @@ def _serve_records(routes: APIRouter, clock: Clock, logs: LogStore, answer: Answ
         return {"before": [links.told(each) for each in before], "from": [links.told(each) for each in later]}
 
 
-def _serve_counts(routes: APIRouter, clock: Clock, logs: LogStore, answer: Answering[Any]) -> None:
+def _serve_counts(routes: APIRouter, settle: Settle, logs: LogStore, answer: Answering[Any]) -> None:
     @routes.get("/logs/histogram", summary="Records that fit, by time and level")
     async def histogram(
         request: Request,
@@ -140,7 +158,7 @@ def _serve_counts(routes: APIRouter, clock: Clock, logs: LogStore, answer: Answe
             Query(ge=0, le=31_622_400, allow_inf_nan=False, description="seconds; 0: a 60th of the range, rounded"),
         ] = 0,
     ) -> dict[str, Any]:
-        wanted = asked.at(clock)
+        wanted = await settle(asked)
         width = step or nice_step((wanted.span.end - wanted.span.start) / _BUCKETS)
         found = await answer(request, lambda: logs.histogram(wanted, width))
         return {"step": width, "buckets": [{"at": at, "level": level, "records": n} for at, level, n in found]}
@@ -152,7 +170,7 @@ def _serve_counts(routes: APIRouter, clock: Clock, logs: LogStore, answer: Answe
         field: Annotated[list[str], Query(min_length=1, max_length=20, description="may be repeated")],
         limit: Annotated[int, Query(ge=1, le=1000, description="values of each field")] = 10,
     ) -> dict[str, Any]:
-        wanted = replace(asked.at(clock), limit=limit)
+        wanted = replace(await settle(asked), limit=limit)
         told = await answer(request, lambda: {name: logs.facet(wanted, name) for name in field})
         return {
             "facets": {
