@@ -291,19 +291,19 @@ class ScrapeConfig:
 
 @dataclass(frozen=True, slots=True)
 class RulesConfig:
-    """Prometheus rule files, and those with rules on logs."""
+    """Prometheus rule files, and those with rules on logs and traces."""
 
     files: tuple[str, ...] = setting((), "rule files or globs")
-    signals: tuple[str, ...] = setting((), "files of rules on logs, or globs")
+    signals: tuple[str, ...] = setting((), "files of rules on logs and traces, or globs")
     signal_delay: float = setting(
         10.0,
-        "rules on logs are asked so late, as records come in batches; groups may say `query_offset`",
+        "rules on logs and traces are asked so late, as records come in batches; groups may say `query_offset`",
         kind="seconds",
     )
     log_volume: bool = setting(
         True, "log records are counted by service and level, each minute, as log_records:count1m"
     )
-    signal_series: int = setting(1000, "most series that a rule on logs may give")
+    signal_series: int = setting(1000, "most series that a rule on logs or traces may give")
     interval: float = setting(15.0, "evaluation interval of groups that name none", kind="seconds")
     external_labels: Mapping[str, str] = field(
         default_factory=dict,

@@ -1,4 +1,4 @@
-"""Rules on logs: what a file may say, what is counted on the real store, and that they are evaluated like any rule."""
+"""Rules on logs and traces: what a file may say, what is counted on the real store, and that they are evaluated like any rule."""
 
 from __future__ import annotations
 
@@ -30,10 +30,12 @@ from aiprism.store.records import Records
 from aiprism.store.samples import SampleStore
 from aiprism.store.seriesload import load_series
 from aiprism.store.signals import SignalStore
+from aiprism.store.spancolumns import span_columns
 from aiprism.store.writing import Writing
 from aiprism.telemetry import Telemetry
 from tests.detect.ruling import until
 from tests.query.test_log_search import log_record
+from tests.query.test_span_search import AT, SPANS_SENT, Sent, sent
 
 START = 1_790_000_040  # a whole minute
 
@@ -72,10 +74,30 @@ def test_what_a_rule_asks_is_shown_in_the_manner_of_promql(rule: str, shown: str
     assert (read.shown, read.expr, read.reads) == (shown, shown, frozenset())
 
 
+ON_TRACES = [
+    (
+        "{alert: A, traces: 'service:api duration:>2s', value: 'quantile(0.95)', by: service, over: 5m, when: '> 1m30s'}",
+        "quantile(0.95, duration) by (service) (traces{service:api duration:>2s}[5m]) > 90",
+    ),
+    ("{record: m, traces: 'kind:server', value: error_share, over: 5m}", "error_share (traces{kind:server}[5m])"),
+    ("{record: m, traces: '', value: max(duration), over: 5m}", "max(duration) (traces{}[5m])"),
+]
+
+
+@pytest.mark.parametrize(("rule", "shown"), ON_TRACES)
+def test_rules_on_traces_are_shown_alike(rule: str, shown: str) -> None:
+    assert group(rule).rules[0].shown == shown
+
+
 WRONG = [
+    ("{record: m, traces: 'duration:>fast', over: 1m}", "at groups[0].rules[0].traces"),
+    ("{record: m, traces: x, logs: x, over: 1m}", "not 'logs' and 'traces'"),
+    ("{alert: A, traces: x, over: 1m, when: '> 2s'}", "'> 2s' is no comparison"),
+    ("{record: m, traces: x, over: 1m, value: p99}", "quantile(0.99) of the duration, error_share"),
     (
         "{alert: A, logs: x, expr: up, over: 1m, when: '> 1'}",
-        "a rule asks one thing: PromQL with 'expr', logs with 'logs', or a saved search with 'search', not 'expr' and 'logs'",
+        "a rule asks one thing: PromQL with 'expr', logs with 'logs', traces with 'traces', or a saved search with 'search', "
+        "not 'expr' and 'logs'",
     ),
     ("{alert: A, logs: '(x', over: 1m, when: '> 1'}", "query: a ( is not closed (at groups[0].rules[0].logs)"),
     ("{alert: A, logs: x, when: '> 1'}", "needs an 'over', how far back records count, as 5m"),
@@ -123,6 +145,8 @@ def test_the_example_of_the_documentation_is_read() -> None:
         "count by (service) (logs{level:ERROR service:checkout}[5m]) > 10",
         'count (logs{service:scheduler "still alive"}[5m]) < 1',
         "quantile(0.99, wait_ms) (logs{service:checkout _exists_:wait_ms}[5m])",
+        "quantile(0.95, duration) (traces{service:worker name:analyse*}[10m]) > 30",
+        "error_share by (gen_ai.request.model) (traces{kind:client _exists_:gen_ai.request.model}[5m]) > 0.05",
     ]
 
 
@@ -236,6 +260,37 @@ def test_measures_of_one_selection_share_a_statement(stocked: Engine, monkeypatc
     found = answers.vectors([question(each) for each in same + other], START + 120)
     assert [list(values(_vector(each)).values()) for each in found] == [[3.0], [3 / 120], [4.0], [2.0]]
     assert len(statements) == 2
+
+
+ON_SPANS = [
+    ("traces: '', over: 1m", {"": 5.0}),
+    ("traces: '', over: 57s", {"": 3.0}),  # those that ended from second 3 on
+    ("traces: 'service:api duration:>2s', over: 1m", {"": 1.0}),
+    ("traces: nowhere, over: 1m, value: rate", {"": 0.0}),
+    ("traces: nowhere, over: 1m, value: error_share", {}),
+    ("traces: 'service:worker', over: 1m, value: error_share", {"": 0.5}),
+    ("traces: '', over: 1m, by: status", {"status=unset": 3.0, "status=ok": 1.0, "status=error": 1.0}),
+    ("traces: '', over: 1m, by: user", {"user=ada": 1.0, "": 4.0}),
+    ("traces: '', over: 1m, by: attributes.user", {"attributes_user=ada": 1.0, "": 4.0}),
+    ("traces: '', over: 1m, by: host.name", {"host_name=h1": 4.0, "host_name=mine": 1.0}),
+    ("traces: '', over: 1m, by: [resource.host.name, scope.lane]", {"resource_host_name=h1,scope_lane=fast": 5.0}),
+    ("traces: '', over: 1m, value: distinct(service)", {"": 3.0}),
+    ("traces: 'service:worker', over: 1m, value: max(duration)", {"": 2.4}),
+    ("traces: 'service:worker', over: 1m, value: sum(wait)", {"": 0.25}),
+    ("traces: 'service:worker', over: 1m, value: quantile(1)", {"": pytest.approx(2.4, rel=0.01)}),
+]  # fmt: skip
+
+
+def test_spans_are_measured_in_the_window_in_which_they_end(engine: Engine) -> None:
+    long = Sent("train", "slow", took_ms=50 * 60_000)
+    engine.insert_arrow("spans", span_columns(sent([*SPANS_SENT, long])), token="t")
+    answers = answers_on(engine)
+    found = answers.vectors([question(written) for written, _ in ON_SPANS], AT + 60)
+    assert [values(_vector(each)) for each in found] == [wanted for _, wanted in ON_SPANS]
+    ending = question("traces: '', over: 1m, by: name")
+    assert values(answers.vector(ending, AT + 3030)) == {"name=train": 1.0}
+    matrix = answers.range(ending, AT, AT + 3060, 60.0, Question(60.0))
+    assert sum(sum(each.values) for each in matrix) == len(SPANS_SENT) + 1
 
 
 def test_more_series_than_the_limit_is_an_error_that_names_it(stocked: Engine) -> None:

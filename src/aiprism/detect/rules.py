@@ -1,8 +1,8 @@
-"""Prometheus rule files, and those with rules on logs: which rules there are, checked before any of them runs.
+"""Prometheus rule files, and those with rules on logs and traces: which rules there are, checked before any of them runs.
 
 In: paths or globs of YAML files. Out: frozen groups of alerting and recording rules, their expressions parsed once and
 their templates read. A wrong file is a ConfigError with file:line, the rule's name and what to write instead. What a rule
-on logs asks is read in `signals.py`; when and how rules are evaluated is left to `groups.py`.
+on a signal asks is read in `signals.py`; when and how rules are evaluated is left to `groups.py`.
 Format: https://prometheus.io/docs/prometheus/latest/configuration/recording_rules/
 """
 
@@ -146,7 +146,7 @@ def load(
 def read(
     document: Node, *, default_interval: float = DEFAULT_INTERVAL, reading: Reading | None = None
 ) -> tuple[Group, ...]:
-    """The groups of one rule file. With `reading`, its rules may also be on logs; without, it is one that Prometheus reads."""
+    """The groups of one rule file. With `reading`, its rules may also be on logs and traces; without, Prometheus reads it, too."""
     groups: list[Group] = []
     for node in document.fields("groups")["groups"].items():
         group = _group(node, default_interval, reading)
@@ -286,7 +286,7 @@ def _question(
         return text, str(in_order(tree)), metrics_read(tree)
     if reading is None:
         raise node.error(
-            "a rule on logs stands in a file of rules.signals; this one is of rules that Prometheus reads, too"
+            "a rule on logs or traces stands in a file of rules.signals; this one is of rules that Prometheus reads, too"
         )
     asked = signals.question(node.fields(*fields, *signals.FIELDS), reading, alert="alert" in fields)
     return asked, str(asked), frozenset()

@@ -248,7 +248,7 @@ class _Running:
         around = replace(self._case.around, ask=self._ask)
         setting = Setting(now=at, query_offset=group.query_offset, limit=group.limit, around=around)
         if not isinstance(rule.question, str):
-            raise BadInput("tests have series only: a rule on logs is tried with `aiprism backtest`")
+            raise BadInput("tests have series only: a rule on logs or traces is tried with `aiprism backtest`")
         value = self._engine.instant(rule.question, at - group.query_offset)
         outcome = evaluate(rule, value, self._states.get(key, {}), setting)
         ts_ms = round((at - group.query_offset) * 1000)

@@ -1,7 +1,7 @@
-"""Rules on logs: how a rule file says what is counted, and what the store's counts are as a vector.
+"""Rules on logs and traces: how a rule file says what is counted, and what the store's counts are as a vector.
 
-In: the fields of a rule (`logs`, `value`, `by`, `over`, `when`), and the store. Out: a `SignalQuestion`, and its answer at a
-moment or over time in the form of PromQL's, so that evaluation knows no difference. `Answers` answers questions of both
+In: the fields of a rule (`logs` or `traces`, `value`, `by`, `over`, `when`), and the store. Out: a `SignalQuestion`, and its
+answer at a moment or over time in the form of PromQL's, so that evaluation knows no difference. `Answers` answers questions of both
 kinds. When rules are evaluated is left to `groups.py`.
 """
 
@@ -21,7 +21,7 @@ from aiprism.model.labels import METRIC_NAME, Labels
 from aiprism.model.savedsearches import SavedSearch
 from aiprism.model.search import Condition
 from aiprism.model.signals import COMPARISONS, Kind, Measure, Selection, Signal, SignalQuestion, Threshold
-from aiprism.model.timerange import format_duration
+from aiprism.model.timerange import duration_seconds, format_duration
 from aiprism.query import saved
 from aiprism.query.promql import Matrix, PromQL, Vector
 from aiprism.query.promql.values import Answer, Series, VectorItem
@@ -33,7 +33,7 @@ from aiprism.yamlfile import Node
 # What a rule asks: an expression in PromQL, or a measure of logs or traces.
 RuleQuestion = str | SignalQuestion
 
-FIELDS = ("logs", "search", "value", "by", "over", "when")
+FIELDS = ("logs", "traces", "search", "value", "by", "over", "when")
 MOST_FIELDS = 8
 LONGEST_WINDOW = 7 * 86_400.0
 
@@ -50,7 +50,7 @@ class Reading:
 # -- reading -----------------------------------------------------------------------------------------------------------
 
 
-_SEARCHES = ("logs", "search")
+_SEARCHES = ("logs", "traces", "search")
 
 
 def asks(rule: Node) -> bool:
@@ -63,15 +63,20 @@ def question(rule: Node, reading: Reading, *, alert: bool) -> SignalQuestion:
     given = [name for name in ("expr", *_SEARCHES) if name in rule.entries()]
     if len(given) > 1:
         raise rule[given[1]].error(
-            f"a rule asks one thing: PromQL with 'expr', logs with 'logs', or a saved search with "
+            f"a rule asks one thing: PromQL with 'expr', logs with 'logs', traces with 'traces', or a saved search with "
             f"'search', not {given[0]!r} and {given[1]!r}"
         )
     node = rule[given[0]]
-    search = _saved(node, reading) if given == ["search"] else SavedSearch("", Signal.LOGS, node.text(""))
+    search = _saved(node, reading) if given == ["search"] else SavedSearch("", Signal(given[0]), node.text(""))
     asked, names = _condition(node, search, reading)
-    selection = Selection(search.signal, asked, _by(rule["by"]), _over(rule))
+    # Of which signal a saved search is, is not known where there is none.
+    measure = _measure(rule["value"], [search.signal] if reading.find or not search.name else list(Signal))
     return SignalQuestion(
-        selection, _measure(rule["value"]), _when(rule, alert=alert), " ".join(search.query.split()), names
+        Selection(search.signal, asked, _by(rule["by"]), _over(rule)),
+        measure,
+        _when(rule, alert=alert, of_time=measure.field == DURATION),
+        " ".join(search.query.split()),
+        names,
     )
 
 
@@ -127,22 +132,26 @@ def _over(rule: Node) -> float:
 
 
 _CALL = re.compile(r"(\w+)\s*(?:\((.*)\))?", re.DOTALL)
-_WORDS = "count, rate, distinct(FIELD), sum(FIELD), avg(FIELD), min(FIELD), max(FIELD), quantile(0.99, FIELD)"
-_OF_LOGS = frozenset(Kind) - {Kind.ERROR_SHARE}
+DURATION = "duration"  # the field of spans that is meant where none is named
+_SHARED = "count, rate, distinct(FIELD), sum(FIELD), avg(FIELD), min(FIELD), max(FIELD), quantile(0.99, FIELD)"
+_WORDS = {Signal.LOGS: _SHARED, Signal.TRACES: f"{_SHARED}, quantile(0.99) of the duration, error_share"}
 
 
-def _measure(node: Node) -> Measure:
-    text = node.text(Kind.COUNT.value).strip()
+def _measure(node: Node, signals: Sequence[Signal]) -> Measure:
+    """What is computed of records of one of these signals."""
+    text, spans = node.text(Kind.COUNT.value).strip(), Signal.TRACES in signals
+    there_are = f"there are {_WORDS[signals[-1]]}"
     said = _CALL.fullmatch(text)
-    kind = next((kind for kind in _OF_LOGS if said and said[1] == kind.value), None)
-    if said is None or kind is None:
-        raise node.error(f"{text!r} is no value; there are {_WORDS}")
+    kind = next((kind for kind in Kind if said and said[1] == kind.value), None)
+    if said is None or kind is None or (kind is Kind.ERROR_SHARE and not spans):
+        raise node.error(f"{text!r} is no value; {there_are}")
     given = [each.strip() for each in (said[2] or "").split(",") if each.strip()]
-    wanted = {Kind.COUNT: 0, Kind.RATE: 0, Kind.QUANTILE: 2}.get(kind, 1)
+    if kind is Kind.QUANTILE and spans and len(given) == 1:
+        given.append(DURATION)
+    wanted = {Kind.COUNT: 0, Kind.RATE: 0, Kind.ERROR_SHARE: 0, Kind.QUANTILE: 2}.get(kind, 1)
     if len(given) != wanted:
-        raise node.error(
-            f"{text!r}: {kind.value} takes {('nothing', 'a field', 'a number and a field')[wanted]}; there are {_WORDS}"
-        )
+        takes = ("nothing", "a field", "a number and a field")[wanted]
+        raise node.error(f"{text!r}: {kind.value} takes {takes}; {there_are}")
     if kind is not Kind.QUANTILE:
         return Measure(kind, "".join(given))
     quantile = _number(given[0])
@@ -151,7 +160,8 @@ def _measure(node: Node) -> Measure:
     return Measure(kind, given[1], quantile)
 
 
-def _when(rule: Node, *, alert: bool) -> Threshold | None:
+def _when(rule: Node, *, alert: bool, of_time: bool) -> Threshold | None:
+    """The comparison of an alert; with a duration in the place of seconds when the value is `of_time`."""
     node = rule["when"]
     if not alert:
         if "when" in rule.entries():
@@ -162,9 +172,18 @@ def _when(rule: Node, *, alert: bool) -> Threshold | None:
     text = node.text().strip()
     said = re.fullmatch(r"(>=|<=|==|!=|>|<)\s*(\S+)", text)
     number = _number(said[2]) if said else None
+    if said and number is None and of_time:
+        number = _seconds(said[2])
     if said is None or number is None:
         raise node.error(f"{text!r} is no comparison; write one of {' '.join(COMPARISONS)} and a number, as '> 10'")
     return Threshold(said[1], number)
+
+
+def _seconds(text: str) -> float | None:
+    try:
+        return duration_seconds(text)
+    except BadInput:
+        return None
 
 
 def _number(text: str) -> float | None:

@@ -37,6 +37,12 @@ def where(asked: Condition, *, prefix: str = "s") -> Where:
     return _SpanWriter(prefix).where(asked)
 
 
+def field(name: str, *, prefix: str = "f") -> Where:
+    """The value of a field of a span, as text; NULL where there is none. Events have none: they are many."""
+    writer = _SpanWriter(prefix)
+    return Where(writer.field(name), writer.bound)
+
+
 class _SpanWriter(ConditionWriter):
     columns: ClassVar[Mapping[str, str]] = {
         "service": "spans.service",
@@ -106,6 +112,22 @@ class _SpanWriter(ConditionWriter):
             f"{self._of_json('spans.resource_json', key, predicate)})"
         )
         return f"({found} OR {self._of_an_event(key, predicate)})" if prefix == "exception" else found
+
+    def field(self, name: str) -> str:
+        """The value of a field as text; NULL where there is none."""
+        column = self.column(name)
+        if column:
+            return column
+        prefix, _, rest = name.partition(".")
+        if prefix in ("resource", "scope") and rest:
+            return self._in_json(f"spans.{prefix}_json", self.bind(rest))
+        key = self.bind(rest if prefix == "attributes" and rest else name)
+        otherwise = "NULL" if prefix == "attributes" and rest else self._in_json("spans.resource_json", key)
+        return f"if(mapContains(spans.attributes, {key}), spans.attributes[{key}], {otherwise})"
+
+    @staticmethod
+    def _in_json(column: str, key: str) -> str:
+        return f"if(JSONHas({column}, {key}), JSONExtractString({column}, {key}), NULL)"
 
     def exists_elsewhere(self, name: str) -> str:
         return self.elsewhere(name, lambda text: "true")
