@@ -29,11 +29,12 @@ from aiprism import config as configuration
 from aiprism import services as service_files
 from aiprism.clock import Clock, SystemClock
 from aiprism.config import Config
-from aiprism.detect import logvolume
+from aiprism.detect import loghints, logvolume
 from aiprism.detect import rules as rule_files
 from aiprism.detect.annotations import Surroundings
 from aiprism.detect.duty import RuleDuty
 from aiprism.detect.groups import RuleGroups
+from aiprism.detect.loganalysis import LogAnalysis
 from aiprism.detect.patternwatch import PatternWatch
 from aiprism.detect.signals import Answers, Reading, RuleQuestion
 from aiprism.errors import AiprismError, BadInput, ConfigError
@@ -187,7 +188,7 @@ async def running(
         origins = _origins(config)
         external_url = config.server.external_url or url_of(main)
         scrape_file = _scrape_file(config)
-        policy = _policy(config, external_url)
+        policy, hints = _policy(config, external_url), _hints(config)
         redact = _redaction(config)
 
         # store
@@ -291,6 +292,7 @@ async def running(
             )
 
         rule_groups = RuleDuty(groups, evaluated, states)
+        analysis = LogAnalysis(engine, hints, slow=config.logs.slow)
         pattern_watch = PatternWatch(
             engine,
             config.logs,
@@ -300,6 +302,7 @@ async def running(
             telemetry=telemetry,
             external_labels=labels,
             external_url=external_url,
+            hints=hints,
         )
 
         # receive what nobody sends
@@ -328,6 +331,7 @@ async def running(
                     fresh_file = await asyncio.to_thread(_scrape_file, fresh)
                     fresh_groups = await asyncio.to_thread(_rule_groups, fresh, fresh_file, saved)
                     fresh_redaction = _redaction(fresh)
+                    fresh_hints = await asyncio.to_thread(_hints, fresh)
                 except ConfigError as error:
                     loaded.taken = False
                     log.error("aiprism.reload_refused", error=str(error))
@@ -336,7 +340,8 @@ async def running(
                 housekeeping.reload(fresh.retention)
                 treatment.reload(fresh_redaction)
                 await rule_groups.reload(fresh_groups)
-                pattern_watch.reload(fresh.logs)
+                pattern_watch.reload(fresh.logs, fresh_hints)
+                analysis.reload(fresh_hints, slow=fresh.logs.slow)
                 await scraping.reload(fresh_file.jobs)
                 loaded.config, loaded.at, loaded.taken = fresh, clock.now(), True
                 log.info("aiprism.reloaded", needs_restart=_kept_until_restart(config, fresh))
@@ -398,7 +403,15 @@ async def running(
                 ("query", explore.router(engine, clock, archive, turns=turns, seconds=config.query.timeout)),
                 (
                     "query",
-                    logs.router(engine, clock, archive, turns=turns, seconds=config.query.timeout, find=saved.find),
+                    logs.router(
+                        engine,
+                        clock,
+                        archive,
+                        turns=turns,
+                        seconds=config.query.timeout,
+                        find=saved.find,
+                        analysis=analysis,
+                    ),
                 ),
                 ("query", searches.router(saved, clock, lambda name: rule_files.users_of(name, rule_groups.groups))),
                 ("query", jaeger.router(engine, clock, turns=turns, seconds=config.query.timeout)),
@@ -504,6 +517,11 @@ def _policy(config: Config, external_url: str) -> Policy:
 
 def _redaction(config: Config) -> Redaction:
     return Redaction(redaction.kinds(config.logs.redact))
+
+
+def _hints(config: Config) -> loghints.Hints:
+    paths = config.resolved((config.logs.hints,)) if config.logs.hints else [None]
+    return loghints.load(paths[0])
 
 
 def _services(config: Config) -> service_files.Catalogue:

@@ -313,10 +313,14 @@ class RulesConfig:
 
 @dataclass(frozen=True, slots=True)
 class LogsConfig:
-    """What is done to log records before they are stored, and found in them by itself: error patterns nobody saw before."""
+    """What is done to log records before they are stored, and found in them by itself."""
 
     redact: tuple[str, ...] = setting(
         ("all",), "kinds of secrets that are replaced: all, none, -kind for all but that one, or names of kinds"
+    )
+    hints: str = setting("", "file of hints at causes, which adds to those that are shipped")
+    slow: float = setting(
+        1.0, "an operation is slow when a twentieth of its lines tell of more than this", kind="seconds"
     )
     watch: bool = setting(True, "raise an alert when a service writes an error pattern that it never wrote before")
     watch_interval: float = setting(3.0, "how often new patterns are looked for", kind="seconds")

@@ -62,11 +62,12 @@ WRONG = [
     ("", "1: is empty; expected one of these files: known are rules (groups); prometheus.yml (scrape_configs); "
      "alertmanager.yml (route and receivers); "
          "a runbook (match and steps); services.yml (services); maintenance.yml (maintenance and suppress); tiers.yml (tiers); "
+         "log hints (hints); "
          "aiprism.yml (" + ", ".join(SECTIONS) + ")"),
     ("apiVersion: v1\nkind: Pod\n",
      "1: cannot tell what kind of file this is from its keys (apiVersion, kind); known are rules (groups); "
      "prometheus.yml (scrape_configs); alertmanager.yml (route and receivers); a runbook (match and steps); "
-     f"services.yml (services); maintenance.yml (maintenance and suppress); tiers.yml (tiers); "
+     f"services.yml (services); maintenance.yml (maintenance and suppress); tiers.yml (tiers); log hints (hints); "
      f"aiprism.yml ({', '.join(SECTIONS)})"),
     (RULES.replace("rate(", "rat("),
      '5: group \'api\': rule \'HighLatency\': 1:1: parse error: unknown function with name "rat"; did you mean "rate"? '

@@ -35,6 +35,7 @@ def test_patterns_of_one_statement_are_counted_together() -> None:
         example="like queue <id> is full",
         places=frozenset({("api", 0), ("api", 60), ("api", 120), ("api", 180)}),
         level_counts={"ERROR": {0: 1}, "INFO": {0: 3}},
+        masked=("queue cart is full", "queue <id> is full"),
     )
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from aiprism.clock import FakeClock
 from aiprism.config import LogsConfig
+from aiprism.detect.loghints import Hint, Hints
 from aiprism.detect.patternwatch import STAGE, PatternWatch
 from aiprism.errors import Unavailable
 from aiprism.model.alerts import Alert, AlertState
@@ -51,7 +52,7 @@ class Watched:
             telemetry=self.telemetry,
             external_labels={"site": "a"},
             external_url="http://here",
-            hint=lambda line: "look at the disk" if "disk" in line else "",
+            hints=Hints([Hint("disk", ("disk",), "look at the disk", "")]),
         )
 
     async def _accept(self, alerts: Sequence[Alert]) -> None:

@@ -155,6 +155,14 @@ def _asking(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     logs.add_argument("--archive", action="store_true", help="search the archived days of the range, too")
     _since(logs, limit=100)
 
+    reports = commands.add_parser("report", help="have the server analyse what it has").add_subparsers(
+        metavar="WHAT", required=True
+    )
+    report = _client(reports, "logs", "logreport:run", "what the logs tell: errors, anomalies, what is slow, security")
+    report.add_argument("--window", default="60m", metavar="DURATION", help="of the last DURATION, a day at most (60m)")
+    report.add_argument("--end", metavar="TIME", help="… before TIME (now)")
+    report.add_argument("--service", default="", help="of this service alone")
+
     traces = _client(commands, "traces", "explore:traces", "search traces; the newest stand first")
     traces.add_argument("--service", default="")
     traces.add_argument("--operation", default="", help="name of a span")

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aiprism import config, services, yamlfile
-from aiprism.detect import rules
+from aiprism.detect import loghints, rules
 from aiprism.detect.signals import Reading
 from aiprism.errors import ConfigError
 from aiprism.receive import redaction, scrapeconfig
@@ -123,6 +123,10 @@ def _runbooks(document: Node, path: Path) -> str:
     return f"{_counted(len(found), 'runbook')}: {', '.join(each.name for each in found)}"
 
 
+def _hints(document: Node, path: Path) -> str:
+    return _counted(len(loghints.read(document)), "hint")
+
+
 def _services(document: Node, path: Path) -> str:
     return _counted(len(services.read(document)), "service")
 
@@ -146,6 +150,7 @@ def _configuration(document: Node, path: Path) -> str:
         *found.resolved(found.respond.runbooks),
         *found.resolved((found.respond.services,) if found.respond.services else ()),
         *found.resolved((found.respond.maintenance,) if found.respond.maintenance else ()),
+        *found.resolved((found.logs.hints,) if found.logs.hints else ()),
     ]
     told = [f"  {os.path.relpath(each)}: {checked(each)}" for each in below]
     rules.load(found.resolved(found.rules.files))  # a rule on logs stands in the other files
@@ -168,6 +173,7 @@ KINDS: Sequence[Kind] = (
     Kind("alertmanager", frozenset({"route", "receivers", "inhibit_rules", "templates"}), _alertmanager),
     Kind("runbooks", frozenset({"runbooks", "steps", "match", "verify", "guard"}), _runbooks),
     Kind("services", frozenset({"services"}), _services),
+    Kind("log hints", frozenset({"hints"}), _hints),
     Kind("tiers", frozenset({"tiers", "otherwise"}), _tiers),
     Kind("maintenance", frozenset({"maintenance", "suppress"}), _maintenance),
     Kind("aiprism.yml", frozenset({"data", *config.SECTIONS}), _configuration),
@@ -180,6 +186,7 @@ _SIGNS: Mapping[str, str] = {
     "services.yml": "services",
     "maintenance.yml": "maintenance and suppress",
     "tiers.yml": "tiers",
+    "log hints": "hints",
     "aiprism.yml": ", ".join(config.SECTIONS),
 }
 _KNOWN = "known are " + "; ".join(f"{kind} ({keys})" for kind, keys in _SIGNS.items())

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from statistics import fmean, quantiles
 
 from aiprism.detect.logpatterns import VARIABLE, id_of, templates
@@ -37,24 +37,54 @@ class LogStatement:
     # (service, minute) where lines of it stand: the first and the last minute of each service.
     places: frozenset[tuple[str, int]]
     level_counts: Mapping[str, Mapping[int, int]]  # level → number of the step → lines
+    masked: tuple[str, ...]  # the patterns, with the kind of each value: <num>ms
 
     @property
     def id(self) -> str:
         """Equal wherever the template is."""
         return id_of(self.template)
 
+    def tells(self, expression: re.Pattern[str]) -> bool:
+        """Whether one of its patterns has what the expression finds."""
+        return any(map(expression.search, self.masked))
 
-def statements(counted: Sequence[PatternCount]) -> list[LogStatement]:
-    """What the patterns of a window say, by number of lines, most first."""
-    lines: Counter[str] = Counter()
-    for each in counted:
-        lines[each.pattern] += each.lines
-    found = templates(lines)
+
+def statements(counted: Sequence[PatternCount], found: Mapping[str, str] | None = None) -> list[LogStatement]:
+    """What the patterns of a window say, by number of lines, most first. `found` are their templates when these were found
+    before, from more than this window."""
+    found = compared(counted) if found is None else found
     alike: dict[str, list[PatternCount]] = defaultdict(list)
     for each in counted:
         alike[found[each.pattern]].append(each)
     said = [_statement(template, rows) for template, rows in alike.items()]
     return sorted(said, key=lambda each: (-each.lines, each.template))
+
+
+def compared(counted: Sequence[PatternCount]) -> Mapping[str, str]:
+    """The template of each pattern."""
+    lines: Counter[str] = Counter()
+    for each in counted:
+        lines[each.pattern] += each.lines
+    return templates(lines)
+
+
+def between(counted: Sequence[PatternCount], steps: range, minute_of: Callable[[int], int]) -> list[PatternCount]:
+    """What was counted in these steps alone; `minute_of` tells when a step begins."""
+    some = []
+    for each in counted:
+        counts = tuple((step, lines) for step, lines in each.counts if step in steps)
+        if counts:
+            first, last = minute_of(min(counts)[0]), minute_of(max(counts)[0])
+            some.append(
+                replace(
+                    each,
+                    counts=counts,
+                    lines=sum(lines for _, lines in counts),
+                    first_seen=max(each.first_seen, first),
+                    last_seen=each.last_seen if each.last_seen < minute_of(steps.stop) else last,
+                )
+            )
+    return some
 
 
 def _statement(template: str, rows: Sequence[PatternCount]) -> LogStatement:
@@ -80,6 +110,7 @@ def _statement(template: str, rows: Sequence[PatternCount]) -> LogStatement:
         example=max(rows, key=lambda row: row.last_seen).example,
         places=frozenset((row.service, at) for row in rows for at in (row.first_seen, row.last_seen)),
         level_counts=levels,
+        masked=tuple(dict.fromkeys(row.pattern for row in rows)),
     )
 
 
@@ -153,7 +184,7 @@ def _variable(position: int, values: Sequence[str], top: int) -> Variable:
 
 
 _QUANTITY = re.compile(r"[<~]?([-+]?\d+(?:\.\d+)?) ?([A-Za-zµ%]*)")
-SECONDS: Mapping[str, float] = {
+_SECONDS: Mapping[str, float] = {
     name: factor
     for names, factor in (
         ("ns nsec nsecs nanoseconds", 1e-9),
@@ -193,8 +224,8 @@ def quantity(text: str) -> tuple[float, str] | None:
     if not found:
         return None
     number, unit = float(found[1]), found[2]
-    if unit in SECONDS:
-        return number * SECONDS[unit], "s"
+    if unit in _SECONDS:
+        return number * _SECONDS[unit], "s"
     if unit in _BYTES:
         return number * _BYTES[unit], "B"
     return number, unit

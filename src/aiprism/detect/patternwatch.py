@@ -24,6 +24,7 @@ import structlog
 from aiprism.clock import Clock
 from aiprism.config import LogsConfig
 from aiprism.detect.evaluation import due, resolved
+from aiprism.detect.loghints import Hints
 from aiprism.detect.logpatterns import templates
 from aiprism.detect.newpatterns import ERRORS, NewPattern, sifted
 from aiprism.model.alerts import Alert, AlertState
@@ -50,7 +51,6 @@ _MOST_KNOWN = 50_000  # patterns, services and levels read at the start
 _EXAMPLE = 500  # characters
 
 Notify = Callable[[Sequence[Alert]], Awaitable[object]]
-Hint = Callable[[str], str]
 
 
 class PatternWatch:
@@ -67,10 +67,10 @@ class PatternWatch:
         telemetry: Telemetry,
         external_labels: Mapping[str, str] | None = None,
         external_url: str = "",
-        hint: Hint = lambda line: "",
+        hints: Hints | None = None,
     ) -> None:
         self._engine, self._settings, self._notify, self._states = engine, settings, notify, states
-        self._clock, self._telemetry, self._hint = clock, telemetry, hint
+        self._clock, self._telemetry, self._hints = clock, telemetry, hints or Hints(())
         self._external_labels, self._external_url = external_labels or {}, external_url
         self._task: asyncio.Task[None] | None = None
         self._forget_everything()
@@ -100,9 +100,9 @@ class PatternWatch:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    def reload(self, settings: LogsConfig) -> None:
-        """Go on with these settings."""
-        self._settings = settings
+    def reload(self, settings: LogsConfig, hints: Hints | None = None) -> None:
+        """Go on with these settings, and with these hints."""
+        self._settings, self._hints = settings, hints or self._hints
 
     async def _loop(self) -> None:
         while True:
@@ -212,7 +212,7 @@ class PatternWatch:
         places = {(each.service, at) for each in news.met for at in (each.first_seen, each.last_seen)}
         window = TimeRange(min(at for _, at in places), max(at for _, at in places) + 60)
         lines = await self._engine.run(pattern_lines, self._engine, window, [news.pattern_id], places, each=1)
-        alert = _alert(news, lines[0] if lines else None, self._settings, self._external_url, self._hint, now)
+        alert = _alert(news, lines[0] if lines else None, self._settings, self._external_url, self._hints, now)
         self._begun_at.append(now)
         self._alerts[alert.fingerprint] = KeptAlert(alert)
         self._members[alert.fingerprint] = {each.pattern_id for each in news.met}
@@ -261,7 +261,7 @@ class PatternWatch:
 
 
 def _alert(
-    news: NewPattern, line: PatternLine | None, settings: LogsConfig, external_url: str, hint: Hint, now: float
+    news: NewPattern, line: PatternLine | None, settings: LogsConfig, external_url: str, hints: Hints, now: float
 ) -> Alert:
     example = (line.body if line else news.met[0].example)[:_EXAMPLE]
     links = {"logs": f"{external_url}/aiprism/v1/logs?query=pattern_id:{news.pattern_id}"}
@@ -282,7 +282,7 @@ def _alert(
                 "summary": f"{news.service or 'a service'} writes an error it never wrote before: {news.template}",
                 "description": example,
                 "template": news.template,
-                "hint": hint(example),
+                "hint": "; ".join(each.hint for each in hints.of(example)),
                 **links,
             }
         ),

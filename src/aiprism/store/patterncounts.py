@@ -8,6 +8,7 @@ stand for; lines come from the few minutes that the counts point to. What patter
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 from aiprism.model.logs import PatternCount, PatternLine
 from aiprism.model.timerange import TimeRange
@@ -62,6 +63,29 @@ GROUP BY service, pattern_id
 """
 
 
+# A number and a unit of time. Minutes and hours are not looked for: they are rather settings than what something took.
+SECONDS: Mapping[str, float] = {
+    "ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "msec": 1e-3, "millis": 1e-3, "milliseconds": 1e-3,
+    "s": 1.0, "sec": 1.0, "secs": 1.0, "second": 1.0, "seconds": 1.0,
+}  # fmt: skip
+_DURATION = rf"(?:^|[^0-9A-Za-z.])([0-9]+(?:[.][0-9]+)?) ?({'|'.join(SECONDS)})(?:[^0-9A-Za-z]|$)"
+
+_DURATIONS = """
+WITH
+    extractGroups(body, {expression:String}) AS found,
+    toFloat64OrZero(found[1]) * transform(found[2], {units:Array(String)}, {seconds:Array(Float64)}, 0.) AS seconds,
+    quantiles(0.5, 0.95)(seconds) AS middle
+SELECT
+    pattern_id, intDiv(toUnixTimestamp(toStartOfMinute(ts)) - {begin:Int64}, {step:Int64}) AS number, count(),
+    middle[1], middle[2], max(seconds)
+FROM logs
+WHERE ts >= fromUnixTimestamp64Milli({start:Int64}) AND ts < fromUnixTimestamp64Milli({end:Int64} + 1)
+  AND has({patterns:Array(UInt64)}, pattern_id) AND cityHash64(ts, body) % {one_of:UInt32} = 0 AND notEmpty(found)
+GROUP BY pattern_id, number
+ORDER BY pattern_id, number
+"""
+
+
 def pattern_counts(
     engine: Engine,
     window: TimeRange,
@@ -85,6 +109,41 @@ def pattern_counts(
         },
     )
     return [PatternCount(**{**row, "counts": tuple(zip(*row["counts"], strict=True))}) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Durations:
+    """The durations that lines of a pattern tell in one step, of which every `share`-th line was read; seconds."""
+
+    pattern_id: int
+    step: int
+    lines: int
+    p50: float
+    p95: float
+    longest: float
+
+
+def pattern_durations(
+    engine: Engine, window: TimeRange, patterns: Collection[int], *, step: int, one_of: int = 1
+) -> Sequence[Durations]:
+    """The first duration in each line of these patterns ("took 17 ms"), summed up by step; of one line of so many."""
+    if not patterns:
+        return []
+    rows = engine.query(
+        _DURATIONS,
+        {
+            "begin": begin_of(window),
+            "step": step,
+            "start": window.start_ms,
+            "end": window.end_ms,
+            "patterns": list(patterns),
+            "one_of": one_of,
+            "expression": _DURATION,
+            "units": list(SECONDS),
+            "seconds": list(SECONDS.values()),
+        },
+    )
+    return [Durations(*row) for row in rows]
 
 
 def begun(engine: Engine, services: Collection[str], since: float) -> Mapping[str, int]:

@@ -14,6 +14,8 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import StreamingResponse
 
 from aiprism.clock import Clock
+from aiprism.detect import loghints
+from aiprism.detect.loganalysis import LogAnalysis
 from aiprism.errors import Unavailable
 from aiprism.model.signals import Signal
 from aiprism.model.timerange import TimeRange
@@ -22,7 +24,7 @@ from aiprism.query.lucene import condition
 from aiprism.store.archive import Archive
 from aiprism.store.engine import Engine
 from aiprism.store.logs import Cursor, LogSearch, LogStore
-from aiprism.web import links, logpatterns
+from aiprism.web import links, logpatterns, logreport
 from aiprism.web.explore import SECONDS, Answering, End, InArchive, Limit, Start, answering, range_of
 from aiprism.web.logexport import FORMATS, exported
 from aiprism.web.logtail import followed
@@ -86,9 +88,10 @@ def router(
     turns: Turns | None = None,
     seconds: float = SECONDS,
     find: saved.Find = lambda name: None,
+    analysis: LogAnalysis | None = None,
 ) -> APIRouter:
-    """GET logs, logs/histogram, logs/facets, logs/context, logs/patterns, logs/export, logs/tail below /aiprism/v1. An answer
-    may take so many seconds, and ends when its client hangs up; `find` is asked for saved searches."""
+    """GET logs, and histogram, facets, context, patterns, report, export, tail below it, below /aiprism/v1. An answer may take
+    so many seconds, and ends when its client hangs up; `find` is asked for saved searches."""
     routes = APIRouter(prefix="/aiprism/v1", tags=["logs"])
     settle = settling(clock, find)
     logs = LogStore(engine, archive)
@@ -98,6 +101,7 @@ def router(
     _serve_records(routes, settle, logs, answer)
     _serve_counts(routes, settle, logs, answer)
     logpatterns.serve(routes, engine, clock, answer)
+    logreport.serve(routes, analysis or LogAnalysis(engine, loghints.load(None), slow=1.0), clock, answer)
 
     @routes.get("/logs/export", summary="Every record that fits, as a file", response_class=StreamingResponse)
     async def export(
