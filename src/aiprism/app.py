@@ -65,6 +65,8 @@ from aiprism.respond.actions.webhook import Webhook
 from aiprism.respond.desk import Policy
 from aiprism.respond.incident import Periods
 from aiprism.respond.mute import flapping, holding
+from aiprism.respond.oncall import reading as oncall_files
+from aiprism.respond.oncall.rota import Rota
 from aiprism.respond.responder import Responder
 from aiprism.store import usage
 from aiprism.store.alertstates import LOG_PATTERNS, AlertStates
@@ -104,6 +106,7 @@ from aiprism.web import (
     jaeger,
     logs,
     maintenance,
+    oncall,
     prometheus,
     prometheus_only,
     related,
@@ -419,6 +422,7 @@ async def running(
                 ("query respond", incidents.router(responder)),
                 ("query respond", catalogue.router(services_now)),
                 ("query respond", tiers_door.router(responder)),
+                ("query respond", oncall.router(responder, clock)),
                 ("query respond", hooks.router(responder, lambda: _hook_secrets(loaded.config), clock)),
                 ("respond", alertmanager.router(responder, clock)),
                 ("respond", alertmanager.routes_router(responder)),
@@ -501,12 +505,12 @@ def _policy(config: Config, external_url: str) -> Policy:
             f"respond.incident_receivers: {unknown[0]!r} is no receiver of {config.respond.alertmanager or 'alertmanager.yml'}; "
             f"known: {', '.join(routing.receivers) or 'none'}"
         )
-    services = _services(config)
+    services, rota = _services(config), _rota(config, routing)
     return Policy(
         routing=routing,
         runbooks=runbook.load(config.resolved(config.respond.runbooks)),
         services=services,
-        periods=Periods(config.respond.validation, _tiers(config, routing)),
+        periods=Periods(config.respond.validation, _tiers(config, routing, rota), rota),
         planned=_planned(config),
         flapping=flapping.Limits(config.respond.flap_changes, config.respond.flap_window, config.respond.flap_stable),
         external_url=external_url,
@@ -531,11 +535,18 @@ def _services(config: Config) -> service_files.Catalogue:
     return service_files.load(path)
 
 
-def _tiers(config: Config, routing: route.Routing) -> tiers.Tiers:
+def _tiers(config: Config, routing: route.Routing, rota: Rota) -> tiers.Tiers:
     if not config.respond.tiers:
         return tiers.usual()
     [path] = config.resolved((config.respond.tiers,))
-    return tiers.load(path, routing.receivers)
+    return tiers.load(path, tiers.Named(routing.receivers, rota.schedules, rota.escalations))
+
+
+def _rota(config: Config, routing: route.Routing) -> Rota:
+    if not config.respond.oncall:
+        return Rota()
+    [path] = config.resolved((config.respond.oncall,))
+    return oncall_files.load(path, routing.receivers)
 
 
 def _planned(config: Config) -> holding.Planned:
@@ -589,6 +600,7 @@ def _kept_until_restart(running: Config, fresh: Config) -> list[str]:
         running.respond,
         alertmanager=fresh.respond.alertmanager,
         tiers=fresh.respond.tiers,
+        oncall=fresh.respond.oncall,
         runbooks=fresh.respond.runbooks,
         validation=fresh.respond.validation,
         incident_receivers=fresh.respond.incident_receivers,

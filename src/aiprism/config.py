@@ -346,6 +346,7 @@ class RespondConfig:
         (), "receivers of alertmanager.yml that are told how incidents go: opened, escalated, resolved …"
     )
     tiers: str = setting("", "tiers.yml: who is told of each tier, by when they are to act, what follows if not")
+    oncall: str = setting("", "oncall.yml: people, on-call schedules and escalation policies")
     runbooks: tuple[str, ...] = setting((), "runbook files or globs")
     services: str = setting("", "services.yml: owner, tier, runbook and dependencies of each service")
     maintenance: str = setting("", "maintenance.yml: maintenance windows and suppression rules")

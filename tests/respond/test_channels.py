@@ -162,7 +162,7 @@ def test_pagerduty_triggers_acknowledges_and_resolves_one_alert_per_incident():
     assert actions == {
         "opened": "trigger", "escalated": "trigger", "acknowledged": "acknowledge", "reopened": "trigger",
         "resolved": "resolve", "overdue": "trigger", "reminded": "trigger", "unacknowledged": "trigger",
-        "flapping": "trigger",
+        "flapping": "trigger", "paged": "trigger",
     }  # fmt: skip
 
 

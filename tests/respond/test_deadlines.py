@@ -61,7 +61,7 @@ tiers:
 
 def policy(url="http://receiver.invalid", text=TIERS):
     found = routing(ROUTING.replace("URL", url))
-    told = tiers.read(yamlfile.parse(text, file="tiers.yml"), found.receivers)
+    told = tiers.read(yamlfile.parse(text, file="tiers.yml"), tiers.Named(found.receivers))
     return Policy(routing=found, periods=Periods(1800.0, told))
 
 

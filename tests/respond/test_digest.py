@@ -54,7 +54,7 @@ def at(text):
 
 def policy(url="http://receiver.invalid", port=9, text=TIERS):
     found = routing(ROUTING.replace("URL", url).replace("PORT", str(port)))
-    periods = Periods(1800.0, tiers.read(yamlfile.parse(text, file="tiers.yml"), found.receivers))
+    periods = Periods(1800.0, tiers.read(yamlfile.parse(text, file="tiers.yml"), tiers.Named(found.receivers)))
     return Policy(routing=found, periods=periods, incident_receivers=("routed",))
 
 

@@ -92,7 +92,7 @@ def test_the_pages_name_every_action_move_and_deadline_there_is():
 
 def test_the_tiers_of_the_page_do_what_it_says():
     text, daily = examples("tiers.md")
-    known = ("on-call", "team", "team-lead", "management")
+    known = tiers.Named(("on-call", "team", "team-lead", "management"))
     found = tiers.read(yamlfile.parse(text, file="tiers.yml"), known)
     digest = tiers.read(yamlfile.parse(daily, file="tiers.yml"), known).of[Priority.P3].digest
     assert digest is not None

@@ -17,7 +17,7 @@ KNOWN = ("on-call", "boss")
 
 
 def read(text, known=KNOWN):
-    return tiers.read(yamlfile.parse(text, file="tiers.yml"), known)
+    return tiers.read(yamlfile.parse(text, file="tiers.yml"), tiers.Named(known, ("primary",), ("default",)))
 
 
 def test_the_usual_tiers_place_alerts_as_their_labels_say():

@@ -58,6 +58,7 @@ def parser() -> argparse.ArgumentParser:
     _asking(commands)
     _responding(commands)
     _maintaining(commands)
+    _on_call(commands)
     _trying(commands)
     _routing(commands)
     _backing_up(commands)
@@ -237,6 +238,27 @@ def _maintaining(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add.add_argument("--author", default=_user(), help="who you are (%(default)s)")
     end = _below(verbs, "end", "maintenance:end", "end a window now; what fires on is told")
     end.add_argument("window", metavar="NAME|ID")
+
+
+def _on_call(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    oncall = _command(commands, "oncall", "oncall:shown", "who is on call, the calendar of a schedule, overrides")
+    _asking_a_server(oncall)
+    oncall.add_argument("--schedule", default="", metavar="NAME", help="its calendar")
+    oncall.add_argument("--days", type=int, default=14, metavar="N", help="of so many days (14)")
+    oncall.add_argument("--at", metavar="TIME", help="at, or from, TIME (now): Unix seconds, or ISO 8601")
+    verbs = oncall.add_subparsers(metavar="VERB")
+    _below(verbs, "overrides", "oncall:overrides", "who stands in for others")
+    override = _below(verbs, "override", "oncall:override", "have somebody else be on call for a time")
+    override.add_argument("schedule", metavar="SCHEDULE")
+    override.add_argument("people", nargs="+", metavar="PERSON", help="who is on call instead")
+    override.add_argument("--start", default="", metavar="TIME", help="ISO 8601, by the clock of the schedule (now)")
+    until = override.add_mutually_exclusive_group(required=True)
+    until.add_argument("--end", default="", metavar="TIME", help="likewise")
+    until.add_argument("--duration", default="", metavar="DURATION", help="4h, 2d …")
+    override.add_argument("--reason", default="", help="a sentence for those who wonder")
+    override.add_argument("--author", default=_user(), help="who you are (%(default)s)")
+    end = _below(verbs, "end", "oncall:end_override", "end an override now")
+    end.add_argument("override", metavar="ID")
 
 
 def _trying(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -10,6 +10,7 @@ import argparse
 import glob
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ from aiprism.receive import redaction, scrapeconfig
 from aiprism.receive.discovery.listed import Files
 from aiprism.respond import route, runbook, tiers
 from aiprism.respond.mute import holding
+from aiprism.respond.oncall import reading
+from aiprism.respond.oncall.rota import Rota
 from aiprism.yamlfile import Node
 
 # Reads a document as one kind; says what it found, or raises ConfigError.
@@ -118,6 +121,15 @@ def _tiers(document: Node, path: Path) -> str:
     return f"{_counted(len(document['tiers'].entries()), 'tier')}, {_counted(steps, 'step')}"
 
 
+def _oncall(document: Node, path: Path) -> str:
+    """oncall.yml, the calendars it names, and whether somebody is on call in the weeks to come."""
+    found = reading.read(document)
+    for warning in reading.warnings(found, time.time()):
+        print(f"warning: {warning}", file=sys.stderr)
+    counts = (len(found.people), "person"), (len(found.schedules), "schedule"), (len(found.escalations), "policy")
+    return ", ".join(_counted(*each) for each in counts)
+
+
 def _runbooks(document: Node, path: Path) -> str:
     found = runbook.read(document)
     return f"{_counted(len(found), 'runbook')}: {', '.join(each.name for each in found)}"
@@ -147,6 +159,7 @@ def _configuration(document: Node, path: Path) -> str:
         *found.resolved(found.rules.signals),
         *found.resolved((found.respond.alertmanager,) if found.respond.alertmanager else ()),
         *found.resolved((found.respond.tiers,) if found.respond.tiers else ()),
+        *found.resolved((found.respond.oncall,) if found.respond.oncall else ()),
         *found.resolved(found.respond.runbooks),
         *found.resolved((found.respond.services,) if found.respond.services else ()),
         *found.resolved((found.respond.maintenance,) if found.respond.maintenance else ()),
@@ -161,10 +174,14 @@ def _configuration(document: Node, path: Path) -> str:
 
 
 def _check_tiers(found: config.Config) -> None:
-    """Whether the receivers that tiers name stand in the other file."""
+    """Whether what tiers and people name stands in the other files."""
+    routings = found.resolved((found.respond.alertmanager,) if found.respond.alertmanager else ())
+    receivers = [name for each in routings for name in route.load(each).receivers]
+    rota = Rota()
+    for path in found.resolved((found.respond.oncall,) if found.respond.oncall else ()):
+        rota = reading.load(path, receivers)
     for path in found.resolved((found.respond.tiers,) if found.respond.tiers else ()):
-        routings = found.resolved((found.respond.alertmanager,) if found.respond.alertmanager else ())
-        tiers.load(path, [name for each in routings for name in route.load(each).receivers])
+        tiers.load(path, tiers.Named(receivers, rota.schedules, rota.escalations))
 
 
 KINDS: Sequence[Kind] = (
@@ -175,6 +192,7 @@ KINDS: Sequence[Kind] = (
     Kind("services", frozenset({"services"}), _services),
     Kind("log hints", frozenset({"hints"}), _hints),
     Kind("tiers", frozenset({"tiers", "otherwise"}), _tiers),
+    Kind("oncall", frozenset({"people", "schedules", "policies"}), _oncall),
     Kind("maintenance", frozenset({"maintenance", "suppress"}), _maintenance),
     Kind("aiprism.yml", frozenset({"data", *config.SECTIONS}), _configuration),
 )
@@ -187,10 +205,12 @@ _SIGNS: Mapping[str, str] = {
     "maintenance.yml": "maintenance and suppress",
     "tiers.yml": "tiers",
     "log hints": "hints",
+    "oncall.yml": "people, schedules and policies",
     "aiprism.yml": ", ".join(config.SECTIONS),
 }
 _KNOWN = "known are " + "; ".join(f"{kind} ({keys})" for kind, keys in _SIGNS.items())
 
 
 def _counted(count: int, word: str) -> str:
-    return f"{count} {word}{'' if count == 1 else 's'}"
+    many = {"person": "people", "policy": "policies"}.get(word, f"{word}s")
+    return f"{count} {word if count == 1 else many}"

@@ -1,7 +1,7 @@
 """Who hears of an incident: the receivers of its tier, whoever heard of it before, and those a step adds.
 
-In: the tier, what is to be told, and who was told already. Out: receivers and integrations. On-call schedules, once there
-are any, will stand behind the names that tiers give; nothing else asks for them.
+In: the tier, what is to be told, and who was told already. Out: receivers and integrations. Who is on call, and so is paged
+beside them, is decided in `oncall`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ def receivers(tier: Tier, usual: Iterable[str]) -> tuple[str, ...]:
 
 def listeners(tell: Tell, of_tier: Iterable[str], heard: Iterable[str]) -> tuple[str, ...]:
     """Who is told this: also whoever heard of the incident before, so that nobody is left with half a story."""
+    if tell.only:
+        return tell.receivers
     return tuple(dict.fromkeys((*of_tier, *heard, *tell.receivers)))
 
 

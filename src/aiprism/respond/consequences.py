@@ -74,13 +74,16 @@ def address(batch: Batch, desk: Desk) -> Batch:
     for key, change in batch.changes.items():
         tells = _said_once(change)
         known = list(heard.get(key, ()))
-        lost = "" if _reachable(change.incident, known, desk) else "no receiver of its routes has a channel for it"
+        named = [*known, *(name for tell in tells for name in tell.receivers)]
+        lost = "" if _reachable(change.incident, named, desk) else "no receiver of its routes has a channel for it"
         for tell in tells:
             written = _about_incident(change.incident, tell, known, batch.now, desk)
             letters += written
             known += tell.receivers  # what comes after in the same batch they hear, too
             if tell.notice is Notice.OVERDUE and not written:  # routes tell of alerts, not of deadlines
                 lost = lost or "no receiver is told of incidents of its tier (tiers.yml, respond.incident_receivers)"
+            if tell.notice is Notice.PAGED and not written:
+                lost = lost or f"{', '.join(tell.receivers)} has no channel (alertmanager.yml)"
         if tells and lost:
             text = f"nobody is told that it is {tells[-1].notice.value}: {lost}"
             entry = Entry(batch.now, "nobody_told", MACHINE, text)
@@ -174,7 +177,7 @@ def _letter_id(*parts: object) -> str:
 
 def record(batch: Batch, desk: Desk) -> Batch:
     """Write everything. What was called for before is not called for again."""
-    periods = desk.policy.periods
+    periods = desk.periods
     changed = [
         journal.Written(change.incident, change.entries, next_due(change.incident, periods))
         for change in batch.changes.values()

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
+from aiprism.respond.oncall.escalation import OF_INCIDENT, Climb
 from aiprism.respond.tiers import Deadline, Step, Tier
 
 _ROUNDING = 1e-6  # of a period: what `next_due` says is due then
@@ -26,6 +27,8 @@ class Progress:
     taken: tuple[str, ...] = ()  # keys of steps
     reminded: int = 0  # how many periods of reminding have passed
     no_later: float | None = None  # the target of a lower tier of this round, where that is the earlier one
+    climbs: tuple[Climb, ...] = ()  # how far the policies of oncall.yml have come with it
+    climbed: int = 0  # how many there were in this round
 
     def anew(self, at: float) -> Progress:
         """The progress of the round that begins at `at`."""
@@ -33,8 +36,10 @@ class Progress:
 
     def asked_again(self, at: float) -> Progress:
         """The progress when an acknowledgement is waited for anew from `at` on; the rest of the round goes on."""
-        others = tuple(key for key in self.taken if key.partition("+")[0] != Deadline.ACKNOWLEDGEMENT.value)
-        return replace(self, asked=self.asked + 1, since=at, taken=others, reminded=0)
+        ended = (Deadline.ACKNOWLEDGEMENT.value, OF_INCIDENT)
+        others = tuple(key for key in self.taken if key.partition("+")[0] not in ended)
+        climbs = tuple(each for each in self.climbs if each.key.partition("+")[0] not in ended)
+        return replace(self, asked=self.asked + 1, since=at, taken=others, reminded=0, climbs=climbs)
 
 
 class Standing(Protocol):

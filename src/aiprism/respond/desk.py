@@ -8,7 +8,7 @@ which order, is `pipeline`'s to say: the desk is handed what follows from a chan
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from sqlalchemy import Connection
@@ -21,6 +21,7 @@ from aiprism.respond.incident import Entry, Event, Incident, Periods, Remediate,
 from aiprism.respond.known import Known
 from aiprism.respond.mute import flapping, holding
 from aiprism.respond.mute.holding import Holding, Planned
+from aiprism.respond.oncall import overrides
 from aiprism.respond.route import Routing, nobody
 from aiprism.respond.runbook import Runbook
 from aiprism.services import Catalogue
@@ -104,13 +105,23 @@ class Desk:
     now: float
     consequences: Sequence[Stage]  # what follows from a change of an incident
     made_work: bool = False
+    _periods: Periods | None = None
+
+    @property
+    def periods(self) -> Periods:
+        """What is expected of people, and who of them is on call by the overrides that hold now."""
+        if self._periods is None:
+            said = self.policy.periods
+            rota = overrides.in_force(self.connection, said.rota, self.now)
+            self._periods = said if rota is said.rota else replace(said, rota=rota)
+        return self._periods
 
     def happen(self, incident_id: str, *events: Event) -> Incident:
         """Let `events` happen to an incident, with all that follows; NotFound or Conflict when one cannot."""
         change = Change(journal.read(self.connection, incident_id))
         effects = 0
         for event in events:
-            step = advance(change.incident, event, self.now, self.policy.periods)
+            step = advance(change.incident, event, self.now, self.periods)
             if step[1]:
                 change, effects = change.then(step), effects + 1
         if effects:

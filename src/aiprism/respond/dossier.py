@@ -71,7 +71,7 @@ def durations(
     told = [
         row["sent_at"]
         for row in notifications
-        if row["event"].partition("#")[0] in ("opened", "firing") and row["sent_at"] is not None
+        if row["event"].partition("#")[0] in ("opened", "firing", "paged") and row["sent_at"] is not None
     ]
     repaired = [run["finished_at"] for run in runs if run["state"] == SUCCEEDED and run["finished_at"] is not None]
     ends = {

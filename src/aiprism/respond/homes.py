@@ -72,7 +72,7 @@ def _changed(
     alert: Alert, changes: Mapping[str, Change], neighbours: Neighbourhood, batch: Batch, desk: Desk
 ) -> Change | None:
     def after(change: Change, event: Event) -> Change:
-        return change.then(advance(change.incident, event, batch.now, desk.policy.periods))
+        return change.then(advance(change.incident, event, batch.now, desk.periods))
 
     home = changes.get(batch.homes.get(alert.fingerprint, ""))
     if alert.state is AlertState.RESOLVED:
@@ -86,7 +86,7 @@ def _changed(
     if not desk.policy.periods.tiers.of[alert.priority].opens_incident:
         return None
     incident = _free_id(alert, changes, batch, desk)
-    step = opened(alert, batch.now, desk.policy.periods, id=incident)
+    step = opened(alert, batch.now, desk.periods, id=incident)
     return Change(step[0]).then(step)
 
 

@@ -8,7 +8,7 @@ belongs to which incident is decided in `correlate`, storing in `journal`, telli
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import Enum
@@ -20,6 +20,10 @@ from aiprism.model.labels import Labels
 from aiprism.model.timerange import format_duration
 from aiprism.respond import deadlines, tiers
 from aiprism.respond.deadlines import Progress
+from aiprism.respond.enrich import OWNER, TEAM
+from aiprism.respond.oncall import escalation
+from aiprism.respond.oncall.escalation import OF_INCIDENT
+from aiprism.respond.oncall.rota import Rota
 from aiprism.respond.subject import description_of, service_of, title_of
 from aiprism.respond.tiers import Deadline, Tier, Tiers, usual
 
@@ -65,7 +69,8 @@ _WORKING = frozenset({Status.INVESTIGATING, Status.IDENTIFIED})
 
 @dataclass(frozen=True, slots=True)
 class Periods:
-    """How long things may take: seconds of quiet before an incident is over, and what each tier expects of people.
+    """How long things may take: seconds of quiet before an incident is over, what each tier expects of people, and who of
+    them is on call.
 
     The usual deadlines to acknowledge and respond are the plan's (L712). It asks for resolution targets (L2595) without
     giving them; the usual ones are four times its response deadlines.
@@ -73,6 +78,7 @@ class Periods:
 
     validation: float = 1800.0
     tiers: Tiers = field(default_factory=usual)
+    rota: Rota = field(default_factory=Rota)
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +291,7 @@ class Notice(Enum):
     REMINDED = "reminded"  # nobody has acknowledged it yet
     UNACKNOWLEDGED = "unacknowledged"
     FLAPPING = "flapping"  # an alert of it comes and goes
+    PAGED = "paged"  # somebody is on call and is to acknowledge it
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,7 +307,8 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Tell:
-    """Tell the receivers of this incident: those of its tier, those who heard of it, and `receivers` beside them.
+    """Tell the receivers of this incident: those of its tier, those who heard of it, and `receivers` beside them; or `only`
+    those.
 
     `occasion` tells one notice from another of the same kind in one round; `origin` is who knows it already.
     """
@@ -311,6 +319,7 @@ class Tell:
     receivers: tuple[str, ...] = ()
     origin: Origin | None = None
     good_for: float | None = None  # seconds until it is not worth telling any more
+    only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,10 +356,11 @@ def opened(alert: Alert, now: float, periods: Periods, *, id: str = "") -> Step:
         updated_at=now,
         alerts=(alert,),
     )
-    incident = replace(begun, target_at=_target(begun, periods))
     text = f"{alert.name} fires with priority {alert.priority.value}"
     entry = Entry(now, "incident_created", MACHINE, text, _alert_data(alert))
-    return incident, (entry, Tell(Notice.OPENED, text), Remediate((alert,)))
+    paged, pages = _paged(begun, now, periods)
+    incident = replace(paged, target_at=_target(paged, periods))
+    return incident, (entry, Tell(Notice.OPENED, text), Remediate((alert,)), *pages)
 
 
 def advance(incident: Incident, event: Event, now: float, periods: Periods) -> Step:
@@ -364,16 +374,19 @@ def advance(incident: Incident, event: Event, now: float, periods: Periods) -> S
     late, overdue = _late(incident, now, periods)
     after, effects = _ANSWERS[type(event)](late, event, now, periods)
     raised, more = (after, ()) if after.priority is late.priority else _late(after, now, periods)
-    if raised == incident and not (effects or overdue or more):
+    paged, pages = _paged(raised, now, periods)
+    if paged == incident and not (effects or overdue or more or pages):
         return incident, ()
-    return replace(raised, updated_at=now, target_at=_target(raised, periods)), (*overdue, *effects, *more)
+    return replace(paged, updated_at=now, target_at=_target(paged, periods)), (*overdue, *effects, *more, *pages)
 
 
 def next_due(incident: Incident, periods: Periods) -> float | None:
     """When time alone will change this incident or have people told; None when it will not."""
     if incident.status is Status.MONITORING:
         return (incident.monitoring_since or incident.updated_at) + periods.validation
-    return deadlines.next_due(incident, periods.tiers.of[incident.priority])
+    step = deadlines.next_due(incident, periods.tiers.of[incident.priority])
+    climbs = incident.progress.climbs if incident.acknowledgeable else ()
+    return min((at for at in (step, *(each.next_due for each in climbs)) if at is not None), default=None)
 
 
 def _moved(incident: Incident, move: Move) -> Status:
@@ -561,14 +574,22 @@ def _late(incident: Incident, now: float, periods: Periods) -> Step:
     tier = periods.tiers.of[incident.priority]
     steps, reminded = deadlines.due(incident, tier, now), deadlines.reminders(incident, tier, now)
     if not steps and reminded == incident.progress.reminded:
-        return incident, ()
+        return _paged(incident, now, periods)
     effects = [effect for step in steps for effect in _taken(incident, step, tier, now)]
     if reminded > incident.progress.reminded:  # once, however many were due while nobody was there to send them
         text = f"nobody has acknowledged it for {_lasting(now - incident.begun_at)}"
         effects.append(Entry(now, "reminded", MACHINE, text))
         effects.append(Tell(Notice.REMINDED, text, occasion=f"{_round(incident)}.{reminded}", good_for=tier.repeat))
     taken = (*incident.progress.taken, *(step.key for step in steps))
-    return replace(incident, progress=replace(incident.progress, taken=taken, reminded=reminded)), tuple(effects)
+    after = replace(incident, progress=replace(incident.progress, taken=taken, reminded=reminded))
+    for step in steps:
+        if (
+            step.policy
+        ):  # its first level is paged also where somebody has acknowledged: the deadline was missed all the same
+            after, pages = _climbed(_begun(after, step.key, step.policy, now), (step.key,), now, periods.rota)
+            effects += pages
+    paged, pages = _paged(after, now, periods)
+    return paged, (*effects, *pages)
 
 
 _LATE = {
@@ -589,6 +610,62 @@ def _taken(incident: Incident, step: tiers.Step, tier: Tier, now: float) -> tupl
         Entry(now, event, MACHINE, text + told, data),
         Tell(Notice.OVERDUE, text, occasion=f"{_round(incident)}.{step.key}", receivers=step.receivers),
     )
+
+
+# -- pages -----------------------------------------------------------------------------------------------------------
+
+
+def _paged(incident: Incident, now: float, periods: Periods) -> Step:
+    """The incident once everybody was paged who is to be by `now`. Nobody is once it was acknowledged, or while it is
+    quiet: it stays with whoever took it, whoever is on call then."""
+    if not incident.acknowledgeable:
+        return incident, ()
+    policy = periods.rota.policy_of(incident.priority, _known_of(incident.alerts[0]))
+    before = next((each.origin for each in incident.progress.climbs if each.key == OF_INCIDENT), "")
+    if policy and policy != before:  # opened, reopened, given back, or of a higher tier with a policy of its own
+        incident = _begun(incident, OF_INCIDENT, policy, now)
+    return _climbed(incident, [each.key for each in incident.progress.climbs], now, periods.rota)
+
+
+def _known_of(alert: Alert) -> dict[str, str]:
+    """What a policy may match: labels, and what services.yml knows of the service (`enrich`)."""
+    return {**{name: alert.annotations.get(name, "") for name in (OWNER, TEAM)}, **alert.labels.to_dict()}
+
+
+def _begun(incident: Incident, key: str, policy: str, now: float) -> Incident:
+    progress, number = incident.progress, incident.progress.climbed + 1
+    others = (each for each in progress.climbs if each.key != key)
+    climbs = (*others, escalation.begun(number, key, policy, now))
+    return replace(incident, progress=replace(progress, climbs=climbs, climbed=number))
+
+
+def _climbed(incident: Incident, keys: Collection[str], now: float, rota: Rota) -> Step:
+    """The incident once the climbs of these keys are where they are to be."""
+    climbs, effects = [], list[Effect]()
+    for climb in incident.progress.climbs:
+        after, happened = escalation.climbed(climb, rota, now) if climb.key in keys else (climb, ())
+        climbs.append(after)
+        effects += [effect for each in happened for effect in _told(incident, each, now, rota)]
+    if not effects:
+        return incident, ()
+    return replace(incident, progress=replace(incident.progress, climbs=tuple(climbs))), tuple(effects)
+
+
+def _told(incident: Incident, happened: escalation.Happening, now: float, rota: Rota) -> Iterator[Effect]:
+    """What a page, or that there is none, writes on the timeline, and whom it tells."""
+    text, data = happened.text(rota), happened.evidence()
+    match happened:
+        case escalation.Paged():
+            yield Entry(now, "paged", MACHINE, text, data)
+            occasion = f"{_round(incident)}.{happened.occasion}"
+            yield Tell(Notice.PAGED, happened.letter(rota), occasion, happened.receivers, only=True)
+        case escalation.Nobody():
+            yield Entry(now, "nobody_on_call", MACHINE, text, data)
+        case escalation.HandedOn():
+            yield Entry(now, "escalation_handed_on", MACHINE, text, data)
+        case escalation.Ended():
+            yield Entry(now, "escalation_ended", MACHINE, text, data)
+            yield Tell(Notice.OVERDUE, text, occasion=f"{_round(incident)}.{happened.occasion}")
 
 
 def _round(incident: Incident) -> str:

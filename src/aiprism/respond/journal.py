@@ -18,6 +18,7 @@ from aiprism.model.alerts import Alert, AlertState, Priority
 from aiprism.model.labels import Labels
 from aiprism.respond.deadlines import Progress
 from aiprism.respond.incident import Entry, Incident, Status
+from aiprism.respond.oncall import escalation
 from aiprism.store import incidents as store
 
 
@@ -128,8 +129,14 @@ def _incident(row: store.IncidentRow, alerts: Iterable[Alert], reopened: Sequenc
     )
 
 
+def _stored(progress: Progress) -> dict[str, Any]:
+    climbs = [each.stored() for each in progress.climbs]
+    return {**asdict(progress), "taken": list(progress.taken), "climbs": climbs}
+
+
 def _progress(kept: Mapping[str, Any]) -> Progress:
-    return Progress(**{**kept, "taken": tuple(kept.get("taken", ()))})
+    climbs = tuple(escalation.kept(each) for each in kept.get("climbs", ()))
+    return Progress(**{**kept, "taken": tuple(kept.get("taken", ())), "climbs": climbs})
 
 
 def _alert(row: store.AlertRow) -> Alert:
@@ -161,7 +168,7 @@ def _row(incident: Incident, due_at: float | None) -> store.IncidentRow:
         "target_at": incident.target_at,
         "responded_at": incident.responded_at,
         "due_at": due_at,
-        "progress": {**asdict(incident.progress), "taken": list(incident.progress.taken)},
+        "progress": _stored(incident.progress),
         "services": list(incident.services),
         "labels": incident.labels.to_dict(),
     }

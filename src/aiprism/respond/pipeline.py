@@ -34,6 +34,8 @@ from aiprism.respond.mute import holding
 from aiprism.respond.mute.holding import Holding
 from aiprism.respond.mute.maintenance import Window
 from aiprism.respond.mute.silences import Silence
+from aiprism.respond.oncall import overrides
+from aiprism.respond.oncall.schedule import Override
 from aiprism.store import alerting
 from aiprism.store import held as held_store
 from aiprism.store import incidents as store
@@ -168,6 +170,16 @@ class Respond:
         _log_changes(batch)
         return after
 
+    def put_override(self, wanted: Override) -> Override:
+        """Have others be on call for a time. NotFound or BadInput when that cannot be."""
+        with self.desk() as desk:
+            return overrides.put(desk.connection, desk.policy.periods.rota, wanted)
+
+    def end_override(self, override_id: str) -> Override:
+        """Have an override hold no longer from now on. NotFound when there is none of that id."""
+        with self.desk() as desk:
+            return overrides.end(desk.connection, override_id, desk.now)
+
     def holding(self, connection: Connection) -> Holding:
         """What holds alerts back now."""
         return self.policy.holding(connection, self._clock.now())
@@ -201,7 +213,7 @@ class Respond:
     def _tick(self, desk: Desk, incidents: Sequence[str]) -> None:
         after = [desk.happen(incident, Tick()) for incident in incidents]
         # Also of those nothing happened to: the deadlines of a tier may have been changed.
-        store.put_due(desk.connection, {each.id: next_due(each, desk.policy.periods) for each in after})
+        store.put_due(desk.connection, {each.id: next_due(each, desk.periods) for each in after})
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

@@ -19,6 +19,7 @@ from aiprism.respond.deliver import Delivery, Patience
 from aiprism.respond.desk import Policy
 from aiprism.respond.dispatch import Dispatch
 from aiprism.respond.incident import Event, Incident
+from aiprism.respond.oncall import overrides, reading
 from aiprism.respond.pipeline import Respond
 from aiprism.respond.remediate import Ask, Remediation
 from aiprism.respond.watch import Watch
@@ -66,6 +67,7 @@ class Responder:
     def reload(self, policy: Policy) -> None:
         """Follow another policy from the next alert on; what is known goes into the groups of its routes."""
         self.pipeline.policy = policy
+        self._warn()
         self.pipeline.regroup()
         self.pipeline.check()  # deadlines may have moved
 
@@ -86,10 +88,18 @@ class Responder:
         """Begin the loops. What a former process left open, unsent or half carried out is taken up at once."""
         for warning in self.policy.routing.warnings:
             log.warning("routing.doubt", what=warning)
+        await asyncio.to_thread(self._warn)
         loops = [self.dispatch.run(), self.watch.run(), self.delivery.run(), self.remediation.run()]
         if self._records.shared:
             loops.append(self._look())
         self._loops = [asyncio.create_task(loop) for loop in loops]
+
+    def _warn(self) -> None:
+        """Say where nobody will be on call."""
+        with self.pipeline.reading() as connection:
+            rota = overrides.in_force(connection, self.policy.periods.rota, self._clock.now())
+        for warning in reading.warnings(rota, self._clock.now()):
+            log.warning("oncall.gap", what=warning)
 
     async def stop(self) -> None:
         """End the loops. What they were at stays in the control database."""

@@ -22,6 +22,7 @@ from aiprism.model.alerts import Alert, Priority
 from aiprism.model.labels import Matcher, matches_all
 from aiprism.respond import matcher
 from aiprism.respond.mute.hours import zone_of
+from aiprism.respond.oncall.rota import once
 from aiprism.yamlfile import Node
 
 _TIER = (
@@ -43,11 +44,13 @@ class Deadline(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What happens `after` seconds past a missed deadline: `receivers` are told, beside those who know already."""
+    """What happens `after` seconds past a missed deadline: `receivers` are told, beside those who know already, and the
+    `policy` of oncall.yml is begun."""
 
     missed: Deadline
     after: float = 0.0
     receivers: tuple[str, ...] = ()
+    policy: str = ""
 
     @property
     def key(self) -> str:
@@ -142,20 +145,30 @@ def usual() -> Tiers:
     """The tiers of who configured none."""
     text = resources.files(__package__).joinpath("tiers.yml").read_text(encoding="utf-8")
     nothing = Tiers({priority: Tier(priority) for priority in Priority})
-    return _read(yamlfile.parse(text, file="tiers.yml"), nothing, None)
+    return _read(yamlfile.parse(text, file="tiers.yml"), nothing, Named())
 
 
-def load(path: Path, known: Collection[str] | None = None) -> Tiers:
-    """The tiers in `path`, whose receivers are all `known`; ConfigError with file:line and the fix."""
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What other files have that this one may name: receivers of alertmanager.yml, and of oncall.yml schedules and
+    policies. None: that is not known, and not looked for."""
+
+    receivers: Collection[str] | None = None
+    schedules: Collection[str] | None = None
+    policies: Collection[str] | None = None
+
+
+def load(path: Path, known: Named | None = None) -> Tiers:
+    """The tiers in `path`, which name only what is `known`; ConfigError with file:line and the fix."""
     return read(yamlfile.read(path), known)
 
 
-def read(root: Node, known: Collection[str] | None = None) -> Tiers:
-    """The tiers of a document. Receivers are not looked for when nobody says which are `known`."""
-    return _read(root, usual(), known)
+def read(root: Node, known: Named | None = None) -> Tiers:
+    """The tiers of a document."""
+    return _read(root, usual(), known or Named())
 
 
-def _read(root: Node, before: Tiers, known: Collection[str] | None) -> Tiers:
+def _read(root: Node, before: Tiers, known: Named) -> Tiers:
     root.fields("otherwise", "tiers")
     given = root["tiers"].fields(*_NAMES)
     if not given and not root["otherwise"]:
@@ -185,7 +198,7 @@ def _severities(given: Node, of: Mapping[Priority, Tier]) -> dict[str, Priority]
     return found | said
 
 
-def _tier(node: Node, before: Tier, known: Collection[str] | None) -> Tier:
+def _tier(node: Node, before: Tier, known: Named) -> Tier:
     node.fields(*_TIER)
     tier = replace(
         before,
@@ -222,24 +235,42 @@ def _within(node: Node, default: float | None) -> float | None:
     return seconds
 
 
-def _receivers(node: Node, known: Collection[str] | None) -> tuple[str, ...]:
+def _receivers(node: Node, known: Named) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(node.texts()))
     for name in names:
-        if known is not None and name not in known:
-            raise node.error(f"{name!r} is no receiver of alertmanager.yml; known: {', '.join(known) or 'none'}")
+        _look_for(node, name, known.receivers, "receiver of alertmanager.yml")
     return names
 
 
-def _steps(node: Node, tier: Tier, known: Collection[str] | None) -> Iterable[Step]:
+def _look_for(node: Node, name: str, among: Collection[str] | None, what: str) -> None:
+    if among is not None and name not in among:
+        raise node.error(f"{name!r} is no {what}; known: {', '.join(among) or 'none'}")
+
+
+def _policy(node: Node, known: Named) -> str:
+    """What a step begins: a policy, or one that pages whoever is on call in a schedule."""
+    if node["policy"] and node["oncall"]:
+        raise node.error("a step has either oncall (a schedule) or a policy; a policy may have the schedule as a level")
+    if node["policy"]:
+        _look_for(node["policy"], node["policy"].text(), known.policies, "policy of oncall.yml")
+        return node["policy"].text()
+    if node["oncall"]:
+        _look_for(node["oncall"], node["oncall"].text(), known.schedules, "schedule of oncall.yml")
+        return once(node["oncall"].text())
+    return ""
+
+
+def _steps(node: Node, tier: Tier, known: Named) -> Iterable[Step]:
     seen: set[str] = set()
     for item in node.items():
-        item.fields("missed", "after", "receivers")
+        item.fields("missed", "after", "receivers", "oncall", "policy")
         missed = Deadline(item["missed"].one_of(*(each.value for each in Deadline), default="acknowledgement"))
         if tier.within(missed) is None:
             raise item.error(f"{tier.priority.value} has no deadline for {_NOUNS[missed]}: there is none to miss")
-        if not item["receivers"]:
-            raise item.error("a step needs receivers: whom it tells")
-        step = Step(missed, item["after"].seconds(0.0), _receivers(item["receivers"], known))
+        if not (item["receivers"] or item["oncall"] or item["policy"]):
+            raise item.error("a step needs receivers: whom it tells; or oncall: whose schedule; or a policy")
+        receivers, policy = _receivers(item["receivers"], known), _policy(item, known)
+        step = Step(missed, item["after"].seconds(0.0), receivers, policy)
         if step.key in seen:
             raise item.error(f"two steps are due {step.after:g} s after a missed {missed.value}; make them one")
         seen.add(step.key)
@@ -253,7 +284,7 @@ _NOUNS = {
 }
 
 
-def _digest(node: Node, known: Collection[str] | None) -> DigestPlan:
+def _digest(node: Node, known: Named) -> DigestPlan:
     node.fields("receivers", "at", "zone", "when_quiet")
     if not node["receivers"]:
         raise node.error("a digest needs receivers: who gets it")

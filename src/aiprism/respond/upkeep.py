@@ -14,7 +14,8 @@ from aiprism.respond.known import Known
 from aiprism.respond.mute import flapping, held, holding
 from aiprism.respond.mute.maintenance import Window
 from aiprism.respond.mute.silences import RETENTION
-from aiprism.store import alerting
+from aiprism.respond.oncall import overrides
+from aiprism.store import alerting, oncall
 from aiprism.store import held as held_store
 
 _OVER = 1800.0  # seconds an alert is known after it was over, as Alertmanager's --alerts.gc-interval
@@ -80,7 +81,8 @@ def _as_batch(known: Sequence[Known], desk: Desk) -> Batch:
 
 
 def tidy(desk: Desk) -> None:
-    """Forget what is empty or old: groups, alerts, silences, what was told, held back or changed, windows."""
+    """Forget what is empty or old: groups, alerts, silences, what was told, held back or changed, windows, overrides."""
+    oncall.drop_overrides(desk.connection, desk.now - overrides.KEPT)
     alerting.drop_empty_groups(desk.connection)
     alerting.drop_ended_alerts(desk.connection, desk.now - _OVER)
     alerting.drop_silences(desk.connection, desk.now - RETENTION)

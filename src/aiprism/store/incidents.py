@@ -28,7 +28,7 @@ from aiprism.store.records import (
 # SQLite takes at most 999 (old builds) bound values in one statement; ids are looked up in portions of this size.
 _PORTION = 500
 # Letters about an incident that say that something fires.
-_CALLING = frozenset({"opened", "escalated", "reopened", "overdue", "reminded", "flapping"})
+_CALLING = frozenset({"opened", "escalated", "reopened", "overdue", "reminded", "flapping", "paged"})
 
 
 class IncidentRow(TypedDict):

@@ -275,6 +275,20 @@ maintenance_windows = sa.Table(
     _time("ended_at"),
 )
 
+# Who is on call instead of whom oncall.yml says, as people asked for it.
+oncall_overrides = sa.Table(
+    "oncall_overrides",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    _text("schedule"),
+    sa.Column("people", sa.JSON, nullable=False),
+    _time("start", required=True),
+    _time("end", required=True),
+    _text("reason"),
+    _text("author"),
+    _time("created_at", required=True),
+)
+
 # A firing alert that a receiver is not told of, and the stage that holds it; `until` is NULL while that lasts.
 held_notifications = sa.Table(
     "held_notifications",

@@ -135,4 +135,9 @@ def _one(responder: Responder, incident_id: str) -> dict[str, Any]:
         incident = journal.read(connection, incident_id)
     tier = periods.tiers.of[incident.priority]
     waited = {each.value: deadlines.due_at(incident, tier, each) for each in Deadline if incident.working}
-    return {**told, "deadlines": waited, "next_due": next_due(incident, periods)}
+    paging = [
+        {"policy": each.policy, "next_at": each.next_due}
+        for each in (incident.progress.climbs if incident.acknowledgeable else ())
+        if each.next_due is not None
+    ]
+    return {**told, "deadlines": waited, "paging": paging, "next_due": next_due(incident, periods)}

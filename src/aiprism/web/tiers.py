@@ -7,8 +7,9 @@ from typing import Any
 from fastapi import APIRouter
 
 from aiprism.respond.desk import Policy
+from aiprism.respond.oncall.rota import Rota
 from aiprism.respond.responder import Responder
-from aiprism.respond.tiers import Tier
+from aiprism.respond.tiers import Step, Tier
 
 
 def router(responder: Responder) -> APIRouter:
@@ -27,6 +28,11 @@ def router(responder: Responder) -> APIRouter:
     return routes
 
 
+def _pages(step: Step) -> dict[str, str | None]:
+    schedule = Rota.alone(step.policy)
+    return {"oncall": schedule or None, "policy": None if schedule else step.policy or None}
+
+
 def _tier(tier: Tier, policy: Policy) -> dict[str, Any]:
     severities = policy.periods.tiers.severities
     return {
@@ -40,7 +46,7 @@ def _tier(tier: Tier, policy: Policy) -> dict[str, Any]:
         "resolve_within": tier.resolve_within,
         "repeat": tier.repeat,
         "escalate": [
-            {"missed": step.missed.value, "after": step.after, "receivers": list(step.receivers)}
+            {"missed": step.missed.value, "after": step.after, "receivers": list(step.receivers), **_pages(step)}
             for step in tier.escalate
         ],
         "digest": {

@@ -32,8 +32,7 @@ _OWNERS = {"owner": OWNER, "team": TEAM, "tier": TIER}
 _IMAGE, _LINK = ("href", "src", "alt"), ("href", "text")
 _ACTIONS = {
     "opened": "trigger", "escalated": "trigger", "reopened": "trigger", "firing": "trigger",
-    "overdue": "trigger", "reminded": "trigger", "unacknowledged": "trigger",
-    "flapping": "trigger",
+    "overdue": "trigger", "reminded": "trigger", "unacknowledged": "trigger", "flapping": "trigger", "paged": "trigger",
     "acknowledged": "acknowledge", "resolved": "resolve", "cleared": "resolve",
 }  # fmt: skip
 _SEVERITIES = {Priority.P0: "critical", Priority.P1: "error", Priority.P2: "warning", Priority.P3: "info"}

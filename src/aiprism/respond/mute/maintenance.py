@@ -2,7 +2,7 @@
 
 In: `maintenance.yml` (named by `respond.maintenance`) or what a person asked for, later a moment. Out: `Window`s, and the
 period of one that holds or comes next. Wall clocks count: a window at 02:00 in Europe/Berlin is at 02:00 there, in summer,
-too. Pure. Recurrence is an RRULE of RFC 5545, computed by dateutil.
+too. Pure. Recurrence is an RRULE of RFC 5545 (`recurrence`).
 
 While a window holds, alerts that its matchers accept are kept, but open no incident and are told to nobody.
 """
@@ -11,27 +11,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache
-from itertools import islice
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from dateutil.rrule import DAILY, HOURLY, MINUTELY, WEEKLY, rrule, rrulestr
+from dateutil.rrule import rrule
 
 from aiprism.errors import BadInput
 from aiprism.model.labels import Labels, Matcher, matches_all
 from aiprism.model.timerange import duration_seconds
 from aiprism.respond import matcher
+from aiprism.respond.recurrence import near, rule
 from aiprism.yamlfile import Node
 
 _FIELDS = ("name", "matchers", "start", "end", "duration", "recurrence", "zone", "comment", "author")
-# Nobody plans for longer, and a rule that never comes true must be found out in time.
-_YEARS = 30
 _SEARCHED = 3  # starts before the moment that may still matter when clocks are set back between them
 _SLACK = timedelta(days=1)  # by which clocks on walls may differ from time that passes
-_CYCLE = 400  # years after which the calendar repeats itself, to the day of the week
-_STEPS = {HOURLY: timedelta(hours=1), DAILY: timedelta(days=1), WEEKLY: timedelta(weeks=1)}
-_STRIDE = 200  # steps of a rule that are walked rather than leapt over
-_MOST = 10_000  # times that a rule may count
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +102,7 @@ class Window:
 
     def _rule(self, now: float) -> rrule:
         """The rule from shortly before what matters at `now`."""
-        return _near(self.start, self.recurrence, self._local(now) - timedelta(seconds=self.duration) - _SLACK)
+        return near(self.start, self.recurrence, self._local(now) - timedelta(seconds=self.duration) - _SLACK)
 
     def _local(self, now: float) -> datetime:
         return datetime.fromtimestamp(now, ZoneInfo(self.zone)).replace(tzinfo=None)
@@ -125,64 +118,6 @@ class Window:
 
 def _seconds(wall: datetime, zone: str) -> float:
     return wall.replace(tzinfo=ZoneInfo(zone)).timestamp()
-
-
-def _near(start: datetime, text: str, moment: datetime) -> rrule:
-    """The rule as it goes from a little before `moment`: dateutil walks from the start, which may be years ago."""
-    rule = _rule(start, text)
-    step = _STEPS.get(rule._freq)
-    if step is None:
-        return rule  # by the month or year: a few hundred steps
-    # A whole number of intervals later, and for weeks on the same day, what recurs is the same.
-    stride = step * rule._interval * _STRIDE
-    strides = (moment - start) // stride
-    return rule if strides < 1 else _later(start, text, start + strides * stride)
-
-
-@lru_cache(maxsize=1000)
-def _later(start: datetime, text: str, later: datetime) -> rrule:
-    return _rule(start, text).replace(dtstart=later)
-
-
-@lru_cache(maxsize=1000)  # a rule keeps the dates it has found
-def _rule(start: datetime, text: str) -> rrule:
-    return _read_rule(start, text)
-
-
-def _read_rule(start: datetime, text: str) -> rrule:
-    """The rule; BadInput when it is none."""
-    try:
-        found = rrulestr(text, dtstart=start, cache=True)
-    except (ValueError, TypeError) as error:
-        said = "UNTIL is the wall clock of the zone: write it without Z" if "UNTIL" in str(error) else str(error)
-        raise BadInput(
-            f"{text!r} is no recurrence ({said}); write an RRULE, for example FREQ=WEEKLY;BYDAY=SA"
-        ) from None
-    if not isinstance(found, rrule):
-        raise BadInput(f"{text!r} is more than one rule; write one RRULE, for example FREQ=WEEKLY;BYDAY=SA")
-    if found._freq >= MINUTELY:  # dateutil has no public name for it
-        raise BadInput("a recurrence is by the hour, day, week, month or year, not by minutes")
-    if found._bysetpos and found._freq >= DAILY:
-        raise BadInput("BYSETPOS chooses among the days of a week, month or year, not within a day")
-    if (found._count or 0) > _MOST:
-        raise BadInput(f"nobody counts to {found._count}: write UNTIL, or a COUNT of at most {_MOST}")
-    last = start + timedelta(days=366 * _YEARS)
-    bounded = found.replace(count=None, until=min(last, found._until or last))
-    if not _comes_true(bounded, start):
-        raise BadInput(f"{text!r} never comes true within {_YEARS} years of its start")
-    # Its last time instead of how many: only that can be asked about from a later start.
-    return bounded if found._count is None else bounded.replace(until=[*islice(bounded, found._count)][-1])
-
-
-def _comes_true(rule: rrule, start: datetime) -> bool:
-    # dateutil looks for the first time until the year 9999, whatever UNTIL says. In the last cycle of the calendar that
-    # fits before, the rule is the same, and looking takes a twentieth of the time: a quarter of a second at most.
-    ahead = _CYCLE * ((9999 - _YEARS - 1 - start.year) // _CYCLE)
-    until = rule._until
-    late = rule.replace(
-        dtstart=start.replace(year=start.year + ahead), until=until.replace(year=until.year + ahead), cache=False
-    )
-    return next(iter(late), None) is not None
 
 
 def window(
@@ -211,7 +146,7 @@ def window(
     if seconds <= 0:
         raise BadInput("a maintenance window must end after it begins")
     if recurrence:
-        _rule(begin, recurrence)
+        rule(begin, recurrence)
     return Window(name, matchers, begin, seconds, zone, recurrence, comment, author, id, end=until)
 
 

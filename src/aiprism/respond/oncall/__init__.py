@@ -1,0 +1,1 @@
+"""Who is on call when, and who is paged when nobody answers."""

@@ -1,0 +1,195 @@
+"""Calendars (RFC 5545): shifts of a file read, and shifts written for the calendars of people.
+
+In: the text of an .ics file. Out: its events, each with the names that it gives. In: shifts. Out: the text of a calendar.
+Nothing is fetched: a file that is somewhere else is brought by whoever has it. The library takes 80 ms to import, so it is
+imported by who needs it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from typing import Any, TypeAlias
+
+from aiprism.errors import BadInput
+from aiprism.respond import recurrence
+from aiprism.respond.oncall.schedule import RULES_LAST, Event, Shift
+
+MIME = "text/calendar; charset=utf-8"
+Part: TypeAlias = Any  # of a calendar: the library has thirty types for the value of each property
+_LONGEST = timedelta(days=366)  # of an event that recurs: all that may still go on are looked at
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An event of a file: when, and whom it names: its summary, and who attends (address and name)."""
+
+    event: Event
+    summary: str
+    attendees: tuple[tuple[str, str], ...] = ()
+
+
+def read(text: str) -> list[Entry]:
+    """The events of a calendar; BadInput, in a sentence, when it is none or says what is not understood."""
+    import icalendar
+
+    try:
+        calendars = icalendar.Calendar.from_ical(text, multiple=True)
+    except (ValueError, IndexError) as error:
+        raise BadInput(f"is no calendar: {error}") from None
+    if not calendars or any(each.name != "VCALENDAR" for each in calendars):
+        raise BadInput("is no calendar: it has no BEGIN:VCALENDAR")
+    parts = [part for calendar in calendars for part in calendar.walk("VEVENT")]
+    moved = _moved(parts)
+    return [entry for part in parts if (entry := _entry(part, moved)) is not None]
+
+
+def _moved(parts: Iterable[Part]) -> Mapping[str, frozenset[datetime]]:
+    """Of which event (by UID) which times have an event of their own instead."""
+    found: dict[str, set[datetime]] = {}
+    for part in parts:
+        if "RECURRENCE-ID" in part:
+            found.setdefault(str(part.get("UID", "")), set()).add(_wall(part["RECURRENCE-ID"].dt))
+    return {uid: frozenset(times) for uid, times in found.items()}
+
+
+def _entry(part: Part, moved: Mapping[str, frozenset[datetime]]) -> Entry | None:
+    summary = str(part.get("SUMMARY", "")).strip()
+    if str(part.get("STATUS", "")).upper() == "CANCELLED":
+        return None
+    try:
+        event = _event(part)
+        if "RECURRENCE-ID" not in part:
+            event = replace(event, but=event.but | moved.get(str(part.get("UID", "")), frozenset()))
+        if event.rule:
+            recurrence.rule(event.start, event.rule, RULES_LAST)
+    except (BadInput, OverflowError) as error:
+        raise BadInput(f"event {summary or part.get('UID', '')!r}: {error}") from None
+    return Entry(event, summary, tuple(_attendees(part)))
+
+
+def _event(part: Part) -> Event:
+    for name, wrong in part.errors:
+        raise BadInput(f"{name}: {wrong}")
+    if "DTSTART" not in part:
+        raise BadInput("it has no DTSTART")
+    if "RDATE" in part:
+        raise BadInput("RDATE is not understood; write an event for each of the dates")
+    begins = part["DTSTART"].dt
+    zone = begins.tzinfo if isinstance(begins, datetime) else None
+    start, end = _wall(begins), _end(part, begins, zone)
+    rule = _rule(part, begins, zone)
+    if end <= start:
+        raise BadInput("it ends before it begins, or takes no time")
+    if rule and end - start > _LONGEST:
+        raise BadInput("what recurs may last a year at most")
+    return Event(start, end, zone=zone, rule=rule, but=frozenset(_excluded(part, zone)))
+
+
+def _end(part: Part, begins: date, zone: tzinfo | None) -> datetime:
+    if "DTEND" in part:
+        return _wall(part["DTEND"].dt, zone)
+    if "DURATION" in part:
+        length: timedelta = part["DURATION"].dt
+        return _wall(begins) + length
+    return _wall(begins) + (timedelta() if isinstance(begins, datetime) else timedelta(days=1))
+
+
+def _rule(part: Part, begins: date, zone: tzinfo | None) -> str:
+    """Its rule, whose UNTIL is by the clock on the wall, as its start is."""
+    rule = part.get("RRULE")
+    if rule is None:
+        return ""
+    if isinstance(rule, list):
+        raise BadInput("it has several RRULEs; one is understood")
+    until = rule.get("UNTIL")
+    if until:
+        [last] = until if isinstance(until, list) else [until]
+        whole_day = not isinstance(last, datetime)
+        wall = _wall(last, zone) + (timedelta(days=1, seconds=-1) if whole_day else timedelta())
+        rule = type(rule)({**rule, "UNTIL": [wall]})
+    return str(rule.to_ical().decode())
+
+
+def _excluded(part: Part, zone: tzinfo | None) -> Iterator[datetime]:
+    given = part.get("EXDATE", [])
+    for each in given if isinstance(given, list) else [given]:
+        yield from (_wall(at.dt, zone) for at in each.dts)
+
+
+def _wall(at: date, zone: tzinfo | None = None) -> datetime:
+    """What the clock shows then, in `zone` if that is known, else in its own."""
+    if not isinstance(at, datetime):
+        return datetime.combine(at, time())
+    there: datetime = at.astimezone(zone) if at.tzinfo and zone else at
+    return there.replace(tzinfo=None)
+
+
+def _attendees(part: Part) -> Iterator[tuple[str, str]]:
+    given = part.get("ATTENDEE", [])
+    for each in given if isinstance(given, list) else [given]:
+        address = str(each)
+        yield address.removeprefix("mailto:").removeprefix("MAILTO:"), str(each.params.get("CN", ""))
+
+
+# -- writing ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A shift as it stands in a calendar: who attends, as (address, name)."""
+
+    shift: Shift
+    summary: str
+    description: str = ""
+    attendees: Sequence[tuple[str, str]] = ()
+
+
+def written(name: str, lines: Iterable[Line], now: float) -> bytes:
+    """A calendar of these shifts. The same shift has the same UID whenever it is written, so that who fetches again has it
+    once."""
+    import icalendar
+
+    calendar = icalendar.Calendar()
+    _add(
+        calendar,
+        ("PRODID", "-//aiprism//on-call//EN"),
+        ("VERSION", "2.0"),
+        ("METHOD", "PUBLISH"),
+        ("X-WR-CALNAME", name),
+    )
+    for line in lines:
+        event = icalendar.Event()
+        _add(
+            event,
+            ("UID", _uid(name, line)),
+            ("DTSTAMP", _moment(now)),
+            ("DTSTART", _moment(line.shift.start)),
+            ("DTEND", _moment(line.shift.end)),
+            ("SUMMARY", line.summary),
+            ("TRANSP", "TRANSPARENT"),  # who is on call is not busy
+        )
+        if line.description:
+            _add(event, ("DESCRIPTION", line.description))
+        for address, person in line.attendees:
+            attendee = icalendar.vCalAddress(f"mailto:{address}")
+            attendee.params["CN"] = person
+            event.add("ATTENDEE", attendee)
+        calendar.add_component(event)
+    return bytes(calendar.to_ical())
+
+
+def _add(part: Part, *pairs: tuple[str, Any]) -> None:
+    for name, value in pairs:
+        part.add(name, value)
+
+
+def _uid(name: str, line: Line) -> str:
+    parts = (name, f"{line.shift.start:.0f}", *line.shift.people, line.summary)
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32] + "@aiprism"
+
+
+def _moment(at: float) -> datetime:
+    return datetime.fromtimestamp(round(at), UTC)
