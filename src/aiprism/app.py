@@ -41,16 +41,18 @@ from aiprism.errors import AiprismError, BadInput, ConfigError
 from aiprism.httpconfig import Secret
 from aiprism.learn.survey import Survey
 from aiprism.model.alerts import Alert
+from aiprism.query.lucene import condition
 from aiprism.query.promql import Limits, PromQL, Vector
 from aiprism.query.promql.results import Results
 from aiprism.query.promql.values import Answer
 from aiprism.query.remote_read import RemoteRead
-from aiprism.receive import otlp_grpc, redaction, scrapeconfig
+from aiprism.receive import otlp_grpc, pipelinefile, redaction, scrapeconfig
 from aiprism.receive.doors import OtlpDoors
 from aiprism.receive.exposition.pages import Pages
 from aiprism.receive.inflight import InFlight
 from aiprism.receive.limits import Admission
-from aiprism.receive.logtreatment import LogTreatment
+from aiprism.receive.logpipeline import Pipeline
+from aiprism.receive.logtreatment import LogTreatment, Treatment
 from aiprism.receive.redaction import Redaction
 from aiprism.receive.remote_write import RemoteWriteDoor
 from aiprism.receive.scrape import Handoffs, Scraping
@@ -104,6 +106,7 @@ from aiprism.web import (
     incidents,
     ingest,
     jaeger,
+    logpipelines,
     logs,
     maintenance,
     oncall,
@@ -192,7 +195,7 @@ async def running(
         external_url = config.server.external_url or url_of(main)
         scrape_file = _scrape_file(config)
         policy, hints = _policy(config, external_url), _hints(config)
-        redact = _redaction(config)
+        treated = _treatment(config)
 
         # store
         telemetry = Telemetry()
@@ -208,7 +211,7 @@ async def running(
         engine, index = store.engine, store.index
         disk = _disk_check(config)
         admission = Admission(config.store.tenant, config.limits, clock, telemetry)
-        treatment = LogTreatment(telemetry, redact)
+        treatment = LogTreatment(telemetry, treated)
         writing = Writing(
             engine,
             index,
@@ -333,7 +336,7 @@ async def running(
                     fresh_policy = await asyncio.to_thread(_policy, fresh, external_url)
                     fresh_file = await asyncio.to_thread(_scrape_file, fresh)
                     fresh_groups = await asyncio.to_thread(_rule_groups, fresh, fresh_file, saved)
-                    fresh_redaction = _redaction(fresh)
+                    fresh_treatment = await asyncio.to_thread(_treatment, fresh)
                     fresh_hints = await asyncio.to_thread(_hints, fresh)
                 except ConfigError as error:
                     loaded.taken = False
@@ -341,7 +344,7 @@ async def running(
                     raise BadInput(str(error)) from error
                 await asyncio.to_thread(responder.reload, replace(fresh_policy, related=survey.related))
                 housekeeping.reload(fresh.retention)
-                treatment.reload(fresh_redaction)
+                treatment.reload(fresh_treatment)
                 await rule_groups.reload(fresh_groups)
                 pattern_watch.reload(fresh.logs, fresh_hints)
                 analysis.reload(fresh_hints, slow=fresh.logs.slow)
@@ -417,6 +420,7 @@ async def running(
                     ),
                 ),
                 ("query", searches.router(saved, clock, lambda name: rule_files.users_of(name, rule_groups.groups))),
+                ("receive query", logpipelines.router(lambda: treatment.how, clock)),
                 ("query", jaeger.router(engine, clock, turns=turns, seconds=config.query.timeout)),
                 ("receive query respond", events.router(engine, clock, config.limits, admission, telemetry)),
                 ("query respond", incidents.router(responder)),
@@ -519,8 +523,12 @@ def _policy(config: Config, external_url: str) -> Policy:
     )
 
 
-def _redaction(config: Config) -> Redaction:
-    return Redaction(redaction.kinds(config.logs.redact))
+def _treatment(config: Config) -> Treatment:
+    pipeline = Pipeline()
+    if config.logs.pipelines:
+        [path] = config.resolved((config.logs.pipelines,))
+        pipeline = pipelinefile.load(path, condition, config.limits.attributes)
+    return Treatment(pipeline, Redaction(redaction.kinds(config.logs.redact)))
 
 
 def _hints(config: Config) -> loghints.Hints:

@@ -322,6 +322,7 @@ class LogsConfig:
     slow: float = setting(
         1.0, "an operation is slow when a twentieth of its lines tell of more than this", kind="seconds"
     )
+    pipelines: str = setting("", "pipelines.yml: the steps that records go through before they are stored; empty: none")
     watch: bool = setting(True, "raise an alert when a service writes an error pattern that it never wrote before")
     watch_interval: float = setting(3.0, "how often new patterns are looked for", kind="seconds")
     watch_baseline: float = setting(

@@ -26,6 +26,12 @@ class Telemetry:
         self._redacted = Counter(
             "aiprism_redacted", "Secrets in log records that were replaced.", ["kind"], registry=self.registry
         )
+        self._stepped = Counter(
+            "aiprism_log_pipeline_records",
+            "What the steps of the log pipeline did to records that fit them.",
+            ["step", "outcome"],
+            registry=self.registry,
+        )
         self._waiting = Gauge("aiprism_queue_bytes", "Bytes waiting before a stage.", ["stage"], registry=self.registry)
         self._asked = Gauge("aiprism_queries", "Queries waiting or at work.", ["state"], registry=self.registry)
         self._cached = Counter(
@@ -57,6 +63,10 @@ class Telemetry:
     def redacted(self, kind: str, secrets: int) -> None:
         """`secrets` of `kind` were replaced in log records."""
         self._redacted.labels(kind).inc(secrets)
+
+    def stepped(self, step: str, outcome: str, records: int) -> None:
+        """A step of the log pipeline did that to `records`."""
+        self._stepped.labels(step, outcome).inc(records)
 
     def waiting(self, stage: str, size: int) -> None:
         """`size` bytes wait before `stage`."""

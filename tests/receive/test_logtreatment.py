@@ -6,10 +6,13 @@ import asyncio
 
 import pytest
 
+from aiprism import yamlfile
 from aiprism.config import IngestConfig
 from aiprism.errors import Unavailable
+from aiprism.query.lucene import condition
+from aiprism.receive import pipelinefile
 from aiprism.receive.doors import OtlpDoors, Signal
-from aiprism.receive.logtreatment import LogTreatment
+from aiprism.receive.logtreatment import LogTreatment, Treatment
 from aiprism.receive.redaction import Redaction, kinds
 from aiprism.store.engine import Engine
 from aiprism.store.logcolumns import sent_columns
@@ -39,7 +42,7 @@ def stored(engine: Engine, telemetry: Telemetry, treatment: LogTreatment, body: 
 def test_secrets_are_not_stored_and_are_counted_by_kind(engine: Engine) -> None:
     telemetry = Telemetry()
     body = request(["mail to ada@example.com", "plain"], user="bob@example.com")
-    assert stored(engine, telemetry, LogTreatment(telemetry, Redaction()), body) == 2
+    assert stored(engine, telemetry, LogTreatment(telemetry, Treatment()), body) == 2
     assert engine.query("SELECT body, attributes['user'] FROM logs ORDER BY body") == [
         ("mail to [redacted:email]", "[redacted:email]"),
         ("plain", "[redacted:email]"),
@@ -61,13 +64,43 @@ def test_a_batch_that_is_tried_again_is_counted_once(engine: Engine, monkeypatch
         insert(*args, **kwargs)  # type: ignore[arg-type]
 
     monkeypatch.setattr(engine, "insert_arrow", away_at_first)
-    stored(engine, telemetry, LogTreatment(telemetry, Redaction()), request(["ada@example.com"]))
+    stored(engine, telemetry, LogTreatment(telemetry, Treatment()), request(["ada@example.com"]))
     assert tries == [2]
     assert counted(telemetry, "aiprism_redacted_total", kind="email") == 1
 
 
+def test_what_a_pipeline_drops_and_fails_at_is_counted_by_step(engine: Engine) -> None:
+    steps = """pipelines:
+    - {name: quiet, match: 'debug', drop: true}
+    - {name: json, match: 'service:api', parse: {as: json, level: severity, body: msg}}"""
+    telemetry = Telemetry()
+    how = Treatment(pipelinefile.read(yamlfile.parse(steps), condition))
+    body = request(
+        ["debug line", '{"msg": "to ada@example.com", "severity": "error", "n": 7}', "plain"], {"service.name": "api"}
+    )
+    assert stored(engine, telemetry, LogTreatment(telemetry, how), body) == 3  # the door took them all
+    assert engine.query("SELECT body, level, attributes['n'] FROM logs ORDER BY body") == [
+        ("plain", "", ""),
+        ("to [redacted:email]", "ERROR", "7"),
+    ]
+    counts = [
+        counted(telemetry, "aiprism_log_pipeline_records_total", step=step, outcome=outcome)
+        for step, outcome in (("quiet", "dropped"), ("json", "changed"), ("json", "failed"))
+    ]
+    assert counts == [1, 1, 1]
+    assert counted(telemetry, "aiprism_items_dropped_total", stage="receive.pipeline", reason="pipeline:quiet") == 1
+    assert counted(telemetry, "aiprism_items_passed_total", stage="receive.pipeline") == 2
+
+
+def test_a_batch_of_which_nothing_is_left_is_stored_all_the_same(engine: Engine) -> None:
+    how = Treatment(pipelinefile.read(yamlfile.parse("pipelines: [{name: all, drop: true}]"), condition))
+    telemetry = Telemetry()
+    assert stored(engine, telemetry, LogTreatment(telemetry, how), request(["a", "b"])) == 2
+    assert engine.query("SELECT count() FROM logs") == [(0,)]
+
+
 def test_what_is_redacted_changes_with_the_configuration() -> None:
-    treatment, rows = LogTreatment(Telemetry(), Redaction()), sent_columns(request(["ada@example.com"]))
+    treatment, rows = LogTreatment(Telemetry(), Treatment()), sent_columns(request(["ada@example.com"]))
     assert treatment.treat(rows).rows["body"].to_pylist() == ["[redacted:email]"]
-    treatment.reload(Redaction(kinds(["none"])))
+    treatment.reload(Treatment(redact=Redaction(kinds(["none"]))))
     assert treatment.treat(rows).rows["body"].to_pylist() == ["ada@example.com"]

@@ -101,10 +101,15 @@ def _serving(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "-o", "--output", choices=("table", "csv", "json"), default="table", help="csv: a row for each line (table)"
     )
 
-    test = _command(commands, "test", "ruletests:run", "run unit tests of rules")
+    test = _command(commands, "test", "ruletests:run", "run unit tests of rules, try a log pipeline")
     kinds = test.add_subparsers(metavar="KIND", required=True)
     tested = _command(kinds, "rules", "ruletests:run", "run unit tests of rules, in promtool's format")
     tested.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    tried = _command(kinds, "pipeline", "pipelines:run", "show what would become of log records on their way in")
+    tried.add_argument("records", metavar="FILE|-", help="lines, or records as NDJSON; - reads standard input")
+    tried.add_argument("--pipelines", type=Path, metavar="FILE", help="pipelines.yml (the one that --config names)")
+    tried.add_argument("--config", type=Path, metavar="FILE", help="aiprism.yml; without it the defaults hold")
+    _output(tried)
     tested.add_argument(
         "--run", dest="run_pattern", default="", metavar="REGEX", help="only tests whose name this matches"
     )

@@ -19,7 +19,8 @@ from aiprism import config, services, yamlfile
 from aiprism.detect import loghints, rules
 from aiprism.detect.signals import Reading
 from aiprism.errors import ConfigError
-from aiprism.receive import redaction, scrapeconfig
+from aiprism.query.lucene import condition
+from aiprism.receive import pipelinefile, redaction, scrapeconfig
 from aiprism.receive.discovery.listed import Files
 from aiprism.respond import route, runbook, tiers
 from aiprism.respond.mute import holding
@@ -149,6 +150,10 @@ def _maintenance(document: Node, path: Path) -> str:
     return ", ".join(counts)
 
 
+def _pipelines(document: Node, path: Path) -> str:
+    return _counted(len(pipelinefile.read(document, condition).steps), "step")
+
+
 def _configuration(document: Node, path: Path) -> str:
     """aiprism.yml, and every file it points to: that is what `serve` would read."""
     # Variables of the environment hide what the file says, so they have no part in judging the file.
@@ -164,6 +169,7 @@ def _configuration(document: Node, path: Path) -> str:
         *found.resolved((found.respond.services,) if found.respond.services else ()),
         *found.resolved((found.respond.maintenance,) if found.respond.maintenance else ()),
         *found.resolved((found.logs.hints,) if found.logs.hints else ()),
+        *found.resolved((found.logs.pipelines,) if found.logs.pipelines else ()),
     ]
     told = [f"  {os.path.relpath(each)}: {checked(each)}" for each in below]
     rules.load(found.resolved(found.rules.files))  # a rule on logs stands in the other files
@@ -194,6 +200,7 @@ KINDS: Sequence[Kind] = (
     Kind("tiers", frozenset({"tiers", "otherwise"}), _tiers),
     Kind("oncall", frozenset({"people", "schedules", "policies"}), _oncall),
     Kind("maintenance", frozenset({"maintenance", "suppress"}), _maintenance),
+    Kind("pipelines", frozenset({"pipelines"}), _pipelines),
     Kind("aiprism.yml", frozenset({"data", *config.SECTIONS}), _configuration),
 )
 _SIGNS: Mapping[str, str] = {
@@ -206,6 +213,7 @@ _SIGNS: Mapping[str, str] = {
     "tiers.yml": "tiers",
     "log hints": "hints",
     "oncall.yml": "people, schedules and policies",
+    "pipelines.yml": "pipelines",
     "aiprism.yml": ", ".join(config.SECTIONS),
 }
 _KNOWN = "known are " + "; ".join(f"{kind} ({keys})" for kind, keys in _SIGNS.items())

@@ -1,34 +1,145 @@
-"""What becomes of log records between their door and the store: secrets are replaced.
+"""What becomes of log records between their door and the store: they go through the pipeline, then secrets are replaced.
 
 In: the columns of a batch of records (`store/logcolumns.py`), whichever door they came by. Out: the columns that are stored,
-and a function that counts what was done, called once they are: a batch that is tried again is not counted twice.
+and a function that counts what was done, called once they are: a batch that is tried again is not counted twice. Redaction is
+last, so that no step of a pipeline brings back what it hides.
+
+`tried` shows all of that for a few records and stores nothing.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
 import pyarrow as pa
 
+from aiprism.receive import fields
+from aiprism.receive.items import Bounds
+from aiprism.receive.loglines import Line, LogLines
+from aiprism.receive.logpipeline import Done, Outcome, Pipeline, Run, tally
 from aiprism.receive.redaction import Redaction
 from aiprism.store.writing import Treated
 from aiprism.telemetry import Telemetry
+
+STAGE = "receive.pipeline"
+
+
+@dataclass(frozen=True, slots=True)
+class Treatment:
+    """The pipeline of a tenant and what is redacted after it."""
+
+    pipeline: Pipeline = field(default_factory=Pipeline)
+    redact: Redaction = field(default_factory=Redaction)
+
+    def apply(self, rows: pa.Table) -> tuple[Run, Mapping[str, int]]:
+        """The records as they are to be stored, what the steps did, and how many secrets of each kind were replaced."""
+        run = self.pipeline.run(rows)
+        kept, secrets = self.redact.columns(run.rows)
+        return Run(kept, run.numbers, run.done), secrets
 
 
 class LogTreatment:
     """`treat(rows)`, as it was last configured. May be called from any thread."""
 
-    def __init__(self, telemetry: Telemetry, redact: Redaction) -> None:
-        self._telemetry, self._redact = telemetry, redact
+    def __init__(self, telemetry: Telemetry, how: Treatment) -> None:
+        self._telemetry, self.how = telemetry, how
 
-    def reload(self, redact: Redaction) -> None:
+    def reload(self, how: Treatment) -> None:
         """What comes from now on is treated so."""
-        self._redact = redact
+        self.how = how
 
     def treat(self, rows: pa.Table) -> Treated:
         """The records as they are to be stored."""
-        kept, secrets = self._redact.columns(rows)
+        run, secrets = self.how.apply(rows)
+        given = rows.num_rows
 
         def count() -> None:
+            self._count(run.done, given)
             for kind, number in secrets.items():
                 self._telemetry.redacted(kind, number)
 
-        return Treated(kept, count)
+        return Treated(run.rows, count)
+
+    def _count(self, done: Sequence[Done], given: int) -> None:
+        dropped = 0
+        for (name, outcome), number in tally(done).items():
+            self._telemetry.stepped(name, outcome.value, number)
+            if outcome is Outcome.DROPPED:
+                self._telemetry.dropped(STAGE, f"pipeline:{name}", number)
+                dropped += number
+        if self.how.pipeline.steps:
+            self._telemetry.passed(STAGE, given - dropped)
+
+
+# -- test mode ---------------------------------------------------------------------------------------------------------
+
+
+def tried(how: Treatment, records: Sequence[object], now_ns: int, within: Bounds | None = None) -> dict[str, Any]:
+    """What would become of `records` (objects as the NDJSON door takes them, or lines): each before and after, and what
+    did what to it. BadInput when one is no record."""
+    # It loads compiled code, which a server that takes no logs need not have.
+    from aiprism.store.logcolumns import sent_columns
+
+    lines = LogLines(now_ns, within)
+    for record in records:
+        if isinstance(record, dict):
+            lines.add(*fields.record_of(record))
+        else:
+            lines.add((), Line(str(record)))
+    rows = sent_columns(lines.accepted().body)
+    order = _order(records)
+    run, secrets = how.apply(rows)
+    before, after = _shown(rows), dict(zip(run.numbers.tolist(), _shown(run.rows), strict=True))
+    piped = dict(zip(run.numbers.tolist(), _shown(how.pipeline.run(rows).rows), strict=True))
+    did: list[list[dict[str, Any]]] = [[] for _ in before]
+    for each in run.done:
+        for number in each.rows.tolist():
+            did[number].append(
+                {"step": each.step.name, "outcome": each.outcome.value, **({"why": each.why} if each.why else {})}
+            )
+    for number, said in after.items():
+        if said != piped[number]:
+            did[number].append({"step": "redaction", "outcome": Outcome.CHANGED.value})
+    counts = [
+        {"step": name, "outcome": outcome.value, "records": number}
+        for (name, outcome), number in tally(run.done).items()
+    ]
+    return {
+        "records": [{"before": before[at], "after": after.get(at), "steps": did[at]} for at in order],
+        "counts": {"given": len(before), "stored": len(after), "steps": counts, "redacted": dict(secrets)},
+    }
+
+
+def _order(records: Sequence[object]) -> list[int]:
+    """Where each record stands among the rows: those of one sender are together there."""
+    senders: dict[object, list[int]] = {}
+    for at, record in enumerate(records):
+        sender = fields.record_of(record)[0] if isinstance(record, dict) else ()
+        senders.setdefault(sender, []).append(at)
+    placed = {at: place for place, at in enumerate(at for some in senders.values() for at in some)}
+    return [placed[at] for at in range(len(records))]
+
+
+def _shown(rows: pa.Table) -> list[dict[str, Any]]:
+    wanted = rows.select(["ts", "level", "service", "body", "attributes", "resource_json"]).to_pylist()
+    return [
+        {
+            "time": _time(row["ts"]),
+            "level": row["level"],
+            "service": row["service"],
+            "body": row["body"],
+            "attributes": dict(row["attributes"]),
+            "resource": json.loads(row["resource_json"] or "{}"),
+        }
+        for row in wanted
+    ]
+
+
+def _time(moment: Any) -> str:
+    nanoseconds = moment.value if hasattr(moment, "value") else int(moment.timestamp() * 1e9)
+    seconds, rest = divmod(nanoseconds, 1_000_000_000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"

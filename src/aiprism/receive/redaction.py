@@ -99,29 +99,29 @@ class Redaction:
     # -- columns -------------------------------------------------------------------------------------------------------
 
     def _bodies(self, rows: pa.Table, counts: Counter[str]) -> pa.Table:
-        redacted, changed = self._texts(_array(rows["body"]), counts)
+        redacted, changed = self._texts(column_of(rows, "body"), counts)
         if not len(changed):
             return rows
         # Arrays and maps stay JSON; a number that was a card is a text now.
-        letters = np.array(_array(rows["body_kind"]))
+        letters = np.array(column_of(rows, "body_kind"))
         numbers = changed[~np.isin(letters[changed], (_ARRAY, _MAP))]
         letters[numbers] = _STRING
-        return _with(_with(rows, "body", redacted), "body_kind", pa.array(letters))
+        return with_column(with_column(rows, "body", redacted), "body_kind", pa.array(letters))
 
     def _attributes(self, rows: pa.Table, counts: Counter[str]) -> pa.Table:
-        maps = _array(rows["attributes"])
+        maps = column_of(rows, "attributes")
         offsets = np.array(maps.offsets)
         first, last = int(offsets[0]), int(offsets[-1])
         keys, values = maps.keys[first:last], maps.items[first:last]
         offsets = offsets - first
-        values, named = self._named(keys, values, _array(rows["attribute_kinds"]), offsets, counts)
+        values, named = self._named(keys, values, column_of(rows, "attribute_kinds"), offsets, counts)
         values, changed = self._texts(values, counts)
         changed = np.union1d(changed, named)
         if not len(changed):
             return rows
-        letters = _letters_with(_array(rows["attribute_kinds"]), offsets, changed, named)
-        rows = _with(rows, "attributes", pa.MapArray.from_arrays(pa.array(offsets, pa.int32()), keys, values))
-        return _with(rows, "attribute_kinds", letters)
+        letters = _letterswith_column(column_of(rows, "attribute_kinds"), offsets, changed, named)
+        rows = with_column(rows, "attributes", pa.MapArray.from_arrays(pa.array(offsets, pa.int32()), keys, values))
+        return with_column(rows, "attribute_kinds", letters)
 
     def _named(
         self, keys: pa.Array, values: pa.Array, letters: pa.Array, offsets: Ints, counts: Counter[str]
@@ -144,7 +144,7 @@ class Redaction:
         return _replaced(values, replaced), np.array(sorted(replaced), np.int64)
 
     def _coded(self, rows: pa.Table, name: str, counts: Counter[str]) -> pa.Table:
-        column = _array(rows[name])
+        column = column_of(rows, name)
         distinct, changed = self._texts(column.dictionary, found := Counter[str]())
         if not len(changed):
             return rows
@@ -153,7 +153,7 @@ class Redaction:
             rows = _recoded_letters(rows, name, kinds_column, distinct, changed)
         recoded = distinct.dictionary_encode()  # two that differed may be the same now
         indices = pc.take(recoded.indices, column.indices)
-        return _with(rows, name, pa.DictionaryArray.from_arrays(indices, recoded.dictionary))
+        return with_column(rows, name, pa.DictionaryArray.from_arrays(indices, recoded.dictionary))
 
     def _texts(self, texts: pa.Array, counts: Counter[str]) -> tuple[pa.Array, Ints]:
         """The texts without secrets, and which of them are changed."""
@@ -396,11 +396,14 @@ _FINDERS: Sequence[tuple[str, Finder]] = (
 _STRING, _ARRAY, _MAP = (KIND_LETTERS.index(letter) for letter in "sam")  # as `body_kind` counts them
 
 
-def _array(column: pa.ChunkedArray) -> pa.Array:
+def column_of(rows: pa.Table, name: str) -> pa.Array:
+    """A column in one piece."""
+    column = rows[name]
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
-def _with(rows: pa.Table, name: str, column: pa.Array) -> pa.Table:
+def with_column(rows: pa.Table, name: str, column: pa.Array) -> pa.Table:
+    """The rows with another column of that name in its place."""
     return rows.set_column(rows.schema.get_field_index(name), name, column)
 
 
@@ -415,7 +418,7 @@ def _replaced(texts: pa.Array, replaced: Mapping[int, bytes]) -> pa.Array:
     return pc.replace_with_mask(texts, pa.array(mask), others)
 
 
-def _letters_with(letters: pa.Array, offsets: Ints, changed: Ints, named: Ints) -> pa.Array:
+def _letterswith_column(letters: pa.Array, offsets: Ints, changed: Ints, named: Ints) -> pa.Array:
     """The letters of the values' kinds, once those of `changed` are texts; arrays and maps still are JSON, unless `named`."""
     said, whole = letters.to_pylist(), set(named.tolist())
     owners = np.searchsorted(offsets, changed, side="right") - 1
@@ -428,8 +431,8 @@ def _letters_with(letters: pa.Array, offsets: Ints, changed: Ints, named: Ints) 
 
 def _recoded_letters(rows: pa.Table, name: str, kinds: str, distinct: pa.Array, changed: Ints) -> pa.Table:
     """As `_letters_with` for a resource or scope, whose values are the texts of one JSON object."""
-    codes, letters = _array(rows[name]).indices.to_numpy(), _array(rows[kinds]).to_pylist()
-    before = _array(rows[name]).dictionary
+    codes, letters = column_of(rows, name).indices.to_numpy(), column_of(rows, kinds).to_pylist()
+    before = column_of(rows, name).dictionary
     for code in changed.tolist():
         pairs = zip(_pairs(before[code].as_py()), _pairs(distinct[code].as_py()), strict=True)
         places = [at for at, (old, new) in enumerate(pairs) if old != new]
@@ -437,7 +440,7 @@ def _recoded_letters(rows: pa.Table, name: str, kinds: str, distinct: pa.Array, 
             letters[row] = "".join(
                 "s" if at in places and said not in "am" else said for at, said in enumerate(letters[row])
             )
-    return _with(rows, kinds, pa.array(letters, pa.string()).dictionary_encode())
+    return with_column(rows, kinds, pa.array(letters, pa.string()).dictionary_encode())
 
 
 def _pairs(text: str) -> list[tuple[str, object]]:
