@@ -6,6 +6,10 @@ import json
 import re
 from typing import Any
 
+from aiprism.model.logs import LogRecord
+from aiprism.model.spans import Span
+from aiprism.query.traces import story
+from aiprism.web import traces
 from tests.cli.conftest import NOW, Run
 from tests.cli.pretended import pretended
 
@@ -34,6 +38,14 @@ def span(name: str, span_id: str, parent: str, service: str, start_ms: float, to
 
 def record(body: str, level: str = "INFO", trace_id: str = "", at: float = NOW) -> dict[str, Any]:
     return {"ts_ns": int(at * NS), "service": "api", "level": level, "body": body, "trace_id": trace_id, "span_id": ""}
+
+
+def told(spans: list[Any], logs: list[Any] | None = None) -> dict[str, Any]:
+    """A trace as the server tells it."""
+    found = [Span(**each) for each in spans]
+    records = [LogRecord(**each, attributes={}, resource={}) for each in logs or []]
+    analysis = traces.told(story(found), found, records)
+    return {"trace_id": TRACE_ID, "spans": spans, "logs": logs or [], "analysis": analysis}
 
 
 def test_logs_read_from_old_to_new(aiprism: Run) -> None:
@@ -97,32 +109,48 @@ def test_a_trace_is_a_waterfall_with_its_error_and_its_logs(aiprism: Run) -> Non
         span("lost", "cc", "not-stored", "worker", 60, 1),
     ]
     logs = [record("it failed", "ERROR", TRACE_ID, NOW + 0.06)]
-    answer = {"trace_id": TRACE_ID, "spans": spans, "logs": logs}
-    with pretended({f"/aiprism/v1/traces/{TRACE_ID}": answer}) as server:
+    with pretended({f"/aiprism/v1/traces/{TRACE_ID}": told(spans, logs)}) as server:
         _, out, _ = aiprism("trace", TRACE_ID, "--server", server.url)
     lines = out.splitlines()
-    bar = next(line for line in lines if line.endswith("━")).count("━")
+    root = next(line for line in lines if line.startswith("api ") and "━" in line)
+    heavy, light = root.count("━"), root.count("─")
+    assert abs(heavy - light) <= 1
     assert [" ".join(line.split()) for line in lines] == [
         f"trace {TRACE_ID}",
         "api POST /documents 2026-11-23 14:16:40 100 ms 3 spans 2 services 1 error",
+        "critical path api POST /documents 50 ms (50 %), worker work 50 ms (50 %)",
+        "error began in worker work ValueError: bad",
         "",
-        f"api POST /documents 100 ms {'━' * bar}",
-        f"worker ✗ work 50 ms {'━' * (bar // 2)}",
+        f"api POST /documents 100 ms {'━' * heavy}{'─' * light}",
+        f"worker ✗ work 50 ms {'━' * light}",
         "ValueError: bad",
-        "worker lost 1 ms ━",
+        "worker ? lost 1 ms ─",
         "",
         "logs",
         "+60 ms ERROR api it failed",
     ]
 
 
+def test_an_error_that_travelled_and_a_clock_that_is_wrong_are_said(aiprism: Run) -> None:
+    spans = [
+        span("GET", "aa", "", "api", 0, 100, status="error"),
+        span("call", "bb", "aa", "api", 10, 80, kind="client", status="error"),
+        span("work", "cc", "bb", "worker", 5000, 60, status="error", status_message="no disk"),
+    ]
+    with pretended({f"/aiprism/v1/traces/{TRACE_ID}": told(spans)}) as server:
+        _, out, _ = aiprism("trace", TRACE_ID, "--server", server.url)
+    said = [" ".join(line.split()) for line in out.splitlines()]
+    assert said[3] == "error began in worker work no disk and reached api GET"
+    assert said[-1] == "its clock is 4.98 s ahead of its caller's"
+
+
 def test_spans_that_name_each_other_as_parents_are_all_drawn(aiprism: Run) -> None:
     spans = [span("one", "aa", "bb", "api", 0, 1), span("two", "bb", "aa", "api", 0, 1)]
-    with pretended({f"/aiprism/v1/traces/{TRACE_ID}": {"trace_id": TRACE_ID, "spans": spans}}) as server:
+    with pretended({f"/aiprism/v1/traces/{TRACE_ID}": told(spans)}) as server:
         status, out, _ = aiprism("trace", TRACE_ID, "--server", server.url)
     assert status == 0
-    assert [word for word in out.split() if word in ("one", "two")].count("one") >= 1
-    assert "two" in out
+    _, _, drawn = out.partition("\n\n")
+    assert [word for word in drawn.split() if word in ("↻", "one", "two")] == ["↻", "one", "two"]
 
 
 def test_a_trace_that_is_not_there_is_the_servers_word(aiprism: Run) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -19,7 +21,8 @@ from aiprism.query.lucene import SPANS, condition
 from aiprism.store import spansearch
 from aiprism.store.engine import Engine
 from aiprism.store.spancolumns import span_columns
-from aiprism.store.spans import SpanStore, TraceSearch
+from aiprism.store.spans import SpanStore
+from aiprism.store.tracesearch import TraceCursor, TraceSearch, trace_page
 
 AT = 1_800_000_000
 MS = 1_000_000
@@ -208,3 +211,47 @@ def test_values_of_any_characters_are_found(stocked: Engine) -> None:
 def test_a_trace_fits_when_one_of_its_spans_does(stocked: Engine) -> None:
     wanted = TraceSearch(TimeRange(AT - 60, AT + 60), asked=condition("kind:client OR duration:>2.4s", SPANS))
     assert [found.trace_id[:2] for found in SpanStore(stocked).search(wanted)] == ["02", "00"]
+
+
+def test_pages_hold_each_trace_once_though_spans_come_in(engine: Engine) -> None:
+    """Traces whose spans that fit are minutes apart, more than one in a moment, and roots that are sent last."""
+
+    def insert(trace: int, seconds: float, took: int, token: str) -> None:
+        engine.command(
+            "INSERT INTO spans (trace_id, span_id, service, name, start, duration_ns) VALUES (toFixedString({id:String}, 16), "
+            "toFixedString({token:String}, 8), 'api', 'op', fromUnixTimestamp64Nano({ns:Int64}), {took:UInt64})",
+            {"id": f"{trace:016}", "token": token, "ns": int((AT + seconds) * 1e9), "took": took},
+        )
+
+    for number in range(12):
+        insert(number, -300 * (number // 3), 10**9 + number, f"a{number}")
+        insert(number, -300 * (number // 3) - 400, 10**9, f"b{number}")
+    orders: tuple[Literal["time", "duration"], ...] = ("time", "duration")
+    for order in orders:
+        seen: list[str] = []
+        wanted = TraceSearch(TimeRange(AT - 7200, AT + 60), service="api", min_duration=0.5, limit=5, order=order)
+        for turn in range(9):
+            page = trace_page(engine, wanted)
+            seen += [each.trace_id for each in page.traces]
+            if page.after is None:
+                break
+            insert(100 + turn, 1, 5 * 10**9, f"n{order[0]}{turn}")  # new
+            insert(turn, -3000, 10**8, f"r{order[0]}{turn}")  # a root, which does not fit itself
+            wanted = replace(wanted, after=TraceCursor.of(str(page.after)))
+        ids = [f"{number:016}".encode().hex() for number in range(12)]
+        by_time = [ids[3 * group + place] for group in range(4) for place in (2, 1, 0)]
+        assert [each for each in seen if each in ids] == (by_time if order == "time" else ids[::-1])
+        assert len(seen) == len({*seen})
+    with pytest.raises(BadInput, match="take the one of the page before"):
+        TraceCursor.of("x")
+
+
+def test_every_query_of_the_documentation_is_one() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "traces.md").read_text(encoding="utf-8")
+    table = page.partition("## The language")[2].partition("## Over HTTP")[0]
+    queries = [
+        text for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE) for text in re.findall("`([^`]+)`", row)
+    ]
+    assert len(queries) > 20
+    for text in queries:
+        spansearch.where(condition(text, SPANS))

@@ -26,7 +26,8 @@ from aiprism.store.patterncounts import pattern_counts
 from aiprism.store.samples import SampleStore
 from aiprism.store.schema import change, migrate, migrations
 from aiprism.store.seriesload import load_series
-from aiprism.store.spans import SpanStore, TraceSearch
+from aiprism.store.spans import SpanStore
+from aiprism.store.tracesearch import TraceSearch
 from tests.query.promql.stocked import Stocked
 from tests.store.making import labelled, logs_body, many_traces
 from tests.store.test_edges import Sent, calls, joined, store, told

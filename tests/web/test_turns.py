@@ -19,7 +19,7 @@ from aiprism.model.labels import Labels
 from aiprism.store.engine import Engine
 from aiprism.store.schema import migrate
 from aiprism.telemetry import Telemetry
-from aiprism.web import explore, logs, prometheus, routes
+from aiprism.web import asking, logs, prometheus, routes
 from aiprism.web.turns import STAGE, Turns
 from tests.query.promql.stocked import Stocked
 from tests.web.serving import serving
@@ -104,10 +104,10 @@ def test_a_client_that_hangs_up_ends_its_query_and_the_statement_under_way(asked
 
 
 def test_a_client_that_hangs_up_ends_its_search_though_it_had_no_turn_to_wait_for(asked: Asked) -> None:
-    before = asked.dropped("cancelled", explore.STAGE)
+    before = asked.dropped("cancelled", asking.STAGE)
     with asked.begin(), asked.begin(path="/aiprism/v1/logs"):
         until(lambda: asked.statements() == 2)
-    until(lambda: asked.dropped("cancelled", explore.STAGE) == before + 1)
+    until(lambda: asked.dropped("cancelled", asking.STAGE) == before + 1)
     until(lambda: asked.statements() == 0)
 
 

@@ -169,15 +169,19 @@ def _asking(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     report.add_argument("--end", metavar="TIME", help="… before TIME (now)")
     report.add_argument("--service", default="", help="of this service alone")
 
-    traces = _client(commands, "traces", "explore:traces", "search traces; the newest stand first")
+    traces = _client(commands, "traces", "traces:traces", "search traces; the newest stand first")
+    traces.add_argument(
+        "text", metavar="QUERY", nargs="?", default="", help="in Lucene's syntax: service:api status:error duration:>2s"
+    )
     traces.add_argument("--service", default="")
     traces.add_argument("--operation", default="", help="name of a span")
     traces.add_argument("--min-duration", default="0", metavar="DURATION", help="250ms, 2s …")
     traces.add_argument("--errors", action="store_true", help="only those with an error")
+    traces.add_argument("--order", choices=("time", "duration"), default="time", help="newest or longest first (time)")
     traces.add_argument("--attribute", action="append", metavar="KEY=VALUE", help="may be repeated")
     _since(traces, limit=20)
 
-    trace = _client(commands, "trace", "explore:trace", "one trace as a waterfall, with its logs")
+    trace = _client(commands, "trace", "traces:trace", "one trace as a waterfall, with its logs")
     trace.add_argument("trace_id", metavar="ID")
     trace.add_argument("--archive", action="store_true", help="search the archive, too")
 

@@ -1,4 +1,4 @@
-"""`aiprism logs`, `traces` and `trace`: telemetry of a running server in a terminal."""
+"""`aiprism logs`: log records of a running server in a terminal. Traces are in `traces`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from rich.text import Text
 
-from aiprism.cli import printing, waterfall
+from aiprism.cli import printing
 from aiprism.cli.remote import Remote
 from aiprism.model.timerange import format_duration
 
@@ -28,7 +28,7 @@ def logs(wanted: argparse.Namespace) -> int:
         "query": query, "service": wanted.service, "level": wanted.level, "trace_id": wanted.trace,
         "archive": wanted.archive,
     }  # fmt: skip
-    answer = remote.get("/aiprism/v1/logs", **_range(wanted), **asked, limit=wanted.limit)
+    answer = remote.get("/aiprism/v1/logs", **range_of(wanted), **asked, limit=wanted.limit)
     if wanted.follow:
         return _follow(remote, answer["logs"], asked, columns, as_json=wanted.output == "json")
     if wanted.output == "json":
@@ -101,52 +101,8 @@ def _line(record: Mapping[str, Any], columns: Sequence[str] = ()) -> Text:
     return text
 
 
-def traces(wanted: argparse.Namespace) -> int:
-    """Traces that fit, the newest first."""
-    answer = Remote(wanted.server).get(
-        "/aiprism/v1/traces",
-        **_range(wanted),
-        service=wanted.service,
-        operation=wanted.operation,
-        min_duration=wanted.min_duration,
-        errors=wanted.errors,
-        attribute=wanted.attribute,
-        limit=wanted.limit,
-    )
-    if wanted.output == "json":
-        printing.show_json(answer)
-        return 0
-    if not answer["traces"]:
-        printing.show(Text("no trace fits", style="dim"))
-        return 0
-    numbers = ("duration", "spans", "errors")
-    rows = printing.table("trace", "start", "root", *numbers, "services", right=numbers, fold="services")
-    for each in answer["traces"]:
-        rows.add_row(
-            each["trace_id"],
-            printing.clock(each["start_ns"] / 1e9, millis=True),
-            Text.assemble((each["root_service"], "cyan"), " ", each["root_name"]),
-            printing.duration(each["duration_ns"] / 1e9),
-            str(each["spans"]),
-            Text(str(each["errors"]), style="bold red") if each["errors"] else "0",
-            ", ".join(each["services"]),
-        )
-    printing.show(rows)
-    return 0
-
-
-def trace(wanted: argparse.Namespace) -> int:
-    """One trace as a waterfall, with the log records written within it."""
-    answer = Remote(wanted.server).get(f"/aiprism/v1/traces/{wanted.trace_id}", archive=wanted.archive)
-    if wanted.output == "json":
-        printing.show_json(answer)
-        return 0
-    out = printing.console()
-    printing.show(*waterfall.drawn(answer, out.width if out.is_terminal else waterfall.PLAIN_WIDTH))
-    return 0
-
-
-def _range(wanted: argparse.Namespace) -> dict[str, str]:
+def range_of(wanted: argparse.Namespace) -> dict[str, str]:
+    """--start and --end as the API takes them."""
     now = printing.present()
     return {
         "start": f"{printing.moment_in(wanted.start or _SINCE, now):.3f}",

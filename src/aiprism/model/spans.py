@@ -36,7 +36,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class TraceSummary:
-    """One trace as a search lists it."""
+    """One trace as a search lists it; without a root service its root was not stored, or not yet."""
 
     trace_id: str
     root_service: str

@@ -1,4 +1,4 @@
-"""Reading spans: a trace by id, a search for traces, how services do.
+"""Reading spans: a trace by id, a search for traces (`tracesearch`), how services do.
 
 In: ids, a `TraceSearch`, a window. Out: frozen values of model/spans.py. Blocking; run in the engine's pool.
 """
@@ -6,19 +6,17 @@ In: ids, a `TraceSearch`, a window. Out: frozen values of model/spans.py. Blocki
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from aiprism.errors import BadInput
-from aiprism.model.search import ANYTHING, Condition
 from aiprism.model.spans import ServiceHealth, Span, SpanEvent, TraceSummary
 from aiprism.model.timerange import TimeRange
 from aiprism.store.archive import Archive, reading
 from aiprism.store.engine import Engine
 from aiprism.store.otlpexport import SPAN_COLUMNS, traces_request
-from aiprism.store.spansearch import where
+from aiprism.store.tracesearch import TracePage, TraceSearch, trace_page
 
 _SPAN_COLUMNS = """
     lower(hex(trace_id)) AS trace_id, lower(hex(span_id)) AS span_id,
@@ -28,7 +26,8 @@ _SPAN_COLUMNS = """
     arrayMap(ts -> toUnixTimestamp64Nano(ts), event_time) AS event_ns, event_name, event_attributes
 """
 
-# The index names the services and minutes a trace lies in: with them the sort key leads to its few granules.
+# The index names the services and minutes a trace lies in: with them the sort key leads to its few granules. The minutes
+# are said by themselves, because ClickHouse does not conclude them from the start.
 _TRACE = """
 WITH (
     SELECT (min(start), max(end), groupUniqArrayArray(services)) FROM trace_index WHERE trace_id = unhex({{trace_id:String}})
@@ -38,6 +37,8 @@ FROM spans
 WHERE spans.trace_id = unhex({{trace_id:String}})
   AND spans.service IN (SELECT arrayJoin(lies.3))
   AND spans.start BETWEEN lies.1 - toIntervalSecond(1) AND lies.2 + toIntervalSecond(1)
+  AND toStartOfMinute(spans.start) BETWEEN toStartOfMinute(lies.1 - toIntervalSecond(1))
+      AND toStartOfMinute(lies.2 + toIntervalSecond(1))
 ORDER BY start_ns
 LIMIT {{limit:UInt32}}
 """
@@ -82,33 +83,6 @@ WHERE minute >= toStartOfMinute(fromUnixTimestamp64Milli({start:Int64})) AND ser
 ORDER BY service
 """
 
-_SEARCH = """
-SELECT
-    lower(hex(trace_id)) AS trace_id, max(root_service) AS root_service, max(root_name) AS root_name,
-    toUnixTimestamp64Nano(min(start)) AS start_ns,
-    toUnixTimestamp64Nano(max(end)) - toUnixTimestamp64Nano(min(start)) AS duration_ns,
-    sum(spans) AS spans, sum(errors) AS errors, groupUniqArrayArray(services) AS services
-FROM trace_index
-WHERE trace_index.trace_id IN (
-    SELECT DISTINCT trace_id FROM spans
-    WHERE start >= fromUnixTimestamp64Milli({start:Int64}) AND start < fromUnixTimestamp64Milli({end:Int64} + 1)
-      AND ({service:String} = '' OR service = {service:String})
-      AND ({operation:String} = '' OR name = {operation:String})
-      AND ({errors_only:Bool} = 0 OR status = 'error')
-      AND duration_ns >= {min_duration_ns:UInt64}
-      AND ({max_duration_ns:UInt64} = 0 OR duration_ns <= {max_duration_ns:UInt64})
-      AND ({kind:String} = '' OR toString(kind) = {kind:String})
-      AND arrayAll(
-          (key, value) -> mapContainsKey(attributes, key) AND attributes[key] = value
-              OR JSONExtractString(resource_json, key) = value,
-          {keys:Array(String)}, {values:Array(String)})
-      AND [asked]
-)
-GROUP BY trace_id
-ORDER BY start_ns DESC
-LIMIT {limit:UInt32}
-"""
-
 # Requests a service answered: its server and consumer spans.
 _SERVICES = """
 SELECT
@@ -139,23 +113,6 @@ ORDER BY service
 
 # Windows from this length on are answered by whole minutes.
 _BY_MINUTE_SECONDS = 600
-
-
-@dataclass(frozen=True, slots=True)
-class TraceSearch:
-    """What a search for traces asks: every condition must hold in one span of the trace. Attributes are those of the span or
-    of what it is from (its resource)."""
-
-    span: TimeRange
-    service: str = ""
-    operation: str = ""
-    attributes: tuple[tuple[str, str], ...] = ()
-    min_duration: float = 0.0
-    errors_only: bool = False
-    limit: int = 50
-    max_duration: float = 0.0  # 0: any
-    kind: str = ""
-    asked: Condition = ANYTHING
 
 
 class SpanStore:
@@ -201,26 +158,12 @@ class SpanStore:
         return self._engine.records(_TRACE.format(columns=columns), asked)
 
     def search(self, wanted: TraceSearch) -> Sequence[TraceSummary]:
-        """Traces that fit, newest first."""
-        asked = where(wanted.asked)
-        rows = self._engine.records(
-            _SEARCH.replace("[asked]", asked.sql),
-            {
-                **asked.bound,
-                "start": wanted.span.start_ms,
-                "end": wanted.span.end_ms,
-                "service": wanted.service,
-                "operation": wanted.operation,
-                "errors_only": wanted.errors_only,
-                "min_duration_ns": round(wanted.min_duration * 1e9),
-                "max_duration_ns": round(wanted.max_duration * 1e9),
-                "kind": wanted.kind,
-                "keys": [key for key, _ in wanted.attributes],
-                "values": [value for _, value in wanted.attributes],
-                "limit": wanted.limit,
-            },
-        )
-        return [TraceSummary(**{**row, "services": tuple(sorted(row["services"]))}) for row in rows]
+        """Traces that fit, in their order; see `tracesearch`."""
+        return self.page(wanted).traces
+
+    def page(self, wanted: TraceSearch) -> TracePage:
+        """As many traces as are wanted, in their order, and where to go on."""
+        return trace_page(self._engine, wanted)
 
     def services(self, window: TimeRange) -> Sequence[ServiceHealth]:
         """Rate, errors and latency of each service that answered requests in `window`; of long ones by whole minutes."""

@@ -25,8 +25,9 @@ from aiprism.model.timerange import TimeRange
 from aiprism.store.anyvalue import letter, text_value
 from aiprism.store.edges import service_edges
 from aiprism.store.engine import Engine
-from aiprism.store.spans import SpanStore, TraceSearch
-from aiprism.web.explore import SECONDS, answering
+from aiprism.store.spans import SpanStore
+from aiprism.store.tracesearch import TraceSearch
+from aiprism.web.asking import SECONDS, answering
 from aiprism.web.turns import Turns
 
 MOST_TRACES = 1500

@@ -20,7 +20,7 @@ from aiprism.model.timerange import TimeRange
 from aiprism.store.engine import Engine
 from aiprism.store.patterncounts import begin_of, pattern_counts, pattern_lines
 from aiprism.web import links
-from aiprism.web.explore import Answering, End, Limit, Start, range_of
+from aiprism.web.asking import Answering, End, Limit, Start, range_of
 
 # Patterns of a service and level that are compared, the most frequent; whoever has more has variables that no mask knows.
 MOST_PATTERNS = 5000

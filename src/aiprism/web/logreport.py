@@ -14,7 +14,7 @@ from aiprism.detect.logstatements import LogStatement
 from aiprism.errors import BadInput
 from aiprism.model.logs import PatternLine
 from aiprism.model.timerange import TimeRange, duration_seconds
-from aiprism.web.explore import Answering, End, range_of
+from aiprism.web.asking import Answering, End, range_of
 from aiprism.web.logpatterns import links_of
 
 _LONGEST = 86_400.0

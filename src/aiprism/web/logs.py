@@ -25,7 +25,7 @@ from aiprism.store.archive import Archive
 from aiprism.store.engine import Engine
 from aiprism.store.logs import Cursor, LogSearch, LogStore
 from aiprism.web import links, logpatterns, logreport
-from aiprism.web.explore import SECONDS, Answering, End, InArchive, Limit, Start, answering, range_of
+from aiprism.web.asking import SECONDS, Answering, End, InArchive, Limit, Start, answering, range_of
 from aiprism.web.logexport import FORMATS, exported
 from aiprism.web.logtail import followed
 from aiprism.web.turns import Turns

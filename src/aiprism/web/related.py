@@ -21,7 +21,7 @@ from aiprism.query.promql.syntax import selectors
 from aiprism.store.engine import Engine
 from aiprism.store.samples import SampleStore
 from aiprism.web import links
-from aiprism.web.explore import SECONDS, End, Start, answering, range_of
+from aiprism.web.asking import SECONDS, End, Start, answering, range_of
 from aiprism.web.turns import Turns
 
 

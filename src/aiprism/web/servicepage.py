@@ -28,7 +28,7 @@ from aiprism.store.series import SeriesIndex
 from aiprism.store.servicemap import ServiceMapStore, whole_minutes
 from aiprism.store.servicepage import ServicePage
 from aiprism.web import links
-from aiprism.web.explore import SECONDS, End, Start, answering, range_of
+from aiprism.web.asking import SECONDS, End, Start, answering, range_of
 from aiprism.web.turns import Turns
 
 # What was changed a week ago may still be why.

@@ -23,7 +23,7 @@ from aiprism.store.engine import Engine
 from aiprism.store.servicemap import MINUTE, ServiceMapStore, whole_minutes
 from aiprism.store.spans import SpanStore
 from aiprism.web import links
-from aiprism.web.explore import SECONDS, Answering, End, Start, answering, range_of
+from aiprism.web.asking import SECONDS, Answering, End, Start, answering, range_of
 from aiprism.web.turns import Turns
 
 WEEK = 7 * 86_400.0

@@ -1,0 +1,263 @@
+"""What the spans of one trace say together: who called whom, what took the time, where an error began.
+
+In: the spans of a trace, in any order, broken in any way. Out: a frozen `Story`. Pure; times are nanoseconds.
+
+Nothing of a broken trace is hidden: a span whose parent is not there is an orphan and stands like a root, spans that name each
+other as parents are cut where they begin, a span that was sent twice counts once. A server whose clock differs from its
+client's is marked with how far; what is computed here (not what is shown) is computed as if its clock were right.
+
+The critical path is that of CRISP (Zhang et al., "CRISP: Critical Path Analysis of Large-Scale Microservice Architectures",
+USENIX ATC 2022), as Jaeger has it: from the end of the root backwards, the time of a span belongs to its child that finished
+last before it, and to the span itself where no child was at work.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from aiprism.model.spans import Span
+
+_CALLED = ("server", "consumer")
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A span in its trace. `parent` and `children` are indices of `Story.nodes`; `begin` and `end` are by the clock of the root.
+
+    `self_ns` is what it took while none of its children was at work, `critical_ns` its share of the critical path, `skew_ns`
+    by how much its clock is ahead of its parent's.
+    """
+
+    span: Span
+    parent: int | None
+    depth: int
+    begin: int
+    end: int
+    children: tuple[int, ...] = ()
+    self_ns: int = 0
+    critical_ns: int = 0
+    skew_ns: int = 0
+    is_orphan: bool = False
+    in_cycle: bool = False
+
+    @property
+    def failed(self) -> bool:
+        return self.span.status == "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of the critical path: the span at work from `start_ns` to `end_ns` (by its own clock)."""
+
+    span_id: str
+    start_ns: int
+    end_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An error where it began, and the spans it travelled through, from there up."""
+
+    span_id: str
+    service: str
+    name: str
+    message: str
+    exception: str
+    path: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """A trace that was understood. `nodes` stand depth first, children by their begin; `roots` are the first of each tree."""
+
+    nodes: tuple[Node, ...]
+    roots: tuple[int, ...]
+    critical_path: tuple[Section, ...]
+    failures: tuple[Failure, ...]
+    repeated: int = 0  # spans that were sent again
+
+
+def story(spans: Sequence[Span]) -> Story:
+    """What the spans of one trace say together."""
+    once = list({_identity(span): span for span in reversed(spans)}.values())
+    once.sort(key=lambda span: (span.start_ns, -span.duration_ns, span.span_id))
+    nodes = _with_self_times(_tree(once))
+    roots = tuple(number for number, node in enumerate(nodes) if node.parent is None)
+    sections = _critical_path(nodes, _main_root(nodes, roots)) if nodes else ()
+    spent: dict[int, int] = defaultdict(int)
+    for number, start, end in sections:
+        spent[number] += end - start
+    nodes = tuple(replace(node, critical_ns=spent[number]) for number, node in enumerate(nodes))
+    path = tuple(
+        Section(nodes[number].span.span_id, *(at + nodes[number].span.start_ns - nodes[number].begin for at in between))
+        for number, *between in reversed(sections)
+    )
+    return Story(nodes, roots, path, tuple(_failures(nodes)), len(spans) - len(once))
+
+
+def _identity(span: Span) -> tuple[object, ...]:
+    return span.span_id, span.kind, span.service, span.name, span.start_ns, span.duration_ns, span.status
+
+
+def _main_root(nodes: Sequence[Node], roots: Sequence[int]) -> int:
+    """The root of the request: a true one rather than an orphan, then the longest."""
+    return max(roots, key=lambda at: (not nodes[at].is_orphan, nodes[at].end - nodes[at].begin))
+
+
+# -- the tree ----------------------------------------------------------------------------------------------------------
+
+
+def _tree(spans: Sequence[Span]) -> tuple[Node, ...]:
+    parents, cut = _parents(spans)
+    known = {span.span_id for span in spans}
+    below: dict[int | None, list[int]] = defaultdict(list)
+    for at, parent in enumerate(parents):
+        below[parent].append(at)
+    nodes: list[Node] = []
+    waiting: list[tuple[int, int | None]] = [(at, None) for at in reversed(below[None])]
+    while waiting:
+        at, parent = waiting.pop()
+        span, number = spans[at], len(nodes)
+        above = None if parent is None else nodes[parent]
+        skew = 0 if above is None else _skew(span, above)
+        shift = skew if above is None else skew + above.span.start_ns - above.begin
+        begin = span.start_ns - shift
+        nodes.append(
+            Node(
+                span, parent, 0 if above is None else above.depth + 1, begin, begin + span.duration_ns,
+                skew_ns=skew, is_orphan=bool(span.parent_span_id) and span.parent_span_id not in known, in_cycle=at in cut,
+            )
+        )  # fmt: skip
+        waiting += [(child, number) for child in reversed(below[at])]
+    children: dict[int | None, list[int]] = defaultdict(list)
+    for number, node in enumerate(nodes):
+        children[node.parent].append(number)
+    return tuple(replace(node, children=tuple(children[number])) for number, node in enumerate(nodes))
+
+
+def _parents(spans: Sequence[Span]) -> tuple[list[int | None], set[int]]:
+    """For each span the number of its parent, and the spans that were cut off as they would be their own ancestors.
+
+    Zipkin's two sides of a call share an id: the server is a child of the client, and what names the id as its parent lies
+    below the server.
+    """
+    callers: dict[str, int] = {}
+    called: dict[str, int] = {}
+    for at, span in enumerate(spans):
+        (called if span.kind in _CALLED else callers).setdefault(span.span_id, at)
+    parents: list[int | None] = []
+    for span in spans:
+        above = callers.get(span.span_id) if span.kind in _CALLED else None
+        if above is None and span.parent_span_id:
+            above = called.get(span.parent_span_id, callers.get(span.parent_span_id))
+        parents.append(above)
+    return parents, _cut(parents)
+
+
+def _cut(parents: list[int | None]) -> set[int]:
+    """Makes a span of each cycle a root, the earliest one."""
+    cut: set[int] = set()
+    seen = [0] * len(parents)  # by which walk
+    for first in range(len(parents)):
+        at: int | None = first
+        while at is not None and not seen[at]:
+            seen[at] = first + 1
+            at = parents[at]
+        if at is not None and seen[at] == first + 1:
+            members, each = [at], parents[at]
+            while each is not None and each != at:
+                members.append(each)
+                each = parents[each]
+            parents[min(members)] = None
+            cut.add(min(members))
+    return cut
+
+
+def _skew(span: Span, above: Node) -> int:
+    """By how much a server's clock is ahead of its client's, where its span cannot lie where it says.
+
+    Only a call that is answered within the client's span says so: then the server's span is thought to lie in its middle.
+    """
+    client = above.span
+    if span.service == client.service or span.kind != "server" or client.kind != "client":
+        return 0
+    room = client.duration_ns - span.duration_ns
+    # Both as their own clocks say, so that a skew is told against the parent, not against the root.
+    late = span.start_ns - client.start_ns
+    return 0 if room < 0 or 0 <= late <= room else late - room // 2
+
+
+# -- times -------------------------------------------------------------------------------------------------------------
+
+
+def _with_self_times(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+    return tuple(replace(node, self_ns=node.end - node.begin - _covered(node, nodes)) for node in nodes)
+
+
+def _covered(node: Node, nodes: Sequence[Node]) -> int:
+    """How much of a span some child was at work; children stand by their begin."""
+    covered, reached = 0, node.begin
+    for first, last in sorted((nodes[child].begin, nodes[child].end) for child in node.children):
+        begin, end = max(first, reached), min(last, node.end)
+        if end > begin:
+            covered += end - begin
+            reached = end
+    return covered
+
+
+def _critical_path(nodes: Sequence[Node], root: int) -> list[tuple[int, int, int]]:
+    """(node, from, to) from the end of the root backwards. What a child does before its parent begins or after it
+    has ended is not waited for."""
+    sections: list[tuple[int, int, int]] = []
+    # Each entry: a span, its children by their end, the time before which it has to be accounted for.
+    stack = [(root, _by_end(nodes, root), nodes[root].end)]
+    while stack:
+        at, left, until = stack.pop()
+        begin = nodes[at].begin
+        last = None
+        while left and last is None:
+            child = left.pop()
+            if begin <= nodes[child].begin < until and nodes[child].end > nodes[child].begin:
+                last = child
+        if last is None:
+            if until > begin:
+                sections.append((at, begin, until))
+            continue
+        end = min(nodes[last].end, until)
+        if until > end:
+            sections.append((at, end, until))
+        # Of the rest, what ended after the child began did not decide when the child could begin.
+        while left and nodes[left[-1]].end > nodes[last].begin:
+            left.pop()
+        stack.append((at, left, nodes[last].begin))
+        stack.append((last, _by_end(nodes, last), end))
+    return sections
+
+
+def _by_end(nodes: Sequence[Node], at: int) -> list[int]:
+    return sorted(nodes[at].children, key=lambda child: (nodes[child].end, nodes[child].begin))
+
+
+# -- errors ------------------------------------------------------------------------------------------------------------
+
+
+def _failures(nodes: Sequence[Node]) -> Iterator[Failure]:
+    """Failed spans of which no child failed, with the failed spans above them without a gap."""
+    for node in nodes:
+        if not node.failed or any(nodes[child].failed for child in node.children):
+            continue
+        path, above = [node.span.span_id], node.parent
+        while above is not None and nodes[above].failed:
+            path.append(nodes[above].span.span_id)
+            above = nodes[above].parent
+        told = _exception(node.span)
+        message = node.span.status_message or told.get("exception.message", "")
+        yield Failure(
+            node.span.span_id, node.span.service, node.span.name, message, told.get("exception.type", ""), tuple(path)
+        )
+
+
+def _exception(span: Span) -> Mapping[str, str]:
+    return next((event.attributes for event in reversed(span.events) if event.name == "exception"), {})

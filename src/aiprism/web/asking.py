@@ -1,0 +1,47 @@
+"""What the doors of our own API share: times and limits as parameters, and how an answer is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Query, Request
+
+from aiprism.clock import Clock
+from aiprism.errors import BadInput
+from aiprism.model.timerange import TimeRange
+from aiprism.web.turns import Turns
+
+STAGE = "query.explore"
+SECONDS = 120.0  # what one answer may take
+T = TypeVar("T")
+
+MAX_SECONDS = 9e9  # the year 2255: what DateTime64 of nanoseconds can hold
+
+Limit = Annotated[int, Query(ge=1, le=10_000, description="most rows of the answer")]
+Start = Annotated[float | None, Query(description="Unix seconds; default one hour before the end")]
+InArchive = Annotated[bool, Query(description="search the archived days of the range, too")]
+End = Annotated[float | None, Query(description="Unix seconds; default now")]
+
+
+Answering = Callable[[Request, Callable[[], T]], Awaitable[T]]
+
+
+def answering(turns: Turns, seconds: float) -> Answering[Any]:
+    """How a door answers: at once, in so many seconds, as long as its client listens."""
+
+    async def answer(request: Request, compute: Callable[[], T]) -> T:
+        return await turns.at_once(request, lambda question: compute(), seconds, stage=STAGE)
+
+    return answer
+
+
+def range_of(clock: Clock, start: float | None, end: float | None) -> TimeRange:
+    """What a request means that may leave out both: the last hour."""
+    until = clock.now() if end is None else end
+    since = until - 3600 if start is None else start
+    if not -MAX_SECONDS < since <= until < MAX_SECONDS and not since > until:
+        raise BadInput(f"start {since} and end {until} are no times: Unix seconds are expected")
+    if since > until:
+        raise BadInput(f"start {since} lies after end {until}")
+    return TimeRange(since, until)

@@ -1,0 +1,152 @@
+"""Traces over our own API: searched, told as one, compared, counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Query, Request
+
+from aiprism.clock import Clock
+from aiprism.errors import BadInput, NotFound
+from aiprism.model.logs import LogRecord
+from aiprism.model.spans import Span
+from aiprism.model.timerange import TimeRange, duration_seconds
+from aiprism.query.lucene import SPANS, condition
+from aiprism.query.traces import Story, story
+from aiprism.store.logs import LogSearch, LogStore
+from aiprism.store.spans import SpanStore
+from aiprism.store.tracesearch import TraceCursor, TraceSearch
+from aiprism.web import links
+from aiprism.web.asking import Answering, End, InArchive, Limit, Start, range_of
+
+MAX_SPANS = 20_000  # of one trace in one answer
+Kind = Literal["", "internal", "server", "client", "producer", "consumer", "unspecified"]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a request looks for, before it is known which time it is."""
+
+    start: float | None
+    end: float | None
+    search: TraceSearch
+
+    def at(self, clock: Clock) -> TraceSearch:
+        """The search; without times, over the last hour."""
+        return replace(self.search, span=range_of(clock, self.start, self.end))
+
+
+def asked_of(
+    start: Start = None,
+    end: End = None,
+    query: Annotated[str, Query(description="in Lucene's syntax, as status:error duration:>2s")] = "",
+    service: str = "",
+    operation: str = "",
+    kind: Annotated[Kind, Query()] = "",
+    status: Annotated[Literal["", "unset", "ok", "error"], Query()] = "",
+    min_duration: Annotated[str, Query(description="of the span, like 250ms or 2s")] = "0",
+    max_duration: Annotated[str, Query(description="of the span")] = "0",
+    errors: bool = False,
+    attribute: Annotated[list[str] | None, Query(description="key=value, may be repeated")] = None,
+) -> Asked:
+    """The parameters that every door takes."""
+    search = TraceSearch(
+        span=TimeRange(0, 0),
+        service=service,
+        operation=operation,
+        attributes=tuple(_pair(text) for text in attribute or ()),
+        min_duration=duration_seconds(min_duration),
+        max_duration=duration_seconds(max_duration),
+        errors_only=errors,
+        kind=kind,
+        status=status,
+        asked=condition(query, SPANS),
+    )
+    return Asked(start, end, search)
+
+
+Wanted = Annotated[Asked, Depends(asked_of)]
+
+
+def serve_traces(routes: APIRouter, clock: Clock, spans: SpanStore, logs: LogStore, answer: Answering[Any]) -> None:
+    """Adds GET traces and traces/{id} to the routes."""
+
+    @routes.get("/traces", summary="Traces of which one span meets every condition, page by page")
+    async def traces(
+        request: Request,
+        asked: Wanted,
+        order: Annotated[
+            Literal["time", "duration"], Query(description="newest or longest first, by the span that fits")
+        ] = "time",
+        cursor: Annotated[str, Query(description="`cursor` of the page before")] = "",
+        limit: Limit = 50,
+    ) -> dict[str, Any]:
+        after = TraceCursor.of(cursor) if cursor else None
+        wanted = replace(asked.at(clock), order=order, after=after, limit=limit)
+        page = await answer(request, lambda: spans.page(wanted))
+        return {
+            "traces": [asdict(each) | {"has_root": bool(each.root_service)} for each in page.traces],
+            "cursor": str(page.after) if page.after else None,
+            "complete": page.after is None,
+        }
+
+    @routes.get("/traces/{trace_id}", summary="Every span of one trace, and the log records written within it")
+    async def trace(
+        request: Request, trace_id: str, archive: InArchive = False, start: Start = None, end: End = None
+    ) -> dict[str, Any]:
+        if archive:
+            days = TimeRange(start or 0.0, clock.now() if end is None else end)
+            found = await answer(request, lambda: spans.archived_trace(trace_id, days, limit=MAX_SPANS + 1))
+        else:
+            found = await answer(request, lambda: spans.trace(trace_id, limit=MAX_SPANS + 1))
+        if not found:
+            raise NotFound(f"no trace {trace_id}")
+        found, is_whole = found[:MAX_SPANS], len(found) <= MAX_SPANS
+        first, last = found[0].start_ns / 1e9, max(each.start_ns + each.duration_ns for each in found) / 1e9
+        lines = LogSearch(TimeRange(first - 60, last + 60), trace_id=trace_id.lower(), limit=1000, archived=archive)
+        records = list(reversed(await answer(request, lambda: logs.search(lines))))
+        return {
+            "trace_id": trace_id.lower(),
+            "is_whole": is_whole,  # False: the trace has more spans than are told here
+            "spans": [links.told(each) for each in found],
+            "logs": [links.told(each) for each in records],
+            "analysis": told(story(found), found, records),
+        }
+
+
+def told(understood: Story, spans: Sequence[Span], records: Sequence[LogRecord]) -> Mapping[str, Any]:
+    """What a trace says, with `at` the index of a span in `spans` and `logs` those of its records."""
+    at = {id(span): number for number, span in enumerate(spans)}
+    within: dict[str, list[int]] = {}
+    for number, record in enumerate(records):
+        within.setdefault(record.span_id, []).append(number)
+    return {
+        "nodes": [
+            {
+                "at": at[id(node.span)],
+                "span_id": node.span.span_id,
+                "parent": node.parent,
+                "depth": node.depth,
+                "self_ns": node.self_ns,
+                "critical_ns": node.critical_ns,
+                "skew_ns": node.skew_ns,
+                "is_orphan": node.is_orphan,
+                "in_cycle": node.in_cycle,
+                "logs": within.get(node.span.span_id, []),
+            }
+            for node in understood.nodes
+        ],
+        "roots": understood.roots,
+        "critical_path": [asdict(each) for each in understood.critical_path],
+        "failures": [asdict(each) for each in understood.failures],
+        "repeated_spans": understood.repeated,
+    }
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, found, value = text.partition("=")
+    if not found or not key:
+        raise BadInput(f"attribute={text!r}: write attribute=key=value")
+    return key, value

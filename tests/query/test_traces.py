@@ -1,0 +1,151 @@
+"""What a trace says: its tree, however broken, its critical path, its self times, its errors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aiprism.model.spans import Span, SpanEvent
+from aiprism.query.traces import Story, story
+
+
+def span(
+    span_id: str, parent: str, start: int, took: int, *, service: str = "a", kind: str = "internal", error: str = ""
+) -> Span:
+    """A span of which an error has a message."""
+    events = (SpanEvent(start, "exception", {"exception.type": "E"}),) if error else ()
+    status = "error" if error else "unset"
+    return Span("t", span_id, parent, service, f"op-{span_id}", kind, start, took, status, error, {}, {}, events)
+
+
+def shape(told: Story) -> list[tuple[str, int]]:
+    return [(node.span.span_id, node.depth) for node in told.nodes]
+
+
+def path(told: Story) -> list[tuple[str, int, int]]:
+    return [(each.span_id, each.start_ns, each.end_ns) for each in told.critical_path]
+
+
+def test_children_stand_below_their_parents_by_their_begin() -> None:
+    told = story([span("c", "r", 50, 10), span("b", "r", 10, 10), span("d", "b", 12, 1), span("r", "", 0, 100)])
+    assert shape(told) == [("r", 0), ("b", 1), ("d", 2), ("c", 1)]
+    assert [node.self_ns for node in told.nodes] == [80, 9, 1, 10]
+
+
+def test_what_is_broken_is_marked_and_nothing_is_hidden() -> None:
+    told = story(
+        [span("r", "", 0, 9), span("o", "gone", 1, 2), span("x", "y", 3, 1), span("y", "x", 4, 1), span("s", "s", 5, 1)]
+    )
+    assert shape(told) == [("r", 0), ("o", 0), ("x", 0), ("y", 1), ("s", 0)]
+    assert [node.span.span_id for node in told.nodes if node.is_orphan] == ["o"]
+    assert [node.span.span_id for node in told.nodes if node.in_cycle] == ["x", "s"]
+    assert story([]) == Story((), (), (), ())
+
+
+def test_a_span_that_was_sent_twice_counts_once() -> None:
+    once = span("r", "", 0, 9)
+    told = story([once, once])
+    assert (len(told.nodes), told.repeated) == (1, 1)
+
+
+def test_the_two_sides_of_a_call_may_share_an_id() -> None:
+    client, server = (
+        span("s", "r", 1, 8, kind="client"),
+        span("s", "r", 2, 6, service="b", kind="server"),
+    )
+    told = story([span("r", "", 0, 10), server, client, span("w", "s", 3, 1, service="b")])
+    assert [(node.span.kind, node.depth) for node in told.nodes] == [
+        ("internal", 0), ("client", 1), ("server", 2), ("internal", 3),
+    ]  # fmt: skip
+
+
+def test_the_critical_path_goes_through_the_child_that_finished_last() -> None:
+    """After the figure of CRISP: of two children at once, the longer one decides; before them one that was waited for."""
+    told = story(
+        [
+            span("r", "", 0, 100),
+            span("first", "r", 5, 15),
+            span("short", "r", 30, 20),
+            span("long", "r", 25, 60),
+            span("deep", "long", 40, 45),
+            span("after", "r", 90, 50),  # goes on after its parent: only what lies within is waited for
+        ]
+    )
+    assert path(told) == [
+        ("r", 0, 5), ("first", 5, 20), ("r", 20, 25), ("long", 25, 40), ("deep", 40, 85), ("r", 85, 90), ("after", 90, 100),
+    ]  # fmt: skip
+    assert sum(node.critical_ns for node in told.nodes) == 100
+
+
+def test_a_server_whose_clock_is_wrong_is_marked_and_thought_within_its_call() -> None:
+    call = span("c", "r", 10, 80, kind="client")
+    server = span("s", "c", 5_000, 60, service="b", kind="server")
+    told = story([span("r", "", 0, 100), call, server, span("w", "s", 5_010, 20, service="b")])
+    assert [node.skew_ns for node in told.nodes] == [0, 0, 4_980, 0]
+    assert [(node.begin, node.self_ns) for node in told.nodes] == [(0, 20), (10, 20), (20, 40), (30, 20)]
+    assert path(told)[3:6] == [("w", 5_010, 5_030), ("s", 5_030, 5_060), ("c", 80, 90)]  # by their own clocks
+    late = story([call, span("s", "c", 40, 60, service="b", kind="server")])
+    assert [node.skew_ns for node in late.nodes] == [0, 20]
+
+
+def test_an_error_is_told_where_it_began_and_how_far_it_came() -> None:
+    told = story(
+        [
+            span("r", "", 0, 100, error="502"),
+            span("m", "r", 1, 80, error="failed"),
+            span("d", "m", 2, 50, error="no disk"),
+            span("h", "r", 85, 10),  # was caught here
+            span("e", "h", 86, 5, error="retried"),
+        ]
+    )
+    assert [(each.span_id, each.message, each.exception, each.path) for each in told.failures] == [
+        ("d", "no disk", "E", ("d", "m", "r")),
+        ("e", "retried", "E", ("e",)),
+    ]
+
+
+def test_a_trace_of_many_spans_is_told_soon_whatever_its_shape() -> None:
+    """Each shape takes a fraction of a second; were one of them quadratic, this would take minutes."""
+    count = 20_000
+    chain = [span(str(at), str(at - 1) if at else "", at, 2 * count - 2 * at) for at in range(count)]
+    row = [span("r", "", 0, count), *(span(f"c{at}", "r", at, 1) for at in range(count))]
+    at_once = [span("r", "", 0, count), *(span(f"c{at}", "r", 1, 1 + at) for at in range(count - 2))]
+    ring = [span(str(at), str((at + 1) % count), at, 1) for at in range(count)]
+    for spans in (chain, row, at_once, ring):
+        assert len(story(spans).nodes) == len(spans)
+
+
+SPANS = st.lists(
+    st.builds(
+        span, st.sampled_from("abcdef"), st.sampled_from(["", *"abcdefg"]), st.integers(0, 50), st.integers(0, 50),
+        service=st.sampled_from("ab"), kind=st.sampled_from(["internal", "client", "server"]), error=st.sampled_from(["", "x"]),
+    ),
+    min_size=1, max_size=12,
+)  # fmt: skip
+
+
+@given(SPANS)
+def test_whatever_spans_there_are(spans: Sequence[Span]) -> None:
+    told = story(spans)
+    assert len(told.nodes) + told.repeated == len(spans)
+    assert {id(node.span) for node in told.nodes} <= {id(each) for each in spans}
+    for number, node in enumerate(told.nodes):
+        assert 0 <= node.self_ns <= node.span.duration_ns
+        assert node.parent is None or node.parent < number
+        assert all(told.nodes[child].parent == number for child in node.children)
+    main = max(node.end - node.begin for node in told.nodes if node.parent is None)
+    assert sum(node.critical_ns for node in told.nodes) <= main
+    roots = [node for node in told.nodes if node.parent is None and not node.is_orphan]
+    if roots:  # all of its time is accounted for
+        assert sum(node.critical_ns for node in told.nodes) == max(node.span.duration_ns for node in roots)
+    began = {failure.span_id for failure in told.failures}
+    assert bool(began) == any(each.status == "error" for each in spans)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_order_in_which_spans_come_does_not_matter(order: int) -> None:
+    spans = [span("r", "", 0, 100), span("a", "r", 10, 20), span("b", "r", 10, 20), span("c", "b", 11, 2, error="x")]
+    assert story(spans[::order]) == story(spans)

@@ -1,0 +1,111 @@
+"""Traces over our API, as clients on a real socket get them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from aiprism.clock import FakeClock
+from aiprism.store.engine import Engine
+from aiprism.store.logcolumns import log_columns
+from aiprism.store.spancolumns import span_columns
+from aiprism.telemetry import Telemetry
+from aiprism.web import explore, routes
+from tests.query.test_log_search import log_record
+from tests.query.test_span_search import AT, put
+from tests.web.serving import serving
+
+TRACE, OTHER = "ab" * 16, "cd" * 16
+SPAN: dict[str, Any] = {"start": AT - 60, "end": AT + 60}
+
+
+def traces_sent() -> bytes:
+    """Two requests of a shop: the second one asks the database twice and takes longer, as it fails once."""
+    request = ExportTraceServiceRequest()
+
+    def add(trace: str, number: int, parent: int, service: str, name: str, kind: int, begin: int, took: int) -> Any:
+        group = request.resource_spans.add()
+        group.resource.attributes.add(key="service.name").value.string_value = service
+        span = group.scope_spans.add().spans.add(trace_id=bytes.fromhex(trace), span_id=bytes([number] * 8), name=name)
+        span.parent_span_id = bytes([parent] * 8) if parent else b""
+        span.kind = kind  # type: ignore[assignment]
+        span.start_time_unix_nano = AT * 10**9 + begin * 10**6
+        span.end_time_unix_nano = span.start_time_unix_nano + took * 10**6
+        return span
+
+    put(add(TRACE, 1, 0, "shop", "GET /cart", 2, 0, 100).attributes, {"user": "ada", "http.status_code": 200})
+    add(TRACE, 2, 1, "shop", "SELECT", 3, 10, 40)
+    put(add(OTHER, 3, 0, "shop", "GET /cart", 2, 10_000, 900).attributes, {"user": "bob", "http.status_code": 502})
+    failed = add(OTHER, 4, 3, "shop", "SELECT", 3, 10_010, 400)
+    failed.status.code, failed.status.message = 2, "timed out"
+    add(OTHER, 5, 3, "shop", "SELECT", 3, 10_420, 40)
+    return request.SerializeToString()
+
+
+@pytest.fixture
+def client(engine: Engine) -> Iterator[httpx.Client]:
+    async def nothing() -> None:
+        return None
+
+    engine.insert_arrow("spans", span_columns(traces_sent()), token="t")
+    engine.insert_arrow("logs_received", log_columns(log_record(AT * 10**9, "WARN", "slow", "shop", OTHER)), token="l")
+    app = routes.build([explore.router(engine, FakeClock(AT + 60))], Telemetry(), checks={}, reload=nothing)
+    with serving(app) as url, httpx.Client(base_url=f"{url}/aiprism/v1", params=SPAN, timeout=60) as opened:
+        yield opened
+
+
+def test_a_trace_is_told_with_what_it_says(client: httpx.Client) -> None:
+    answer = client.get(f"/traces/{OTHER}").json()
+    said = answer["analysis"]
+    assert [answer["spans"][node["at"]]["name"] for node in said["nodes"]] == ["GET /cart", "SELECT", "SELECT"]
+    assert [node["critical_ns"] for node in said["nodes"]] == [460_000_000, 400_000_000, 40_000_000]
+    assert [(each["span_id"], each["message"]) for each in said["failures"]] == [("04" * 8, "timed out")]
+    assert (said["roots"], said["repeated_spans"], len(said["critical_path"])) == ([0], 0, 5)
+
+
+@pytest.mark.parametrize(
+    ("path", "parameters"),
+    [
+        ("", {"query": "duration:>2"}),
+        ("", {"query": "(a"}),
+        ("", {"attribute": "x"}),
+        ("", {"kind": "x"}),
+        ("", {"cursor": "x"}),
+        ("/xyz", {}),
+    ],
+)
+def test_a_mistake_is_the_askers(client: httpx.Client, path: str, parameters: dict[str, str]) -> None:
+    answer = client.get(f"/traces{path}", params=SPAN | parameters)
+    assert (answer.status_code, bool(answer.json()["error"]["message"])) == (400, True)
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ({}, [OTHER, TRACE]),
+        ({"query": "user:ada OR status_message:timed*"}, [OTHER, TRACE]),
+        ({"query": "http.status_code:>=500"}, [OTHER]),
+        ({"min_duration": "50ms", "max_duration": "500ms"}, [OTHER, TRACE]),
+        ({"min_duration": "50ms", "max_duration": "200ms"}, [TRACE]),
+        ({"kind": "client", "status": "error"}, [OTHER]),
+        ({"kind": "server", "status": "error"}, []),
+        ({"order": "duration", "kind": "server"}, [OTHER, TRACE]),
+        ({"service": "shop", "operation": "SELECT", "errors": "true"}, [OTHER]),
+        ({"attribute": "user=ada"}, [TRACE]),
+    ],
+)
+def test_traces_are_found(client: httpx.Client, asked: dict[str, str], found: list[str]) -> None:
+    answer = client.get("/traces", params=SPAN | asked).json()
+    assert ([each["trace_id"] for each in answer["traces"]], answer["complete"]) == (found, True)
+    assert all(each["has_root"] for each in answer["traces"])
+
+
+def test_pages_say_whether_there_are_more(client: httpx.Client) -> None:
+    first = client.get("/traces", params=SPAN | {"limit": 1}).json()
+    assert ([each["trace_id"] for each in first["traces"]], first["complete"]) == ([OTHER], False)
+    rest = client.get("/traces", params=SPAN | {"limit": 5, "cursor": first["cursor"]}).json()
+    assert ([each["trace_id"] for each in rest["traces"]], rest["complete"], rest["cursor"]) == ([TRACE], True, None)
