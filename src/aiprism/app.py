@@ -41,6 +41,8 @@ from aiprism.errors import AiprismError, BadInput, ConfigError
 from aiprism.httpconfig import Secret
 from aiprism.learn.survey import Survey
 from aiprism.model.alerts import Alert
+from aiprism.model.events import ChangeEvent
+from aiprism.model.timerange import TimeRange
 from aiprism.query.lucene import condition
 from aiprism.query.promql import Limits, PromQL, Vector
 from aiprism.query.promql.results import Results
@@ -64,6 +66,8 @@ from aiprism.respond.actions.control import Control, ControlHub
 from aiprism.respond.actions.process import Process
 from aiprism.respond.actions.wait import Wait
 from aiprism.respond.actions.webhook import Webhook
+from aiprism.respond.changehooks import READERS
+from aiprism.respond.changes import ChangeWatch
 from aiprism.respond.desk import Policy
 from aiprism.respond.incident import Periods
 from aiprism.respond.mute import flapping, holding
@@ -76,6 +80,7 @@ from aiprism.store.archive import Archive
 from aiprism.store.backup import Manifest
 from aiprism.store.backup import backup as take_backup
 from aiprism.store.engine import Engine
+from aiprism.store.events import EventStore
 from aiprism.store.following import Following
 from aiprism.store.housekeeping import Housekeeping
 from aiprism.store.leadership import Duty, Leadership
@@ -96,6 +101,7 @@ from aiprism.web import (
     backtest,
     backup,
     catalogue,
+    changehooks,
     control,
     elastic,
     events,
@@ -275,6 +281,13 @@ async def running(
             telemetry=telemetry,
         )
 
+        event_store = EventStore(engine)
+
+        async def changes(window: TimeRange, of: Sequence[str]) -> Sequence[ChangeEvent]:
+            return await engine.run(event_store.search, window, services=of)
+
+        change_watch = ChangeWatch(responder.pipeline, changes, clock)
+
         async def notify(alerts: Sequence[Alert]) -> None:
             await asyncio.to_thread(responder.accept, alerts)
 
@@ -428,6 +441,18 @@ async def running(
                 ("query respond", tiers_door.router(responder)),
                 ("query respond", oncall.router(responder, clock)),
                 ("query respond", hooks.router(responder, lambda: _hook_secrets(loaded.config), clock)),
+                (
+                    "receive query respond",
+                    changehooks.router(
+                        engine,
+                        clock,
+                        config.limits,
+                        admission,
+                        telemetry,
+                        secrets=lambda: _change_secrets(loaded.config),
+                        services=services_now,
+                    ),
+                ),
                 ("respond", alertmanager.router(responder, clock)),
                 ("respond", alertmanager.routes_router(responder)),
                 ("respond", maintenance.router(responder, clock)),
@@ -466,6 +491,7 @@ async def running(
         duties = [
             ("receive", Duty("housekeeping", housekeeping.start, housekeeping.stop)),
             ("respond", Duty("respond", responder.start, responder.stop)),
+            ("respond", Duty("changes", change_watch.start, change_watch.stop)),
             ("rule", Duty("rules", rule_groups.start, rule_groups.stop)),
             ("rule", Duty("log patterns", pattern_watch.start, pattern_watch.stop)),
             ("receive", Duty("scrape", scraping.start, scraping.stop)),
@@ -510,6 +536,7 @@ def _policy(config: Config, external_url: str) -> Policy:
             f"known: {', '.join(routing.receivers) or 'none'}"
         )
     services, rota = _services(config), _rota(config, routing)
+    _change_secrets(config)  # refused now, not when somebody knocks
     return Policy(
         routing=routing,
         runbooks=runbook.load(config.resolved(config.respond.runbooks)),
@@ -566,6 +593,10 @@ def _planned(config: Config) -> holding.Planned:
 
 def _hook_secrets(config: Config) -> hooks.Secrets:
     return hooks.Secrets(*(_hook_secret(config, name) for name in ("slack", "pagerduty", "opsgenie")))
+
+
+def _change_secrets(config: Config) -> Mapping[str, Secret]:
+    return {name: _hook_secret(config, name) for name in READERS}
 
 
 def _hook_secret(config: Config, name: str) -> Secret:

@@ -369,7 +369,8 @@ class RespondConfig:
 
 @dataclass(frozen=True, slots=True)
 class HooksConfig:
-    """Doors for what people do in other tools. A secret is given as it is or in a file; without one its door is closed."""
+    """Doors for what people do, and what is changed, in other tools. A secret is given as it is or in a file; without one
+    its door is closed."""
 
     slack_secret: str = setting("", "signing secret of the Slack app whose button acknowledges", kind="secret")
     slack_secret_file: str = setting("", "file with it")
@@ -379,6 +380,14 @@ class HooksConfig:
     pagerduty_secret_file: str = setting("", "file with it")
     opsgenie_secret: str = setting("", "what Opsgenie's webhook shows as a bearer token", kind="secret")
     opsgenie_secret_file: str = setting("", "file with it")
+    github_secret: str = setting("", "secret of GitHub's webhook that tells of changes", kind="secret")
+    github_secret_file: str = setting("", "file with it")
+    gitlab_secret: str = setting("", "secret token of GitLab's webhook that tells of changes", kind="secret")
+    gitlab_secret_file: str = setting("", "file with it")
+    argocd_secret: str = setting("", "what Argo CD's notifications show as a bearer token", kind="secret")
+    argocd_secret_file: str = setting("", "file with it")
+    kubernetes_secret: str = setting("", "what senders of Kubernetes' events show as a bearer token", kind="secret")
+    kubernetes_secret_file: str = setting("", "file with it")
 
 
 @dataclass(frozen=True, slots=True)

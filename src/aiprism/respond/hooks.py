@@ -8,29 +8,20 @@ integration".
 
 from __future__ import annotations
 
-import hashlib
 import hmac
-import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from enum import Enum
 from typing import Any
 from urllib.parse import parse_qs
 
-from aiprism.errors import BadInput, Refused
 from aiprism.httpconfig import Secret
 from aiprism.respond.incident import Origin
+from aiprism.respond.signed import Forbidden, any_equal, bearer, hmac_of, json_object, keys_of, moment, part
 
 _SLACK_WINDOW = 300.0  # seconds a signed request of Slack is good for, as its page asks
 ACKNOWLEDGE = "acknowledge"  # what our button in Slack is called
-
-
-class Forbidden(Refused):
-    """Whoever sent this does not know the secret, or sent it too long ago."""
-
-    status, code = 403, "forbidden"
 
 
 class Deed(Enum):
@@ -83,12 +74,12 @@ def button_value(subject: str, receiver: str, integration: int) -> str:
 def slack(headers: Mapping[str, str], body: bytes, secret: Secret, now: float) -> list[Pressed]:
     """The buttons of ours that were pressed; none when it was something else. Forbidden unless Slack signed it just now."""
     stamp, shown = headers.get("x-slack-request-timestamp", ""), headers.get("x-slack-signature", "")
-    signed = _hmac(secret.reveal(), b"v0:" + stamp.encode("ascii", "replace") + b":" + body)
+    signed = hmac_of(secret.reveal(), b"v0:" + stamp.encode("ascii", "replace") + b":" + body)
     if not hmac.compare_digest(f"v0={signed}".encode(), shown.encode()):
         raise Forbidden("X-Slack-Signature is not what hooks.slack_secret signs; is it the signing secret of this app?")
     if not re.fullmatch(r"\d{1,12}", stamp) or abs(now - int(stamp)) > _SLACK_WINDOW:
         raise Forbidden("X-Slack-Request-Timestamp is more than five minutes from our clock")
-    payload = _json(parse_qs(body.decode("utf-8", "replace")).get("payload", [""])[0], "payload")
+    payload = json_object(parse_qs(body.decode("utf-8", "replace")).get("payload", [""])[0], "payload")
     user = payload.get("user") or {}
     name = str(user.get("username") or user.get("name") or user.get("id") or "somebody")
     pressed = []
@@ -124,12 +115,13 @@ def pagerduty(headers: Mapping[str, str], body: bytes, secret: Secret, receiver:
     `secret` may hold several, separated by spaces or commas: each webhook subscription has its own.
     """
     shown = [each.strip() for each in headers.get("x-pagerduty-signature", "").split(",")]
-    _signed_by_any([f"v1={_hmac(key, body)}" for key in re.split(r"[\s,]+", secret.reveal()) if key], shown)
-    event = _mapping(_json(body, "the body"), "event")
+    if not any_equal([f"v1={hmac_of(key, body)}" for key in keys_of(secret)], shown):
+        raise Forbidden("X-PagerDuty-Signature is not what hooks.pagerduty_secret signs; is it that of this webhook?")
+    event = part(json_object(body, "the body"), "event")
     deed = _PAGERDUTY.get(str(event.get("event_type")))
     if deed is None:
         return None
-    data = _mapping(event, "data")
+    data = part(event, "data")
     about = data.get("incident") or data  # a note names its incident, without our key
     agent = event.get("agent") or {}
     actor = f"{agent['summary']} (PagerDuty)" if agent.get("summary") else "PagerDuty"
@@ -138,7 +130,7 @@ def pagerduty(headers: Mapping[str, str], body: bytes, secret: Secret, receiver:
         deed, word = Deed.LAPSE, "lapsed"  # auto-resolve, or we ourselves: what fires goes on being told
     return Spoken(
         id=f"pagerduty:{event.get('id')}",
-        at=_time(event.get("occurred_at")),
+        at=moment(event.get("occurred_at"), "occurred_at"),
         deed=deed,
         actor=actor,
         text=_pagerduty_text(word, data, actor),
@@ -146,13 +138,6 @@ def pagerduty(headers: Mapping[str, str], body: bytes, secret: Secret, receiver:
         subject=str(about.get("incident_key") or ""),
         theirs=str(about.get("id") or ""),
     )
-
-
-def _signed_by_any(right: Sequence[str], shown: Sequence[str]) -> None:
-    # All are compared, each in constant time.
-    found = [hmac.compare_digest(one.encode(), other.encode()) for one in right for other in shown]
-    if not any(found):
-        raise Forbidden("X-PagerDuty-Signature is not what hooks.pagerduty_secret signs; is it that of this webhook?")
 
 
 def _pagerduty_text(word: str, data: Mapping[str, Any], actor: str) -> str:
@@ -177,14 +162,12 @@ _OPSGENIE = {
 def opsgenie(headers: Mapping[str, str], body: bytes, secret: Secret, receiver: str = "") -> Spoken | None:
     """What was done to an alert there; None when it was nothing of interest. Opsgenie signs nothing: it shows the secret as
     a bearer token, in a header that its webhook is given."""
-    scheme, _, token = headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not hmac.compare_digest(token.strip().encode(), secret.reveal().encode()):
-        raise Forbidden("show hooks.opsgenie_secret: give the webhook the header Authorization: Bearer <secret>")
-    said = _json(body, "the body")
+    bearer(headers, secret, "hooks.opsgenie_secret")
+    said = json_object(body, "the body")
     deed = _OPSGENIE.get(str(said.get("action")))
     if deed is None:
         return None
-    alert = _mapping(said, "alert")
+    alert = part(said, "alert")
     actor = f"{alert.get('username') or 'somebody'} (Opsgenie)"
     note, action = str(alert.get("note") or ""), str(said.get("action"))
     at = float(alert.get("updatedAt") or 0) / (1e9 if float(alert.get("updatedAt") or 0) > 1e15 else 1e3)
@@ -198,34 +181,3 @@ def opsgenie(headers: Mapping[str, str], body: bytes, secret: Secret, receiver: 
         subject=str(alert.get("alias") or ""),
         theirs=str(alert.get("alertId") or ""),
     )
-
-
-# -- shared ----------------------------------------------------------------------------------------------------------
-
-
-def _hmac(key: str, body: bytes) -> str:
-    return hmac.new(key.encode(), body, hashlib.sha256).hexdigest()
-
-
-def _json(text: str | bytes, what: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except ValueError:
-        raise BadInput(f"{what} is no JSON") from None
-    if not isinstance(found, dict):
-        raise BadInput(f"{what} is no JSON object")
-    return found
-
-
-def _mapping(whole: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    found = whole.get(key)
-    if not isinstance(found, dict):
-        raise BadInput(f"{key!r} is missing, or no object")
-    return found
-
-
-def _time(text: object) -> float:
-    try:
-        return datetime.fromisoformat(str(text)).timestamp()
-    except ValueError:
-        raise BadInput(f"occurred_at: {text!r} is no time; write for example 2026-11-23T14:15:00Z") from None

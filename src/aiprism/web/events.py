@@ -60,7 +60,7 @@ def router(engine: Engine, clock: Clock, limits: LimitsConfig, admission: Admiss
         known = store.times([each.id for each in said if each.id and each.ts is None])
         made = [_event(each, known.get(each.id, now) if each.ts is None else each.ts) for each in said]
         for number, each in enumerate(made):
-            _check_time(each, number, now, limits)
+            check_time(each, f"events[{number}]", now, limits)
         store.put(made)
         return made
 
@@ -101,9 +101,10 @@ def _event(said: Said, ts: float) -> ChangeEvent:
     return ChangeEvent(id=said.id or made, ts=ts, **content)
 
 
-def _check_time(event: ChangeEvent, number: int, now: float, limits: LimitsConfig) -> None:
+def check_time(event: ChangeEvent, where: str, now: float, limits: LimitsConfig) -> None:
+    """BadInput when the event, which stands at `where` in its request, is too far from `now`."""
     if not now - limits.logs_past <= event.ts <= now + limits.logs_future:
         raise BadInput(
-            f"events[{number}].ts {event.ts} is too far from now ({now:.0f}): Unix seconds within limits.logs_past and "
+            f"{where}.ts {event.ts} is too far from now ({now:.0f}): Unix seconds within limits.logs_past and "
             "limits.logs_future are taken"
         )

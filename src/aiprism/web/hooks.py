@@ -45,7 +45,7 @@ def router(responder: Responder, secrets: Callable[[], Secrets], clock: Clock) -
 
     @routes.post("/slack", summary="Buttons in Slack", response_class=Response)
     async def from_slack(request: Request) -> Response:
-        secret = _open(secrets().slack, "slack")
+        secret = opened(secrets().slack, "slack")
         pressed = hooks.slack(request.headers, await request.body(), secret, clock.now())
         tasks = [asyncio.create_task(_pressed(responder, each, clock)) for each in pressed]
         for task in tasks:
@@ -57,19 +57,20 @@ def router(responder: Responder, secrets: Callable[[], Secrets], clock: Clock) -
 
     @routes.post("/pagerduty", summary="Webhooks (V3) of PagerDuty")
     async def from_pagerduty(request: Request, receiver: str = Query("", max_length=200)) -> dict[str, Any]:
-        secret = _open(secrets().pagerduty, "pagerduty")
+        secret = opened(secrets().pagerduty, "pagerduty")
         spoken = hooks.pagerduty(request.headers, await request.body(), secret, receiver)
         return await _answered(responder, spoken)
 
     @routes.post("/opsgenie", summary="Webhooks of Opsgenie")
     async def from_opsgenie(request: Request, receiver: str = Query("", max_length=200)) -> dict[str, Any]:
-        secret = _open(secrets().opsgenie, "opsgenie")
+        secret = opened(secrets().opsgenie, "opsgenie")
         return await _answered(responder, hooks.opsgenie(request.headers, await request.body(), secret, receiver))
 
     return routes
 
 
-def _open(secret: Secret, name: str) -> Secret:
+def opened(secret: Secret, name: str) -> Secret:
+    """The secret of a door; NotFound when it has none, Unavailable when its file says nothing."""
     if not secret:
         raise NotFound(f"this door is closed: hooks.{name}_secret is not set")
     try:

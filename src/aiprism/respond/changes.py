@@ -1,0 +1,138 @@
+"""Puts what was changed on the timelines of the incidents it may explain.
+
+In: change events, as a function that finds them by time and service. Out: a line `change` on every open incident for each
+change of its services, from two hours before it was opened until it is resolved: once each, with the event as evidence.
+Only looking for them reads telemetry, so that happens beside the pipeline and keeps no alert waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict
+from typing import TypeAlias
+
+import structlog
+from sqlalchemy import Connection
+
+from aiprism.clock import Clock
+from aiprism.model.events import ChangeEvent
+from aiprism.model.timerange import TimeRange, format_duration
+from aiprism.respond import journal
+from aiprism.respond.bell import Bell
+from aiprism.respond.incident import MACHINE, Incident, Noted
+from aiprism.respond.pipeline import Respond
+from aiprism.services import Catalogue
+from aiprism.store import incidents as store
+
+log = structlog.get_logger()
+
+LINE = "change"  # the event of the timeline
+BEFORE = 7200.0  # seconds before an incident in which a change may explain it
+MOST = 50  # lines on one incident: a rollout that restarts everything is told by its first ones
+
+_EVERY = 15.0  # seconds between looks while an incident is open, whatever rings
+_SHORTEST = 0.05  # seconds between looks, whatever rings
+
+# What was changed in a range of time at services of these names.
+Search: TypeAlias = Callable[[TimeRange, Sequence[str]], Awaitable[Sequence[ChangeEvent]]]
+
+
+class ChangeWatch:
+    """Looks for changes as long as `run` runs, when something happens to an incident and while one is open."""
+
+    def __init__(self, respond: Respond, search: Search, clock: Clock) -> None:
+        self._respond, self._search, self._clock = respond, search, clock
+        self._bell = Bell()
+        self._task: asyncio.Task[None] | None = None
+        respond.on_work(self._bell.ring)
+
+    async def start(self) -> None:
+        """Look from now on."""
+        self._task = asyncio.create_task(self._loop(), name="changes")
+
+    async def stop(self) -> None:
+        """Look no more; what was found stays."""
+        if self._task:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    async def look(self) -> int:
+        """Note what is new about the open incidents; how many lines that were."""
+        incidents = await asyncio.to_thread(self._open)
+        if not incidents:
+            return 0
+        now, names = self._clock.now(), names_of(self._respond.policy.services, incidents)
+        window = TimeRange(min(each.created_at for each in incidents) - BEFORE, now)
+        found = await self._search(window, sorted({name for each in names.values() for name in each}))
+        return await asyncio.to_thread(self._note, incidents, names, found) if found else 0
+
+    def _open(self) -> list[Incident]:
+        with self._respond.reading() as connection:
+            return [each for each in journal.open_incidents(connection) if each.services]
+
+    def _note(
+        self, incidents: Sequence[Incident], names: dict[str, frozenset[str]], found: Sequence[ChangeEvent]
+    ) -> int:
+        lines = 0
+        with self._respond.desk() as desk:
+            known = _noted(desk.connection, [each.id for each in incidents])
+            for incident in incidents:
+                fresh = unnoted(incident, names[incident.id], found, known.get(incident.id, frozenset()))
+                if fresh and journal.read(desk.connection, incident.id).open:  # it may have ended since we looked
+                    desk.happen(incident.id, *(line(incident, each) for each in fresh))
+                    lines += len(fresh)
+        return lines
+
+    async def _loop(self) -> None:
+        while True:
+            # The one broad catch of this loop: a store that is away comes back.
+            try:
+                await self.look()
+            except Exception:
+                log.exception("incident.changes_not_seen")
+            await self._clock.sleep(_SHORTEST)
+            await self._bell.wait(self._clock, _EVERY)
+
+
+def names_of(services: Catalogue, incidents: Sequence[Incident]) -> dict[str, frozenset[str]]:
+    """By incident: all names its services have, in alerts, in the catalogue and in telemetry."""
+    return {
+        each.id: frozenset(name for service in each.services for name in _all_names(services, service))
+        for each in incidents
+    }
+
+
+def _all_names(services: Catalogue, name: str) -> tuple[str, ...]:
+    known = services.named(name)
+    return (name, known.name, *known.aliases) if known else (name,)
+
+
+def unnoted(
+    incident: Incident, names: frozenset[str], found: Sequence[ChangeEvent], known: frozenset[str]
+) -> list[ChangeEvent]:
+    """Those of `found` that concern the incident and do not stand on its timeline, oldest first, as many as have room."""
+    ours = (each for each in found if each.service in names and each.ts >= incident.created_at - BEFORE)
+    fresh = sorted((each for each in ours if each.id not in known), key=lambda each: (each.ts, each.id))
+    return fresh[: max(0, MOST - len(known))]
+
+
+def line(incident: Incident, change: ChangeEvent) -> Noted:
+    """How a change stands on the timeline."""
+    apart = round(incident.created_at - change.ts)
+    when = (
+        f"{format_duration(abs(apart))} {'before' if apart > 0 else 'after'} it was opened"
+        if apart
+        else "as it was opened"
+    )
+    return Noted(
+        LINE, change.source or MACHINE, f"{change.kind} of {change.service}, {when}: {change.title}", asdict(change)
+    )
+
+
+def _noted(connection: Connection, incidents: Sequence[str]) -> dict[str, frozenset[str]]:
+    known: dict[str, set[str]] = {}
+    for row in store.event_rows(connection, incidents, event=LINE):
+        known.setdefault(row["incident_id"], set()).add(str(row["data"].get("id")))
+    return {incident: frozenset(ids) for incident, ids in known.items()}
