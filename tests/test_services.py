@@ -38,6 +38,8 @@ def test_the_example_of_the_page_is_read_as_the_page_says():
     [
         ("services: {a: {ownr: ann}}", "services.yml:1: unknown key 'ownr' in services.a; did you mean 'owner'?"),
         ("services:\n  a: {tier: 7}", "services.yml:2: a tier is a number from 0 (matters most) to 4, not 7"),
+        ("services:\n  a: {kind: cache}",
+         "services.yml:2: a kind is one of service, database, queue, model, external, not 'cache'"),
         ("services:\n  a: {}\n  b:\n    dependencies: [a, c]",
          "services.yml:4: service 'b' depends on 'c', which is not declared; add `c: {}`"),
         ("services:\n  a: {}\n  b:\n    aliases: [a]", "services.yml:4: 'a' is already a name of 'a'"),

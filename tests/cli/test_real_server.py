@@ -176,3 +176,20 @@ def test_an_error_that_a_service_never_wrote_before_is_an_alert(url: str) -> Non
     [alert] = eventually(alerts)
     assert alert["annotations"]["template"] == "no paper in printer <*>"
     assert alert["annotations"]["description"] == "no paper in printer 7"
+
+
+def test_a_service_is_found_by_the_doors_of_the_server(aiprism: Run, url: str) -> None:
+    def metrics() -> Any:
+        page = httpx.get(f"{url}/aiprism/v1/services/shop").json()
+        return page if "queue_length" in {each["name"] for each in page["metrics"]} else None
+
+    page = eventually(metrics)
+    assert (page["signals"], [each["name"] for each in page["errors"]]) == (
+        ["logs", "metrics", "traces"],
+        ["charge card"],
+    )
+    found = httpx.get(url + page["metrics"][0]["links"]["related"]).json()
+    assert {each["service"] for each in found["series"]} == {"shop"}
+    nodes = httpx.get(f"{url}/aiprism/v1/services/map").json()["nodes"]
+    assert ("shop", 1) in [(each["name"], each["calls"]) for each in nodes]
+    assert aiprism("services", "--drift", "--server", url)[1].startswith("no service is declared")

@@ -1,4 +1,4 @@
-"""An OTLP/HTTP receiver of a few lines: keeps every span and the latest value of every metric point it is sent."""
+"""An OTLP/HTTP receiver of a few lines: keeps every request, every span and the latest value of every metric point it is sent."""
 
 from __future__ import annotations
 
@@ -30,11 +30,13 @@ class OtlpSink:
         self.spans: list[Span] = []
         self.points: dict[tuple[str, str, frozenset[tuple[str, str]]], float] = {}
         self.logs: list[tuple[str, str, dict[str, Any]]] = []
+        self.bodies: dict[str, list[bytes]] = {"traces": [], "metrics": [], "logs": []}
         self.lock = threading.Lock()
         self.url = ""
 
     def take(self, path: str, body: bytes) -> None:
         with self.lock:
+            self.bodies[path.rpartition("/")[2]].append(body)
             if path.endswith("/traces"):
                 self._take_spans(ExportTraceServiceRequest.FromString(body))
             elif path.endswith("/metrics"):

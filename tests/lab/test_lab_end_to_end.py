@@ -1,12 +1,22 @@
 """A document's way through all processes, and what telemetry tells of it."""
 
 import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from aiprism.clock import FakeClock
+from aiprism.store.edges import EdgeJoin
+from aiprism.store.engine import Engine
+from aiprism.store.logcolumns import log_columns
+from aiprism.store.spancolumns import span_columns
+from aiprism.telemetry import Telemetry
+from aiprism.web import explore, logs, routes, services
 from aiprism_lab import generate
 from aiprism_lab.documents import DocumentFormat
 from aiprism_lab.wiring import SERVICES
@@ -14,7 +24,8 @@ from tests.journeys.conftest import Server
 from tests.lab.conftest import TOKEN, Lab, Visitor, eventually
 from tests.lab.control_stub import CONTROL_TOKEN, control_stub
 from tests.lab.servers import postgresql, redis_server
-from tests.lab.sink import otlp_sink
+from tests.lab.sink import OtlpSink, Span, otlp_sink
+from tests.web.serving import serving
 
 # The module's tests share a lab, so they run in one worker.
 pytestmark = pytest.mark.xdist_group("lab-end-to-end")
@@ -111,6 +122,80 @@ def test_an_uploaded_document_comes_back_with_feedback_and_leaves_the_plans_trac
     [root] = [span for span in spans if not span.parent]
     assert (root.service, root.name) == ("api-gateway", "POST /documents")
     assert {span.attributes["document.id"] for span in spans if span.name == "section_analysis"} == {document_id}
+
+
+# Who calls whom in the plan, as far as the lab has both (its database is a file here, its model a server of its own).
+EDGES = {
+    ("api-gateway", "user-service", "request"),
+    ("api-gateway", "document-processor", "request"),
+    ("api-gateway", "feedback-service", "request"),
+    ("document-processor", "ai-analysis-service", "request"),
+    ("document-processor", "notification-service", "request"),
+    ("ai-analysis-service", "model-server", "request"),
+    ("document-processor", "sqlite", "database"),
+    ("user-service", "sqlite", "database"),
+    ("feedback-service", "sqlite", "database"),
+    ("notification-service", "sqlite", "database"),
+}
+LINES = {("document-processor", "document processing completed"), ("notification-service", "user notified")}
+
+
+def test_a_platform_shows_the_plans_tree_the_logs_of_its_spans_and_who_calls_whom(lab, sink, engine):  # R1, R14
+    with Visitor(lab) as visitor:
+        document_id = visitor.upload(7)
+        visitor.result(document_id)
+        visitor.http.post("/feedback", json={"document_id": document_id, "score": 0.9})
+
+    def arrived() -> bool:
+        with sink.lock:
+            lines = {(service, line) for service, line, told in sink.logs if told.get("document_id") == document_id}
+            stored = {span.service for span in sink.spans if "db.system" in span.attributes}
+            passed_on = any(span.service == "api-gateway" and span.name == "POST /feedback" for span in sink.spans)
+        return lines >= LINES and stored >= {caller for caller, _, how in EDGES if how == "database"} and passed_on
+
+    eventually(arrived, "logs and calls of every service")
+    [root] = eventually(lambda: sink.named("document_processing", document__id=document_id), "the document's span")
+    eventually(lambda: tree_of(sink.spans_of(root.trace)) >= TREE, "the whole tree of spans")
+    with platform(engine, sink) as client:
+        trace = client.get(f"/aiprism/v1/traces/{root.trace}").json()
+        spans = [Span(**{field: each[key] for field, key in OF_SPAN.items()}) for each in trace["spans"]]
+        assert tree_of(spans) >= TREE
+        assert {(each["service"], each["body"]) for each in trace["logs"]} == LINES
+        for span in trace["spans"]:
+            found = client.get(span["links"]["logs"]).json()["logs"]
+            assert [each["body"] for each in found] == [
+                each["body"] for each in trace["logs"] if each["span_id"] == span["span_id"]
+            ]
+        seen = client.get("/aiprism/v1/services/map").json()
+    assert {(each["caller"], each["callee"], each["connection"]) for each in seen["edges"]} >= EDGES
+    kinds = {each["name"]: each["kind"] for each in seen["nodes"]}
+    assert kinds.items() >= (dict.fromkeys(SERVICES, "service") | {"sqlite": "database"}).items()
+
+
+OF_SPAN = {
+    "service": "service", "name": "name", "trace": "trace_id", "id": "span_id", "parent": "parent_span_id",
+    "attributes": "attributes",
+}  # fmt: skip
+
+
+@contextmanager
+def platform(engine: Engine, sink: OtlpSink) -> Iterator[httpx.Client]:
+    """The doors of the platform on everything that the lab has sent, when its calls have been joined."""
+
+    async def nothing() -> None:
+        return None
+
+    with sink.lock:
+        bodies = {signal: list(each) for signal, each in sink.bodies.items()}
+    for table, signal, columns in (("spans", "traces", span_columns), ("logs_received", "logs", log_columns)):
+        for number, body in enumerate(bodies[signal]):
+            engine.insert_arrow(table, columns(body), token=f"{signal} {number}")
+    clock = FakeClock(time.time() + 600)
+    for _ in EdgeJoin(engine).advance(clock.now()):
+        pass
+    doors = [explore.router(engine, clock), logs.router(engine, clock), services.router(engine, clock)]
+    with serving(routes.build(doors, Telemetry(), {}, nothing)) as url, httpx.Client(base_url=url) as client:
+        yield client
 
 
 def test_the_plans_metrics_are_fed(lab, sink):  # R2, R3
