@@ -20,7 +20,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 _PACKAGE = Path(__file__).parent.parent
 _SOURCES = (
-    *(f"store/{name}.py" for name in ("wire", "attributes", "spancolumns", "logcolumns", "logpatterns", "origin")),
+    *(
+        f"store/{name}.py"
+        for name in ("wire", "attributes", "spancolumns", "logcolumns", "logpatterns", "numbertext", "origin")
+    ),
     *(
         f"receive/{name}.py"
         for name in ("bytehash", "otlpwire", "otlpwalk", "otlppointscan", "wirescan", "secretscan", "exposition/scan")
@@ -33,11 +36,13 @@ def compile_all() -> None:
     from aiprism.receive import otlp, otlpscan, secretscan, wirescan
     from aiprism.receive.exposition import scan
     from aiprism.receive.inflight import unbounded
+    from aiprism.store import numbertext
     from aiprism.store.columns import FingerprintTable
     from aiprism.store.logcolumns import log_columns
     from aiprism.store.spancolumns import span_columns
     from aiprism.store.wire import joined
 
+    numbertext.points(np.zeros(1), np.zeros(1, np.int64), np.ones(1, np.int64))
     span_columns(joined([otlp.traces(_traces()).body]))
     log_columns(otlp.logs(_logs()).body)
     secretscan.kinds_in(np.zeros(1, np.uint8), np.array([0, 1], np.int32))

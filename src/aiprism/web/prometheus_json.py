@@ -131,37 +131,29 @@ def _matrix(matrix: Matrix) -> list[bytes | memoryview]:
 
 def _points(series: Sequence[Series]) -> Iterator[tuple[bytes | memoryview, ...]]:
     """The parts of each series' list of points."""
-    sizes = [len(each.ts_ms) for each in series]
-    if not any(sizes):
+    sizes = np.array([len(each.ts_ms) for each in series], np.int64)
+    if not sizes.any():
         yield from [(b"[]",)] * len(series)
         return
-    values = _quoted(np.concatenate([each.values for each in series]))
-    _, offsets, octets = pc.binary_join_element_wise(_beginnings(series), values, b"").buffers()
-    places = np.frombuffer(offsets, np.int32)[np.cumsum([0, *sizes])].tolist()
-    written = memoryview(octets)
-    for start, end in itertools.pairwise(places):
-        # The first point ends no other: its beginning loses three characters.
-        yield (b"[", written[start + 3 : end], b'"]]') if end > start else (b"[]",)
+    from aiprism.store import numbertext  # it loads numba, which who has nothing stored does not need
 
-
-def _beginnings(series: Sequence[Series]) -> pa.BinaryArray:
-    """The end of the point before and the time, of every point. Series of one query mostly share their times."""
-    different = {id(each.ts_ms): each.ts_ms for each in series}
-    times = next(iter(different.values())) if len(different) == 1 else np.unique(np.concatenate([*different.values()]))
-    texts = pa.array([b'"],[%b,' % seconds(ts_ms) for ts_ms in times.tolist()], pa.binary())
-    if len(different) == 1:
-        return pa.concat_arrays([texts] * len(series))
-    places = {which: np.searchsorted(times, ts_ms) for which, ts_ms in different.items()}
-    return texts.take(pa.array(np.concatenate([places[id(each.ts_ms)] for each in series])))
+    values, times = (np.concatenate(each) for each in zip(*((one.values, one.ts_ms) for one in series), strict=True))
+    written, ends = numbertext.points(values, times, sizes)
+    for start, end in itertools.pairwise([0, *ends.tolist()]):
+        yield b"[", written[start:end], b"]"
 
 
 def _vector(vector: Vector) -> bytes:
     texts = _quoted(np.array([item.value for item in vector])).to_pylist()
+    times = {ts: _seconds(ts) for ts in {item.ts for item in vector}}
     return _list(
-        b'{"metric":%b,"value":[%b,%b"]}' % (_labels(item.labels), _seconds(item.ts), text)
-        if item.histogram is None
-        else b'{"metric":%b,"histogram":[%b,%b]}' % (_labels(item.labels), _seconds(item.ts), histogram(item.histogram))
-        for item, text in zip(vector, texts, strict=True)
+        [
+            b'{"metric":%b,"value":[%b,%b"]}' % (_labels(item.labels), times[item.ts], text)
+            if item.histogram is None
+            else b'{"metric":%b,"histogram":[%b,%b]}'
+            % (_labels(item.labels), times[item.ts], histogram(item.histogram))
+            for item, text in zip(vector, texts, strict=True)
+        ]
     )
 
 
