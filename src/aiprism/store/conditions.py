@@ -65,7 +65,6 @@ def series_where(selection: Selection, *, always_list: bool = False) -> tuple[st
 
 def rows_of(selection: Selection, fps: NDArray[np.uint64]) -> Ints:
     """For each fingerprint its row in the selection, -1 for one that is not in it."""
-    order = np.argsort(selection.fps, kind="stable")
-    ordered = selection.fps[order]
+    order, ordered = selection.ascending()
     slots = np.minimum(np.searchsorted(ordered, fps), len(ordered) - 1)
     return np.where(ordered[slots] == fps, order[slots], -1)

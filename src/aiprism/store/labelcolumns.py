@@ -140,12 +140,12 @@ class LabelColumns:
             truth = truth & self.names.truth(matcher)
         return [metric for metric in self._metrics.values() if truth[metric.code]]
 
-    def accepted(self, metric: MetricLabels, matchers: Sequence[Matcher]) -> Bools | None:
-        """Which series of `metric` all `matchers` accept; None when none can be."""
-        mask = np.ones(len(metric.positions), dtype=bool)
+    def accepted(self, metric: MetricLabels, matchers: Sequence[Matcher], first: int = 0) -> Bools | None:
+        """Which series of `metric`, from its row `first` on, all `matchers` accept; None when none can be."""
+        mask = np.ones(len(metric.positions) - first, dtype=bool)
         for matcher in matchers:
             if matcher.name in metric.columns:
-                mask &= self._dictionaries[matcher.name].accepts(matcher, metric.codes(matcher.name))
+                mask &= self._dictionaries[matcher.name].accepts(matcher, metric.codes(matcher.name)[first:])
             elif not matcher.matches(""):
                 return None
         return mask

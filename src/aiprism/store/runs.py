@@ -23,6 +23,8 @@ _ROOM = 16
 _COMPARED = 64
 # Times of more different clocks are searched all at once.
 _FEW_CLOCKS = 20
+# Numbers up to so many times their count are looked up in a table instead of sorted.
+_SPARSE = 4
 _EARLIEST = np.iinfo(np.int64).min
 
 
@@ -83,6 +85,8 @@ class Runs:
         ends, clock = base.ends.copy(), base.clock.copy()
         ends[rows] += more
         clock[rows] = max(len(clock), int(clock.max()) + 1) + _moved_on(clock[rows], firsts, more, ts_ms)
+        if int(clock.max()) >= _SPARSE * len(clock):
+            clock = len(clock) + distinct(clock)[2]
         return Runs(base.fps, base.starts, ends, base.ts_ms, base.values, clock)
 
     def _has_room(self, fps: Prints, more: Ints) -> bool:
@@ -157,7 +161,7 @@ class Runs:
 
     def _counts(self, chosen: Ints, after_ms: int, until_ms: int) -> tuple[Ints, Ints]:
         """Of each of those series how many samples have times up to `after_ms`, and up to `until_ms`."""
-        _, firsts, of = np.unique(self.clock[chosen], return_index=True, return_inverse=True)
+        _, firsts, of = distinct(self.clock[chosen])
         rows = chosen[firsts]
         if len(rows) > _FEW_CLOCKS:
             counts = self._halved(rows, np.array([[after_ms], [until_ms]]))
@@ -201,9 +205,22 @@ def places(offsets: Ints, rows: Ints) -> tuple[Ints, Ints]:
 
 def _first_of_each(clock: Ints) -> Ints:
     """Each clock as the number of the first series that has it."""
-    _, firsts, of = np.unique(clock, return_index=True, return_inverse=True)
-    found: Ints = firsts[of]
-    return found
+    _, firsts, of = distinct(clock)
+    return firsts[of]
+
+
+def distinct(numbers: Ints) -> tuple[Ints, Ints, Ints]:
+    """Those that there are, ascending, where each is first, and which one each is: as `np.unique` says it, without sorting where
+    the numbers, none below zero, are hardly greater than they are many."""
+    top = int(numbers.max(initial=-1)) + 1
+    if top > _SPARSE * len(numbers):
+        values, firsts, of = np.unique(numbers, return_index=True, return_inverse=True)
+        return values, firsts, of
+    first = np.full(top, -1, dtype=np.int64)
+    first[numbers[::-1]] = np.arange(len(numbers) - 1, -1, -1)  # of several the last one written stays
+    there = first >= 0
+    values = np.flatnonzero(there)
+    return values, first[values], (np.cumsum(there) - 1)[numbers]
 
 
 def _clocks(starts: Ints, ends: Ints, ts_ms: Ints) -> Ints:

@@ -380,8 +380,7 @@ def one_after_another(parts: Sequence[RawSamples]) -> RawSamples:
 
 def _of_runs(selection: Selection, runs: Runs, after_ms: int, until_ms: int, *, stale: bool) -> RawSamples:
     """The series of a selection out of those of its metric."""
-    order = np.argsort(selection.fps, kind="stable")
-    fps = selection.fps[order]
+    order, fps = selection.ascending()
     places = np.searchsorted(runs.fps, fps)
     there = np.flatnonzero(runs.fps.take(places, mode="clip") == fps) if len(runs.fps) else order[:0]
     part = runs.part(places[there], after_ms, until_ms)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from aiprism.model.labels import METRIC_NAME, Labels, Matcher, MatchOp
 from aiprism.store.cardinality import Cardinality, summary
+from aiprism.store.chosen import Chosen, Parts
 from aiprism.store.columns import FingerprintTable, Floats, Growing, Ints
 from aiprism.store.labelcolumns import Column, LabelColumns, MetricLabels
 
@@ -30,6 +31,9 @@ REGISTER_EVERY_MS = 3_600_000
 _TURNS = 30
 # Samples may arrive late, too: a selection errs on the side of more.
 SEEN_SLACK_MS = 2 * REGISTER_EVERY_MS
+
+# The label sets of so many series are kept with a selection: a label set takes about a kilobyte.
+MOST_KEPT = 256
 
 _EARLIEST, _LATEST = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 _NEVER = _EARLIEST  # last seen, of a series whose first sample is not stored yet
@@ -61,6 +65,15 @@ class Seen:
         return len(self.positions)
 
 
+@dataclass(slots=True, eq=False)
+class Known:
+    """What was found out about the series of a selection, whoever asked."""
+
+    ascending: tuple[Ints, NDArray[np.uint64]] | None = None
+    labels: list[Labels] | None = None
+    ranks: Ints | None = None  # of the label sets, in the order of labels
+
+
 @dataclass(frozen=True, slots=True)
 class Selection:
     """Series that may have samples in the time asked for: aligned fingerprints and label columns."""
@@ -71,9 +84,17 @@ class Selection:
     of: int  # how many series the index holds of these metrics
     corrected_ms: tuple[int, int] | None = None  # from when to when some of them have rows in `corrections`
     native: NDArray[np.bool_] | None = None  # whose metric has native histograms; None: nobody's has
+    known: Known = field(default_factory=Known, compare=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.fps)
+
+    def ascending(self) -> tuple[Ints, NDArray[np.uint64]]:
+        """The permutation that sorts the fingerprints, and the sorted ones."""
+        if self.known.ascending is None:
+            order = np.argsort(self.fps, kind="stable")
+            self.known.ascending = order, self.fps[order]
+        return self.known.ascending
 
     def only(self, rows: NDArray[np.int64]) -> Selection:
         """The series of those rows."""
@@ -82,9 +103,14 @@ class Selection:
         return Selection(self.fps[rows], columns, self.metrics, self.of, self.corrected_ms, native)
 
     def labels(self) -> list[Labels]:
-        """The label sets, aligned with `fps`."""
+        """The label sets, aligned with `fps`. They are kept where they are few."""
+        if self.known.labels is not None:
+            return self.known.labels
         texts = ([column.values[code] for code in column.codes.tolist()] for column in self.columns.values())
-        return Labels.rows(self.columns, texts)
+        made = Labels.rows(self.columns, texts)
+        if len(made) <= MOST_KEPT:
+            self.known.labels = made
+        return made
 
 
 class Follower(Protocol):
@@ -113,6 +139,7 @@ class SeriesIndex:
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._labels = LabelColumns()
+        self._chosen = Chosen()
         self._native: set[str] = set()  # metrics that have native histograms
         self._table = FingerprintTable()
         # What follows is by position.
@@ -319,14 +346,19 @@ class SeriesIndex:
 
     def select(self, matchers: Iterable[Matcher], start_ms: int, end_ms: int) -> Selection:
         """The series all `matchers` accept that may have samples from `start_ms` to `end_ms`."""
-        named, others = _split(matchers)
+        asked = tuple(matchers)
+        named, others = _split(asked)
         with self._lock:
             parts = []
             for metric in self._labels.candidates(named):
                 rows = self._accepted(metric, others, start_ms, end_ms)
                 if len(rows):
                     parts.append((metric, rows))
-            return self._selection(parts)
+            known = self._chosen.selection(asked, parts)
+            made = self._selection(parts, known)
+            if made is not known:
+                self._chosen.keep(asked, parts, made)
+            return made
 
     def metric_names(self) -> list[str]:
         """The names of all metrics, sorted."""
@@ -384,32 +416,31 @@ class SeriesIndex:
         self._table.put(fps, np.arange(start, start + size))
 
     def _accepted(
-        self, metric: MetricLabels, matchers: Sequence[Matcher], start_ms: int | None, end_ms: int | None
+        self, metric: MetricLabels, matchers: tuple[Matcher, ...], start_ms: int | None, end_ms: int | None
     ) -> NDArray[np.int64]:
-        mask = self._labels.accepted(metric, matchers)
-        if mask is None:
-            return np.empty(0, dtype=np.int64)
-        positions = metric.positions.view()
+        rows = self._chosen.rows(self._labels, metric, matchers)
+        positions = metric.positions.view()[rows]
         last_ms = self._last_ms.view()[positions]
-        mask &= last_ms != _NEVER
+        mask = last_ms != _NEVER
         if start_ms is not None:
             mask &= last_ms >= start_ms - SEEN_SLACK_MS
         if end_ms is not None:
             mask &= self._first_ms.view()[positions] <= end_ms + SEEN_SLACK_MS
-        return np.flatnonzero(mask)
+        return rows if mask.all() else rows[mask]
 
-    def _selection(self, parts: Sequence[tuple[MetricLabels, Ints]]) -> Selection:
+    def _selection(self, parts: Parts, known: Selection | None) -> Selection:
+        """Of those series; `known` is one of just them, perhaps of an earlier time."""
         at = [metric.positions.view()[rows] for metric, rows in parts]
         positions = np.concatenate(at) if at else np.empty(0, dtype=np.int64)
-        sizes = [len(rows) for _, rows in parts]
-        return Selection(
-            fps=self._fps.view()[positions],
-            columns=self._labels.columns(parts),
-            metrics=tuple(metric.name for metric, _ in parts),
-            of=sum(len(metric.positions) for metric, _ in parts),
-            corrected_ms=self._corrected_of(positions),
-            native=self._native_of([metric.name for metric, _ in parts], sizes),
-        )
+        of, corrected_ms = sum(len(metric.positions) for metric, _ in parts), self._corrected_of(positions)
+        names, sizes = [metric.name for metric, _ in parts], [len(rows) for _, rows in parts]
+        native = self._native_of(names, sizes)
+        if known is None:
+            fps, columns = self._fps.view()[positions], self._labels.columns(parts)
+            return Selection(fps, columns, tuple(names), of, corrected_ms, native)
+        if (of, corrected_ms) == (known.of, known.corrected_ms) and _equal(native, known.native):
+            return known
+        return replace(known, of=of, corrected_ms=corrected_ms, native=native)
 
     def _native_of(self, metrics: Sequence[str], sizes: Sequence[int]) -> NDArray[np.bool_] | None:
         if not self._native or self._native.isdisjoint(metrics):
@@ -422,14 +453,18 @@ class SeriesIndex:
         return (first, last) if first <= last else None
 
 
+def _equal(one: NDArray[np.bool_] | None, other: NDArray[np.bool_] | None) -> bool:
+    return one is other or (one is not None and other is not None and np.array_equal(one, other))
+
+
 def _phase(positions: Ints) -> Ints:
     """When in the hour the row of each series is written anew."""
     return (positions % _TURNS) * (REGISTER_EVERY_MS // _TURNS)
 
 
-def _split(matchers: Iterable[Matcher]) -> tuple[list[Matcher], list[Matcher]]:
+def _split(matchers: Iterable[Matcher]) -> tuple[list[Matcher], tuple[Matcher, ...]]:
     """Matchers of the metric name, and the others with the cheap ones first."""
     given = list(matchers)
     others = [matcher for matcher in given if matcher.name != METRIC_NAME]
     others.sort(key=lambda matcher: matcher.op not in (MatchOp.EQUAL, MatchOp.NOT_EQUAL))
-    return [matcher for matcher in given if matcher.name == METRIC_NAME], others
+    return [matcher for matcher in given if matcher.name == METRIC_NAME], tuple(others)

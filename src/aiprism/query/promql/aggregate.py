@@ -108,7 +108,7 @@ class _Rows:
         labels = kept.take(groups.firsts)
         if len(groups) == 1:
             return cls(labels, block.values, block.valid, np.zeros(1, dtype=np.int64), block.cells, block.labels)
-        order = np.argsort(groups.ids, kind="stable")
+        order = groups.order()
         starts = np.searchsorted(groups.ids[order], np.arange(len(groups)))
         values, valid = block.values[order], block.valid[order]
         if block.cells is None:

@@ -7,7 +7,7 @@ the absent label. Grouping, matching and duplicate checks work on the codes; tex
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from aiprism.model.labels import METRIC_NAME, Labels
 from aiprism.store.columns import Ints
 from aiprism.store.labelcolumns import Column
-from aiprism.store.series import Selection
+from aiprism.store.runs import distinct
+from aiprism.store.series import MOST_KEPT, Selection
 
 _LAST = np.iinfo(np.int64).max
 
@@ -30,6 +31,12 @@ class Groups:
     def __len__(self) -> int:
         return len(self.firsts)
 
+    def order(self) -> Ints:
+        """The rows group by group, those of one in their order."""
+        # numpy sorts numbers of 16 bits in linear time.
+        few = len(self.firsts) <= np.iinfo(np.uint16).max
+        return np.argsort(self.ids.astype(np.uint16) if few else self.ids, kind="stable")
+
 
 @dataclass(frozen=True, slots=True)
 class LabelSets:
@@ -37,11 +44,14 @@ class LabelSets:
 
     columns: Mapping[str, Column]
     size: int
+    # The rows of a selection that these are, as long as no label is changed: a few are made and ordered but once.
+    source: tuple[Selection, Ints] | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def of_selection(cls, selection: Selection, rows: Ints) -> LabelSets:
         """The label sets of `rows` of a selection."""
-        return cls(selection.columns, len(selection)).take(rows)
+        of_all = cls(selection.columns, len(selection), (selection, np.arange(len(selection))))
+        return of_all if len(rows) == len(selection) and _counted(rows) else of_all.take(rows)
 
     @classmethod
     def of(cls, sets: Sequence[Labels]) -> LabelSets:
@@ -59,7 +69,7 @@ class LabelSets:
         """The rows of those numbers, or where a mask is true."""
         columns = {name: Column(column.codes[rows], column.values) for name, column in self.columns.items()}
         size = int(rows.sum()) if rows.dtype == np.bool_ else len(rows)
-        return LabelSets(columns, size)
+        return LabelSets(columns, size, (self.source[0], self.source[1][rows]) if self.source else None)
 
     def followed_by(self, other: LabelSets) -> LabelSets:
         """These rows, then the other's."""
@@ -73,6 +83,9 @@ class LabelSets:
         """Every row as `Labels`."""
         if not self.columns:
             return [Labels()] * self.size
+        if self.source and len(self.source[0]) <= MOST_KEPT:
+            of_all = self.source[0].labels()
+            return [of_all[row] for row in self.source[1].tolist()]
         return Labels.rows(self.columns, map(self.texts, self.columns))
 
     def texts(self, name: str) -> list[str]:
@@ -121,7 +134,7 @@ class LabelSets:
         key = _key([column.codes for column in self.columns.values()], self.size)
         if key is None:
             return Groups(np.zeros(self.size, dtype=np.int64), np.zeros(min(1, self.size), dtype=np.int64))
-        _, firsts, ids = np.unique(key, return_index=True, return_inverse=True)
+        _, firsts, ids = distinct(key)
         order = np.argsort(firsts, kind="stable")
         rank = np.empty(len(order), dtype=np.int64)
         rank[order] = np.arange(len(order))
@@ -131,6 +144,11 @@ class LabelSets:
         """The permutation that sorts the rows as Prometheus sorts label sets: pair by pair, shorter first."""
         if self.size < 2:
             return np.arange(self.size)
+        if self.source and len(self.source[0]) <= MOST_KEPT:
+            return np.argsort(_ranks(self.source[0])[self.source[1]], kind="stable")
+        return self._ordered()
+
+    def _ordered(self) -> Ints:
         later = np.zeros(self.size, dtype=bool)  # has the row any label after the column looked at?
         ranks: list[Ints] = []
         for name in sorted(self.columns, reverse=True):
@@ -143,6 +161,21 @@ class LabelSets:
             ranks.append(np.where(present, _text_ranks(column) + 1, np.where(later, _LAST, 0)))
             later |= present
         return np.lexsort(ranks) if ranks else np.arange(self.size)
+
+
+def _ranks(selection: Selection) -> Ints:
+    """The place of each label set of a selection among all of them."""
+    if selection.known.ranks is None:
+        order = LabelSets(selection.columns, len(selection))._ordered()
+        ranks = np.empty(len(order), dtype=np.int64)
+        ranks[order] = np.arange(len(order))
+        selection.known.ranks = ranks
+    return selection.known.ranks
+
+
+def _counted(rows: Ints) -> bool:
+    """True when they are 0, 1, 2 …"""
+    return bool((rows == np.arange(len(rows))).all())
 
 
 def _key(columns: Iterable[NDArray[np.int32]], size: int) -> Ints | None:

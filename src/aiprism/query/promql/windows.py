@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from aiprism.query.promql.blocks import Cells, natives
 from aiprism.store.columns import Bools, Floats, Ints
 from aiprism.store.grids import Steps
-from aiprism.store.runs import places
+from aiprism.store.runs import distinct, places
 from aiprism.store.samples import RawSamples
 
 # Cells of a padded block: big enough that numpy's overhead vanishes, small enough for the processor's cache.
@@ -156,7 +156,7 @@ def _edges(raw: RawSamples, ends: Steps, range_ms: int) -> tuple[Ints, Ints]:
     """For each window how many of the series' samples stand before it, and before its end."""
     offsets, ts_ms, of = raw.offsets, raw.ts_ms, None
     if raw.clock is not None:
-        firsts, of = np.unique(raw.clock, return_inverse=True)
+        firsts, _, of = distinct(raw.clock)
         at, offsets = places(offsets, firsts)
         ts_ms = ts_ms[at]
     series = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))

@@ -1,0 +1,102 @@
+"""What is kept of selections changes none: they are what a new index would select, and the same one where nothing is new."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aiprism.model.labels import Labels, Matcher, MatchOp
+from aiprism.store import chosen, series
+from aiprism.store.runs import distinct
+from aiprism.store.series import Seen, Selection, SeriesIndex
+
+ASKED = (
+    (Matcher("__name__", MatchOp.EQUAL, "up"),),
+    (Matcher("__name__", MatchOp.EQUAL, "up"), Matcher("job", MatchOp.EQUAL, "a")),
+    (Matcher("__name__", MatchOp.EQUAL, "up"), Matcher("instance", MatchOp.REGEX, "[1-3].*")),
+    (Matcher("__name__", MatchOp.REGEX, "up|down"), Matcher("job", MatchOp.NOT_EQUAL, "a")),
+    (Matcher("job", MatchOp.EQUAL, ""),),
+)
+
+
+@pytest.fixture(autouse=True)
+def everything_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chosen, "_FEW", 1)
+
+
+def admit(index: SeriesIndex, sets: list[Labels], ts_ms: int = 0) -> np.ndarray:
+    positions = index.admit(sets, 0.0)
+    index.see(Seen.of(positions, np.full(len(sets), ts_ms)), 0.0)
+    return positions
+
+
+def shown(selection: Selection) -> tuple[object, ...]:
+    native = None if selection.native is None else selection.native.tolist()
+    return selection.fps.tolist(), selection.labels(), selection.metrics, selection.of, selection.corrected_ms, native
+
+
+a_label_set = st.builds(
+    lambda name, job, instance: Labels({"__name__": name, "job": job, "instance": instance}),
+    st.sampled_from(["up", "down", "other"]),
+    st.sampled_from(["", "a", "b"]),
+    st.integers(0, 30).map(str),
+)
+
+
+@settings(max_examples=40)
+@given(st.lists(st.tuples(st.lists(a_label_set, max_size=6), st.sampled_from([0, 10**9]), st.booleans()), max_size=6))
+def test_selections_are_those_of_an_index_that_keeps_none(batches: list[tuple[list[Labels], int, bool]]):
+    index, told = SeriesIndex(), []
+    for sets, ts_ms, special in batches:
+        positions = admit(index, sets, ts_ms)
+        if special and len(positions):
+            index.native(positions[:1])
+            index.corrected(Seen.of(positions[-1:], np.array([ts_ms])))
+        told.append((sets, ts_ms, special))
+        fresh = SeriesIndex()
+        for again, then, specially in told:
+            places = admit(fresh, again, then)
+            if specially and len(places):
+                fresh.native(places[:1])
+                fresh.corrected(Seen.of(places[-1:], np.array([then])))
+        for matchers in ASKED:
+            for span in ((0, 0), (10**9, 10**9), (0, 10**9)):
+                assert shown(index.select(matchers, *span)) == shown(fresh.select(matchers, *span))
+
+
+def test_a_selection_of_the_same_series_is_the_same_until_there_is_a_new_one():
+    index = SeriesIndex()
+    admit(index, [Labels({"__name__": "up", "job": "a", "instance": str(place)}) for place in range(40)])
+    first = index.select(ASKED[1], 0, 0)
+    assert index.select(ASKED[1], 0, 1000) is first
+    assert index.select(ASKED[1], 0, 0).labels() is first.labels()
+    admit(index, [Labels({"__name__": "up", "job": "b"})])
+    other = index.select(ASKED[1], 0, 0)
+    assert (other.of, other.fps is first.fps, other.labels() is first.labels()) == (41, True, True)
+    admit(index, [Labels({"__name__": "up", "job": "a", "instance": "new"})])
+    assert len(index.select(ASKED[1], 0, 0)) == 41
+
+
+def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(chosen, "_MOST_ROWS", 50)
+    monkeypatch.setattr(chosen, "_MOST_SELECTED", 80)
+    monkeypatch.setattr(series, "MOST_KEPT", 3)
+    index = SeriesIndex()
+    admit(index, [Labels({"__name__": "up", "job": job, "instance": str(i)}) for job in "abcdefgh" for i in range(10)])
+    kept = [index.select((*ASKED[0], Matcher("job", MatchOp.EQUAL, job)), 0, 0) for job in "abcdefgh" for _ in range(2)]
+    assert [len(each) for each in kept] == [10] * 16
+    assert index._chosen._row_count == sum(len(rows) for _, rows in index._chosen._rows.values()) <= 50
+    assert index._chosen._selected == sum(len(each) for _, each in index._chosen._selections.values()) <= 80
+    assert kept[0].labels() is not kept[0].labels()
+    whole = index.select(ASKED[0], 0, 0)
+    assert index.select(ASKED[0], 0, 0) is not whole
+
+
+@given(st.lists(st.integers(0, 60), max_size=40))
+def test_distinct_numbers_are_numpys(numbers: list[int]):
+    given_numbers = np.array(numbers, np.int64)
+    expected = np.unique(given_numbers, return_index=True, return_inverse=True)
+    for found, wanted in zip(distinct(given_numbers), expected, strict=True):
+        assert found.tolist() == wanted.tolist()
