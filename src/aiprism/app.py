@@ -35,6 +35,7 @@ from aiprism.detect.annotations import Surroundings
 from aiprism.detect.duty import RuleDuty
 from aiprism.detect.groups import RuleGroups
 from aiprism.detect.loganalysis import LogAnalysis
+from aiprism.detect.logsecurity import LogSecurity
 from aiprism.detect.patternwatch import PatternWatch
 from aiprism.detect.signals import Answers, Reading, RuleQuestion
 from aiprism.errors import AiprismError, BadInput, ConfigError
@@ -311,7 +312,8 @@ async def running(
             )
 
         rule_groups = RuleDuty(groups, evaluated, states)
-        analysis = LogAnalysis(engine, hints, slow=config.logs.slow)
+        security = LogSecurity(engine, config.resolved(config.logs.sigma))
+        analysis = LogAnalysis(engine, hints, slow=config.logs.slow, security=security.events)
         pattern_watch = PatternWatch(
             engine,
             config.logs,
@@ -351,6 +353,7 @@ async def running(
                     fresh_groups = await asyncio.to_thread(_rule_groups, fresh, fresh_file, saved)
                     fresh_treatment = await asyncio.to_thread(_treatment, fresh)
                     fresh_hints = await asyncio.to_thread(_hints, fresh)
+                    fresh_security = await asyncio.to_thread(LogSecurity, engine, fresh.resolved(fresh.logs.sigma))
                 except ConfigError as error:
                     loaded.taken = False
                     log.error("aiprism.reload_refused", error=str(error))
@@ -360,7 +363,7 @@ async def running(
                 treatment.reload(fresh_treatment)
                 await rule_groups.reload(fresh_groups)
                 pattern_watch.reload(fresh.logs, fresh_hints)
-                analysis.reload(fresh_hints, slow=fresh.logs.slow)
+                analysis.reload(fresh_hints, slow=fresh.logs.slow, security=fresh_security.events)
                 await scraping.reload(fresh_file.jobs)
                 loaded.config, loaded.at, loaded.taken = fresh, clock.now(), True
                 log.info("aiprism.reloaded", needs_restart=_kept_until_restart(config, fresh))

@@ -319,6 +319,7 @@ class LogsConfig:
         ("all",), "kinds of secrets that are replaced: all, none, -kind for all but that one, or names of kinds"
     )
     hints: str = setting("", "file of hints at causes, which adds to those that are shipped")
+    sigma: tuple[str, ...] = setting((), "files of Sigma rules, or globs, besides those that are shipped")
     slow: float = setting(
         1.0, "an operation is slow when a twentieth of its lines tell of more than this", kind="seconds"
     )

@@ -113,6 +113,23 @@ def test_links_of_findings_lead_to_their_lines(client: httpx.Client) -> None:
     assert error["links"]["traces"] == [f"/aiprism/v1/traces/{TRACE.hex()}"]
 
 
+def test_matters_of_security_are_told_with_what_to_do(client: httpx.Client, engine: Engine) -> None:
+    store_logs(
+        engine,
+        [Line(END - 300 + n, f"login failed for user{n}", "WARN", "auth", TRACE) for n in range(4)],
+        token="more",
+    )
+    report = reported(client)
+    [event] = report["findings"]["security_events"]
+    assert (event["title"], event["occurrence_count"], event["affected_services"]) == ("Failed logins", 4, ["auth"])
+    assert event["links"]["traces"][0] == f"/aiprism/v1/traces/{TRACE.hex()}"
+    found = client.get(event["links"]["logs"]).json()["logs"]
+    assert {record["service"] for record in found} == {"auth"}
+    [advice] = [each for each in report["recommendations"] if each["finding"] == event["rule_id"]]
+    assert advice["recommendation"].startswith("See which accounts and addresses")
+    assert advice["because"] == "Failed logins: 4 lines of auth"
+
+
 def test_a_line_among_many_is_rare(client: httpx.Client) -> None:
     # Of the last two hours, before which there is nothing to compare with.
     report = reported(client, window="2h")

@@ -19,6 +19,7 @@ from aiprism import config, services, yamlfile
 from aiprism.detect import loghints, rules
 from aiprism.detect.signals import Reading
 from aiprism.errors import ConfigError
+from aiprism.query import sigma
 from aiprism.query.lucene import condition
 from aiprism.receive import pipelinefile, redaction, scrapeconfig
 from aiprism.receive.discovery.listed import Files
@@ -136,6 +137,10 @@ def _runbooks(document: Node, path: Path) -> str:
     return f"{_counted(len(found), 'runbook')}: {', '.join(each.name for each in found)}"
 
 
+def _sigma(document: Node, path: Path) -> str:
+    return _counted(len(sigma.load([path])), "rule")
+
+
 def _hints(document: Node, path: Path) -> str:
     return _counted(len(loghints.read(document)), "hint")
 
@@ -170,6 +175,7 @@ def _configuration(document: Node, path: Path) -> str:
         *found.resolved((found.respond.maintenance,) if found.respond.maintenance else ()),
         *found.resolved((found.logs.hints,) if found.logs.hints else ()),
         *found.resolved((found.logs.pipelines,) if found.logs.pipelines else ()),
+        *found.resolved(found.logs.sigma),
     ]
     told = [f"  {os.path.relpath(each)}: {checked(each)}" for each in below]
     rules.load(found.resolved(found.rules.files))  # a rule on logs stands in the other files
@@ -197,6 +203,7 @@ KINDS: Sequence[Kind] = (
     Kind("runbooks", frozenset({"runbooks", "steps", "match", "verify", "guard"}), _runbooks),
     Kind("services", frozenset({"services"}), _services),
     Kind("log hints", frozenset({"hints"}), _hints),
+    Kind("Sigma", frozenset({"title", "logsource", "detection", "correlation"}), _sigma),
     Kind("tiers", frozenset({"tiers", "otherwise"}), _tiers),
     Kind("oncall", frozenset({"people", "schedules", "policies"}), _oncall),
     Kind("maintenance", frozenset({"maintenance", "suppress"}), _maintenance),
@@ -214,6 +221,7 @@ _SIGNS: Mapping[str, str] = {
     "log hints": "hints",
     "oncall.yml": "people, schedules and policies",
     "pipelines.yml": "pipelines",
+    "a Sigma rule": "logsource and detection",
     "aiprism.yml": ", ".join(config.SECTIONS),
 }
 _KNOWN = "known are " + "; ".join(f"{kind} ({keys})" for kind, keys in _SIGNS.items())

@@ -42,9 +42,9 @@ class LogAnalysis:
     def __init__(self, engine: Engine, hints: Hints, *, slow: float, security: Security | None = None) -> None:
         self._engine, self._hints, self._slow, self._security = engine, hints, slow, security
 
-    def reload(self, hints: Hints, *, slow: float) -> None:
-        """Go on with these hints."""
-        self._hints, self._slow = hints, slow
+    def reload(self, hints: Hints, *, slow: float, security: Security | None) -> None:
+        """Go on with these hints and rules."""
+        self._hints, self._slow, self._security = hints, slow, security
 
     def report(self, window: TimeRange, *, now: float, service: str = "", links_of: LinksOf) -> Report:
         """What the logs of `window` tell, of all services or of one."""

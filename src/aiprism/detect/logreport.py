@@ -118,7 +118,7 @@ class SecurityEvent:
     last_seen: str
     example_logs: Sequence[Example]
     action: str
-    links: Mapping[str, object]
+    pattern_ids: Sequence[str]  # of its lines, the most frequent
 
 
 @dataclass(frozen=True, slots=True)
@@ -396,10 +396,13 @@ def _recommendations(found: Findings, evidence: Evidence, hints: Hints) -> tuple
     return tuple(sorted(advice, key=lambda each: _RANK[each.priority]))
 
 
+_PRIORITIES = {"critical": HIGH, "high": HIGH, "medium": MEDIUM}
+
+
 def _of_security(found: Findings) -> list[Recommendation]:
     return [
         Recommendation(
-            each.severity if each.severity in _RANK else LOW,
+            _PRIORITIES.get(each.severity, LOW),
             each.action or f"Look at the lines of {_named(each.affected_services)} that this rule found.",
             f"{each.title}: {_lines(each.occurrence_count)} of {_named(each.affected_services)}",
             each.rule_id,

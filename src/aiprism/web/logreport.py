@@ -14,6 +14,7 @@ from aiprism.detect.logstatements import LogStatement
 from aiprism.errors import BadInput
 from aiprism.model.logs import PatternLine
 from aiprism.model.timerange import TimeRange, duration_seconds
+from aiprism.web import links as to
 from aiprism.web.asking import Answering, End, range_of
 from aiprism.web.logpatterns import links_of
 
@@ -37,7 +38,14 @@ def serve(routes: APIRouter, analysis: LogAnalysis, clock: Clock, answer: Answer
             return links_of(each, lines, TimeRange(min(span.start, each.first_seen), span.end))
 
         found = await answer(request, lambda: analysis.report(span, now=now, service=service, links_of=links))
-        return asdict(found)
+        told = asdict(found)
+        for event in told["findings"]["security_events"]:
+            wanted = " OR ".join(event["pattern_ids"])
+            event["links"] = {
+                "logs": to.logs(span, query=f"pattern_id:({wanted})"),
+                "traces": [to.trace(line["trace_id"]) for line in event["example_logs"] if line["trace_id"]],
+            }
+        return told
 
 
 def _window(clock: Clock, window: str, end: float | None) -> TimeRange:

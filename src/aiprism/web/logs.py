@@ -16,6 +16,7 @@ from fastapi.responses import StreamingResponse
 from aiprism.clock import Clock
 from aiprism.detect import loghints
 from aiprism.detect.loganalysis import LogAnalysis
+from aiprism.detect.logsecurity import LogSecurity
 from aiprism.errors import Unavailable
 from aiprism.model.signals import Signal
 from aiprism.model.timerange import TimeRange
@@ -101,7 +102,12 @@ def router(
     _serve_records(routes, settle, logs, answer)
     _serve_counts(routes, settle, logs, answer)
     logpatterns.serve(routes, engine, clock, answer)
-    logreport.serve(routes, analysis or LogAnalysis(engine, loghints.load(None), slow=1.0), clock, answer)
+    logreport.serve(
+        routes,
+        analysis or LogAnalysis(engine, loghints.load(None), slow=1.0, security=LogSecurity(engine).events),
+        clock,
+        answer,
+    )
 
     @routes.get("/logs/export", summary="Every record that fits, as a file", response_class=StreamingResponse)
     async def export(
