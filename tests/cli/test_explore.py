@@ -157,3 +157,42 @@ def test_a_trace_that_is_not_there_is_the_servers_word(aiprism: Run) -> None:
     with pretended({}) as server:
         status, _, err = aiprism("trace", "abc", "--server", server.url)
     assert (status, err) == (1, "aiprism: nothing at /aiprism/v1/traces/abc; see /docs\n")
+
+
+def test_what_slow_traces_have_in_common_is_a_table(aiprism: Run) -> None:
+    reason = {
+        "key": "model.name", "value": "large", "service": "ai", "operation": "call", "evidence": "span", "explained": 0.4,
+        "odds": 30.1, "odds_low": 4.0, "slow_share": 0.92, "other_share": 0.6, "also": [],
+    }  # fmt: skip
+    sampled = {"slow": 40, "other": 1000, "most": 1000}
+    answer = {"slow": 40, "other": 5000, "sampled": sampled, "reasons": [reason]}
+    with pretended({"/aiprism/v1/traces/explain": answer}) as server:
+        _, out, _ = aiprism("traces", "--service", "api", "--min-duration", "2s", "--explain", "--server", server.url)
+    lines = out.splitlines()
+    assert lines[0] == "40 slow, 5000 others  sample of 40 and 1000"
+    assert re.split(r" {2,}", lines[3]) == ["model.name=large", "40 %", "92 %", "60 %", "×30.1", "spans ai call"]
+    assert (server.asked[0][2]["service"], server.asked[0][2]["min_duration"]) == (["api"], ["2s"])
+    with pretended({"/aiprism/v1/traces/explain": answer | {"reasons": []}}) as server:
+        _, out, _ = aiprism("traces", "--errors", "--explain", "--server", server.url)
+    assert out.splitlines()[1] == "no value of an attribute tells failed traces from the others"
+    assert server.asked[0][2]["failed"] == ["true"]
+
+
+def test_two_traces_are_compared_call_by_call(aiprism: Run) -> None:
+    def did(spans: int, ms: float) -> dict[str, int]:
+        return {"spans": spans, "duration_ns": int(ms * 1e6), "self_ns": 0, "critical_ns": 0, "errors": 0}
+
+    paths = [
+        {"path": [["api", "GET"]], "first": did(1, 10), "second": did(1, 90), "change": "slower", "slower_ns": 2_000_000},
+        {"path": [["api", "GET"], ["db", "SELECT"]], "first": did(1, 5), "second": did(3, 80), "change": "slower",
+         "slower_ns": 75_000_000},
+        {"path": [["api", "GET"], ["db", "BEGIN"]], "first": did(1, 1), "second": did(0, 0), "change": "missing",
+         "slower_ns": -1_000_000},
+    ]  # fmt: skip
+    with pretended({"/aiprism/v1/traces/compare": {"a": "aa", "b": "bb", "paths": paths}}) as server:
+        _, out, _ = aiprism("trace", "aa", "--compare", "bb", "--server", server.url)
+    assert [re.split(r" {2,}", line.strip()) for line in out.splitlines()[3:]] == [
+        ["slower", "api GET", "10 ms", "90 ms", "+2 ms", "1"],
+        ["slower", "db SELECT", "5 ms", "80 ms", "+75 ms", "1 → 3"],
+        ["missing", "db BEGIN", "1 ms", "-", "-1 ms", "1 → 0"],
+    ]

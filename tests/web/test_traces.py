@@ -109,3 +109,14 @@ def test_pages_say_whether_there_are_more(client: httpx.Client) -> None:
     assert ([each["trace_id"] for each in first["traces"]], first["complete"]) == ([OTHER], False)
     rest = client.get("/traces", params=SPAN | {"limit": 5, "cursor": first["cursor"]}).json()
     assert ([each["trace_id"] for each in rest["traces"]], rest["complete"], rest["cursor"]) == ([TRACE], True, None)
+
+
+def test_two_traces_are_compared_by_their_calls(client: httpx.Client) -> None:
+    told = client.get("/traces/compare", params={"a": TRACE, "b": OTHER}).json()
+    assert [
+        (each["path"][-1], each["change"], each["first"]["spans"], each["second"]["spans"]) for each in told["paths"]
+    ] == [
+        (["shop", "GET /cart"], "slower", 1, 1),
+        (["shop", "SELECT"], "failed", 1, 2),
+    ]
+    assert client.get("/traces/compare", params={"a": TRACE, "b": "ef" * 16}).status_code == 404

@@ -177,12 +177,16 @@ def _asking(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     traces.add_argument("--operation", default="", help="name of a span")
     traces.add_argument("--min-duration", default="0", metavar="DURATION", help="250ms, 2s …")
     traces.add_argument("--errors", action="store_true", help="only those with an error")
+    traces.add_argument(
+        "--explain", action="store_true", help="what tells those slower than --min-duration from the others"
+    )
     traces.add_argument("--order", choices=("time", "duration"), default="time", help="newest or longest first (time)")
     traces.add_argument("--attribute", action="append", metavar="KEY=VALUE", help="may be repeated")
     _since(traces, limit=20)
 
     trace = _client(commands, "trace", "traces:trace", "one trace as a waterfall, with its logs")
     trace.add_argument("trace_id", metavar="ID")
+    trace.add_argument("--compare", metavar="ID", help="what this other trace did differently")
     trace.add_argument("--archive", action="store_true", help="search the archive, too")
 
     cardinality = _client(

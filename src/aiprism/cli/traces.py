@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
+from typing import Any
 
 from rich.text import Text
 
@@ -12,19 +14,16 @@ from aiprism.cli.remote import Remote
 
 
 def traces(wanted: argparse.Namespace) -> int:
-    """Traces that fit, the newest first."""
-    answer = Remote(wanted.server).get(
-        "/aiprism/v1/traces",
-        **range_of(wanted),
-        query=wanted.text,
-        service=wanted.service,
-        operation=wanted.operation,
-        min_duration=wanted.min_duration,
-        errors=wanted.errors,
-        attribute=wanted.attribute,
-        order=wanted.order,
-        limit=wanted.limit,
-    )
+    """Traces that fit, in their order; with --explain, what slow ones have in common."""
+    asked = {
+        **range_of(wanted), "query": wanted.text, "service": wanted.service, "operation": wanted.operation,
+        "min_duration": wanted.min_duration, "attribute": wanted.attribute,
+    }  # fmt: skip
+    remote = Remote(wanted.server)
+    if wanted.explain:
+        answer = remote.get("/aiprism/v1/traces/explain", **asked, failed=wanted.errors, limit=wanted.limit)
+        return _explained(wanted, answer)
+    answer = remote.get("/aiprism/v1/traces", **asked, errors=wanted.errors, order=wanted.order, limit=wanted.limit)
     if wanted.output == "json":
         printing.show_json(answer)
         return 0
@@ -47,12 +46,74 @@ def traces(wanted: argparse.Namespace) -> int:
     return 0
 
 
+def _explained(wanted: argparse.Namespace, answer: Mapping[str, Any]) -> int:
+    if wanted.output == "json":
+        printing.show_json(answer)
+        return 0
+    sampled, slow = answer["sampled"], "failed" if wanted.errors else "slow"
+    told = f"{answer['slow']} {slow}, {answer['other']} others"
+    if sampled["slow"] < answer["slow"] or sampled["other"] < answer["other"]:
+        told += f"  sample of {sampled['slow']} and {sampled['other']}"
+    printing.show(Text(told, style="dim"))
+    if not answer["reasons"]:
+        printing.show(Text(f"no value of an attribute tells {slow} traces from the others", style="dim"))
+        return 0
+    numbers = ("explains", slow, "others", "odds")
+    rows = printing.table("value", *numbers, "of", right=numbers, fold="of")
+    for each in answer["reasons"]:
+        rows.add_row(
+            Text.assemble((each["key"], "cyan"), "=", (each["value"], "bold")),
+            printing.share(each["explained"]),
+            printing.share(each["slow_share"]),
+            printing.share(each["other_share"]),
+            f"×{printing.figures(each['odds'])}",
+            f"{'spans' if each['evidence'] == 'span' else 'traces with'} {each['service']} {each['operation']}",
+        )
+    printing.show(rows)
+    return 0
+
+
 def trace(wanted: argparse.Namespace) -> int:
-    """One trace as a waterfall, with the log records written within it."""
+    """One trace as a waterfall, with the log records written within it; with --compare, what another did differently."""
+    if wanted.compare:
+        return _compared(wanted)
     answer = Remote(wanted.server).get(f"/aiprism/v1/traces/{wanted.trace_id}", archive=wanted.archive)
     if wanted.output == "json":
         printing.show_json(answer)
         return 0
     out = printing.console()
     printing.show(*waterfall.drawn(answer, out.width if out.is_terminal else waterfall.PLAIN_WIDTH))
+    return 0
+
+
+_CHANGES = {
+    "missing": "yellow",
+    "added": "cyan",
+    "failed": "bold red",
+    "slower": "red",
+    "faster": "green",
+    "same": "dim",
+}
+
+
+def _compared(wanted: argparse.Namespace) -> int:
+    answer = Remote(wanted.server).get("/aiprism/v1/traces/compare", a=wanted.trace_id, b=wanted.compare)
+    if wanted.output == "json":
+        printing.show_json(answer)
+        return 0
+    printing.show(Text(f"from {answer['a']} to {answer['b']}", style="dim"))
+    numbers = ("first", "second", "itself", "spans")
+    rows = printing.table("", "call", *numbers, right=numbers)
+    for each in answer["paths"]:
+        first, second = each["first"], each["second"]
+        service, name = each["path"][-1]
+        rows.add_row(
+            Text(each["change"], style=_CHANGES[each["change"]]),
+            Text.assemble("  " * (len(each["path"]) - 1), (service, "cyan"), " ", name),
+            printing.duration(first["duration_ns"] / 1e9) if first["spans"] else "-",
+            printing.duration(second["duration_ns"] / 1e9) if second["spans"] else "-",
+            f"{'+' if each['slower_ns'] > 0 else ''}{printing.duration(each['slower_ns'] / 1e9)}",
+            str(first["spans"]) if first["spans"] == second["spans"] else f"{first['spans']} → {second['spans']}",
+        )
+    printing.show(rows)
     return 0

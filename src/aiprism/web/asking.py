@@ -45,3 +45,13 @@ def range_of(clock: Clock, start: float | None, end: float | None) -> TimeRange:
     if since > until:
         raise BadInput(f"start {since} lies after end {until}")
     return TimeRange(since, until)
+
+
+def nice_step(seconds: float) -> float:
+    """The next step that people count in.
+
+    >>> nice_step(61), nice_step(0.3), nice_step(4000)
+    (120, 1, 7200)
+    """
+    steps = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400)
+    return next((step for step in steps if step >= seconds), -(-seconds // 86_400) * 86_400)

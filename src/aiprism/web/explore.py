@@ -25,5 +25,5 @@ def router(
     """GET what `traces` serves below /aiprism/v1. An answer may take so many seconds, and ends when its client hangs up."""
     routes = APIRouter(prefix="/aiprism/v1", tags=["explore"])
     spans, logs = SpanStore(engine, archive), LogStore(engine, archive)
-    serve_traces(routes, clock, spans, logs, answering(turns or Turns(engine), seconds))
+    serve_traces(routes, engine, clock, spans, logs, answering(turns or Turns(engine), seconds))
     return routes

@@ -26,7 +26,7 @@ from aiprism.store.archive import Archive
 from aiprism.store.engine import Engine
 from aiprism.store.logs import Cursor, LogSearch, LogStore
 from aiprism.web import links, logpatterns, logreport
-from aiprism.web.asking import SECONDS, Answering, End, InArchive, Limit, Start, answering, range_of
+from aiprism.web.asking import SECONDS, Answering, End, InArchive, Limit, Start, answering, nice_step, range_of
 from aiprism.web.logexport import FORMATS, exported
 from aiprism.web.logtail import followed
 from aiprism.web.turns import Turns
@@ -189,16 +189,6 @@ def _serve_counts(routes: APIRouter, settle: Settle, logs: LogStore, answer: Ans
             },
             "records": await answer(request, lambda: logs.count(wanted)),
         }
-
-
-def nice_step(seconds: float) -> float:
-    """The next step that people count in.
-
-    >>> nice_step(61), nice_step(0.3), nice_step(4000)
-    (120, 1, 7200)
-    """
-    steps = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400)
-    return next((step for step in steps if step >= seconds), -(-seconds // 86_400) * 86_400)
 
 
 class Streams:

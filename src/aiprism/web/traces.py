@@ -14,14 +14,19 @@ from aiprism.model.logs import LogRecord
 from aiprism.model.spans import Span
 from aiprism.model.timerange import TimeRange, duration_seconds
 from aiprism.query.lucene import SPANS, condition
+from aiprism.query.tracecompare import compared
+from aiprism.query.traceexplain import Counted, reasons
 from aiprism.query.traces import Story, story
+from aiprism.store.engine import Engine
 from aiprism.store.logs import LogSearch, LogStore
 from aiprism.store.spans import SpanStore
 from aiprism.store.tracesearch import TraceCursor, TraceSearch
+from aiprism.store.tracestats import SAMPLED, counted, heatmap, red, sides
 from aiprism.web import links
-from aiprism.web.asking import Answering, End, InArchive, Limit, Start, range_of
+from aiprism.web.asking import Answering, End, InArchive, Limit, Start, nice_step, range_of
 
 MAX_SPANS = 20_000  # of one trace in one answer
+_BUCKETS, _MOST_BUCKETS = 60, 500
 Kind = Literal["", "internal", "server", "client", "producer", "consumer", "unspecified"]
 
 
@@ -70,8 +75,16 @@ def asked_of(
 Wanted = Annotated[Asked, Depends(asked_of)]
 
 
-def serve_traces(routes: APIRouter, clock: Clock, spans: SpanStore, logs: LogStore, answer: Answering[Any]) -> None:
-    """Adds GET traces and traces/{id} to the routes."""
+def serve_traces(
+    routes: APIRouter, engine: Engine, clock: Clock, spans: SpanStore, logs: LogStore, answer: Answering[Any]
+) -> None:
+    """Adds GET traces, traces/compare, traces/aggregate, traces/heatmap, traces/explain and traces/{id} to the routes."""
+    _serve_search(routes, clock, spans, answer)
+    _serve_counts(routes, engine, clock, answer)
+    _serve_one(routes, clock, spans, logs, answer)
+
+
+def _serve_search(routes: APIRouter, clock: Clock, spans: SpanStore, answer: Answering[Any]) -> None:
 
     @routes.get("/traces", summary="Traces of which one span meets every condition, page by page")
     async def traces(
@@ -92,6 +105,98 @@ def serve_traces(routes: APIRouter, clock: Clock, spans: SpanStore, logs: LogSto
             "complete": page.after is None,
         }
 
+    @routes.get(
+        "/traces/compare", summary="Where two traces differ: what is missing, added, failed, slower or faster in b"
+    )
+    async def compare(request: Request, a: str, b: str) -> dict[str, Any]:
+        def understood(trace_id: str) -> Story:
+            found = spans.trace(trace_id, limit=MAX_SPANS)
+            if not found:
+                raise NotFound(f"no trace {trace_id}")
+            return story(found)
+
+        rows = await answer(request, lambda: compared(understood(a), understood(b)))
+        return {
+            "a": a.lower(),
+            "b": b.lower(),
+            "paths": [asdict(each) | {"slower_ns": each.slower_ns} for each in rows],
+        }
+
+
+def _serve_counts(routes: APIRouter, engine: Engine, clock: Clock, answer: Answering[Any]) -> None:
+    @routes.get("/traces/aggregate", summary="Rate, errors and durations of services or operations, by time")
+    async def aggregate(
+        request: Request,
+        start: Start = None,
+        end: End = None,
+        service: str = "",
+        operation: str = "",
+        kind: Annotated[
+            list[Kind] | None, Query(description="may be repeated; of services server and consumer")
+        ] = None,
+        by: Literal["service", "operation"] = "service",
+        step: Annotated[int, Query(ge=0, le=31_622_400, multiple_of=60, description="seconds; 0: one row each")] = 60,
+        limit: Limit = 10_000,
+    ) -> dict[str, Any]:
+        span = range_of(clock, start, end)
+        by_operation = by == "operation"
+        kinds = [each for each in kind or ([] if by_operation else ["server", "consumer"]) if each]
+        found = await answer(
+            request,
+            lambda: red(
+                engine, span, service=service, operation=operation, kinds=kinds, step=step,
+                by_operation=by_operation, limit=limit + 1,
+            ),
+        )  # fmt: skip
+        return {"step": step, "rows": found[:limit], "is_whole": len(found) <= limit}
+
+    @routes.get("/traces/heatmap", summary="Spans that fit, by time and by their duration in half doublings")
+    async def by_duration(
+        request: Request,
+        asked: Wanted,
+        step: Annotated[float, Query(ge=0, le=31_622_400, allow_inf_nan=False, description="seconds; 0: a 60th")] = 0,
+    ) -> dict[str, Any]:
+        wanted = asked.at(clock)
+        length = wanted.span.end - wanted.span.start
+        width = step or nice_step(length / _BUCKETS)
+        if length > width * _MOST_BUCKETS:
+            raise BadInput(f"step={width:g}: more than {_MOST_BUCKETS} buckets; take a longer step")
+        return {"step": width, "cells": await answer(request, lambda: heatmap(engine, wanted, width))}
+
+    @routes.get("/traces/explain", summary="Which values of attributes tell slow (or failed) traces from the others")
+    async def explain(
+        request: Request,
+        asked: Wanted,
+        failed: Annotated[bool, Query(description="explain failed traces instead of slow ones")] = False,
+        limit: Annotated[int, Query(ge=1, le=200)] = 20,
+    ) -> dict[str, Any]:
+        """`min_duration` says from when on a trace is slow; all else says which traces are compared."""
+        wanted = asked.at(clock)
+        least = wanted.min_duration
+        if not least and not failed:
+            raise BadInput("min_duration is needed: say from when on a trace is slow, or failed=true")
+        if failed and (wanted.errors_only or wanted.status):
+            raise BadInput("failed=true compares failed traces with the others: leave out errors and status")
+        wanted = replace(wanted, min_duration=0.0 if not failed else least)
+
+        def compute() -> dict[str, Any]:
+            found = sides(engine, wanted, least_ns=round(least * 1e9), failed=failed)
+            operations, values = counted(engine, found, failed=failed)
+            slow, other = len(found.slow_ids), len(found.other_ids)
+            told = reasons(
+                [Counted(**row) for row in operations], [Counted(**row) for row in values], slow, other, limit=limit
+            )
+            return {
+                "slow": found.slow,
+                "other": found.other,
+                "sampled": {"slow": slow, "other": other, "most": SAMPLED},
+                "reasons": [asdict(each) for each in told],
+            }
+
+        return await answer(request, compute)  # type: ignore[no-any-return]
+
+
+def _serve_one(routes: APIRouter, clock: Clock, spans: SpanStore, logs: LogStore, answer: Answering[Any]) -> None:
     @routes.get("/traces/{trace_id}", summary="Every span of one trace, and the log records written within it")
     async def trace(
         request: Request, trace_id: str, archive: InArchive = False, start: Start = None, end: End = None
