@@ -148,6 +148,26 @@ def test_the_settings_file_is_checked_with_everything_it_points_to(
     assert aiprism("check", "aiprism.yml") == (1, "", f"{tmp_path / 'rules.yml'}: no such file\n")
 
 
+def test_who_is_on_call_is_checked_with_whom_they_are_reached_by_and_gaps_are_warned_of(
+    aiprism: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "alertmanager.yml").write_text(ROUTING)
+    (tmp_path / "aiprism.yml").write_text(
+        "respond: {alertmanager: alertmanager.yml, oncall: oncall.yml, tiers: tiers.yml}\n"
+    )
+    (tmp_path / "tiers.yml").write_text("tiers: {P0: {escalate: [{oncall: nights}]}}\n")
+    schedules = "schedules:\n  s: {layers: [{start: 2026-01-01, end: 2026-01-02, people: ann}]}\n"
+    (tmp_path / "oncall.yml").write_text(f"people: {{ann: {{receivers: phone}}}}\n{schedules}")
+    status, _, err = aiprism("check", "aiprism.yml")
+    assert status == 1
+    assert "oncall.yml:1: 'phone' is no receiver of alertmanager.yml; known: " in err
+    assert "warning: oncall.yml:3: nobody is on call in schedule 's' from " in err.replace(f"{tmp_path}/", "")
+    (tmp_path / "oncall.yml").write_text(f"people: {{ann: {{receivers: team}}}}\n{schedules}")
+    status, _, err = aiprism("check", "aiprism.yml")
+    assert (status, "tiers.yml:1: 'nights' is no schedule of oncall.yml; known: s" in err) == (1, True)
+
+
 def test_what_is_accepted_but_not_done_is_a_warning(aiprism: Run, tmp_path: Path) -> None:
     file = tmp_path / "alertmanager.yml"
     file.write_text(ROUTING.replace("url: http://127.0.0.1:9/", "url: YOUR_WEBHOOK_URL"))

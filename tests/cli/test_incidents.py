@@ -107,10 +107,12 @@ def test_an_incident_is_told_from_head_to_runbook(aiprism: Run) -> None:
 
 def test_an_incident_says_by_when_what_is_to_be_done_and_what_is_late(aiprism: Run) -> None:
     deadlines = {"acknowledgement": NOW - 90, "response": None, "resolution": NOW + 7800}
-    answer = incident(status="investigating", resolved_at=None, deadlines=deadlines)
+    paging = [{"policy": "payments", "next_at": NOW + 120}]
+    answer = incident(status="investigating", resolved_at=None, deadlines=deadlines, paging=paging)
     with pretended({f"/aiprism/v1/incidents/{INCIDENT_ID}": answer}) as server:
         _, out, _ = aiprism("incidents", "show", INCIDENT_ID, "--server", server.url)
-    assert "due:  acknowledgement 1 min 30 s ago  resolution in 2 h 10 min" in out.splitlines()
+    due = "due:  acknowledgement 1 min 30 s ago  resolution in 2 h 10 min  page of payments in 2 min 0 s"
+    assert due in out.splitlines()
 
 
 def test_nothing_but_text_goes_into_a_pipe(aiprism: Run) -> None:

@@ -63,11 +63,13 @@ def head(incident: Mapping[str, Any], now: float) -> Iterator[Text]:
 
 
 def _due(incident: Mapping[str, Any], now: float) -> Text | None:
-    """By when it is to be acknowledged, responded to and resolved; what was met or is not asked for is left out."""
-    waited = {name: at for name, at in (incident.get("deadlines") or {}).items() if at is not None}
+    """By when it is to be acknowledged, responded to and resolved, and who is paged next when nobody answers; what was met
+    or is not asked for is left out."""
+    waited = [(name, at) for name, at in (incident.get("deadlines") or {}).items() if at is not None]
+    waited += [(f"page of {each['policy']}", each["next_at"]) for each in incident.get("paging") or ()]
     if not waited:
         return None
-    parts = [(f"  {name} {_until(at - now)}", "red" if at <= now else "") for name, at in waited.items()]
+    parts = [(f"  {name} {_until(at - now)}", "red" if at <= now else "") for name, at in waited]
     return Text.assemble("due:", *parts)
 
 

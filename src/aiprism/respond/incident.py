@@ -618,7 +618,7 @@ def _taken(incident: Incident, step: tiers.Step, tier: Tier, now: float) -> tupl
 def _paged(incident: Incident, now: float, periods: Periods) -> Step:
     """The incident once everybody was paged who is to be by `now`. Nobody is once it was acknowledged, or while it is
     quiet: it stays with whoever took it, whoever is on call then."""
-    if not incident.acknowledgeable:
+    if not incident.acknowledgeable or not (periods.rota.escalations or incident.progress.climbs):
         return incident, ()
     policy = periods.rota.policy_of(incident.priority, _known_of(incident.alerts[0]))
     before = next((each.origin for each in incident.progress.climbs if each.key == OF_INCIDENT), "")

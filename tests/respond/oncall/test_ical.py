@@ -55,7 +55,7 @@ def test_an_event_that_recurs_is_by_the_clock_of_its_zone_without_what_was_left_
         EXDATE;TZID=America/New_York:20261026T180000""",
         """UID:1
         SUMMARY:bob
-        RECURRENCE-ID;TZID=America/New_York:20261102T180000
+        RECURRENCE-ID:20261102T230000Z
         DTSTART;TZID=America/New_York:20261103T180000
         DTEND;TZID=America/New_York:20261104T060000""",
         "UID:2\nSUMMARY:bob\nSTATUS:CANCELLED\nDTSTART:20261020T000000Z\nDTEND:20261021T000000Z",
@@ -101,6 +101,10 @@ def test_holidays_of_a_calendar_come_again_every_year(tmp_path):
         ("UID:1\nSUMMARY:ann\nDURATION:PT1H", "event 'ann': it has no DTSTART"),
         ("UID:1\nSUMMARY:ann\nDTSTART:20261123T090000\nDURATION:PT1H\nRRULE:FREQ=SECONDLY", "event 'ann': a recurrence is by"),
         ("UID:1\nSUMMARY:ann\nDTSTART:20261123T090000\nDURATION:PT1H\nRRULE:FREQ=FOO", "event 'ann': RRULE"),
+        (
+            "UID:1\nSUMMARY:ann\nDTSTART:20261123T090000\nDURATION:PT1H\nRECURRENCE-ID;RANGE=THISANDFUTURE:20261123T080000",
+            "event 'ann': a change of this and all later times (RANGE) is not understood",
+        ),
         ("UID:1\nSUMMARY:ann\nDTSTART:20261123T090000\nDURATION:PT1H\nRDATE:20261124T090000", "event 'ann': RDATE is not"),
         (
             "UID:1\nSUMMARY:ann\nDTSTART:20260230T090000\nDURATION:PT1H\nRRULE:FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30",

@@ -46,23 +46,28 @@ def read(text: str) -> list[Entry]:
     return [entry for part in parts if (entry := _entry(part, moved)) is not None]
 
 
-def _moved(parts: Iterable[Part]) -> Mapping[str, frozenset[datetime]]:
-    """Of which event (by UID) which times have an event of their own instead."""
-    found: dict[str, set[datetime]] = {}
+def _moved(parts: Iterable[Part]) -> Mapping[str, Sequence[date]]:
+    """Of which event (by UID) which times have an event of their own instead, or were called off."""
+    found: dict[str, list[date]] = {}
     for part in parts:
         if "RECURRENCE-ID" in part:
-            found.setdefault(str(part.get("UID", "")), set()).add(_wall(part["RECURRENCE-ID"].dt))
-    return {uid: frozenset(times) for uid, times in found.items()}
+            found.setdefault(str(part.get("UID", "")), []).append(part["RECURRENCE-ID"].dt)
+    return found
 
 
-def _entry(part: Part, moved: Mapping[str, frozenset[datetime]]) -> Entry | None:
+def _entry(part: Part, moved: Mapping[str, Sequence[date]]) -> Entry | None:
     summary = str(part.get("SUMMARY", "")).strip()
     if str(part.get("STATUS", "")).upper() == "CANCELLED":
         return None
     try:
         event = _event(part)
         if "RECURRENCE-ID" not in part:
-            event = replace(event, but=event.but | moved.get(str(part.get("UID", "")), frozenset()))
+            elsewhere = frozenset(_wall(at, event.zone) for at in moved.get(str(part.get("UID", "")), ()))
+            event = replace(event, but=event.but | elsewhere)
+        elif "RANGE" in part["RECURRENCE-ID"].params:
+            raise BadInput(
+                "a change of this and all later times (RANGE) is not understood; end the event and begin another"
+            )
         if event.rule:
             recurrence.rule(event.start, event.rule, RULES_LAST)
     except (BadInput, OverflowError) as error:
