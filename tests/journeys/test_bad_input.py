@@ -131,8 +131,15 @@ def test_a_bad_configuration_stops_the_start_with_file_line_and_fix(tmp_path: Pa
 def test_a_bad_reload_keeps_the_old_configuration(tmp_path: Path) -> None:
     (tmp_path / "rules.yml").write_text("groups: []", encoding="utf-8")
     config = tmp_path / "aiprism.yml"
-    config.write_text("rules: {files: [rules.yml]}", encoding="utf-8")
+    config.write_text("rules: {files: [rules.yml]}\nlogs: {pipelines: pipelines.yml}", encoding="utf-8")
+    steps = tmp_path / "pipelines.yml"
+    steps.write_text("pipelines: [{name: debug, match: 'level:DEBUG', drop: true}]", encoding="utf-8")
     server = Server(tmp_path / "data", config).start()
+    steps.write_text("pipelines: [{name: debug, match: '(', drop: true}]", encoding="utf-8")
+    answer = httpx.post(f"{server.url}/-/reload")
+    assert (answer.status_code, "pipelines.yml:1: query: a ( is not closed" in answer.text) == (400, True)
+    assert _stored(server) == ["to [redacted:email]"]  # the old step is at work, and redaction without being asked for
+    steps.write_text("pipelines: [{name: all, drop: true}]", encoding="utf-8")
     (tmp_path / "rules.yml").write_text("groups: [{name: g, rules: [{alert: A, expr: 'sum('}]}]", encoding="utf-8")
     answer = httpx.post(f"{server.url}/-/reload")
     assert answer.status_code == 400
@@ -141,7 +148,20 @@ def test_a_bad_reload_keeps_the_old_configuration(tmp_path: Path) -> None:
     (tmp_path / "rules.yml").write_text("groups: [{name: g, rules: [{alert: A, expr: 'vector(1)'}]}]", encoding="utf-8")
     assert httpx.post(f"{server.url}/-/reload").status_code == 200
     assert _groups(server) == ["g", "log-volume"]
+    assert _stored(server) == ["to [redacted:email]"]  # nothing came to it
+    counts = httpx.get(f"{server.url}/metrics").text
+    assert 'aiprism_redacted_total{kind="email"} 1.0' in counts
+    assert 'aiprism_items_dropped_total{reason="pipeline:debug",stage="receive.pipeline"} 1.0' in counts
+    assert 'aiprism_items_dropped_total{reason="pipeline:all",stage="receive.pipeline"} 2.0' in counts
     server.stop()
+
+
+def _stored(server: Server) -> list[str]:
+    """The lines that are there after two more were sent."""
+    lines = '{"level": "debug", "message": "noise"}\n{"message": "to ada@example.com"}'
+    httpx.post(f"{server.url}/aiprism/v1/ingest/ndjson", content=lines).raise_for_status()
+    found = httpx.get(f"{server.url}/aiprism/v1/logs").json()
+    return [record["body"] for record in found["logs"]]
 
 
 @pytest.fixture
