@@ -33,6 +33,8 @@ def redacted(text: str) -> str:
     [
         ("mail ada@example.com, bob.x+y@mail.example.co.uk!", "mail [redacted:email], [redacted:email]!"),
         ("grüße an jörg@bücher.example", "grüße an [redacted:email]"),
+        ("GET /login?email=ada%40example.com&next=%2F", "GET /login?email=[redacted:email]&next=%2F"),
+        ("token=abcdefghijklmnop12.x/y", "token=[redacted:token]"),
         ("password=hunter2&user=x", "password=[redacted:password]&user=x"),
         ("DB_PASSWORD = 'two words' retries=3", "DB_PASSWORD = '[redacted:password]' retries=3"),
         ("login --password hunter2 --host db", "login --password [redacted:password] --host db"),
@@ -70,6 +72,7 @@ def test_a_secret_is_replaced_by_its_kind(text: str, expected: str) -> None:
         "secret=***",
         "unexpected token: }",
         "input_tokens=812 token: 12",
+        "Bad activity token: android.os.BinderProxy, stream/token: com.apple.xpc.activity/4505, done 40%",
         "password_reset_sent=true",
         "https://shop.example:8080/a?b=c",
         "task-force-something-very-long-1234",
@@ -191,7 +194,7 @@ def test_json_stays_json(document: dict[str, str]) -> None:
 
 PIECES = st.lists(
     st.sampled_from(
-        ["@", "a", ".com", "-----BEGIN", " PRIVATE KEY-----", "password", "=", ":", "://", "eyJ", ".", "AKIA", "sk-", "4111",
+        ["@", "%40", "a", ".com", "-----BEGIN", " PRIVATE KEY-----", "password", "=", ":", "://", "eyJ", ".", "AKIA", "sk-", "4111",
          " ", "-", "1111", '"', "\\", "n", "bearer ", "token", "_", "0", "é", "xox", "gh", "p", "secret", "key", "SG.", "AIza", "4"]
     ),
     max_size=24,

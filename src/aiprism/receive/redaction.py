@@ -216,7 +216,7 @@ _KEY = _compiled(rf"(?i)(?:{_KEY_NAME}){_TO}{_VALUE}")
 _TOKEN = _compiled(
     rf"(?i)(?:{_TOKEN_NAME}){_TO}{_VALUE}"
     r"|authorization\\*[\"']?\s*[:=]\s*\\*[\"']?(?:[a-z][a-z0-9-]{2,20}\s+)?(?P<credentials>[a-z0-9._~+/=-]{8,})"
-    r"|\btoken\\*[\"']?\s*[:=]\s*\\*[\"']?(?P<value>[a-z0-9._~+/=-]{16,})"
+    r"|\btoken\\*[\"']?\s*[:=]\s*\\*[\"']?(?P<word>[a-z0-9_~+=-]{16}[a-z0-9._~+/=-]*)"
     r"|bearer\s+(?P<bearer>[a-z0-9._~+/=-]{8,})"
 )
 # A word begins also behind an escape of JSON: the n of \nAKIA… is no part of it.
@@ -231,7 +231,7 @@ _API_KEY = _compiled(
     r"|dop_v1_[a-f0-9]{60,}|AIza[A-Za-z0-9_-]{30,}|SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,})"
 )
 _EMAIL = _compiled(
-    r"([\pL\pN._%+-]*[\pL\pN_%+-]@[\pL\pN](?:[\pL\pN-]*[\pL\pN])?(?:\.[\pL\pN](?:[\pL\pN-]*[\pL\pN])?)*\.\pL{2,})"
+    r"([\pL\pN._%+-]*[\pL\pN_%+-](?:@|%40)[\pL\pN](?:[\pL\pN-]*[\pL\pN])?(?:\.[\pL\pN](?:[\pL\pN-]*[\pL\pN])?)*\.\pL{2,})"
 )
 _BEGIN_KEY = _compiled(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY")
 _END_KEY = _compiled(r"-----END [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-----")
@@ -344,7 +344,7 @@ def _values(expression: Expression) -> Finder:
 def _is_secret(value: bytes, group: str) -> bool:
     if _REDACTED.match(value) or _PLACEHOLDER.match(value):
         return False
-    return group not in ("bearer", "credentials") or _is_credential(value)
+    return group not in ("bearer", "credentials", "word") or _is_credential(value)
 
 
 def _is_credential(text: bytes) -> bool:

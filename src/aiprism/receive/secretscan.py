@@ -52,7 +52,7 @@ def _classes() -> npt.NDArray[np.uint8]:
     for bit, members in (
         (_DIGIT, digits),
         (_LETTER, letters),
-        (_TRIGGER, digits + b"@=:-_bBJKSGz"),
+        (_TRIGGER, digits + b"@%=:-_bBJKSGz"),
         (_LOCAL, letters + digits + b"._%+-" + bytes(range(128, 256))),
     ):
         for member in members:
@@ -100,6 +100,9 @@ def _seen(data, begin, at, end, byte):
         return _named(data, begin, at)
     if byte == 64:  # @
         return EMAIL | URL if _CLASS[before] & _LOCAL else URL
+    if byte == 37:  # %40, an @ in URLs
+        is_at = after == 52 and at + 2 < end and data[at + 2] == 48
+        return EMAIL if is_at and _CLASS[before] & _LOCAL else 0
     if byte == 45:  # -
         if after == 45:
             return _dashes(data, at, end)
