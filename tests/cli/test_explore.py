@@ -196,3 +196,17 @@ def test_two_traces_are_compared_call_by_call(aiprism: Run) -> None:
         ["slower", "db SELECT", "5 ms", "80 ms", "+75 ms", "1 → 3"],
         ["missing", "db BEGIN", "1 ms", "-", "-1 ms", "1 → 0"],
     ]
+
+
+def test_traces_are_followed_a_line_each_and_what_is_missing_is_said(aiprism: Run) -> None:
+    row = {
+        "trace_id": TRACE_ID, "root_service": "api", "root_name": "POST", "start_ns": int(NOW * NS), "duration_ns": 2_300_000_000,
+        "spans": 23, "errors": 1, "services": ["api"], "has_root": True,
+    }  # fmt: skip
+    said = [("trace", row), ("dropped", {"why": "too many"})]
+    events = "".join(f"event: {event}\ndata: {json.dumps(data)}\n\n" for event, data in said)
+    with pretended({"/aiprism/v1/traces/tail": events.encode()}) as server:
+        _, out, err = aiprism("traces", "status:error", "--follow", "--server", server.url)
+    assert out.split() == ["14:16:40.000", TRACE_ID, "2.3", "s", "api", "POST", "23", "spans", "1", "failed"]
+    assert err == "aiprism: too many\n"
+    assert (server.asked[0][2]["query"], "start" in server.asked[0][2]) == (["status:error"], False)

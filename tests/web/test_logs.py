@@ -21,7 +21,8 @@ from aiprism.store.engine import Engine
 from aiprism.store.logcolumns import log_columns
 from aiprism.telemetry import Telemetry
 from aiprism.web import logs, routes
-from aiprism.web.logtail import unseen
+from aiprism.web.following import unseen
+from aiprism.web.logtail import identity
 from tests.query.test_log_search import AT, RECORDS, body, log_record
 from tests.web.serving import serving
 
@@ -132,8 +133,8 @@ def test_equal_records_are_told_as_often_as_they_are_there() -> None:
     def record(at: int) -> LogRecord:
         return LogRecord(at, "api", "INFO", "line", "", "", {}, {})
 
-    fresh, told = unseen([record(2), record(1)], Counter())
+    fresh, told = unseen([record(2), record(1)], Counter(), identity)
     assert [each.ts_ns for each in fresh] == [2, 1]
-    fresh, told = unseen([record(2), record(2), record(1)], told)
+    fresh, told = unseen([record(2), record(2), record(1)], told, identity)
     assert [each.ts_ns for each in fresh] == [2]
-    assert unseen([record(2), record(2)], told)[0] == []
+    assert unseen([record(2), record(2)], told, identity)[0] == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,7 +10,8 @@ import httpx
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from aiprism.clock import FakeClock
+from aiprism.cli.remote import Remote
+from aiprism.clock import FakeClock, SystemClock
 from aiprism.store.engine import Engine
 from aiprism.store.logcolumns import log_columns
 from aiprism.store.spancolumns import span_columns
@@ -120,3 +122,30 @@ def test_two_traces_are_compared_by_their_calls(client: httpx.Client) -> None:
         (["shop", "SELECT"], "failed", 1, 2),
     ]
     assert client.get("/traces/compare", params={"a": TRACE, "b": "ef" * 16}).status_code == 404
+
+
+def test_traces_are_followed_each_once_as_soon_as_a_span_fits(engine: Engine) -> None:
+    async def nothing() -> None:
+        return None
+
+    def insert(trace: str, number: int, name: str, took_ms: float) -> None:
+        """A span that ends now."""
+        request = ExportTraceServiceRequest()
+        group = request.resource_spans.add()
+        group.resource.attributes.add(key="service.name").value.string_value = "shop"
+        span = group.scope_spans.add().spans.add(trace_id=bytes.fromhex(trace), span_id=bytes([number] * 8), name=name)
+        span.end_time_unix_nano = time.time_ns()
+        span.start_time_unix_nano = span.end_time_unix_nano - round(took_ms * 1e6)
+        engine.insert_arrow("spans", span_columns(request.SerializeToString()), token=f"{trace}{number}")
+
+    app = routes.build([explore.router(engine, SystemClock())], Telemetry(), checks={}, reload=nothing)
+    with serving(app) as url:
+        insert("01" * 16, 1, "analyse", 400_000)  # began minutes ago
+        events = Remote(url).events("/aiprism/v1/traces/tail", query="duration:>2s", start=time.time() - 60)
+        assert [(event, told["trace_id"], told["spans"]) for event, told in [next(events)]] == [("trace", "01" * 16, 1)]
+        insert("01" * 16, 2, "again", 3_000)  # is known already
+        insert("02" * 16, 3, "quick", 10)
+        insert("03" * 16, 4, "slow", 5_000)
+        event, told = next(events)
+        assert (event, told["trace_id"], told["duration_ns"]) == ("trace", "03" * 16, 5_000_000_000)
+        events.close()  # type: ignore[attr-defined]

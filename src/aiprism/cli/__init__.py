@@ -177,6 +177,7 @@ def _asking(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     traces.add_argument("--operation", default="", help="name of a span")
     traces.add_argument("--min-duration", default="0", metavar="DURATION", help="250ms, 2s …")
     traces.add_argument("--errors", action="store_true", help="only those with an error")
+    traces.add_argument("-f", "--follow", action="store_true", help="go on with what comes in, until Ctrl-C")
     traces.add_argument(
         "--explain", action="store_true", help="what tells those slower than --min-duration from the others"
     )

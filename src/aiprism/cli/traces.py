@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import json
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,7 +17,7 @@ from aiprism.cli.remote import Remote
 
 def traces(wanted: argparse.Namespace) -> int:
     """Traces that fit, in their order; with --explain, what slow ones have in common."""
-    asked = {
+    asked: dict[str, Any] = {
         **range_of(wanted), "query": wanted.text, "service": wanted.service, "operation": wanted.operation,
         "min_duration": wanted.min_duration, "attribute": wanted.attribute,
     }  # fmt: skip
@@ -23,7 +25,12 @@ def traces(wanted: argparse.Namespace) -> int:
     if wanted.explain:
         answer = remote.get("/aiprism/v1/traces/explain", **asked, failed=wanted.errors, limit=wanted.limit)
         return _explained(wanted, answer)
-    answer = remote.get("/aiprism/v1/traces", **asked, errors=wanted.errors, order=wanted.order, limit=wanted.limit)
+    asked["errors"] = wanted.errors
+    if wanted.follow:
+        since = {"start": asked["start"]} if wanted.start else {}
+        rest = {name: value for name, value in asked.items() if name not in ("start", "end")}
+        return _follow(remote, {**since, **rest}, wanted.output == "json")
+    answer = remote.get("/aiprism/v1/traces", **asked, order=wanted.order, limit=wanted.limit)
     if wanted.output == "json":
         printing.show_json(answer)
         return 0
@@ -44,6 +51,30 @@ def traces(wanted: argparse.Namespace) -> int:
         )
     printing.show(rows)
     return 0
+
+
+def _follow(remote: Remote, asked: Mapping[str, Any], as_json: bool) -> int:
+    """Every trace of which a span fits as it comes in, a line each; with --start, those since then as well."""
+    for event, told in remote.events("/aiprism/v1/traces/tail", **asked):
+        if event == "dropped":
+            print(f"aiprism: {told['why']}", file=sys.stderr)
+        elif as_json:
+            print(json.dumps(told, ensure_ascii=False), flush=True)
+        else:
+            printing.show(_line(told))
+            sys.stdout.flush()
+    return 0
+
+
+def _line(told: Mapping[str, Any]) -> Text:
+    text = Text(printing.clock(told["start_ns"] / 1e9, millis=True), style="dim")
+    text.append(f"  {told['trace_id']}  ", style="not dim")
+    text.append(f"{printing.duration(told['duration_ns'] / 1e9):>9}  ", style="not dim bold")
+    text.append(told["root_service"] or "?", style="not dim cyan")
+    text.append(f" {told['root_name']}  {told['spans']} spans", style="not dim")
+    if told["errors"]:
+        text.append(f"  {told['errors']} failed", style="not dim bold red")
+    return text
 
 
 def _explained(wanted: argparse.Namespace, answer: Mapping[str, Any]) -> int:

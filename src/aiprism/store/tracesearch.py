@@ -20,6 +20,7 @@ from aiprism.model.search import ANYTHING, All, Between, Condition, Is
 from aiprism.model.search import Any as OneOf
 from aiprism.model.spans import TraceSummary
 from aiprism.model.timerange import TimeRange
+from aiprism.store.conditionsql import Where
 from aiprism.store.engine import Engine
 from aiprism.store.spansearch import where
 
@@ -113,6 +114,7 @@ class TraceSearch:
     status: str = ""
     order: Literal["time", "duration"] = "time"
     after: TraceCursor | None = None  # the page before this one ended there
+    ended_from: float = 0.0  # Unix seconds: the span ended then or later
 
     @property
     def condition(self) -> Condition:
@@ -149,6 +151,12 @@ class TracePage:
 
 def trace_page(engine: Engine, wanted: TraceSearch) -> TracePage:
     """As many traces as are wanted, and where to go on."""
+    ids, after = trace_ids(engine, wanted)
+    return TracePage(summaries(engine, ids), after)
+
+
+def trace_ids(engine: Engine, wanted: TraceSearch) -> tuple[Sequence[str], TraceCursor | None]:
+    """The ids of such a page."""
     ids: list[str] = []
     after = wanted.after
     for begin, end in _windows(wanted):
@@ -161,8 +169,8 @@ def trace_page(engine: Engine, wanted: TraceSearch) -> TracePage:
                 after = TraceCursor(rows[-1]["place"], rows[-1]["id"])
                 ids += _not_shown(engine, wanted, [row["id"] for row in rows], end)
             if len(ids) == wanted.limit:
-                return TracePage(summaries(engine, ids), after)
-    return TracePage(summaries(engine, ids), None)
+                return ids, after
+    return ids, None
 
 
 def summaries(engine: Engine, ids: Sequence[str]) -> Sequence[TraceSummary]:
@@ -174,15 +182,23 @@ def summaries(engine: Engine, ids: Sequence[str]) -> Sequence[TraceSummary]:
 
 def within(wanted: TraceSearch) -> tuple[str, Mapping[str, object]]:
     """SQL from FROM on: the spans that fit, and what is bound in it."""
-    asked = where(wanted.condition)
+    asked = _where(wanted)
     begin, end = _range_ns(wanted)
     return _WITHIN.replace("[asked]", asked.sql), {**asked.bound, **_between(begin, end)}
+
+
+def _where(wanted: TraceSearch) -> Where:
+    asked = where(wanted.condition)
+    if not wanted.ended_from:
+        return asked
+    ended = "toUnixTimestamp64Nano(spans.start) + toInt64(spans.duration_ns) >= {ended:Int64}"
+    return Where(f"{ended} AND {asked.sql}", {**asked.bound, "ended": round(wanted.ended_from * 1e9)})
 
 
 def _fitting(
     engine: Engine, wanted: TraceSearch, begin: int, end: int, after: TraceCursor | None, limit: int
 ) -> Sequence[Mapping[str, Any]]:
-    asked = where(wanted.condition)
+    asked = _where(wanted)
     statement = _FITTING.replace("[asked]", asked.sql).replace("[key]", _KEYS[wanted.order])
     bound = {"whole": after is None, "place": after.place if after else 0, "id": after.trace_id if after else ""}
     return engine.records(statement, {**asked.bound, **bound, **_between(begin, end), "limit": limit})
@@ -194,7 +210,7 @@ def _not_shown(engine: Engine, wanted: TraceSearch, ids: Sequence[str], end: int
     longer = engine.query(_LONGER, {"ids": ids, "end": end}) if end < last else ()
     if not longer:
         return ids
-    asked = where(wanted.condition)
+    asked = _where(wanted)
     until = min(last, max(int(until) for _, until in longer) + 1)
     bound = {**asked.bound, **_between(end, until), "ids": [trace_id for trace_id, _ in longer]}
     shown = {str(trace_id) for (trace_id,) in engine.query(_FITTING_LATER.replace("[asked]", asked.sql), bound)}
@@ -212,7 +228,7 @@ def _range_ns(wanted: TraceSearch) -> tuple[int, int]:
 def _windows(wanted: TraceSearch) -> Iterator[tuple[int, int]]:
     """The time to search in parts that grow, from its end or from where the page before ended; from, up to (excluded)."""
     first, end = _range_ns(wanted)
-    if wanted.order == "duration":
+    if wanted.order == "duration" or wanted.ended_from:
         yield first, end
         return
     if wanted.after:

@@ -6,7 +6,7 @@ Every door takes the same search: `query` in Lucene's syntax beside `service`, `
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
@@ -17,7 +17,6 @@ from aiprism.clock import Clock
 from aiprism.detect import loghints
 from aiprism.detect.loganalysis import LogAnalysis
 from aiprism.detect.logsecurity import LogSecurity
-from aiprism.errors import Unavailable
 from aiprism.model.signals import Signal
 from aiprism.model.timerange import TimeRange
 from aiprism.query import saved
@@ -27,8 +26,9 @@ from aiprism.store.engine import Engine
 from aiprism.store.logs import Cursor, LogSearch, LogStore
 from aiprism.web import links, logpatterns, logreport
 from aiprism.web.asking import SECONDS, Answering, End, InArchive, Limit, Start, answering, nice_step, range_of
+from aiprism.web.following import Streams, followed
 from aiprism.web.logexport import FORMATS, exported
-from aiprism.web.logtail import followed
+from aiprism.web.logtail import followed_records
 from aiprism.web.turns import Turns
 
 MOST_EXPORTED = 1_000_000  # records of one export
@@ -126,7 +126,7 @@ def router(
     )
     async def tail(request: Request, asked: Wanted) -> StreamingResponse:
         wanted = await settle(asked)
-        events = followed(logs, wanted, asked.start, clock, lambda work: answer(request, work))
+        events = followed(followed_records(logs, wanted), asked.start, clock, lambda work: answer(request, work))
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return StreamingResponse(await tails.begun(events), media_type="text/event-stream", headers=headers)
 
@@ -189,32 +189,3 @@ def _serve_counts(routes: APIRouter, settle: Settle, logs: LogStore, answer: Ans
             },
             "records": await answer(request, lambda: logs.count(wanted)),
         }
-
-
-class Streams:
-    """Answers that go on for long, of which there are only so many at a time."""
-
-    def __init__(self, what: str, most: int) -> None:
-        self._what, self._most, self._open = what, most, 0
-
-    async def begun(self, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """The parts, once the first of them is there: what is wrong with a search is told before anything is sent."""
-        if self._open >= self._most:
-            raise Unavailable(
-                f"{self._most} {self._what} are under way, which is as many as there may be; try again later"
-            )
-        self._open += 1
-        try:
-            first = await anext(parts, b"")
-        except BaseException:
-            self._open -= 1
-            raise
-        return self._all(first, parts)
-
-    async def _all(self, first: bytes, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        try:
-            yield first
-            async for part in parts:
-                yield part
-        finally:
-            self._open -= 1

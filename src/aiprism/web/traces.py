@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import StreamingResponse
 
 from aiprism.clock import Clock
 from aiprism.errors import BadInput, NotFound
 from aiprism.model.logs import LogRecord
-from aiprism.model.spans import Span
+from aiprism.model.spans import Span, TraceSummary
 from aiprism.model.timerange import TimeRange, duration_seconds
 from aiprism.query.lucene import SPANS, condition
 from aiprism.query.tracecompare import compared
@@ -20,12 +21,16 @@ from aiprism.query.traces import Story, story
 from aiprism.store.engine import Engine
 from aiprism.store.logs import LogSearch, LogStore
 from aiprism.store.spans import SpanStore
-from aiprism.store.tracesearch import TraceCursor, TraceSearch
+from aiprism.store.tracesearch import TraceCursor, TraceSearch, summaries, trace_ids
 from aiprism.store.tracestats import SAMPLED, counted, heatmap, red, sides
 from aiprism.web import links
 from aiprism.web.asking import Answering, End, InArchive, Limit, Start, nice_step, range_of
+from aiprism.web.following import Followed, Streams, followed
 
 MAX_SPANS = 20_000  # of one trace in one answer
+MOST_TAILS = 32  # at a time
+LONGEST_FOLLOWED = 900.0  # seconds: a span that took longer is not followed
+_FOLLOWED = 1_000  # traces of the last half minute that are known apart
 _BUCKETS, _MOST_BUCKETS = 60, 500
 Kind = Literal["", "internal", "server", "client", "producer", "consumer", "unspecified"]
 
@@ -78,8 +83,9 @@ Wanted = Annotated[Asked, Depends(asked_of)]
 def serve_traces(
     routes: APIRouter, engine: Engine, clock: Clock, spans: SpanStore, logs: LogStore, answer: Answering[Any]
 ) -> None:
-    """Adds GET traces, traces/compare, traces/aggregate, traces/heatmap, traces/explain and traces/{id} to the routes."""
+    """Adds GET traces, traces/{id} and traces/compare, tail, aggregate, heatmap and explain to the routes."""
     _serve_search(routes, clock, spans, answer)
+    _serve_tail(routes, engine, clock, answer)
     _serve_counts(routes, engine, clock, answer)
     _serve_one(routes, clock, spans, logs, answer)
 
@@ -100,7 +106,7 @@ def _serve_search(routes: APIRouter, clock: Clock, spans: SpanStore, answer: Ans
         wanted = replace(asked.at(clock), order=order, after=after, limit=limit)
         page = await answer(request, lambda: spans.page(wanted))
         return {
-            "traces": [asdict(each) | {"has_root": bool(each.root_service)} for each in page.traces],
+            "traces": [_summary(each) for each in page.traces],
             "cursor": str(page.after) if page.after else None,
             "complete": page.after is None,
         }
@@ -121,6 +127,42 @@ def _serve_search(routes: APIRouter, clock: Clock, spans: SpanStore, answer: Ans
             "b": b.lower(),
             "paths": [asdict(each) | {"slower_ns": each.slower_ns} for each in rows],
         }
+
+
+def _serve_tail(routes: APIRouter, engine: Engine, clock: Clock, answer: Answering[Any]) -> None:
+    tails = Streams("tails", MOST_TAILS)
+
+    @routes.get(
+        "/traces/tail", summary="Traces as soon as one of their spans fits, as server-sent events",
+        response_class=StreamingResponse,
+    )  # fmt: skip
+    async def tail(request: Request, asked: Wanted) -> StreamingResponse:
+        events = followed(
+            followed_traces(engine, asked.at(clock)), asked.start, clock, lambda work: answer(request, work)
+        )
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        return StreamingResponse(await tails.begun(events), media_type="text/event-stream", headers=headers)
+
+
+def followed_traces(engine: Engine, wanted: TraceSearch) -> Followed[str]:
+    """An event `trace` for each trace of which a span fits that has ended in the time: spans come in when they end."""
+
+    def look(span: TimeRange, most: int) -> Sequence[str]:
+        begun = TimeRange(span.start - LONGEST_FOLLOWED, span.end)
+        return trace_ids(engine, replace(wanted, span=begun, ended_from=max(span.start, 1e-9), limit=most))[0]
+
+    return Followed(
+        event="trace",
+        plural="traces",
+        look=look,
+        key=lambda trace_id: trace_id,
+        tell=lambda ids: [_summary(each) for each in summaries(engine, ids)],
+        window=_FOLLOWED,
+    )
+
+
+def _summary(each: TraceSummary) -> dict[str, Any]:
+    return asdict(each) | {"has_root": bool(each.root_service)}
 
 
 def _serve_counts(routes: APIRouter, engine: Engine, clock: Clock, answer: Answering[Any]) -> None:
