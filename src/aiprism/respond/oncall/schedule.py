@@ -11,6 +11,7 @@ What stands above goes before what stands below: overrides (the latest first), h
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
@@ -130,13 +131,19 @@ class Calendar:
 
     def shifts(self, zone: tzinfo, start: float, end: float) -> list[Shift]:
         """Its shifts within a period."""
-        found = [(*period, each.people) for each in self.events for period in each.times(zone, start, end)]
+        found = [
+            (*period, number) for number, each in enumerate(self.events) for period in each.times(zone, start, end)
+        ]
         edges = sorted({min(max(at, start), end) for begin, finish, _ in found for at in (begin, finish)})
-        together = []
+        coming, going_on, together = deque(sorted(found)), list[tuple[float, float, int]](), []
         for begin, finish in itertools.pairwise(edges):
-            people = [who for first, last, names in found if first <= begin and finish <= last for who in names]
+            while coming and coming[0][0] <= begin:
+                going_on.append(coming.popleft())
+            going_on = [each for each in going_on if each[1] > begin]
+            numbers = sorted(number for _, _, number in going_on)
+            people = dict.fromkeys(who for number in numbers for who in self.events[number].people)
             if people:
-                together.append(Shift(begin, finish, tuple(dict.fromkeys(people)), self.name))
+                together.append(Shift(begin, finish, tuple(people), self.name))
         return together
 
 
@@ -240,20 +247,32 @@ class Duty:
 
 def _laid(above: Sequence[Shift], below: Sequence[Shift]) -> list[Shift]:
     """`above`, and what it leaves of `below`, in order."""
-    left = list(below)
-    for each in above:
-        left = [part for shift in left for part in _without(shift, each)]
+    left: list[Shift] = []
+    for shift, over in _beside(below, above):
+        begin = shift.start
+        for each in over:
+            left += _cut(shift, begin, each.start)
+            begin = max(begin, each.end)
+        left += _cut(shift, begin, shift.end)
     return sorted([*above, *left], key=lambda shift: shift.start)
 
 
-def _without(shift: Shift, other: Shift) -> Iterator[Shift]:
-    if other.end <= shift.start or shift.end <= other.start:
-        yield shift
-        return
-    if shift.start < other.start:
-        yield replace(shift, end=other.start)
-    if other.end < shift.end:
-        yield replace(shift, start=other.end)
+def _within(shifts: Sequence[Shift], spans: Sequence[Shift]) -> list[Shift]:
+    """What of the shifts lies within the spans."""
+    found = _beside(shifts, spans)
+    return [part for shift, over in found for each in over for part in _cut(shift, each.start, each.end)]
+
+
+def _beside(shifts: Sequence[Shift], others: Sequence[Shift]) -> Iterator[tuple[Shift, Sequence[Shift]]]:
+    """Each shift with the others of its time; both are in order without an overlap, and a year has thousands."""
+    at = 0
+    for shift in shifts:
+        while at < len(others) and others[at].end <= shift.start:
+            at += 1
+        end = at
+        while end < len(others) and others[end].start < shift.end:
+            end += 1
+        yield shift, others[at:end]
 
 
 def _cut(shift: Shift, start: float, end: float) -> Iterator[Shift]:
@@ -261,10 +280,6 @@ def _cut(shift: Shift, start: float, end: float) -> Iterator[Shift]:
     begin, finish = max(shift.start, start), min(shift.end, end)
     if begin < finish:
         yield replace(shift, start=begin, end=finish)
-
-
-def _within(shifts: Iterable[Shift], spans: Sequence[tuple[float, float]]) -> list[Shift]:
-    return [part for shift in shifts for begin, end in spans for part in _cut(shift, begin, end)]
 
 
 def _joined(shifts: Iterable[Shift]) -> Iterator[Shift]:
@@ -284,8 +299,8 @@ def _joined(shifts: Iterable[Shift]) -> Iterator[Shift]:
         yield before
 
 
-def _hours(hours: Iterable[Hours], zone: tzinfo, start: float, end: float) -> list[tuple[float, float]]:
-    """When any of these hours holds, as spans that neither overlap nor touch."""
+def _hours(hours: Iterable[Hours], zone: tzinfo, start: float, end: float) -> list[Shift]:
+    """When any of these hours holds, as spans of nobody in particular that neither overlap nor touch."""
     found = []
     for day in _days(_day(start, zone) - timedelta(days=1), _day(end, zone)):
         for each in hours:
@@ -298,7 +313,7 @@ def _hours(hours: Iterable[Hours], zone: tzinfo, start: float, end: float) -> li
             spans[-1] = spans[-1][0], max(spans[-1][1], finish)
         else:
             spans.append((begin, finish))
-    return spans
+    return [Shift(begin, end, ()) for begin, end in spans]
 
 
 # -- clocks on walls -------------------------------------------------------------------------------------------------
