@@ -164,6 +164,9 @@ def test_addresses_on_a_page_find_what_the_page_tells(shop: Shop) -> None:
     [failure], [pattern], [metric] = page["errors"], page["logs"]["patterns"], page["metrics"]
     assert [each["body"] for each in shop.get(failure["links"]["logs"])["logs"]] == ["order 4 failed"]
     assert {each["service"] for each in shop.get(failure["links"]["trace"])["spans"]} == {"gateway", "orders-v2"}
+    assert [each["trace_id"] for each in shop.get(page["links"]["errors"])["traces"]] == [TRACE]
+    assert len(shop.get(page["links"]["traces"])["traces"]) == 4
+    assert len(shop.get(page["operations"][0]["links"]["traces"])["traces"]) == 4
     assert len(shop.get(page["links"]["logs"])["logs"]) == len(shop.get(pattern["links"]["logs"])["logs"]) == 2
     assert len(shop.get(page["logs"]["levels"][0]["links"]["logs"])["logs"]) == 2
     assert [each["id"] for each in shop.get(page["links"]["events"])["events"]] == ["d1"]

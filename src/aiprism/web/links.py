@@ -37,14 +37,23 @@ def trace(trace_id: str) -> str:
 
 
 def traces(
-    span: TimeRange | None = None, *, service: str = "", operation: str = "", errors: bool = False, attribute: str = ""
+    span: TimeRange | None = None,
+    *,
+    query: str = "",
+    service: str = "",
+    operation: str = "",
+    errors: bool = False,
+    attribute: str = "",
 ) -> str:
-    """A search for traces; `attribute` is `key=value`.
+    """A search for traces; `query` is in Lucene's syntax, `attribute` is `key=value`.
 
     >>> traces(TimeRange(100, 160), service="a&b", errors=True)
     '/aiprism/v1/traces?service=a%26b&errors=true&start=100&end=160'
     """
-    asked = {"service": service, "operation": operation, "attribute": attribute, "errors": "true" if errors else ""}
+    asked = {
+        "service": service, "operation": operation, "attribute": attribute, "query": query,
+        "errors": "true" if errors else "",
+    }  # fmt: skip
     return _address(f"{API}/traces", asked, span)
 
 
@@ -126,22 +135,30 @@ def of_node(name: str, seen_as: Sequence[str], signals: Sequence[str], span: Tim
     if "logs" in signals:
         found["logs"] = logs_of(seen_as, span)
     if "traces" in signals:
-        found["traces"] = traces(span, service=seen_as[0] if seen_as else name)
+        found["traces"] = traces_of(seen_as, span)
     return found
 
 
 def logs_of(names: Sequence[str], span: TimeRange, *, level: str = "") -> str:
     """The records of a service under all its names."""
-    if len(names) == 1:
-        return logs(span, service=names[0], level=level)
-    return logs(span, query=f"service:({' OR '.join(map(quoted, names))})", level=level)
+    return logs(span, **_named(names), level=level)
+
+
+def traces_of(names: Sequence[str], span: TimeRange, *, operation: str = "", errors: bool = False) -> str:
+    """The traces of a service under all its names."""
+    return traces(span, **_named(names), operation=operation, errors=errors)
+
+
+def _named(names: Sequence[str]) -> Mapping[str, str]:
+    """What a search asks to find a service under all its names."""
+    return {"service": names[0]} if len(names) == 1 else {"query": f"service:({' OR '.join(map(quoted, names))})"}
 
 
 def of_service(name: str, names: Sequence[str], signals: Sequence[str], span: TimeRange) -> Links:
     """What there is of a service besides its page."""
     found = {key: link for key, link in of_node(name, names, signals, span).items() if key != "service"}
     if "traces" in signals:
-        found["errors"] = traces(span, service=names[0], errors=True)
+        found["errors"] = traces_of(names, span, errors=True)
     matching = [("match[]", f"{{{_of_service(label, names)}}}") for label in SERVICE_LABELS]
     return {
         **found,

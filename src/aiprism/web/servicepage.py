@@ -162,10 +162,9 @@ def _measured(engine: Engine, found: _Found, window: TimeRange) -> dict[str, Any
                 "name": each.name,
                 "kind": each.kind,
                 **_load(each.load, span),
-                "links": {"traces": links.traces(window, service=node.seen_as[0], operation=each.name)},
+                "links": {"traces": links.traces_of(found.names, window, operation=each.name)},
             }
             for each in page.operations()
-            if node.seen_as
         ],
         "errors": [
             {**asdict(each), "links": dict(links.of_failure(each.trace_id, each.span_id, each.span))}
