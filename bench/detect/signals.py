@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from bench.explore.logs import END, median, stock
 
 from aiprism.detect.signals import Answers
+from aiprism.model.search import ANYTHING
 from aiprism.model.signals import Kind, Measure, Selection, Signal, SignalQuestion
 from aiprism.model.timerange import TimeRange
 from aiprism.query.lucene import condition
@@ -39,6 +40,8 @@ CASES: Sequence[tuple[str, Sequence[SignalQuestion]]] = (
     ("1 rule", [question(FAILED)]),
     ("1 rule by service and level", [question("timed", by=("service", "level"))]),
     ("1 rule of a field's average", [question(FAILED, Kind.AVG, field="http.status_code")]),
+    ("the rule that is always there", [SignalQuestion(Selection(Signal.LOGS, ANYTHING, ("service", "level"), 60.0),
+                                                       Measure(Kind.COUNT), None, "")]),
     ("4 rules over one search", [question(FAILED, kind) for kind in (Kind.COUNT, Kind.RATE)]
      + [question(FAILED, Kind.DISTINCT, field="user.id"), question(FAILED, Kind.MAX, field="http.status_code")]),
     ("20 rules over different searches", [question(f'level:ERROR "db-{at} timed"') for at in range(20)]),
@@ -66,7 +69,7 @@ def main() -> None:
 
 
 def _count(logs: LogStore, asked: SignalQuestion) -> int:
-    return logs.count(LogSearch(TimeRange(END - OVER, END), asked=asked.selection.asked))
+    return logs.count(LogSearch(TimeRange(END - asked.selection.over, END), asked=asked.selection.asked))
 
 
 if __name__ == "__main__":

@@ -168,6 +168,28 @@ def test_who_is_on_call_is_checked_with_whom_they_are_reached_by_and_gaps_are_wa
     assert (status, "tiers.yml:1: 'nights' is no schedule of oncall.yml; known: s" in err) == (1, True)
 
 
+def test_rules_on_logs_are_checked_and_stand_in_files_of_their_own(
+    aiprism: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rule = "groups: [{name: g, rules: [{alert: A, search: saved-elsewhere, over: 5m, when: '> 1'}]}]\n"
+    (tmp_path / "s.yml").write_text(rule)
+    (tmp_path / "aiprism.yml").write_text("rules: {signals: [s.yml]}\n")
+    told = "aiprism.yml: aiprism.yml, 1 file below it\n  s.yml: rules, 1 group, 1 rule\n"
+    assert aiprism("check", "aiprism.yml") == (0, told, "")
+    (tmp_path / "s.yml").write_text(rule.replace("over: 5m", "over: soon"))
+    status, _, err = aiprism("check", "s.yml")
+    assert (status, err) == (
+        1,
+        "s.yml:1: group 'g': rule 'A': not a duration: 'soon'; write for example 30s, 5m, 1h30m "
+        "(at groups[0].rules[0].over)\n",
+    )
+    (tmp_path / "s.yml").write_text(rule)
+    (tmp_path / "aiprism.yml").write_text("rules: {files: [s.yml]}\n")
+    status, _, err = aiprism("check", "aiprism.yml")
+    assert (status, "stands in a file of rules.signals" in err) == (1, True)
+
+
 def test_what_is_accepted_but_not_done_is_a_warning(aiprism: Run, tmp_path: Path) -> None:
     file = tmp_path / "alertmanager.yml"
     file.write_text(ROUTING.replace("url: http://127.0.0.1:9/", "url: YOUR_WEBHOOK_URL"))
