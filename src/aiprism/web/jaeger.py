@@ -21,6 +21,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from aiprism.clock import Clock
 from aiprism.errors import BadInput
+from aiprism.model.search import All, Condition, Is, Not
+from aiprism.model.search import Any as OneOf
 from aiprism.model.timerange import TimeRange
 from aiprism.store.anyvalue import letter, text_value
 from aiprism.store.edges import service_edges
@@ -39,6 +41,11 @@ _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0
 _KINDS = {
     Span.SPAN_KIND_INTERNAL: "internal", Span.SPAN_KIND_SERVER: "server", Span.SPAN_KIND_CLIENT: "client",
     Span.SPAN_KIND_PRODUCER: "producer", Span.SPAN_KIND_CONSUMER: "consumer",
+}  # fmt: skip
+# Tags that OTLP has fields for, and those in the language of searches.
+_TOLD_AS_TAGS = {
+    "span.kind": "kind", "otel.status_code": "status", "otel.status_description": "status_message", "otel.scope.name": "scope",
+    "event": "event",
 }  # fmt: skip
 _TYPES = {"s": "string", "b": "bool", "i": "int64", "d": "float64", "y": "binary"}
 
@@ -143,13 +150,13 @@ def _dependencies(engine: Engine, window: TimeRange) -> Sequence[Mapping[str, An
 def _search(asked: Any, now: float) -> TraceSearch:
     if not asked.get("service"):
         raise BadInput("parameter 'service' is required")
-    tags = dict(_tags(asked))
-    errors = tags.pop("error", "") == "true"
     limit = _whole(asked, "limit", 20)
     if not 0 < limit <= MOST_TRACES:
         raise BadInput(f"parameter 'limit': {limit} is not between 1 and {MOST_TRACES}")
     end = _whole(asked, "end", round(now * 1e6)) / 1e6
-    start = _whole(asked, "start", round((end - _LOOK_BACK) * 1e6)) / 1e6
+    # The UI sends its choice of a time as well, which may be `custom`; it only counts for who names no start.
+    back = "" if asked.get("start") or asked.get("lookback") == "custom" else "lookback"
+    start = _whole(asked, "start", round((end - (_seconds(asked, back) or _LOOK_BACK)) * 1e6)) / 1e6
     if not 0 <= start <= end < 9e9:
         raise BadInput(f"parameter 'start': {start:g} is no time before 'end' ({end:g}); microseconds are expected")
     return TraceSearch(
@@ -158,11 +165,19 @@ def _search(asked: Any, now: float) -> TraceSearch:
         operation="" if asked.get("operation") == "all" else asked.get("operation", ""),
         min_duration=_seconds(asked, "minDuration"),
         max_duration=_seconds(asked, "maxDuration"),
-        kind=tags.pop("span.kind", ""),
-        attributes=tuple(tags.items()),
-        errors_only=errors,
+        asked=All(tuple(_condition(key, value) for key, value in dict(_tags(asked)).items())),
         limit=limit,
     )
+
+
+def _condition(key: str, value: str) -> Condition:
+    """What a tag asks of a span: what Jaeger tells as a tag is asked for as one."""
+    if key == "error" and value in ("true", "false"):
+        failed = Is("status", "error")
+        return failed if value == "true" else Not(failed)
+    if key in _TOLD_AS_TAGS:
+        return Is(_TOLD_AS_TAGS[key], value.lower() if key == "otel.status_code" else value)
+    return OneOf(tuple(Is(f"{place}.{key}", value) for place in ("attributes", "resource", "event")))
 
 
 def _tags(asked: Any) -> Iterator[tuple[str, str]]:
