@@ -150,13 +150,23 @@ def test_a_bad_reload_keeps_the_old_configuration(tmp_path: Path) -> None:
     (tmp_path / "rules.yml").write_text("groups: [{name: g, rules: [{alert: A, expr: 'vector(1)'}]}]", encoding="utf-8")
     assert httpx.post(f"{server.url}/-/reload").status_code == 200
     assert _groups(server) == ["g", "log-volume"]
-    config.write_text(
-        "rules: {files: [rules.yml], signals: ['signals/*.yml']}\nlogs: {pipelines: pipelines.yml}", encoding="utf-8"
-    )
+    assert _stored(server) == ["to [redacted:email]"]  # nothing came to it
     counts = httpx.get(f"{server.url}/metrics").text
     assert 'aiprism_redacted_total{kind="email"} 1.0' in counts
     assert 'aiprism_items_dropped_total{reason="pipeline:debug",stage="receive.pipeline"} 1.0' in counts
     assert 'aiprism_items_dropped_total{reason="pipeline:all",stage="receive.pipeline"} 2.0' in counts
+    # A rule of a saved search wants it to be there, and keeps it from being deleted.
+    (tmp_path / "signals").mkdir()
+    rule = "{alert: A, search: errors, over: 5m, when: '> 1'}"
+    (tmp_path / "signals" / "s.yml").write_text(f"groups: [{{name: s, rules: [{rule}]}}]", encoding="utf-8")
+    answer = httpx.post(f"{server.url}/-/reload")
+    missing = "s.yml:1: group 's': rule 'A': there is no saved search 'errors'"
+    assert (answer.status_code, missing in answer.text) == (400, True)
+    searches = f"{server.url}/aiprism/v1/searches"
+    assert httpx.post(searches, json={"name": "errors", "query": "level:ERROR"}).status_code == 201
+    assert httpx.post(f"{server.url}/-/reload").status_code == 200
+    assert _groups(server) == ["g", "s", "log-volume"]
+    assert httpx.delete(f"{searches}/errors").status_code == 409
     server.stop()
 
 
