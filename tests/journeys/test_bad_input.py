@@ -132,8 +132,13 @@ def test_a_bad_reload_keeps_the_old_configuration(tmp_path: Path) -> None:
     (tmp_path / "rules.yml").write_text("groups: []", encoding="utf-8")
     config = tmp_path / "aiprism.yml"
     config.write_text(
-        "rules: {files: [rules.yml], signals: ['signals/*.yml']}\nlogs: {pipelines: pipelines.yml}", encoding="utf-8"
+        "rules: {files: [rules.yml], signals: ['signals/*.yml']}\nlogs: {pipelines: pipelines.yml}\n"
+        "respond: {alertmanager: alertmanager.yml, oncall: oncall.yml}",
+        encoding="utf-8",
     )
+    (tmp_path / "alertmanager.yml").write_text("route: {receiver: phone}\nreceivers: [{name: phone}]", encoding="utf-8")
+    on_call = tmp_path / "oncall.yml"
+    on_call.write_text(_ON_CALL.replace("WHO", "ann"), encoding="utf-8")
     steps = tmp_path / "pipelines.yml"
     steps.write_text("pipelines: [{name: debug, match: 'level:DEBUG', drop: true}]", encoding="utf-8")
     server = Server(tmp_path / "data", config).start()
@@ -142,6 +147,11 @@ def test_a_bad_reload_keeps_the_old_configuration(tmp_path: Path) -> None:
     assert (answer.status_code, "pipelines.yml:1: query: a ( is not closed" in answer.text) == (400, True)
     assert _stored(server) == ["to [redacted:email]"]  # the old step is at work, and redaction without being asked for
     steps.write_text("pipelines: [{name: all, drop: true}]", encoding="utf-8")
+    on_call.write_text(_ON_CALL.replace("WHO", "zoe"), encoding="utf-8")
+    answer = httpx.post(f"{server.url}/-/reload")
+    assert (answer.status_code, "oncall.yml:2: nobody is called 'zoe'; known: ann, bob" in answer.text) == (400, True)
+    assert _on_call(server) == ["ann"]
+    on_call.write_text(_ON_CALL.replace("WHO", "bob"), encoding="utf-8")
     (tmp_path / "rules.yml").write_text("groups: [{name: g, rules: [{alert: A, expr: 'sum('}]}]", encoding="utf-8")
     answer = httpx.post(f"{server.url}/-/reload")
     assert answer.status_code == 400
@@ -149,7 +159,7 @@ def test_a_bad_reload_keeps_the_old_configuration(tmp_path: Path) -> None:
     assert _groups(server) == ["log-volume"]
     (tmp_path / "rules.yml").write_text("groups: [{name: g, rules: [{alert: A, expr: 'vector(1)'}]}]", encoding="utf-8")
     assert httpx.post(f"{server.url}/-/reload").status_code == 200
-    assert _groups(server) == ["g", "log-volume"]
+    assert (_groups(server), _on_call(server)) == (["g", "log-volume"], ["bob"])
     assert _stored(server) == ["to [redacted:email]"]  # nothing came to it
     counts = httpx.get(f"{server.url}/metrics").text
     assert 'aiprism_redacted_total{kind="email"} 1.0' in counts
@@ -168,6 +178,16 @@ def test_a_bad_reload_keeps_the_old_configuration(tmp_path: Path) -> None:
     assert _groups(server) == ["g", "s", "log-volume"]
     assert httpx.delete(f"{searches}/errors").status_code == 409
     server.stop()
+
+
+_ON_CALL = """people: {ann: {receivers: phone}, bob: {receivers: phone}}
+schedules: {primary: {layers: [{start: 2026-01-01, people: WHO}]}}
+"""
+
+
+def _on_call(server: Server) -> list[str]:
+    [schedule] = httpx.get(f"{server.url}/aiprism/v1/oncall").json()["schedules"]
+    return [each["id"] for each in schedule["people"]]
 
 
 def _stored(server: Server) -> list[str]:
