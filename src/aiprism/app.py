@@ -40,6 +40,9 @@ from aiprism.detect.patternwatch import PatternWatch
 from aiprism.detect.signals import Answers, Reading, RuleQuestion
 from aiprism.errors import AiprismError, BadInput, ConfigError
 from aiprism.httpconfig import Secret
+from aiprism.learn import evidence
+from aiprism.learn.evidence import Gatherer
+from aiprism.learn.postmortems import Postmortems
 from aiprism.learn.survey import Survey
 from aiprism.model.alerts import Alert
 from aiprism.model.events import ChangeEvent
@@ -47,7 +50,7 @@ from aiprism.model.timerange import TimeRange
 from aiprism.query.lucene import condition
 from aiprism.query.promql import Limits, PromQL, Vector
 from aiprism.query.promql.results import Results
-from aiprism.query.promql.values import Answer
+from aiprism.query.promql.values import Answer, Matrix
 from aiprism.query.remote_read import RemoteRead
 from aiprism.receive import otlp_grpc, pipelinefile, redaction, scrapeconfig
 from aiprism.receive.doors import OtlpDoors
@@ -87,6 +90,7 @@ from aiprism.store.housekeeping import Housekeeping
 from aiprism.store.leadership import Duty, Leadership
 from aiprism.store.opening import Opening, make_directory, opened
 from aiprism.store.place import archive_place, backup_place
+from aiprism.store.question import Question
 from aiprism.store.recent import Recent
 from aiprism.store.records import Records
 from aiprism.store.rollups import Rollups
@@ -117,6 +121,7 @@ from aiprism.web import (
     logs,
     maintenance,
     oncall,
+    postmortems,
     prometheus,
     prometheus_only,
     related,
@@ -326,6 +331,17 @@ async def running(
             hints=hints,
         )
 
+        # learn from what is over
+        def alerting_rules() -> Sequence[rule_files.AlertingRule]:
+            every = (rule for group in rule_groups.groups for rule in group.rules)
+            return [rule for rule in every if isinstance(rule, rule_files.AlertingRule)]
+
+        def ask_range(asked: RuleQuestion, start: float, end: float, step: float) -> Matrix:
+            return answers.range(asked, start, end, step, Question(evidence.SECONDS))
+
+        gatherer = Gatherer(engine, ask=ask, ask_range=ask_range, rules=alerting_rules, services=services_now)
+        postmortem_desk = Postmortems(responder.pipeline, gatherer, survey.related, clock, telemetry)
+
         # receive what nobody sends
         in_flight = InFlight(config.ingest.in_flight_bytes, telemetry)
         scraping = Scraping(
@@ -440,6 +456,7 @@ async def running(
                 ("query", jaeger.router(engine, clock, turns=turns, seconds=config.query.timeout)),
                 ("receive query respond", events.router(engine, clock, config.limits, admission, telemetry)),
                 ("query respond", incidents.router(responder)),
+                ("query respond", postmortems.router(postmortem_desk, lambda: external_url)),
                 ("query respond", catalogue.router(services_now)),
                 ("query respond", tiers_door.router(responder)),
                 ("query respond", oncall.router(responder, clock)),
@@ -495,6 +512,7 @@ async def running(
             ("receive", Duty("housekeeping", housekeeping.start, housekeeping.stop)),
             ("respond", Duty("respond", responder.start, responder.stop)),
             ("respond", Duty("changes", change_watch.start, change_watch.stop)),
+            ("respond", Duty("postmortems", postmortem_desk.start, postmortem_desk.stop)),
             ("rule", Duty("rules", rule_groups.start, rule_groups.stop)),
             ("rule", Duty("log patterns", pattern_watch.start, pattern_watch.stop)),
             ("receive", Duty("scrape", scraping.start, scraping.stop)),

@@ -218,6 +218,17 @@ def _responding(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     listed.add_argument("--limit", type=int, default=50)
     show = _below(verbs, "show", "incidents:show", "one incident: alerts, timeline, notifications, runbooks")
     show.add_argument("incident_id", metavar="ID", help=_INCIDENT)
+    written = _command(verbs, "postmortem", "incidents:postmortem", "its postmortem, as Markdown, a page or JSON")
+    written.add_argument(
+        "--server", default=argparse.SUPPRESS, metavar="URL", help=f"the running server ({_default_server()})"
+    )
+    _documents(written, "md", "html", "json")
+    written.add_argument("incident_id", metavar="ID", help=_INCIDENT)
+    written.add_argument("--version", type=int, default=0, metavar="N", help="a former version (the last one)")
+    written.add_argument("--generate", action="store_true", help="generate it anew first; the versions before stay")
+    written.add_argument(
+        "--actor", "--as", dest="actor", default=_user(), metavar="NAME", help="who wants that (%(default)s)"
+    )
     for verb, function, what in (
         ("ack", "incidents:acknowledge", "say that you have seen it and take care"),
         ("unack", "incidents:unacknowledge", "say that you do not take care of it after all"),
@@ -326,6 +337,11 @@ def _asking_a_server(command: argparse.ArgumentParser, *, below: bool = False) -
 
 def _output(command: argparse.ArgumentParser, default: str = "table") -> None:
     command.add_argument("-o", "--output", choices=("table", "json"), default=default, help="(table)")
+
+
+def _documents(command: argparse.ArgumentParser, *forms: str) -> None:
+    """What is asked for is a document, in one of these forms, the first unless another is said."""
+    command.add_argument("-o", "--output", choices=forms, default=forms[0], help=f"({forms[0]})")
 
 
 def _since(command: argparse.ArgumentParser, *, limit: int) -> None:

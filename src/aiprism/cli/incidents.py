@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from datetime import datetime
 from typing import Any
 
@@ -81,6 +82,16 @@ def show(wanted: argparse.Namespace) -> int:
     remote = Remote(wanted.server)
     incident = remote.get(f"/aiprism/v1/incidents/{_identified(remote, wanted.incident_id)}")
     _print(incident, wanted)
+    return 0
+
+
+def postmortem(wanted: argparse.Namespace) -> int:
+    """The postmortem of an incident as it stands in a file, so that it can be written into one."""
+    remote = Remote(wanted.server)
+    where = f"/aiprism/v1/incidents/{_identified(remote, wanted.incident_id)}/postmortem"
+    if wanted.generate:
+        remote.post(where, {"actor": wanted.actor, "again": True})
+    sys.stdout.write(remote.text(f"{where}.{wanted.output}", version=wanted.version))
     return 0
 
 

@@ -53,6 +53,12 @@ class Remote:
         """The JSON at `path`; parameters that are None, empty, 0 or False are left out, lists are repeated."""
         return self._answer("GET", _asking(path, params))
 
+    def text(self, path: str, **params: object) -> str:
+        """What is written at `path`, such as Markdown or a page."""
+        with self._opened("GET", _asking(path, params)) as response:
+            written: bytes = response.read()
+        return written.decode()
+
     def events(self, path: str, **params: object) -> Iterator[tuple[str, Any]]:
         """What the server says at `path` from now on: (event, its JSON), until it ends."""
         event = ""

@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from google.protobuf.json_format import ParseDict
+from google.protobuf.json_format import MessageToDict, ParseDict
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope
@@ -45,6 +45,7 @@ LOG_COLUMNS = f"""
 """
 
 _NO_TRACE, _NO_SPAN = bytes(16), bytes(8)
+_IDS = frozenset(("traceId", "spanId", "parentSpanId"))
 _LETTER_OF_NUMBER = "nsbidamy"
 
 
@@ -74,6 +75,25 @@ def logs_request(rows: Iterable[Row]) -> ExportLogsServiceRequest:
             _name(scopes[key].scope, row)
         _put_record(scopes[key].log_records.add(), row)
     return request
+
+
+def otlp_json(request: ExportTraceServiceRequest | ExportLogsServiceRequest) -> dict[str, Any]:
+    """A request as OTLP's JSON encoding has it: ids are hexadecimal and enums are numbers, other than in protobuf's own."""
+    found: dict[str, Any] = MessageToDict(request, use_integers_for_enums=True)
+    _write_ids(found)
+    return found
+
+
+def _write_ids(node: object) -> None:
+    if isinstance(node, list):
+        for each in node:
+            _write_ids(each)
+    elif isinstance(node, dict):
+        for key, value in node.items():
+            if key in _IDS and isinstance(value, str):
+                node[key] = base64.b64decode(value).hex()
+            else:
+                _write_ids(value)
 
 
 def _origin(row: Row) -> tuple[object, ...]:

@@ -397,6 +397,30 @@ control_acks = sa.Table(
 )
 
 
+# -- learn -----------------------------------------------------------------------------------------------------------
+
+# Every version of every postmortem. They belong to no row of `incidents`: they outlive what `retention` forgets.
+postmortems = sa.Table(
+    "postmortems",
+    metadata,
+    sa.Column("incident_id", sa.String, primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True),
+    _time("at", required=True),
+    _text("author"),
+    _text("title"),
+    _text("text"),  # Markdown
+    sa.Column("evidence", sa.Integer, nullable=False),  # the version whose evidence it shows
+    sa.Column("errors", sa.JSON, nullable=False, default=list),  # patterns of log lines, to find similar incidents by
+)
+
+postmortem_evidence = sa.Table(
+    "postmortem_evidence",
+    metadata,
+    sa.Column("incident_id", sa.String, primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True),
+    sa.Column("packed", sa.LargeBinary, nullable=False),
+)
+
 # -- explore ---------------------------------------------------------------------------------------------------------
 
 saved_searches = sa.Table(
