@@ -438,7 +438,7 @@ async def running(
                     servicepage.router(engine, clock, index, responder, turns=turns, seconds=asked.timeout),
                 ),
                 ("query", related.router(promql, engine, clock, survey, turns=turns, seconds=asked.timeout)),
-                ("query", explore.router(engine, clock, archive, turns=turns, seconds=config.query.timeout)),
+                ("query", explore.router(engine, clock, archive, turns=turns, seconds=asked.timeout, find=saved.find)),
                 (
                     "query",
                     logs.router(

@@ -25,10 +25,12 @@ from aiprism.store.engine import Engine
 from aiprism.store.logcolumns import log_columns
 from aiprism.store.records import Records
 from aiprism.store.savedsearches import SavedSearches
+from aiprism.store.spancolumns import span_columns
 from aiprism.telemetry import Telemetry
-from aiprism.web import logs, routes, searches
+from aiprism.web import explore, logs, routes, searches
 from tests.cli.conftest import Run, aiprism  # noqa: F401 - a fixture
 from tests.query.test_log_search import AT, body
+from tests.query.test_span_search import SPANS_SENT, sent
 from tests.web.serving import serving
 
 ERRORS = {"name": "errors", "query": "level:>=ERROR", "columns": ["user"], "seconds": 7200, "description": "what fails"}
@@ -57,6 +59,7 @@ def client(engine: Engine, kept: SavedSearches, loaded: list[Group]) -> Iterator
     doors = [
         searches.router(kept, clock, lambda name: rules.users_of(name, loaded)),
         logs.router(engine, clock, find=kept.find),
+        explore.router(engine, clock, find=kept.find),
     ]
     app = routes.build(doors, Telemetry(), checks={}, reload=nothing)
     with serving(app) as url, httpx.Client(base_url=f"{url}/aiprism/v1", timeout=60) as opened:
@@ -161,6 +164,16 @@ def test_a_search_of_logs_may_refer_to_a_saved_one(client: httpx.Client) -> None
     assert missing == (
         400, "query: there is no saved search 'nobody'; for a field of that name write attributes.saved:nobody",
     )  # fmt: skip
+
+
+def test_a_search_of_traces_may_refer_to_one_of_traces(client: httpx.Client, engine: Engine) -> None:
+    engine.insert_arrow("spans", span_columns(sent(SPANS_SENT)), token="t")
+    client.post("/searches", json={"name": "slow", "signal": "traces", "query": "duration:>2s"})
+    client.post("/searches", json=ERRORS)
+    asked: dict[str, Any] = {"query": "saved:slow service:api", "start": AT - 60, "end": AT + 60}
+    assert [each["trace_id"] for each in client.get("/traces", params=asked).json()["traces"]] == ["00" * 16]
+    wrong = told(client.get("/traces", params=asked | {"query": "saved:errors"}))
+    assert wrong == (400, "query: 'errors' is a search of logs, not of traces")
 
 
 def test_references_are_replaced_wherever_they_stand() -> None:

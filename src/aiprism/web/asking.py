@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, TypeVar
 
@@ -9,7 +10,10 @@ from fastapi import Query, Request
 
 from aiprism.clock import Clock
 from aiprism.errors import BadInput
+from aiprism.model.search import Condition
+from aiprism.model.signals import Signal
 from aiprism.model.timerange import TimeRange
+from aiprism.query import saved
 from aiprism.web.turns import Turns
 
 STAGE = "query.explore"
@@ -22,6 +26,13 @@ Limit = Annotated[int, Query(ge=1, le=10_000, description="most rows of the answ
 Start = Annotated[float | None, Query(description="Unix seconds; default one hour before the end")]
 InArchive = Annotated[bool, Query(description="search the archived days of the range, too")]
 End = Annotated[float | None, Query(description="Unix seconds; default now")]
+
+
+async def meant(asked: Condition, find: saved.Find, signal: Signal) -> Condition:
+    """A condition with saved searches in the places that refer to them; they are looked for beside the event loop."""
+    if not any(saved.names_in(asked)):
+        return asked
+    return await asyncio.to_thread(saved.resolved, asked, find, signal)
 
 
 Answering = Callable[[Request, Callable[[], T]], Awaitable[T]]

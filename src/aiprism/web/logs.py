@@ -5,7 +5,6 @@ Every door takes the same search: `query` in Lucene's syntax beside `service`, `
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
@@ -25,7 +24,7 @@ from aiprism.store.archive import Archive
 from aiprism.store.engine import Engine
 from aiprism.store.logs import Cursor, LogSearch, LogStore
 from aiprism.web import links, logpatterns, logreport
-from aiprism.web.asking import SECONDS, Answering, End, InArchive, Limit, Start, answering, nice_step, range_of
+from aiprism.web.asking import SECONDS, Answering, End, InArchive, Limit, Start, answering, meant, nice_step, range_of
 from aiprism.web.following import Streams, followed
 from aiprism.web.logexport import FORMATS, exported
 from aiprism.web.logtail import followed_records
@@ -74,9 +73,7 @@ def settling(clock: Clock, find: saved.Find) -> Settle:
 
     async def settle(asked: Asked) -> LogSearch:
         wanted = asked.at(clock)
-        if not any(saved.names_in(wanted.asked)):
-            return wanted
-        return replace(wanted, asked=await asyncio.to_thread(saved.resolved, wanted.asked, find, Signal.LOGS))
+        return replace(wanted, asked=await meant(wanted.asked, find, Signal.LOGS))
 
     return settle
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any, Literal
 
@@ -12,8 +12,10 @@ from fastapi.responses import StreamingResponse
 from aiprism.clock import Clock
 from aiprism.errors import BadInput, NotFound
 from aiprism.model.logs import LogRecord
+from aiprism.model.signals import Signal
 from aiprism.model.spans import Span, TraceSummary
 from aiprism.model.timerange import TimeRange, duration_seconds
+from aiprism.query import saved
 from aiprism.query.lucene import SPANS, condition
 from aiprism.query.tracecompare import compared
 from aiprism.query.traceexplain import Counted, reasons
@@ -24,7 +26,7 @@ from aiprism.store.spans import SpanStore
 from aiprism.store.tracesearch import TraceCursor, TraceSearch, summaries, trace_ids
 from aiprism.store.tracestats import SAMPLED, counted, heatmap, red, sides
 from aiprism.web import links
-from aiprism.web.asking import Answering, End, InArchive, Limit, Start, nice_step, range_of
+from aiprism.web.asking import Answering, End, InArchive, Limit, Start, meant, nice_step, range_of
 from aiprism.web.following import Followed, Streams, followed
 
 MAX_SPANS = 20_000  # of one trace in one answer
@@ -78,19 +80,37 @@ def asked_of(
 
 
 Wanted = Annotated[Asked, Depends(asked_of)]
+Settle = Callable[[Asked], Awaitable[TraceSearch]]
+
+
+def settling(clock: Clock, find: saved.Find) -> Settle:
+    """How it becomes known what a request looks for: when now is, and what saved searches ask."""
+
+    async def settle(asked: Asked) -> TraceSearch:
+        wanted = asked.at(clock)
+        return replace(wanted, asked=await meant(wanted.asked, find, Signal.TRACES))
+
+    return settle
 
 
 def serve_traces(
-    routes: APIRouter, engine: Engine, clock: Clock, spans: SpanStore, logs: LogStore, answer: Answering[Any]
+    routes: APIRouter,
+    engine: Engine,
+    clock: Clock,
+    spans: SpanStore,
+    logs: LogStore,
+    answer: Answering[Any],
+    find: saved.Find = lambda name: None,
 ) -> None:
     """Adds GET traces, traces/{id} and traces/compare, tail, aggregate, heatmap and explain to the routes."""
-    _serve_search(routes, clock, spans, answer)
-    _serve_tail(routes, engine, clock, answer)
-    _serve_counts(routes, engine, clock, answer)
+    settle = settling(clock, find)
+    _serve_search(routes, settle, spans, answer)
+    _serve_tail(routes, engine, clock, settle, answer)
+    _serve_counts(routes, engine, clock, settle, answer)
     _serve_one(routes, clock, spans, logs, answer)
 
 
-def _serve_search(routes: APIRouter, clock: Clock, spans: SpanStore, answer: Answering[Any]) -> None:
+def _serve_search(routes: APIRouter, settle: Settle, spans: SpanStore, answer: Answering[Any]) -> None:
 
     @routes.get("/traces", summary="Traces of which one span meets every condition, page by page")
     async def traces(
@@ -103,7 +123,7 @@ def _serve_search(routes: APIRouter, clock: Clock, spans: SpanStore, answer: Ans
         limit: Limit = 50,
     ) -> dict[str, Any]:
         after = TraceCursor.of(cursor) if cursor else None
-        wanted = replace(asked.at(clock), order=order, after=after, limit=limit)
+        wanted = replace(await settle(asked), order=order, after=after, limit=limit)
         page = await answer(request, lambda: spans.page(wanted))
         return {
             "traces": [_summary(each) for each in page.traces],
@@ -129,7 +149,7 @@ def _serve_search(routes: APIRouter, clock: Clock, spans: SpanStore, answer: Ans
         }
 
 
-def _serve_tail(routes: APIRouter, engine: Engine, clock: Clock, answer: Answering[Any]) -> None:
+def _serve_tail(routes: APIRouter, engine: Engine, clock: Clock, settle: Settle, answer: Answering[Any]) -> None:
     tails = Streams("tails", MOST_TAILS)
 
     @routes.get(
@@ -138,7 +158,7 @@ def _serve_tail(routes: APIRouter, engine: Engine, clock: Clock, answer: Answeri
     )  # fmt: skip
     async def tail(request: Request, asked: Wanted) -> StreamingResponse:
         events = followed(
-            followed_traces(engine, asked.at(clock)), asked.start, clock, lambda work: answer(request, work)
+            followed_traces(engine, await settle(asked)), asked.start, clock, lambda work: answer(request, work)
         )
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return StreamingResponse(await tails.begun(events), media_type="text/event-stream", headers=headers)
@@ -165,7 +185,7 @@ def _summary(each: TraceSummary) -> dict[str, Any]:
     return asdict(each) | {"has_root": bool(each.root_service)}
 
 
-def _serve_counts(routes: APIRouter, engine: Engine, clock: Clock, answer: Answering[Any]) -> None:
+def _serve_counts(routes: APIRouter, engine: Engine, clock: Clock, settle: Settle, answer: Answering[Any]) -> None:
     @routes.get("/traces/aggregate", summary="Rate, errors and durations of services or operations, by time")
     async def aggregate(
         request: Request,
@@ -198,7 +218,7 @@ def _serve_counts(routes: APIRouter, engine: Engine, clock: Clock, answer: Answe
         asked: Wanted,
         step: Annotated[float, Query(ge=0, le=31_622_400, allow_inf_nan=False, description="seconds; 0: a 60th")] = 0,
     ) -> dict[str, Any]:
-        wanted = asked.at(clock)
+        wanted = await settle(asked)
         length = wanted.span.end - wanted.span.start
         width = step or nice_step(length / _BUCKETS)
         if length > width * _MOST_BUCKETS:
@@ -213,7 +233,7 @@ def _serve_counts(routes: APIRouter, engine: Engine, clock: Clock, answer: Answe
         limit: Annotated[int, Query(ge=1, le=200)] = 20,
     ) -> dict[str, Any]:
         """`min_duration` says from when on a trace is slow; all else says which traces are compared."""
-        wanted = asked.at(clock)
+        wanted = await settle(asked)
         least = wanted.min_duration
         if not least and not failed:
             raise BadInput("min_duration is needed: say from when on a trace is slow, or failed=true")
