@@ -29,6 +29,10 @@ def anywhere(text: str) -> Like:
 
 ASKED: list[tuple[str, Condition, str]] = [
     ("  k: [refused, patience]\n  condition: k\n", Any((anywhere("refused"), anywhere("patience"))), "01"),
+    ("  k: [refused, Patience, 'db:54', no-such]\n  condition: k\n",
+     Matches("", r"(?i)refused|Patience|db:54|no\-such"), "01"),
+    ("  k:\n    - refused\n    - patience\n    - disk\n    - cart*order\n  condition: k\n",
+     Any((Matches("", "(?i)refused|patience|disk"), Matches("", r"(?is)^.*cart.*order.*$"))), "0124"),
     ("  k: ['db:54']\n  condition: k\n", anywhere("db:54"), "1"),
     ("  k: [ATIENC]\n  condition: k\n", anywhere("ATIENC"), "0"),
     ("  k: ['cart*order']\n  condition: k\n", Matches("", r"(?is)^.*cart.*order.*$"), "2"),

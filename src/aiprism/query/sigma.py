@@ -26,6 +26,7 @@ from aiprism.yamlfile import Node
 if TYPE_CHECKING:
     from sigma.types import SigmaString
 
+_MANY_WORDS = 3  # fewer are found by the text index
 LINE = ("", "body", "message", "msg", "Message")
 
 
@@ -95,7 +96,7 @@ def _condition(part: Anything) -> Condition:
         case conditions.ConditionAND():
             return All(tuple(map(_condition, part.args)))
         case conditions.ConditionOR():
-            return Any(tuple(map(_condition, part.args)))
+            return _any([_condition(each) for each in part.args])
         case conditions.ConditionNOT():
             return Not(_condition(part.args[0]))
         case conditions.ConditionFieldEqualsValueExpression(field=field, value=value):
@@ -103,6 +104,17 @@ def _condition(part: Anything) -> Condition:
         case conditions.ConditionValueExpression(value=value):
             return _compared("", value, whole=False)
     raise BadInput(f"{type(part).__name__} cannot be asked of a log record")
+
+
+def _any(parts: Sequence[Condition]) -> Condition:
+    """One of the parts. Keywords become one expression: the line is read once, however many there are, and what stored lines
+    say to it is remembered by the store."""
+    words = [part.form[1] for part in parts if isinstance(part, Like)]
+    others = [part for part in parts if not isinstance(part, Like)]
+    if len(words) < _MANY_WORDS:
+        return Any(tuple(parts))
+    together = _matches("", f"(?i){'|'.join(re.escape(str(word)) for word in words)}")
+    return Any((together, *others)) if others else together
 
 
 def _compared(field: str, value: Anything, *, whole: bool) -> Condition:
