@@ -317,7 +317,7 @@ def test_what_a_question_gives_over_time_is_what_it_gives_at_each_moment(stocked
         assert at_once == one_by_one, written
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15)
 @given(
     times=st.lists(st.integers(0, 240_000_000), max_size=30), over=st.integers(1, 90_000), first=st.integers(0, 90_000)
 )
