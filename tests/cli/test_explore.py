@@ -165,14 +165,17 @@ def test_what_slow_traces_have_in_common_is_a_table(aiprism: Run) -> None:
         "odds": 30.1, "odds_low": 4.0, "slow_share": 0.92, "other_share": 0.6, "also": [],
     }  # fmt: skip
     sampled = {"slow": 40, "other": 1000, "most": 1000}
-    answer = {"slow": 40, "other": 5000, "sampled": sampled, "reasons": [reason]}
+    spent = {"service": "ai", "operation": "call", "slow_ns": 4e9, "other_ns": 2e8, "share": 0.97}
+    operations = [spent, spent | {"operation": "idle", "share": 0.01}]
+    answer = {"slow": 40, "other": 5000, "sampled": sampled, "reasons": [reason], "operations": operations}
     with pretended({"/aiprism/v1/traces/explain": answer}) as server:
         _, out, _ = aiprism("traces", "--service", "api", "--min-duration", "2s", "--explain", "--server", server.url)
     lines = out.splitlines()
     assert lines[0] == "40 slow, 5000 others  sample of 40 and 1000"
-    assert re.split(r" {2,}", lines[3]) == ["model.name=large", "40 %", "92 %", "60 %", "×30.1", "spans ai call"]
+    assert re.split(r" {2,}", lines[3]) == ["ai call", "97 %", "4 s", "200 ms"]
+    assert re.split(r" {2,}", lines[7]) == ["model.name=large", "40 %", "92 %", "60 %", "×30.1", "spans ai call"]
     assert (server.asked[0][2]["service"], server.asked[0][2]["min_duration"]) == (["api"], ["2s"])
-    with pretended({"/aiprism/v1/traces/explain": answer | {"reasons": []}}) as server:
+    with pretended({"/aiprism/v1/traces/explain": answer | {"reasons": [], "operations": []}}) as server:
         _, out, _ = aiprism("traces", "--errors", "--explain", "--server", server.url)
     assert out.splitlines()[1] == "no value of an attribute tells failed traces from the others"
     assert server.asked[0][2]["failed"] == ["true"]

@@ -78,6 +78,10 @@ def client(engine: Engine) -> Iterator[httpx.Client]:
 def test_a_model_that_is_twenty_times_slower_is_named(client: httpx.Client) -> None:
     told = client.get("/explain", params={"service": "gateway", "min_duration": "1s"}).json()
     assert (told["slow"], told["other"], told["sampled"]) == (100, 200, {"slow": 100, "other": 200, "most": 1000})
+    [where, *_] = told["operations"]
+    assert (where["operation"], where["share"] > 0.95, where["slow_ns"] > 10 * where["other_ns"]) == (
+        "ai_model_invocation", True, True,
+    )  # fmt: skip
     first, *more = told["reasons"]
     assert (first["key"], first["value"], first["operation"]) == ("model.name", "large", "ai_model_invocation")
     assert (first["evidence"], first["odds"] > 5, first["slow_share"] > 0.85) == ("span", True, True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.text import Text
@@ -86,6 +86,7 @@ def _explained(wanted: argparse.Namespace, answer: Mapping[str, Any]) -> int:
     if sampled["slow"] < answer["slow"] or sampled["other"] < answer["other"]:
         told += f"  sample of {sampled['slow']} and {sampled['other']}"
     printing.show(Text(told, style="dim"))
+    _spent(answer["operations"])
     if not answer["reasons"]:
         printing.show(Text(f"no value of an attribute tells {slow} traces from the others", style="dim"))
         return 0
@@ -117,6 +118,24 @@ def trace(wanted: argparse.Namespace) -> int:
     return 0
 
 
+def _spent(operations: Sequence[Mapping[str, Any]]) -> None:
+    """Where slow traces spend the time that others do not."""
+    telling = [each for each in operations if each["share"] >= _LEAST_SHARE]
+    if not telling:
+        return
+    numbers = ("of the difference", "slow", "others")
+    rows = printing.table("time goes to", *numbers, right=numbers)
+    for each in telling:
+        rows.add_row(
+            Text.assemble((each["service"], "cyan"), " ", each["operation"]),
+            printing.share(each["share"]),
+            printing.duration(each["slow_ns"] / 1e9),
+            printing.duration(each["other_ns"] / 1e9),
+        )
+    printing.show(rows, Text(""))
+
+
+_LEAST_SHARE = 0.05  # of what slow traces take longer
 _CHANGES = {
     "missing": "yellow",
     "added": "cyan",

@@ -1,6 +1,7 @@
-"""Which value of an attribute tells slow (or failed) traces from the others.
+"""Which value of an attribute tells slow (or failed) traces from the others, and where slow ones spend their time.
 
-In: counts over a sample of both. Out: values, the most telling first. Pure.
+In: counts over a sample of both, and some of each that were understood. Out: values, the most telling first; operations, by
+what they have of the difference. Pure.
 
 A value is looked at in two ways, and the better one counts:
 
@@ -18,8 +19,11 @@ they count as the traces they are of.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+
+from aiprism.query.traces import Story
 
 _Z = 3.29  # two-sided 99.9 %
 _LEAST_ODDS = 1.0
@@ -160,3 +164,45 @@ def _merged(telling: Iterable[Reason]) -> list[Reason]:
         if where != f"{first.service} {first.operation}" and where not in first.also:
             best[each.key, each.value] = replace(first, also=(*first.also, where))
     return list(best.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """How much of the critical path an operation has itself, in a slow trace and in another, on average. `share` is its part of
+    what slow traces take longer; of an operation that takes less in them it is negative."""
+
+    service: str
+    operation: str
+    slow_ns: float
+    other_ns: float
+    share: float
+
+
+def spent(slow: Sequence[Story], other: Sequence[Story], *, limit: int = 10) -> Sequence[Spent]:
+    """Where slow traces spend the time that others do not, most of it first; nothing when there is nothing to compare.
+
+    On the critical path, because time that nobody waits for makes no trace slow, and by the operation itself, because whoever
+    calls a slow one is slow, too.
+    """
+    if not slow or not other:
+        return []
+    took, usual = _critical(slow), _critical(other)
+    longer = sum(took.values()) - sum(usual.values())
+    if longer <= 0:
+        return []
+    found = [
+        Spent(
+            *which, took.get(which, 0.0), usual.get(which, 0.0), (took.get(which, 0.0) - usual.get(which, 0.0)) / longer
+        )
+        for which in {*took, *usual}
+    ]
+    return sorted(found, key=lambda each: (-each.share, each.service, each.operation))[:limit]
+
+
+def _critical(told: Sequence[Story]) -> Mapping[tuple[str, str], float]:
+    """Of each operation its mean time on the critical path of a trace."""
+    found: dict[tuple[str, str], float] = defaultdict(float)
+    for story in told:
+        for node in story.nodes:
+            found[node.span.service, node.span.name] += node.critical_ns / len(told)
+    return found

@@ -54,12 +54,12 @@ LIMIT {{limit:UInt32}}
 """
 
 # Several traces at once, each within the time the index has of it.
-_TRACES = f"""
+_TRACES = """
 WITH lies AS (
     SELECT trace_id, min(start) AS first, max(end) AS last, groupUniqArrayArray(services) AS names
     FROM trace_index WHERE trace_id IN (SELECT unhex(arrayJoin({{ids:Array(String)}}))) GROUP BY trace_id
 )
-SELECT {SPAN_COLUMNS}
+SELECT {columns}
 FROM spans
 WHERE spans.trace_id IN (SELECT trace_id FROM lies)
   AND spans.service IN (SELECT arrayJoin(names) FROM lies)
@@ -142,7 +142,18 @@ class SpanStore:
     def exported(self, trace_ids: Sequence[str], *, limit: int = 100_000) -> ExportTraceServiceRequest:
         """Several traces as they were sent, at most `limit` spans of all of them; those that are none are left out."""
         ids = [_checked(trace_id) for trace_id in trace_ids]
-        return traces_request(self._engine.records(_TRACES, {"ids": ids, "limit": limit}) if ids else ())
+        asked = {"ids": ids, "limit": limit}
+        return traces_request(self._engine.records(_TRACES.format(columns=SPAN_COLUMNS), asked) if ids else ())
+
+    def traces(self, trace_ids: Sequence[str], *, limit: int = 100_000) -> Mapping[str, Sequence[Span]]:
+        """The spans of several traces by their ids, at most `limit` of all of them; those that are none are left out."""
+        ids = [_checked(trace_id) for trace_id in trace_ids]
+        found: dict[str, list[Span]] = {}
+        for row in (
+            self._engine.records(_TRACES.format(columns=_SPAN_COLUMNS), {"ids": ids, "limit": limit}) if ids else ()
+        ):
+            found.setdefault(row["trace_id"], []).append(_span(row))
+        return found
 
     def names(self, since: float) -> Sequence[str]:
         """The services that have sent spans since then, in order."""

@@ -18,7 +18,7 @@ from aiprism.model.timerange import TimeRange, duration_seconds
 from aiprism.query import saved
 from aiprism.query.lucene import SPANS, condition
 from aiprism.query.tracecompare import compared
-from aiprism.query.traceexplain import Counted, reasons
+from aiprism.query.traceexplain import Counted, reasons, spent
 from aiprism.query.traces import Story, story
 from aiprism.store.engine import Engine
 from aiprism.store.logs import LogSearch, LogStore
@@ -34,6 +34,7 @@ MOST_TAILS = 32  # at a time
 LONGEST_FOLLOWED = 900.0  # seconds: a span that took longer is not followed
 _FOLLOWED = 1_000  # traces of the last half minute that are known apart
 _BUCKETS, _MOST_BUCKETS = 60, 500
+_READ = 50  # slow traces, and others, that are read whole to see where their time goes
 Kind = Literal["", "internal", "server", "client", "producer", "consumer", "unspecified"]
 
 
@@ -106,7 +107,7 @@ def serve_traces(
     settle = settling(clock, find)
     _serve_search(routes, settle, spans, answer)
     _serve_tail(routes, engine, clock, settle, answer)
-    _serve_counts(routes, engine, clock, settle, answer)
+    _serve_counts(routes, engine, clock, settle, spans, answer)
     _serve_one(routes, clock, spans, logs, answer)
 
 
@@ -185,7 +186,9 @@ def _summary(each: TraceSummary) -> dict[str, Any]:
     return asdict(each) | {"has_root": bool(each.root_service)}
 
 
-def _serve_counts(routes: APIRouter, engine: Engine, clock: Clock, settle: Settle, answer: Answering[Any]) -> None:
+def _serve_counts(
+    routes: APIRouter, engine: Engine, clock: Clock, settle: Settle, spans: SpanStore, answer: Answering[Any]
+) -> None:
     @routes.get("/traces/aggregate", summary="Rate, errors and durations of services or operations, by time")
     async def aggregate(
         request: Request,
@@ -248,7 +251,11 @@ def _serve_counts(routes: APIRouter, engine: Engine, clock: Clock, settle: Settl
             told = reasons(
                 [Counted(**row) for row in operations], [Counted(**row) for row in values], slow, other, limit=limit
             )
+            slow_ids, other_ids = found.slow_ids[:_READ], found.other_ids[:_READ]
+            read = spans.traces([*slow_ids, *other_ids])
+            took, usual = ([story(read[each]) for each in ids if each in read] for ids in (slow_ids, other_ids))
             return {
+                "operations": [asdict(each) for each in spent(took, usual)],
                 "slow": found.slow,
                 "other": found.other,
                 "sampled": {"slow": slow, "other": other, "most": SAMPLED},
