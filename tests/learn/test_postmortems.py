@@ -48,7 +48,7 @@ def test_the_document_says_what_telemetry_knows_and_what_nobody_does(past):
         "| shop | 60 | 12 (20 %) |",
         "| 60 | 0 (0 %) |",
         "Most users active at a time meanwhile: 40",
-        "Documents that failed meanwhile: unknown (no metric says it)",
+        "Documents that failed meanwhile: unknown (no series says it)",
         "Money lost: unknown",
         "| acknowledged | 6m40s | 5m | **missed** |",
         "| resolved | 39m | 1h | met |",

@@ -168,6 +168,12 @@ def _asking(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     report.add_argument("--window", default="60m", metavar="DURATION", help="of the last DURATION, a day at most (60m)")
     report.add_argument("--end", metavar="TIME", help="… before TIME (now)")
     report.add_argument("--service", default="", help="of this service alone")
+    weekly = _command(
+        reports, "weekly", "report:weekly", "the week's times to detect, acknowledge and restore, noise, automation"
+    )
+    weekly.add_argument("--server", default=_default_server(), metavar="URL", help="the running server (%(default)s)")
+    weekly.add_argument("--end", metavar="TIME", help="the week before TIME (now)")
+    _documents(weekly, "md", "json")
 
     traces = _client(commands, "traces", "traces:traces", "search traces; the newest stand first")
     traces.add_argument(

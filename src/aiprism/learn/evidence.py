@@ -35,7 +35,7 @@ from aiprism.store.events import EventStore
 from aiprism.store.logs import LogSearch, LogStore
 from aiprism.store.otlpexport import otlp_json
 from aiprism.store.patterncounts import pattern_counts
-from aiprism.store.servicemap import ServiceMapStore
+from aiprism.store.servicemap import ServiceMapStore, whole_minutes
 from aiprism.store.spans import SpanStore
 from aiprism.store.tracesearch import TraceSearch
 
@@ -228,7 +228,7 @@ class Gatherer:
             found = [value for _, value in self._ask(query, at) if math.isfinite(value)]
         except AiprismError as error:
             return Measure(name, query, unknown=str(error))
-        return Measure(name, query, found[0]) if found else Measure(name, query, unknown="no metric says it")
+        return Measure(name, query, found[0]) if found else Measure(name, query, unknown="no series says it")
 
     def patterns(self, told: _Told) -> tuple[ErrorPattern, ...]:
         found: list[ErrorPattern] = []
@@ -323,9 +323,9 @@ class _Told:
 
     @property
     def earlier(self) -> TimeRange:
-        """As much time before it; rollups count whole minutes, so it ends before the first minute of the window."""
-        end = self.begun // 60 * 60 - 1
-        return TimeRange(end - (self.ended - self.begun), end)
+        """As many minutes before it: rollups count whole ones."""
+        begin, until = whole_minutes(self.window)
+        return TimeRange(begin - (until - begin), begin - 1)
 
     @property
     def around(self) -> TimeRange:
