@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aiprism.model.spans import Span, SpanEvent
-from aiprism.query.traces import Story, story
+from aiprism.query.traces import Story, of_longest, story
 
 
 def span(
@@ -89,6 +89,13 @@ def test_a_server_whose_clock_is_wrong_is_marked_and_thought_within_its_call() -
     assert path(told)[3:6] == [("w", 5_010, 5_030), ("s", 5_030, 5_060), ("c", 80, 90)]  # by their own clocks
     late = story([call, span("s", "c", 40, 60, service="b", kind="server")])
     assert [node.skew_ns for node in late.nodes] == [0, 20]
+
+
+def test_work_that_goes_on_after_the_answer_is_understood_by_itself() -> None:
+    spans = [span("r", "", 0, 10), span("w", "r", 5, 100), span("x", "w", 20, 80), span("y", "r", 1, 2)]
+    told = of_longest(story(spans))
+    assert (shape(told), path(told)) == ([("w", 0), ("x", 1)], [("w", 5, 20), ("x", 20, 100), ("w", 100, 105)])
+    assert of_longest(story([])) == story([])
 
 
 def test_an_error_is_told_where_it_began_and_how_far_it_came() -> None:

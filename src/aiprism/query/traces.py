@@ -97,6 +97,16 @@ def story(spans: Sequence[Span]) -> Story:
     return Story(nodes, roots, path, tuple(_failures(nodes)), len(spans) - len(once))
 
 
+def of_longest(told: Story) -> Story:
+    """What the longest span says with all below it: of a request that is answered before its work is done, the work."""
+    if not told.nodes:
+        return told
+    first = max(range(len(told.nodes)), key=lambda at: (told.nodes[at].span.duration_ns, -at))
+    depth = told.nodes[first].depth
+    rest = (at for at in range(first + 1, len(told.nodes)) if told.nodes[at].depth <= depth)
+    return story([node.span for node in told.nodes[first : next(rest, len(told.nodes))]])
+
+
 def _identity(span: Span) -> tuple[object, ...]:
     return span.span_id, span.kind, span.service, span.name, span.start_ns, span.duration_ns, span.status
 
