@@ -193,3 +193,21 @@ def test_a_service_is_found_by_the_doors_of_the_server(aiprism: Run, url: str) -
     nodes = httpx.get(f"{url}/aiprism/v1/services/map").json()["nodes"]
     assert ("shop", 1) in [(each["name"], each["calls"]) for each in nodes]
     assert aiprism("services", "--drift", "--server", url)[1].startswith("no service is declared")
+
+
+def test_an_incident_on_a_running_server_has_its_changes_on_its_timeline_and_then_its_postmortem(url: str) -> None:
+    events, incidents = f"{url}/aiprism/v1/events", f"{url}/aiprism/v1/incidents"
+    change = {"events": [{"kind": "deployment", "service": "shop", "title": "shop 2.0 is out"}]}
+    httpx.post(events, json=change).raise_for_status()
+    labels = {"alertname": "OrdersFail", "service": "shop", "severity": "critical"}
+    httpx.post(f"{url}/api/v2/alerts", json=[{"labels": labels}]).raise_for_status()
+    [incident] = [each["id"] for each in httpx.get(incidents).json()["incidents"] if "shop" in each["services"]]
+    eventually(lambda: "change" in [each["event"] for each in httpx.get(f"{incidents}/{incident}").json()["timeline"]])
+    assert httpx.post(f"{incidents}/{incident}/postmortem", json={"actor": "ann"}).status_code == 409  # it is open
+    httpx.post(f"{incidents}/{incident}/resolve", json={"actor": "ann"}).raise_for_status()
+    eventually(lambda: httpx.get(f"{incidents}/{incident}/postmortem").status_code == 200)
+    text = httpx.get(f"{incidents}/{incident}/postmortem.md").text
+    assert "shop 2.0 is out" in text
+    week = httpx.get(f"{url}/aiprism/v1/reports/weekly").json()["week"]
+    assert week["by_service"]["shop"]["incidents"] == 1
+    assert httpx.post(f"{url}/aiprism/v1/hooks/github", json={}).status_code == 404  # its secret is not set

@@ -130,7 +130,7 @@ def _limit(chart: Chart, frame: _Frame) -> Iterator[str]:
         return
     y = frame.y(chart.limit)
     yield f'<line x1="{_LEFT}" y1="{y}" x2="{WIDTH - _RIGHT}" y2="{y}" stroke="#a00" stroke-dasharray="5 4"/>'
-    yield f'<text x="{WIDTH - _RIGHT}" y="{y - 4}" text-anchor="end" fill="#a00">limit {_figure(chart.limit)}</text>'
+    yield f'<text x="{_LEFT + 4}" y="{y - 4}" fill="#a00">limit {_figure(chart.limit)}</text>'
 
 
 def _curve(curve: Curve, number: int, frame: _Frame) -> Iterator[str]:

@@ -42,8 +42,9 @@ from aiprism.store.tracesearch import TraceSearch
 log = structlog.get_logger()
 T = TypeVar("T")
 
-BEFORE = 3600.0  # seconds of a chart before the incident
-AFTER = 300.0  # and after it
+# Seconds of a chart before the incident and after it: so many times as long as it lasted, within bounds, so that twenty
+# seconds of trouble are seen as well as two days.
+BEFORE, AFTER = (3.0, 300.0, 3600.0), (0.5, 60.0, 300.0)
 CHANGES_BEFORE = 7200.0
 SECONDS = 20.0  # each part may take
 
@@ -329,7 +330,10 @@ class _Told:
 
     @property
     def around(self) -> TimeRange:
-        return TimeRange(self.begun - BEFORE, min(self.now, self.ended + AFTER))
+        before, after = (
+            min(max(times * (self.ended - self.begun), least), most) for times, least, most in (BEFORE, AFTER)
+        )
+        return TimeRange(self.begun - before, min(self.now, self.ended + after))
 
     def nearness(self, labels: Mapping[str, str]) -> tuple[bool, str]:
         """Series that an alert of the incident is about come first."""

@@ -269,7 +269,7 @@ def _worked(facts: Facts) -> Iterator[str]:
             continue
         took = "" if run["finished_at"] is None else f", took {_lasting(run['finished_at'] - run['started_at'])}"
         yield f"- Runbook **{plain(run['runbook'])}**: {plain(run['state'])}{took}. {plain(run['outcome'])}".rstrip()
-        if run.get("before") or run.get("after"):
+        if (run.get("before") or run.get("after")) and " before" not in run["outcome"]:
             yield f"    - {_numbers(run.get('before'))} before, {_numbers(run.get('after'))} after"
     if not any(run["started_at"] for run in facts.runs):
         yield "No runbook acted."
