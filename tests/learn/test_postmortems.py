@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import pytest
 
@@ -12,7 +13,7 @@ from aiprism.learn.chart import svg
 from aiprism.respond.incident import MACHINE, ReopenedByHand, ResolvedByHand
 from aiprism.store.records import Records, incidents
 from tests.learn.past import FIRST, Past
-from tests.respond.making import T0, again
+from tests.respond.making import T0, again, alert
 
 
 @pytest.fixture
@@ -181,3 +182,17 @@ def test_the_loop_writes_of_what_is_resolved_while_it_runs(past):
         return incident
 
     assert past.postmortems.read(asyncio.run(run())).version == 1
+
+
+def test_a_storm_of_four_hundred_alerts_is_a_document_people_can_read(past):
+    storm = [
+        alert(f"Down{number:03}", "shop", at=T0 - 60, severity="critical", kind="availability") for number in range(400)
+    ]
+    past.respond.accept(storm)
+    [incident] = past._ids("investigating")
+    past.clock._now += 60
+    past.respond.happen(incident, ResolvedByHand("ann"))
+    text = asyncio.run(past.postmortems.write(incident, "ann")).text
+    assert re.search(r"400 alerts \((Down\d{3}(, )?){5} and 395 more\) about shop", text)
+    assert "lines between the first 100 and the last 100 stand in the JSON." in text
+    assert len(text) < 60_000

@@ -8,7 +8,7 @@ of. Texts of telemetry are escaped, or stand in blocks of code.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
@@ -25,7 +25,8 @@ from aiprism.respond.remediate import SUCCEEDED
 from aiprism.respond.tiers import Deadline, Tier
 
 _SUSPECT = 1800.0  # seconds before the first alert in which a change is suspicious
-_LINES_SHOWN, _PATTERNS_SHOWN = 20, 10
+_LINES_SHOWN, _PATTERNS_SHOWN, _NAMES_SHOWN = 20, 10, 5
+_EVENTS_SHOWN = 100  # lines of the timeline from its beginning, and as many from its end
 _UNKNOWN = "unknown"
 
 
@@ -117,7 +118,7 @@ def _of_runs(facts: Facts) -> Iterator[Action]:
                 f"it ended as {run['state']}: {run['outcome'] or 'no reason is known'}",
             )
     if not any(run["started_at"] for run in facts.runs):
-        names = ", ".join(dict.fromkeys(alert.name for alert in facts.incident.alerts))
+        names = _few(alert.name for alert in facts.incident.alerts)
         yield Action(
             f"Write a runbook for {names}", "no runbook acted: whatever was repaired was repaired by hand or by itself"
         )
@@ -176,10 +177,10 @@ def _of_gaps(facts: Facts) -> Iterator[Action]:
     blind = [name for name in facts.incident.services if name not in seen]
     if blind and "impacts" not in facts.evidence.unknown and not seen:
         yield Action(
-            f"Have {', '.join(blind)} send traces", "how many requests failed is unknown: none of them has sent spans"
+            f"Have {_few(blind)} send traces", "how many requests failed is unknown: none of them has sent spans"
         )
     if facts.unowned:
-        yield Action(f"Name an owner of {', '.join(facts.unowned)} in services.yml", "nobody is named for it")
+        yield Action(f"Name an owner of {_few(facts.unowned)} in services.yml", "nobody is named for it")
 
 
 _FINDINGS: Sequence[Callable[[Facts], Iterator[Action]]] = (
@@ -204,8 +205,8 @@ def markdown(facts: Facts) -> str:
 
 def _summary(facts: Facts) -> Iterator[str]:
     incident = facts.incident
-    names = ", ".join(dict.fromkeys(alert.name for alert in incident.alerts))
-    services = ", ".join(incident.services) or "services nobody named"
+    names = _few(alert.name for alert in incident.alerts)
+    services = _few(incident.services) or "services nobody named"
     yield plain(
         f"{_count(len(incident.alerts), 'alert')} ({names}) about {services}, the first since {_moment(facts.onset)}."
     )
@@ -370,13 +371,14 @@ def _actions(facts: Facts) -> Iterator[str]:
 
 
 def _timeline(facts: Facts) -> Iterator[str]:
+    lines, between = facts.timeline, len(facts.timeline) - 2 * _EVENTS_SHOWN
+    shown = lines if between <= 0 else [*lines[:_EVENTS_SHOWN], *lines[-_EVENTS_SHOWN:]]
     yield from _table(
         ("time (UTC)", "event", "by", "what"),
-        (
-            (_clock(each["at"]), f"`{each['event']}`", plain(each["actor"]), plain(each["text"][:300]))
-            for each in facts.timeline
-        ),
+        ((_clock(each["at"]), f"`{each['event']}`", plain(each["actor"]), plain(each["text"][:300])) for each in shown),
     )
+    if between > 0:
+        yield f"\n{_count(between, 'line')} between the first {_EVENTS_SHOWN} and the last {_EVENTS_SHOWN} stand in the JSON."
 
 
 _SECTIONS: Sequence[tuple[str, Callable[[Facts], Iterator[str]]]] = (
@@ -424,6 +426,17 @@ def _code(text: str) -> str:
     longest = max((len(found) for found in re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}\n{text}\n{fence}"
+
+
+def _few(names: Iterable[str]) -> str:
+    """The first names, and how many there are besides.
+
+    >>> _few("a a b c d e f g".split())
+    'a, b, c, d, e and 2 more'
+    """
+    each = list(dict.fromkeys(names))
+    more = len(each) - _NAMES_SHOWN
+    return ", ".join(each[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _count(number: int, what: str) -> str:

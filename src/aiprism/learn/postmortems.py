@@ -39,7 +39,7 @@ REMEMBERED = 500  # past incidents that are looked at for similar ones
 BACK = 7 * 86_400.0  # seconds: what was resolved longer ago is written of only when somebody asks
 
 _EVERY = 60.0  # seconds between looks, whatever rings
-_SHORTEST = 0.05
+_SHORTEST = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ Only looking for them reads telemetry, so that happens beside the pipeline and k
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TypeAlias
 
@@ -32,7 +32,8 @@ BEFORE = 7200.0  # seconds before an incident in which a change may explain it
 MOST = 50  # lines on one incident: a rollout that restarts everything is told by its first ones
 
 _EVERY = 15.0  # seconds between looks while an incident is open, whatever rings
-_SHORTEST = 0.05  # seconds between looks, whatever rings
+_SHORTEST = 1.0  # seconds between looks, whatever rings: a storm rings with every batch
+_SHARE = 20  # and at least so many times as long as a look takes
 
 # What was changed in a range of time at services of these names.
 Search: TypeAlias = Callable[[TimeRange, Sequence[str]], Awaitable[Sequence[ChangeEvent]]]
@@ -66,14 +67,23 @@ class ChangeWatch:
         now, names = self._clock.now(), names_of(self._respond.policy.services, incidents)
         window = TimeRange(min(each.created_at for each in incidents) - BEFORE, now)
         found = await self._search(window, sorted({name for each in names.values() for name in each}))
-        return await asyncio.to_thread(self._note, incidents, names, found) if found else 0
+        told = await asyncio.to_thread(self._concerned, incidents, names, found) if found else []
+        return await asyncio.to_thread(self._note, told, names, found) if told else 0
+
+    def _concerned(
+        self, incidents: Sequence[Incident], names: Mapping[str, frozenset[str]], found: Sequence[ChangeEvent]
+    ) -> list[Incident]:
+        """Those about which something is new: mostly none, and whoever writes is not kept waiting for that."""
+        with self._respond.reading() as connection:
+            known = _noted(connection, [each.id for each in incidents])
+        return [each for each in incidents if unnoted(each, names[each.id], found, known.get(each.id, frozenset()))]
 
     def _open(self) -> list[Incident]:
         with self._respond.reading() as connection:
             return [each for each in journal.open_incidents(connection) if each.services]
 
     def _note(
-        self, incidents: Sequence[Incident], names: dict[str, frozenset[str]], found: Sequence[ChangeEvent]
+        self, incidents: Sequence[Incident], names: Mapping[str, frozenset[str]], found: Sequence[ChangeEvent]
     ) -> int:
         lines = 0
         with self._respond.desk() as desk:
@@ -87,12 +97,13 @@ class ChangeWatch:
 
     async def _loop(self) -> None:
         while True:
+            began = self._clock.monotonic()
             # The one broad catch of this loop: a store that is away comes back.
             try:
                 await self.look()
             except Exception:
                 log.exception("incident.changes_not_seen")
-            await self._clock.sleep(_SHORTEST)
+            await self._clock.sleep(max(_SHORTEST, _SHARE * (self._clock.monotonic() - began)))
             await self._bell.wait(self._clock, _EVERY)
 
 
