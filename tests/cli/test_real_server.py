@@ -95,7 +95,9 @@ def test_the_trace_is_found_and_drawn(aiprism: Run, url: str) -> None:
     for arguments in (("--errors",), ("--min-duration", "150ms"), ("--operation", "charge card")):
         assert TRACE_ID in aiprism("traces", *arguments, "--server", url)[1]
     drawn = aiprism("trace", TRACE_ID, "--server", url)[1]
-    assert [" ".join(line.replace("━", "").split()) for line in drawn.splitlines()[3:]] == [
+    assert [" ".join(line.translate({ord("━"): "", ord("─"): ""}).split()) for line in drawn.splitlines()[3:]] == [
+        "error began in shop charge card declined",
+        "",
         "shop POST /orders 200 ms",
         "shop ✗ charge card 100 ms",
         "declined",
