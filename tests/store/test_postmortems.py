@@ -26,7 +26,7 @@ def row(version=1, at=100.0, author="machine", name="INC_1", **more):
 
 
 def resolved(connection, name, at):
-    incidents.put_incidents(connection, [{**incident(name, at - 10, "resolved"), "resolved_at": at}], [])
+    incidents.put_incidents(connection, [incident(name, at - 10, "resolved", resolved_at=at)], [])
 
 
 def test_the_last_version_is_the_one_and_every_other_can_be_asked_for(connection):
