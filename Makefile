@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 UV     := $(BIN)/uv
-# Test processes: three for two processors, as many tests wait for servers.
+# Test processes: three for two processors, as many tests wait for servers. A file's tests run in one of them, as they share
+# servers; files are taken in order, so that the long ones of journeys and lab are not left for the end.
 JOBS   ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 2) * 3 // 2)')
 
 # Tests and the demo start Python by the hundred: without kept bytecode each start compiles 1 600 modules anew, which takes
@@ -31,7 +32,7 @@ demo: install ## the platform, the lab and a fault that repairs itself, live in 
 	$(BIN)/aiprism demo
 
 test: install ## the whole test suite
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 check: install ## lint, types, import direction
 	$(BIN)/ruff check .

@@ -17,9 +17,6 @@ MINUTE = 60.0
 ALLOWED_SECONDS = 5 * MINUTE  # what the demo promises of one scenario
 CHANNELS = {"pagerduty", "slack", "webhook"}
 
-# One at a time: each run is a platform, nine processes and their load.
-pytestmark = pytest.mark.xdist_group("demo")
-
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[dict[str, Any]]]:

@@ -32,7 +32,6 @@ from tests.journeys.conftest import Server
 from tests.query.promql import peer
 from tests.query.promql.stocked import Points
 
-pytestmark = pytest.mark.xdist_group("rules")
 FILE = "global: {external_labels: {cluster: lab}}\nrule_files: [cases.yml, failing_cases.yml]\n"
 TRIES = 3
 AHEAD = 3.0  # seconds from the writing of what happens to its beginning

@@ -14,8 +14,6 @@ import pytest
 from tests.journeys.conftest import Server, eventually
 from tests.query.promql import peer
 
-# They share two servers, so they run in one worker.
-pytestmark = pytest.mark.xdist_group("scraping")
 FILE = """
 global:
   scrape_interval: 1s

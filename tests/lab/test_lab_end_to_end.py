@@ -27,9 +27,6 @@ from tests.lab.servers import postgresql, redis_server
 from tests.lab.sink import OtlpSink, Span, otlp_sink
 from tests.web.serving import serving
 
-# The module's tests share a lab, so they run in one worker.
-pytestmark = pytest.mark.xdist_group("lab-end-to-end")
-
 # Name, service and the name of the nearest ancestor in this table: the pipeline of the plan across the processes.
 TREE = {
     ("document_processing", "document-processor", "POST /documents"),

@@ -11,9 +11,6 @@ import pytest
 
 from tests.lab.conftest import TOKEN, Lab, Visitor, alive, eventually
 
-# The module's tests share a lab, so they run in one worker.
-pytestmark = pytest.mark.xdist_group("lab-supervisor")
-
 SERVICES = {
     "api-gateway",
     "user-service",

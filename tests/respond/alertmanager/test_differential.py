@@ -47,7 +47,6 @@ from tests.respond.alertmanager.scenarios import (
     Silence,
 )
 
-pytestmark = pytest.mark.xdist_group("alertmanager")
 SECONDS = 12.0  # flushes are at odd seconds
 
 
