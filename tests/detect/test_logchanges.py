@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,21 +19,28 @@ from aiprism.model.logs import PatternCount
 STEPS = Steps(20, 20)
 
 
-def said(pattern: str, counts: list[int], *, errors: int = 0, level: str = "INFO") -> LogStatement:
-    """A statement with so many lines in each step, `errors` of them errors."""
+def spread(lines: int, steps: int) -> dict[int, int]:
+    """As even as can be."""
+    return {at: lines * (at + 1) // steps - lines * at // steps for at in range(steps)}
+
+
+def said(pattern: str, counts: list[int], *, errors: int | list[int] = 0, level: str = "INFO") -> LogStatement:
+    """A statement with so many lines in each step, of them so many errors: in all, or in each step."""
     number = zlib.crc32(pattern.encode())
 
     def counted(level: str, lines: int, by_step: Mapping[int, int]) -> PatternCount:
         return PatternCount(number, pattern, "api", level, lines, 0, 60, pattern, tuple(by_step.items()))
 
-    rows = [counted(level, sum(counts) - errors, {at: lines for at, lines in enumerate(counts) if lines})]
-    rows += [counted("ERROR", errors, {})] if errors else []
+    by_step = spread(errors, len(counts)) if isinstance(errors, int) else dict(enumerate(errors))
+    failed = sum(by_step.values())
+    rows = [counted(level, sum(counts) - failed, {at: lines for at, lines in enumerate(counts) if lines})]
+    rows += [counted("ERROR", failed, by_step)] if failed else []
     [found] = statements(rows)
     return replace(found, counts={at: lines for at, lines in enumerate(counts) if lines})
 
 
-def told(now: list[LogStatement], before: list[LogStatement]) -> list[tuple[Kind, str]]:
-    return [(each.kind, each.statement.template) for each in changes(now, before, STEPS)]
+def told(now: list[LogStatement], before: list[LogStatement], steps: Steps = STEPS) -> list[tuple[Kind, str]]:
+    return [(each.kind, each.statement.template) for each in changes(now, before, steps)]
 
 
 STEADY = said("steady", [10] * 20)
@@ -78,6 +86,59 @@ def test_of_many_statements_some_change_by_chance() -> None:
     others = [said(f"statement {'x' * at}", [10] * 20) for at in range(400)]
     among = changes([*now, *others], [*before, *others], STEPS)
     assert ([each.kind for each in alone], among) == ([Kind.RATE], [])
+
+
+def false_alarms(draw: Callable[[float], list[int]], steps: Steps, *, outages: bool = False) -> int:
+    """Reports of ten that tell a change of one of forty statements, none of which changed."""
+    chance, false = np.random.default_rng(11), 0
+    for _ in range(10):
+        times: tuple[list[LogStatement], list[LogStatement]] = ([], [])
+        for at in range(40):
+            rate, failing = 10 ** chance.uniform(0, 2), chance.uniform(0.05, 0.3)
+            for time in times:
+                counts = draw(rate)
+                errors = [lines if outages and chance.random() < failing else 0 for lines in counts]
+                if sum(counts):
+                    time.append(said(f"statement {'x' * at}", counts, errors=errors if sum(errors) else 0))
+        found = changes(*times, steps)
+        false += any(each.kind is not Kind.NEW for each in found)
+    return false
+
+
+def drawn(shape: float | None, steps: int, run: int = 1) -> Callable[[float], list[int]]:
+    """Counts of Poisson processes; with a `shape` their rate is another in each run of steps."""
+    chance = np.random.default_rng(7)
+
+    def counts(rate: float) -> list[int]:
+        levels = np.ones(steps) if shape is None else np.repeat(chance.gamma(shape, 1 / shape, steps), run)[:steps]
+        return [int(lines) for lines in chance.poisson(rate * levels)]
+
+    return counts
+
+
+@pytest.mark.parametrize(
+    ("shape", "steps", "run"),
+    [(None, 60, 1), (0.3, 60, 1), (1, 60, 4), (2, 10, 1), (2, 3, 1), (2, 1, 1), (None, 1, 1)],
+)
+def test_where_nothing_changed_hardly_a_report_tells_of_a_change(shape: float | None, steps: int, run: int) -> None:
+    assert false_alarms(drawn(shape, steps, run), Steps(steps, steps)) <= 1
+
+
+def test_outages_that_come_and_go_are_no_change_of_the_share_of_errors() -> None:
+    assert false_alarms(drawn(None, 20), Steps(20, 20), outages=True) <= 1
+
+
+def test_a_step_that_is_under_way_counts_for_as_much_of_it_as_is_over() -> None:
+    before, now = said("steady", [100] * 2), said("steady", [100, 10])
+    assert changes([now], [before], Steps(2, 2, last=0.1)) == []
+    [judged] = changes([said("more", [50] * 19 + [5])], [said("more", [10] * 20)], Steps(20, 20, last=0.1))
+    assert (judged.kind, judged.now) == (Kind.RATE, 955)
+
+
+def test_a_rate_of_four_times_as_much_is_found_also_in_bursts() -> None:
+    bursts = drawn(2, 60)
+    found = told([said("more", bursts(40)), STEADY], [said("more", bursts(10)), STEADY], Steps(60, 60))
+    assert found == [(Kind.RATE, "more")]
 
 
 @pytest.mark.parametrize(

@@ -48,18 +48,20 @@ class LogAnalysis:
 
     def report(self, window: TimeRange, *, now: float, service: str = "", links_of: LinksOf) -> Report:
         """What the logs of `window` tell, of all services or of one."""
-        evidence = self._counted(window, service)
+        evidence = self._counted(window, service, now)
         evidence = replace(evidence, lines=self._lines(evidence))
         evidence = self._timed(evidence)
         if self._security:
             evidence = replace(evidence, security=self._security(window, service))
         return report(evidence, self._hints, slow=self._slow, now=now, links_of=links_of)
 
-    def _counted(self, window: TimeRange, service: str) -> Evidence:
+    def _counted(self, window: TimeRange, service: str, now: float) -> Evidence:
         step = max(60, round((window.end - window.start) / _STEPS / 60) * 60)
         number = max(1, round((window.end - window.start) / step))
         # Whole minutes, of which the one under way is the last.
-        begin = int(window.end) // 60 * 60 + 60 - 2 * number * step
+        end = int(window.end) // 60 * 60 + 60
+        begin = end - 2 * number * step
+        under_way = max(0.0, end - max(window.end, now))
         both = TimeRange(begin, window.end)
         counted = pattern_counts(self._engine, both, step=step, service=service, limit=_MOST_PATTERNS)
         # Told apart together, so that a statement has one template in both times.
@@ -72,7 +74,7 @@ class LogAnalysis:
             window=window,
             begin=begin,
             step=step,
-            steps=Steps(number, number),
+            steps=Steps(number, number, last=1 - under_way / step),
             now=statements(between(counted, range(number, 2 * number), minute_of), found),
             before=statements(between(counted, range(number), minute_of), found),
         )
