@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
+import pyarrow as pa
 import pytest
 
 from aiprism import yamlfile
 from aiprism.config import IngestConfig
-from aiprism.errors import Unavailable
+from aiprism.errors import BadInput, Unavailable
 from aiprism.query.lucene import condition
 from aiprism.receive import pipelinefile
 from aiprism.receive.doors import OtlpDoors, Signal
@@ -90,6 +92,30 @@ def test_what_a_pipeline_drops_and_fails_at_is_counted_by_step(engine: Engine) -
     assert counts == [1, 1, 1]
     assert counted(telemetry, "aiprism_items_dropped_total", stage="receive.pipeline", reason="pipeline:quiet") == 1
     assert counted(telemetry, "aiprism_items_passed_total", stage="receive.pipeline") == 2
+
+
+def test_records_that_cannot_be_treated_are_refused_without_their_words_and_alone(engine: Engine) -> None:
+    class Breaks(Redaction):
+        def columns(self, rows: pa.Table) -> tuple[pa.Table, Mapping[str, int]]:
+            if any("breaks" in line for line in rows["body"].to_pylist()):
+                raise ValueError("a secret")
+            return rows, {}
+
+    async def run() -> list[object]:
+        telemetry = Telemetry()
+        treatment = LogTreatment(telemetry, Treatment(redact=Breaks()))
+        writing = Writing(engine, load_series(engine), IngestConfig(linger=0.01), telemetry, treat_logs=treatment.treat)
+        writing.start()
+        sent = [writing.logs(request([line]), 1) for line in ("good", "this breaks", "fine")]
+        answers = await asyncio.gather(*sent, return_exceptions=True)
+        await writing.stop()
+        return list(answers)
+
+    good, refused, fine = asyncio.run(run())
+    assert (good, fine) == (None, None)
+    assert isinstance(refused, BadInput)
+    assert "secret" not in str(refused)
+    assert engine.query("SELECT body FROM logs ORDER BY body") == [("fine",), ("good",)]
 
 
 def test_a_batch_of_which_nothing_is_left_is_stored_all_the_same(engine: Engine) -> None:

@@ -56,6 +56,14 @@ def redacted(text: str) -> str:
         ("-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----\nnext", "[redacted:private_key]\nnext"),
         ('{"key":"-----BEGIN PRIVATE KEY-----MII","n":1}', '{"key":"[redacted:private_key]","n":1}'),
         ("cut -----BEGIN PRIVATE KEY-----\nMII", "cut [redacted:private_key]"),
+        (r'{"k":"-----BEGIN PRIVATE KEY-----\nMII\"x","n":1}', r'{"k":"[redacted:private_key]\"x","n":1}'),
+        # A value ends where its string of JSON does.
+        ('{"a":"password=\'x","b":"it\'s"}', '{"a":"password=\'[redacted:password]","b":"it\'s"}'),
+        (r'{"a":"password=\"x\\\\","b":"c"}', r'{"a":"password=\"[redacted:password]\\\\","b":"c"}'),
+        (
+            r'["password: \"x y\" z", "pwd = w"]',
+            r'["password: \"[redacted:password]\" z", "pwd = [redacted:password]"]',
+        ),
     ],
 )
 def test_a_secret_is_replaced_by_its_kind(text: str, expected: str) -> None:
@@ -80,6 +88,9 @@ def test_a_secret_is_replaced_by_its_kind(text: str, expected: str) -> None:
         "trace 4111111111111112 and a4111111111111111f and 0.4111111111111111",
         "at 2026-09-21T13:00:05.123Z took 1767323045123 ns, uuid 8c5a2f0e-1111-4111-8111-111111111111",
         "lodash@4.17.21 @decorator a@b",
+        '{"url":"/login?password=","user":"ada"}',
+        '{"a":"the secret: ","b":"c"}',
+        r'{"token":{"access_token":null},"b":"api_key=\\\\"}',
         "-----BEGIN CERTIFICATE-----\nMII\n-----END CERTIFICATE-----",
         "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
         "",
@@ -211,6 +222,35 @@ def test_whatever_the_expressions_find_the_quick_look_has_seen(text: str) -> Non
             assert found & redaction._BITS[kind], (kind, text)
 
 
+IN_JSON = st.lists(
+    st.sampled_from(["password", "secret", "token", "access_token", "=", ":", " ", "'", '"', "\\", "\n", "x", ",", "{", "}", "17",
+                     "-----BEGIN PRIVATE KEY-----", "ada@b.cc", "null", "[", "bearer ", "://a:b@c"]),
+    max_size=8,
+).map("".join)  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.dictionaries(IN_JSON, IN_JSON | st.integers(-9, 9) | st.none() | st.lists(IN_JSON, max_size=2), max_size=4))
+def test_no_field_of_json_is_lost_or_broken(document: dict[str, object]) -> None:
+    after = json.loads(redacted(json.dumps(document, ensure_ascii=False)), object_pairs_hook=list)
+    assert len(after) == len(document)  # as pairs: two names may be the same now
+    for was, (_, now) in zip(document.values(), after, strict=True):
+        assert now == was or isinstance(now, list if isinstance(was, list) else str)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.dictionaries(IN_JSON, IN_JSON, max_size=4))
+@example({"a": "ada@example.com " * (MOST + 1), "b": "it's"})
+@example({"a": '-----BEGIN PRIVATE KEY-----\nabc"rest'})
+@example({"a": "password='abc", "b": "it's"})
+@example({"a": "/login?password=", "b": "c"})
+def test_resources_of_any_words_are_taken_and_keep_their_names(resource: dict[str, str]) -> None:
+    rows, _ = EVERY.columns(sent_columns(request(["x"], dict(resource))))
+    [said], [letters] = rows["resource_json"].to_pylist(), rows["resource_kinds"].to_pylist()
+    assert list(json.loads(said or "{}")) == list(resource)
+    assert letters == "s" * len(resource)
+
+
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.text(st.sampled_from("ab1 .,:;/_-=→é"), max_size=30).filter(lambda text: "@" not in text)))
 def test_lines_without_secrets_are_the_same_table(lines: list[str]) -> None:
@@ -245,6 +285,9 @@ def test_a_line_with_more_secrets_than_anybody_writes_is_replaced_as_a_whole() -
     assert redacted("ada@example.com " * (MOST + 1)) == "[redacted:email]"
     assert redacted("4111111111111111 " * (MOST + 1)) == "[redacted:card]"
     assert redacted("password: None " * MOST + "password: hunter2") == "[redacted:password]"
+    mails = "ada@example.com " * (MOST + 1)
+    assert redacted(json.dumps({"to": mails})) == '{"redacted":"[redacted:email]"}'
+    assert redacted(json.dumps([mails])) == '["[redacted:email]"]'
 
 
 # -- columns -----------------------------------------------------------------------------------------------------------

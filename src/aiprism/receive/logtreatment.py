@@ -16,7 +16,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
+import structlog
 
+from aiprism.errors import StoreError
 from aiprism.receive import fields
 from aiprism.receive.items import Bounds
 from aiprism.receive.loglines import Line, LogLines
@@ -24,6 +26,8 @@ from aiprism.receive.logpipeline import Done, Outcome, Pipeline, Run, tally
 from aiprism.receive.redaction import Redaction
 from aiprism.store.writing import Treated
 from aiprism.telemetry import Telemetry
+
+log = structlog.get_logger()
 
 STAGE = "receive.pipeline"
 
@@ -53,25 +57,32 @@ class LogTreatment:
         self.how = how
 
     def treat(self, rows: pa.Table) -> Treated:
-        """The records as they are to be stored."""
-        run, secrets = self.how.apply(rows)
-        given = rows.num_rows
+        """The records as they are to be stored; StoreError when they cannot be, so that only who sent such is refused."""
+        how, given = self.how, rows.num_rows
+        try:
+            run, secrets = how.apply(rows)
+        except (
+            Exception
+        ) as error:  # the rim: whoever is told to come again would bring the same, and hold up its neighbours
+            # Not its words: they may repeat what a record holds.
+            log.warning("logs.treatment_failed", error=type(error).__name__)
+            raise StoreError(f"records cannot be redacted or piped: {type(error).__name__}") from None
 
         def count() -> None:
-            self._count(run.done, given)
+            self._count(how, run.done, given)
             for kind, number in secrets.items():
                 self._telemetry.redacted(kind, number)
 
         return Treated(run.rows, count)
 
-    def _count(self, done: Sequence[Done], given: int) -> None:
+    def _count(self, how: Treatment, done: Sequence[Done], given: int) -> None:
         dropped = 0
         for (name, outcome), number in tally(done).items():
             self._telemetry.stepped(name, outcome.value, number)
             if outcome is Outcome.DROPPED:
                 self._telemetry.dropped(STAGE, f"pipeline:{name}", number)
                 dropped += number
-        if self.how.pipeline.steps:
+        if how.pipeline.steps:
             self._telemetry.passed(STAGE, given - dropped)
 
 

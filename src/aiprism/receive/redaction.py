@@ -4,8 +4,9 @@ In: the columns of log records (`store/logcolumns.py`). Out: the same columns wi
 were. Which texts to look at is told by compiled code (`secretscan.py`); what exactly is replaced is said by the expressions
 here, all of them RE2, so that no text costs more than its length. What was replaced is counted, and goes nowhere else.
 
-A replacement keeps JSON valid: lines are often JSON, and read as such by searches. What has been redacted is not redacted
-again, so that logs which pass two servers are the same.
+A replacement keeps JSON valid: lines are often JSON, and read as such by searches. In a text that is JSON no value reaches
+over the quote that ends its string; of resources and scopes each value is looked at by itself. What has been redacted is not
+redacted again, so that logs which pass two servers are the same.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import re2
@@ -40,10 +42,11 @@ KIND_LETTERS = "nsbidamy"  # store/attributes.py, which loads compiled code
 
 # Columns of texts that repeat, coded once a batch: each different text is looked at once.
 _CODED = (
-    "service", "level", "severity_text", "event_name", "resource_json", "resource_entities", "resource_schema_url",
-    "scope_name", "scope_version", "scope_json", "scope_schema_url",
+    "service", "level", "severity_text", "event_name", "resource_entities", "resource_schema_url", "scope_name",
+    "scope_version", "scope_schema_url",
 )  # fmt: skip
-_KINDS_OF = {"resource_json": "resource_kinds", "scope_json": "scope_kinds"}
+# Columns of JSON objects of texts, and those of the letters of their kinds.
+_TOLD = {"resource_json": "resource_kinds", "scope_json": "scope_kinds"}
 
 
 def kinds(wanted: Iterable[str], setting: str = "logs.redact") -> frozenset[str]:
@@ -94,6 +97,8 @@ class Redaction:
         rows = self._attributes(rows, counts)
         for name in _CODED:
             rows = self._coded(rows, name, counts)
+        for name, letters in _TOLD.items():
+            rows = self._told(rows, name, letters, counts)
         return rows, dict(counts)
 
     # -- columns -------------------------------------------------------------------------------------------------------
@@ -119,7 +124,7 @@ class Redaction:
         changed = np.union1d(changed, named)
         if not len(changed):
             return rows
-        letters = _letterswith_column(column_of(rows, "attribute_kinds"), offsets, changed, named)
+        letters = _letters_with(column_of(rows, "attribute_kinds"), offsets, changed, named)
         rows = with_column(rows, "attributes", pa.MapArray.from_arrays(pa.array(offsets, pa.int32()), keys, values))
         return with_column(rows, "attribute_kinds", letters)
 
@@ -137,43 +142,78 @@ class Redaction:
         owners = np.searchsorted(offsets, suspects, side="right") - 1
         for at, row in zip(suspects.tolist(), owners.tolist(), strict=True):
             kind, letter = kind_of[codes[at]], letters[row].as_py()[at - offsets[row]]
-            value = values[at].as_py().encode()
-            if value and letter != "b" and not _REDACTED.match(value) and not _PLACEHOLDER.match(value):
+            if letter != "b" and _is_hidden(values[at].as_py().encode()):
                 replaced[at] = _covered(kind)
                 counts[kind] += 1
         return _replaced(values, replaced), np.array(sorted(replaced), np.int64)
 
     def _coded(self, rows: pa.Table, name: str, counts: Counter[str]) -> pa.Table:
         column = column_of(rows, name)
-        distinct, changed = self._texts(column.dictionary, found := Counter[str]())
-        if not len(changed):
+        distinct, changed = self._texts(column.dictionary, counts)
+        return with_column(rows, name, _recoded(column, distinct)) if len(changed) else rows
+
+    def _told(self, rows: pa.Table, name: str, kinds: str, counts: Counter[str]) -> pa.Table:
+        column = column_of(rows, name)
+        found = [(at, self._object(column.dictionary[at].as_py(), counts)) for at in self._suspects(column.dictionary)]
+        told = {at: changed for at, changed in found if changed}
+        if not told:
             return rows
-        counts.update(found)
-        if kinds_column := _KINDS_OF.get(name):
-            rows = _recoded_letters(rows, name, kinds_column, distinct, changed)
-        recoded = distinct.dictionary_encode()  # two that differed may be the same now
-        indices = pc.take(recoded.indices, column.indices)
-        return with_column(rows, name, pa.DictionaryArray.from_arrays(indices, recoded.dictionary))
+        codes, letters = column.indices.to_numpy(), column_of(rows, kinds).to_pylist()
+        for row in np.flatnonzero(np.isin(codes, list(told))).tolist():
+            letters[row] = "".join(told[codes[row]].letters.get(at, said) for at, said in enumerate(letters[row]))
+        distinct = _replaced(column.dictionary, {at: each.text for at, each in told.items()})
+        rows = with_column(rows, name, _recoded(column, distinct))
+        return with_column(rows, kinds, pa.array(letters, pa.string()).dictionary_encode())
+
+    def _object(self, text: str, counts: Counter[str]) -> _Told | None:
+        """A JSON object of texts without secrets, None when there are none."""
+        pairs: list[tuple[str, str]] = json.loads(text, object_pairs_hook=list) if text else []
+        named = {at: kind for at, (key, value) in enumerate(pairs) if (kind := self._named_one(key, value))}
+        counts.update(named.values())
+        values = pa.array([named.get(at) or value for at, (_, value) in enumerate(pairs)], pa.string())
+        redacted, changed = self._texts(values, counts)
+        if not named and not len(changed):
+            return None
+        said = [_covered(named[at]).decode() if at in named else each for at, each in enumerate(redacted.to_pylist())]
+        parts = (f"{_json(key)}:{_json(value)}" for (key, _), value in zip(pairs, said, strict=True))
+        whole = {at: "s" for at in (*changed.tolist(), *named) if at in named or not _is_json(said[at].encode())}
+        return _Told(f"{{{','.join(parts)}}}".encode(), whole)
+
+    def _named_one(self, name: str, value: str) -> str:
+        kind = named_kind(name)
+        return kind if kind in self.kinds and _is_hidden(value.encode()) else ""
 
     def _texts(self, texts: pa.Array, counts: Counter[str]) -> tuple[pa.Array, Ints]:
         """The texts without secrets, and which of them are changed."""
+        replaced: dict[int, bytes] = {}
+        for at, found in self._suspects(texts).items():
+            text = texts[at].as_buffer().to_pybytes()
+            redacted = _redacted(text, found, counts)
+            if redacted != text:
+                replaced[at] = redacted
+        return _replaced(texts, replaced), np.array(list(replaced), np.int64)
+
+    def _suspects(self, texts: pa.Array) -> Mapping[int, int]:
+        """Which texts may hold a secret, and of which kinds: a set of bits."""
         # Imported with the first record: compiled code costs memory that a server without senders need not have.
         from aiprism.receive.secretscan import kinds_in
 
         if not len(texts):
-            return texts, np.empty(0, np.int64)
+            return {}
         _, offsets, data = texts.buffers()
         ends = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1]
         wanted = sum(_BITS[kind] for kind in self.kinds)
         found = kinds_in(np.frombuffer(data, np.uint8) if data else np.empty(0, np.uint8), ends) & wanted
-        replaced: dict[int, bytes] = {}
-        whole = memoryview(data) if data else memoryview(b"")
-        for at in np.flatnonzero(found).tolist():
-            text = bytes(whole[ends[at] : ends[at + 1]])
-            redacted = _redacted(text, int(found[at]), counts)
-            if redacted != text:
-                replaced[at] = redacted
-        return _replaced(texts, replaced), np.array(list(replaced), np.int64)
+        places = np.flatnonzero(found)
+        return dict(zip(places.tolist(), found[places].tolist(), strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """A JSON object of texts without its secrets, and the letters of the values that are of another kind now."""
+
+    text: bytes
+    letters: Mapping[int, str]
 
 
 def named_kind(name: str) -> str:
@@ -208,13 +248,17 @@ _VALUE = (
     r"""(?:"(?P<double>(?:[^"\\\n]|\\.)*)|'(?P<single>(?:[^'\\\n]|\\.)*)|\\+["'](?P<escaped>[^"'\\]*)"""
     r"""|(?P<bare>[^\s"'&,;<>{}()\[\]\\][^\s"'&,;<>}\])\\]*))"""
 )
-_PASSWORD = _compiled(
-    rf"(?i)(?:{_PASSWORD_NAME}){_TO}{_VALUE}|(?:\b|_)pass=(?P<value>[^\s\"'&,;<>{{}}()\[\]\\]+)"
+# The same where the whole text is JSON: the name is a key, or stands within a string whose end no value goes beyond.
+_JSON_VALUE = (
+    r"""(?:"\s*:\s*(?:"(?P<double>(?:[^"\\]|\\.)*)|(?P<number>[^\s",\[\]{}]+))"""
+    r"""|(?:(?:\\\\)*(?:\\"|'))?\s*[:=]\s*(?:(?:\\\\)*(?:\\"(?P<escaped>[^"'\\]*)|'(?P<single>(?:[^'"\\\n]|\\.)*))"""
+    r"""|(?P<bare>[^\s"'&,;<>{}()\[\]\\][^\s"'&,;<>}\])\\]*)))"""
+)
+_PASSWORD_REST = (  # noqa: S105
+    r"|(?:\b|_)pass=(?P<value>[^\s\"'&,;<>{}()\[\]\\]+)"
     r"|--pass(?:word|wd|phrase)?\s+(?P<option>[^\s\"'\\-][^\s\"'\\]*)"
 )
-_KEY = _compiled(rf"(?i)(?:{_KEY_NAME}){_TO}{_VALUE}")
-_TOKEN = _compiled(
-    rf"(?i)(?:{_TOKEN_NAME}){_TO}{_VALUE}"
+_TOKEN_REST = (  # noqa: S105
     r"|authorization\\*[\"']?\s*[:=]\s*\\*[\"']?(?:[a-z][a-z0-9-]{2,20}\s+)?(?P<credentials>[a-z0-9._~+/=-]{8,})"
     r"|\btoken\\*[\"']?\s*[:=]\s*\\*[\"']?(?P<word>[a-z0-9_~+=-]{16}[a-z0-9._~+/=-]*)"
     r"|bearer\s+(?P<bearer>[a-z0-9._~+/=-]{8,})"
@@ -249,17 +293,33 @@ def _covered(kind: str) -> bytes:
 
 def _redacted(text: bytes, found: int, counts: Counter[str]) -> bytes:
     """`text` without the secrets of the kinds in `found`, a set of bits."""
-    for kind, cuts_of in _FINDERS:
+    is_json = _is_json(text)
+    for kind, cuts_of in _JSON_FINDERS if is_json else _FINDERS:
         if not found & _BITS[kind]:
             continue
         try:
             cuts = cuts_of(text, kind)
         except _TooMany:
-            text, cuts = _covered(kind), [(0, 0, b"")]
+            text, cuts = _as_a_whole(text, kind) if is_json else _covered(kind), [(0, 0, b"")]
         if cuts:
             text = _cut(text, cuts)
             counts[kind] += len(cuts)
     return text
+
+
+def _is_json(text: bytes) -> bool:
+    if text[:1] not in (b"{", b"["):
+        return False
+    try:
+        orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
+def _as_a_whole(text: bytes, kind: str) -> bytes:
+    """What stands for a whole object or array."""
+    return b'["%b"]' % _covered(kind) if text[:1] == b"[" else b'{"redacted":"%b"}' % _covered(kind)
 
 
 class _TooMany(Exception):
@@ -284,12 +344,19 @@ def _private_keys(text: bytes, kind: str) -> _Cuts:
             continue
         if quote < begin.end():
             quote = text.find(b'"', begin.end())
-            quote = len(text) if quote < 0 else quote
+            quote = len(text) if quote < 0 else _before_escape(text, quote)
         while at < len(ends) and ends[at] < begin.end():
             at += 1
         behind = min(quote, ends[at] if at < len(ends) else len(text))
         cuts.append((begin.start(), behind, _covered(kind)))
     return cuts
+
+
+def _before_escape(text: bytes, quote: int) -> int:
+    """Where the backslashes before a quote begin: they belong to it."""
+    while quote and text[quote - 1] == 92:
+        quote -= 1
+    return quote
 
 
 def _all(expression: Expression, is_one: Callable[[bytes], bool] = lambda _: True) -> Finder:
@@ -333,7 +400,9 @@ def _values(expression: Expression) -> Finder:
             if not name or not _is_secret(value, name):
                 continue
             instead, before = _covered(kind), found[quote] or b""
-            if name == "bare" and before.endswith(b'"'):  # "pin": 1234 is to stay JSON
+            if name == "number":  # "pin": 1234 is to stay JSON
+                instead = b'"%b"' % instead
+            elif name == "bare" and before.endswith(b'"'):
                 instead = b"%b%b%b" % (before, instead, before)
             made.append((found.start(number), found.end(number), instead))
         return made
@@ -341,8 +410,13 @@ def _values(expression: Expression) -> Finder:
     return cuts
 
 
+def _is_hidden(value: bytes) -> bool:
+    """Whether a value that a name says is a secret is to go: there is one, and it has not gone yet."""
+    return bool(value) and not _REDACTED.match(value) and not _PLACEHOLDER.match(value)
+
+
 def _is_secret(value: bytes, group: str) -> bool:
-    if _REDACTED.match(value) or _PLACEHOLDER.match(value):
+    if not _is_hidden(value):
         return False
     return group not in ("bearer", "credentials", "word") or _is_credential(value)
 
@@ -376,19 +450,23 @@ def _beside(text: bytes, at: int, step: int) -> bytes:
     return b"none"
 
 
-# In the order of KINDS.
-_FINDERS: Sequence[tuple[str, Finder]] = (
-    ("private_key", _private_keys),
-    ("url_credentials", _all(_CREDENTIALS)),
-    ("token", _all(_JWT)),
-    ("token", _values(_TOKEN)),
-    ("aws_key", _all(_AWS)),
-    ("api_key", _all(_API_KEY, lambda key: _DIGIT.search(key) is not None)),
-    ("api_key", _values(_KEY)),
-    ("password", _values(_PASSWORD)),
-    ("email", _all(_EMAIL)),
-    ("card", _cards),
-)
+def _finders(value: str) -> Sequence[tuple[str, Finder]]:
+    """In the order of KINDS. `value` is the expression of what stands behind a name."""
+    return (
+        ("private_key", _private_keys),
+        ("url_credentials", _all(_CREDENTIALS)),
+        ("token", _all(_JWT)),
+        ("token", _values(_compiled(rf"(?i)(?:{_TOKEN_NAME}){value}{_TOKEN_REST}"))),
+        ("aws_key", _all(_AWS)),
+        ("api_key", _all(_API_KEY, lambda key: _DIGIT.search(key) is not None)),
+        ("api_key", _values(_compiled(rf"(?i)(?:{_KEY_NAME}){value}"))),
+        ("password", _values(_compiled(rf"(?i)(?:{_PASSWORD_NAME}){value}{_PASSWORD_REST}"))),
+        ("email", _all(_EMAIL)),
+        ("card", _cards),
+    )
+
+
+_FINDERS, _JSON_FINDERS = _finders(f"{_TO}{_VALUE}"), _finders(_JSON_VALUE)
 
 
 # -- columns -----------------------------------------------------------------------------------------------------------
@@ -418,7 +496,7 @@ def _replaced(texts: pa.Array, replaced: Mapping[int, bytes]) -> pa.Array:
     return pc.replace_with_mask(texts, pa.array(mask), others)
 
 
-def _letterswith_column(letters: pa.Array, offsets: Ints, changed: Ints, named: Ints) -> pa.Array:
+def _letters_with(letters: pa.Array, offsets: Ints, changed: Ints, named: Ints) -> pa.Array:
     """The letters of the values' kinds, once those of `changed` are texts; arrays and maps still are JSON, unless `named`."""
     said, whole = letters.to_pylist(), set(named.tolist())
     owners = np.searchsorted(offsets, changed, side="right") - 1
@@ -429,20 +507,11 @@ def _letterswith_column(letters: pa.Array, offsets: Ints, changed: Ints, named: 
     return pa.array(said, pa.string()).dictionary_encode()
 
 
-def _recoded_letters(rows: pa.Table, name: str, kinds: str, distinct: pa.Array, changed: Ints) -> pa.Table:
-    """As `_letters_with` for a resource or scope, whose values are the texts of one JSON object."""
-    codes, letters = column_of(rows, name).indices.to_numpy(), column_of(rows, kinds).to_pylist()
-    before = column_of(rows, name).dictionary
-    for code in changed.tolist():
-        pairs = zip(_pairs(before[code].as_py()), _pairs(distinct[code].as_py()), strict=True)
-        places = [at for at, (old, new) in enumerate(pairs) if old != new]
-        for row in np.flatnonzero(codes == code).tolist():
-            letters[row] = "".join(
-                "s" if at in places and said not in "am" else said for at, said in enumerate(letters[row])
-            )
-    return with_column(rows, kinds, pa.array(letters, pa.string()).dictionary_encode())
+def _recoded(column: pa.DictionaryArray, distinct: pa.Array) -> pa.DictionaryArray:
+    """The column with other texts in its dictionary, of which two that differed may be the same now."""
+    recoded = distinct.dictionary_encode()
+    return pa.DictionaryArray.from_arrays(pc.take(recoded.indices, column.indices), recoded.dictionary)
 
 
-def _pairs(text: str) -> list[tuple[str, object]]:
-    found: list[tuple[str, object]] = json.loads(text, object_pairs_hook=list) if text else []
-    return found
+def _json(text: str) -> str:
+    return orjson.dumps(text).decode()
