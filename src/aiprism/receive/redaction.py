@@ -254,11 +254,11 @@ _JSON_VALUE = (
     r"""|(?:(?:\\\\)*(?:\\"|'))?\s*[:=]\s*(?:(?:\\\\)*(?:\\"(?P<escaped>[^"'\\]*)|'(?P<single>(?:[^'"\\\n]|\\.)*))"""
     r"""|(?P<bare>[^\s"'&,;<>{}()\[\]\\][^\s"'&,;<>}\])\\]*)))"""
 )
-_PASSWORD_REST = (  # noqa: S105
+_OPTION_FORMS = (
     r"|(?:\b|_)pass=(?P<value>[^\s\"'&,;<>{}()\[\]\\]+)"
     r"|--pass(?:word|wd|phrase)?\s+(?P<option>[^\s\"'\\-][^\s\"'\\]*)"
 )
-_TOKEN_REST = (  # noqa: S105
+_HEADER_FORMS = (
     r"|authorization\\*[\"']?\s*[:=]\s*\\*[\"']?(?:[a-z][a-z0-9-]{2,20}\s+)?(?P<credentials>[a-z0-9._~+/=-]{8,})"
     r"|\btoken\\*[\"']?\s*[:=]\s*\\*[\"']?(?P<word>[a-z0-9_~+=-]{16}[a-z0-9._~+/=-]*)"
     r"|bearer\s+(?P<bearer>[a-z0-9._~+/=-]{8,})"
@@ -456,11 +456,11 @@ def _finders(value: str) -> Sequence[tuple[str, Finder]]:
         ("private_key", _private_keys),
         ("url_credentials", _all(_CREDENTIALS)),
         ("token", _all(_JWT)),
-        ("token", _values(_compiled(rf"(?i)(?:{_TOKEN_NAME}){value}{_TOKEN_REST}"))),
+        ("token", _values(_compiled(rf"(?i)(?:{_TOKEN_NAME}){value}{_HEADER_FORMS}"))),
         ("aws_key", _all(_AWS)),
         ("api_key", _all(_API_KEY, lambda key: _DIGIT.search(key) is not None)),
         ("api_key", _values(_compiled(rf"(?i)(?:{_KEY_NAME}){value}"))),
-        ("password", _values(_compiled(rf"(?i)(?:{_PASSWORD_NAME}){value}{_PASSWORD_REST}"))),
+        ("password", _values(_compiled(rf"(?i)(?:{_PASSWORD_NAME}){value}{_OPTION_FORMS}"))),
         ("email", _all(_EMAIL)),
         ("card", _cards),
     )
