@@ -80,15 +80,31 @@ def test_the_critical_path_goes_through_the_child_that_finished_last() -> None:
     assert sum(node.critical_ns for node in told.nodes) == 100
 
 
+MS = 1_000_000
+
+
 def test_a_server_whose_clock_is_wrong_is_marked_and_thought_within_its_call() -> None:
-    call = span("c", "r", 10, 80, kind="client")
-    server = span("s", "c", 5_000, 60, service="b", kind="server")
-    told = story([span("r", "", 0, 100), call, server, span("w", "s", 5_010, 20, service="b")])
-    assert [node.skew_ns for node in told.nodes] == [0, 0, 4_980, 0]
-    assert [(node.begin, node.self_ns) for node in told.nodes] == [(0, 20), (10, 20), (20, 40), (30, 20)]
-    assert path(told)[3:6] == [("w", 5_010, 5_030), ("s", 5_030, 5_060), ("c", 80, 90)]  # by their own clocks
-    late = story([call, span("s", "c", 40, 60, service="b", kind="server")])
-    assert [node.skew_ns for node in late.nodes] == [0, 20]
+    call = span("c", "r", 10 * MS, 80 * MS, kind="client")
+    server = span("s", "c", 5_000 * MS, 60 * MS, service="b", kind="server")
+    told = story([span("r", "", 0, 100 * MS), call, server, span("w", "s", 5_010 * MS, 20 * MS, service="b")])
+    assert [node.skew_ns for node in told.nodes] == [0, 0, 4_980 * MS, 0]
+    assert [(node.begin // MS, node.self_ns // MS) for node in told.nodes] == [(0, 20), (10, 20), (20, 40), (30, 20)]
+    assert [(each, begin // MS, end // MS) for each, begin, end in path(told)[3:6]] == [
+        ("w", 5_010, 5_030), ("s", 5_030, 5_060), ("c", 80, 90),
+    ]  # fmt: skip  # by their own clocks
+    late = story([call, span("s", "c", 40 * MS, 60 * MS, service="b", kind="server")])
+    assert [node.skew_ns for node in late.nodes] == [0, 20 * MS]
+
+
+@pytest.mark.parametrize(("begun", "thought"), [(-4 * MS, 0), (894 * MS, 890 * MS)])
+def test_a_span_outside_by_less_than_clocks_differ_anyway_is_at_the_edge_of_its_call_and_not_marked(
+    begun: int, thought: int
+) -> None:
+    call = span("c", "", 0, 900 * MS, kind="client")
+    told = story([call, span("s", "c", begun, 10 * MS, service="b", kind="server")])
+    assert [(node.begin, node.skew_ns, node.critical_ns) for node in told.nodes] == [
+        (0, 0, 890 * MS), (thought, 0, 10 * MS),
+    ]  # fmt: skip
 
 
 def test_work_that_goes_on_after_the_answer_is_understood_by_itself() -> None:

@@ -20,6 +20,9 @@ from dataclasses import dataclass, replace
 from aiprism.model.spans import Span
 
 _CALLED = ("server", "consumer")
+# What is told as a wrong clock. NTP keeps hosts within some milliseconds of each other, and some clients round to whole ones: of
+# a span that lies less outside of its caller's, nothing follows for the clock.
+_LEAST_SKEW_NS = 5_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +140,8 @@ def _tree(spans: Sequence[Span]) -> tuple[Node, ...]:
         nodes.append(
             Node(
                 span, parent, 0 if above is None else above.depth + 1, begin, begin + span.duration_ns,
-                skew_ns=skew, is_orphan=bool(span.parent_span_id) and span.parent_span_id not in known, in_cycle=at in cut,
+                skew_ns=skew if abs(skew) >= _LEAST_SKEW_NS else 0,
+                is_orphan=bool(span.parent_span_id) and span.parent_span_id not in known, in_cycle=at in cut,
             )
         )  # fmt: skip
         waiting += [(child, number) for child in reversed(below[at])]
@@ -188,7 +192,8 @@ def _cut(parents: list[int | None]) -> set[int]:
 def _skew(span: Span, above: Node) -> int:
     """By how much a server's clock is ahead of its client's, where its span cannot lie where it says.
 
-    Only a call that is answered within the client's span says so: then the server's span is thought to lie in its middle.
+    Only a call that is answered within the client's span says so: then the server's span is thought to lie in its middle; one
+    that lies outside by less than clocks differ anyway, at its edge.
     """
     client = above.span
     if span.service == client.service or span.kind != "server" or client.kind != "client":
@@ -196,7 +201,10 @@ def _skew(span: Span, above: Node) -> int:
     room = client.duration_ns - span.duration_ns
     # Both as their own clocks say, so that a skew is told against the parent, not against the root.
     late = span.start_ns - client.start_ns
-    return 0 if room < 0 or 0 <= late <= room else late - room // 2
+    if room < 0 or 0 <= late <= room:
+        return 0
+    outside = late if late < 0 else late - room
+    return late - room // 2 if abs(outside) >= _LEAST_SKEW_NS else outside
 
 
 # -- times -------------------------------------------------------------------------------------------------------------
