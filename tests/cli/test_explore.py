@@ -6,6 +6,7 @@ import json
 import re
 from typing import Any
 
+from aiprism.cli import waterfall
 from aiprism.model.logs import LogRecord
 from aiprism.model.spans import Span
 from aiprism.query.traces import story
@@ -131,6 +132,17 @@ def test_a_trace_is_a_waterfall_with_its_error_and_its_logs(aiprism: Run) -> Non
     ]
 
 
+def test_metrics_that_were_measured_in_a_trace_are_named_once(aiprism: Run) -> None:
+    names = ("took_seconds_bucket", "took_seconds_bucket", "tokens", "cost", "size")
+    exemplars = [{"series": {"__name__": name}, "value": at + 0.5} for at, name in enumerate(names)]
+    answer = told([span("one", "aa", "", "api", 0, 1)]) | {"exemplars": exemplars}
+    with pretended({f"/aiprism/v1/traces/{TRACE_ID}": answer}) as server:
+        _, out, _ = aiprism("trace", TRACE_ID, "--server", server.url)
+    assert [" ".join(line.split()) for line in out.splitlines()[-3:]] == [
+        "measured in it took_seconds 0.5", "measured in it tokens 2.5", "measured in it cost 3.5 and 1 metric more",
+    ]  # fmt: skip
+
+
 def test_an_error_that_travelled_and_a_clock_that_is_wrong_are_said(aiprism: Run) -> None:
     spans = [
         span("GET", "aa", "", "api", 0, 100, status="error"),
@@ -151,6 +163,38 @@ def test_spans_that_name_each_other_as_parents_are_all_drawn(aiprism: Run) -> No
     assert status == 0
     _, _, drawn = out.partition("\n\n")
     assert [word for word in drawn.split() if word in ("↻", "one", "two")] == ["↻", "one", "two"]
+
+
+def test_a_service_is_named_where_a_call_enters_it_and_eighty_columns_hold_every_line() -> None:
+    spans = [
+        span("POST /documents", "01", "", "api-gateway", 0, 100),
+        span("document_upload", "02", "01", "document-processor", 10, 80),
+        *(span(f"step {depth}", f"{depth:02}", f"{depth - 1:02}", "document-processor", 12, 70) for depth in range(3, 30)),
+        span("model_invocation_of_a_section", "30", "29", "ai-analysis-service", 15, 60),
+    ]  # fmt: skip
+    drawn = [line.plain for line in waterfall.drawn(told(spans), 80)]
+    assert max(map(len, drawn)) <= 80
+    assert drawn[2:5] == [
+        "critical path  ai-analysis-service model_invocation_of_a_section 60 ms (60 %)",
+        "               api-gateway POST /documents 20 ms (20 %)",
+        "               document-processor document_upload 10 ms (10 %)",
+    ]
+    labels = [line[:36].rstrip() for line in drawn[6:]]
+    assert (*labels[:3], *labels[-2:]) == (
+        "api-gateway POST /documents", " document-processor document_upload", "  step 3",
+        "            step 29", "            ai-an…rvice model_…ction",
+    )  # fmt: skip
+
+
+def test_a_trace_of_an_older_server_is_refused_in_words(aiprism: Run) -> None:
+    answer = {key: value for key, value in told([span("one", "aa", "", "api", 0, 1)]).items() if key != "analysis"}
+    with pretended({f"/aiprism/v1/traces/{TRACE_ID}": answer}) as server:
+        status, _, err = aiprism("trace", TRACE_ID, "--server", server.url)
+    assert (status, err) == (
+        1,
+        f"aiprism: the server at {server.url} is older than this aiprism: it does not say what the spans of a trace mean "
+        "together. Upgrade it, or read the spans with --output json\n",
+    )
 
 
 def test_a_trace_that_is_not_there_is_the_servers_word(aiprism: Run) -> None:

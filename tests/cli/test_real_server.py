@@ -99,7 +99,7 @@ def test_the_trace_is_found_and_drawn(aiprism: Run, url: str) -> None:
         "error began in shop charge card declined",
         "",
         "shop POST /orders 200 ms",
-        "shop ✗ charge card 100 ms",
+        "✗ charge card 100 ms",
         "declined",
         "",
         "logs",

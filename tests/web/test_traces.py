@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from aiprism.cli.remote import Remote
 from aiprism.clock import FakeClock, SystemClock
+from aiprism.model.labels import Labels
+from aiprism.store.batches import Exemplar, SampleBatch
 from aiprism.store.engine import Engine
 from aiprism.store.logcolumns import log_columns
+from aiprism.store.metricwriting import MetricWriter
+from aiprism.store.series import SeriesIndex
 from aiprism.store.spancolumns import span_columns
 from aiprism.telemetry import Telemetry
 from aiprism.web import explore, routes
@@ -67,6 +73,25 @@ def test_a_trace_is_told_with_what_it_says(client: httpx.Client) -> None:
     assert [node["critical_ns"] for node in said["nodes"]] == [460_000_000, 400_000_000, 40_000_000]
     assert [(each["span_id"], each["message"]) for each in said["failures"]] == [("04" * 8, "timed out")]
     assert (said["roots"], said["repeated_spans"], len(said["critical_path"])) == ([0], 0, 5)
+
+
+def test_a_trace_names_the_metrics_that_were_measured_in_it(client: httpx.Client, engine: Engine) -> None:
+    index = SeriesIndex()
+    position = int(index.admit([Labels({"__name__": "m", "a": "1"})], 0.0)[0])
+    told = ((OTHER, 1, 0.25), (OTHER, 1, 0.25), (OTHER, 2, math.nan), (OTHER, 999, 3.0), (TRACE, 1, 4.0))
+    exemplars = [
+        Exemplar(position, (AT + after) * 1000, value, bytes.fromhex(trace), b"\4" * 8, {"user": "x"})
+        for trace, after, value in told
+    ]
+    batch = SampleBatch(np.array([position]), np.array([AT * 1000]), np.array([1.0]), exemplars=exemplars)
+    MetricWriter(engine, index).insert([batch], "m", 0.0)
+    first, odd = client.get(f"/traces/{OTHER.upper()}").json()["exemplars"]
+    links = first.pop("links")
+    assert first == {
+        "series": {"__name__": "m", "a": "1"}, "value": 0.25, "ts": AT + 1, "span_id": "04" * 8, "labels": {"user": "x"},
+    }  # fmt: skip
+    assert odd["value"] is None
+    assert "query=%7B__name__%3D%22m%22%2Ca%3D%221%22%7D" in links["values"]
 
 
 @pytest.mark.parametrize(

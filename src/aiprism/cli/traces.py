@@ -13,6 +13,7 @@ from rich.text import Text
 from aiprism.cli import printing, waterfall
 from aiprism.cli.explore import range_of
 from aiprism.cli.remote import Remote
+from aiprism.errors import AiprismError
 
 
 def traces(wanted: argparse.Namespace) -> int:
@@ -109,10 +110,16 @@ def trace(wanted: argparse.Namespace) -> int:
     """One trace as a waterfall, with the log records written within it; with --compare, what another did differently."""
     if wanted.compare:
         return _compared(wanted)
-    answer = Remote(wanted.server).get(f"/aiprism/v1/traces/{wanted.trace_id}", archive=wanted.archive)
+    remote = Remote(wanted.server)
+    answer = remote.get(f"/aiprism/v1/traces/{wanted.trace_id}", archive=wanted.archive)
     if wanted.output == "json":
         printing.show_json(answer)
         return 0
+    if "analysis" not in answer:
+        raise AiprismError(
+            f"the server at {remote.url} is older than this aiprism: it does not say what the spans of a trace mean together. "
+            "Upgrade it, or read the spans with --output json"
+        )
     out = printing.console()
     printing.show(*waterfall.drawn(answer, out.width if out.is_terminal else waterfall.PLAIN_WIDTH))
     return 0

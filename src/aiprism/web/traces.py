@@ -21,6 +21,7 @@ from aiprism.query.tracecompare import compared
 from aiprism.query.traceexplain import Counted, reasons, spent
 from aiprism.query.traces import Story, of_longest, story
 from aiprism.store.engine import Engine
+from aiprism.store.exemplars import Measured, measured_in
 from aiprism.store.logs import LogSearch, LogStore
 from aiprism.store.spans import SpanStore
 from aiprism.store.tracesearch import TraceCursor, TraceSearch, summaries, trace_ids
@@ -30,6 +31,8 @@ from aiprism.web.asking import Answering, End, InArchive, Limit, Start, meant, n
 from aiprism.web.following import Followed, Streams, followed
 
 MAX_SPANS = 20_000  # of one trace in one answer
+MAX_EXEMPLARS = 100  # of one trace in one answer
+AROUND_EXEMPLAR = 900.0  # seconds: what its series did before and after a value is what one wants to see
 MOST_TAILS = 32  # at a time
 LONGEST_FOLLOWED = 900.0  # seconds: a span that took longer is not followed
 _FOLLOWED = 1_000  # traces of the last half minute that are known apart
@@ -108,7 +111,7 @@ def serve_traces(
     _serve_search(routes, settle, spans, answer)
     _serve_tail(routes, engine, clock, settle, answer)
     _serve_counts(routes, engine, clock, settle, spans, answer)
-    _serve_one(routes, clock, spans, logs, answer)
+    _serve_one(routes, engine, clock, spans, logs, answer)
 
 
 def _serve_search(routes: APIRouter, settle: Settle, spans: SpanStore, answer: Answering[Any]) -> None:
@@ -267,11 +270,16 @@ def _serve_counts(
         return await answer(request, compute)  # type: ignore[no-any-return]
 
 
-def _serve_one(routes: APIRouter, clock: Clock, spans: SpanStore, logs: LogStore, answer: Answering[Any]) -> None:
-    @routes.get("/traces/{trace_id}", summary="Every span of one trace, and the log records written within it")
+def _serve_one(
+    routes: APIRouter, engine: Engine, clock: Clock, spans: SpanStore, logs: LogStore, answer: Answering[Any]
+) -> None:
+    @routes.get(
+        "/traces/{trace_id}", summary="Every span of one trace, the log records and the exemplars written within it"
+    )
     async def trace(
         request: Request, trace_id: str, archive: InArchive = False, start: Start = None, end: End = None
     ) -> dict[str, Any]:
+        trace_id = trace_id.strip().lower()
         if archive:
             days = TimeRange(start or 0.0, clock.now() if end is None else end)
             found = await answer(request, lambda: spans.archived_trace(trace_id, days, limit=MAX_SPANS + 1))
@@ -281,15 +289,31 @@ def _serve_one(routes: APIRouter, clock: Clock, spans: SpanStore, logs: LogStore
             raise NotFound(f"no trace {trace_id}")
         found, is_whole = found[:MAX_SPANS], len(found) <= MAX_SPANS
         first, last = found[0].start_ns / 1e9, max(each.start_ns + each.duration_ns for each in found) / 1e9
-        lines = LogSearch(TimeRange(first - 60, last + 60), trace_id=trace_id.lower(), limit=1000, archived=archive)
+        around = TimeRange(first - links.AROUND, last + links.AROUND)
+        lines = LogSearch(around, trace_id=trace_id, limit=1000, archived=archive)
         records = list(reversed(await answer(request, lambda: logs.search(lines))))
+        examples = await answer(request, lambda: measured_in(engine, trace_id, around, limit=MAX_EXEMPLARS))
         return {
-            "trace_id": trace_id.lower(),
+            "trace_id": trace_id,
             "is_whole": is_whole,  # False: the trace has more spans than are told here
             "spans": [links.told(each) for each in found],
             "logs": [links.told(each) for each in records],
+            "exemplars": [_example(each) for each in examples],
             "analysis": told(story(found), found, records),
         }
+
+
+def _example(each: Measured) -> dict[str, Any]:
+    at = each.ts_ms / 1000
+    around = TimeRange(at - AROUND_EXEMPLAR, at + AROUND_EXEMPLAR)
+    return {
+        "series": each.series,
+        "value": each.value,
+        "ts": at,
+        "span_id": each.span_id,
+        "labels": each.labels,
+        "links": dict(links.of_series(each.series, around)),
+    }
 
 
 def told(understood: Story, spans: Sequence[Span], records: Sequence[LogRecord]) -> Mapping[str, Any]:
