@@ -32,6 +32,14 @@ def test_what_is_no_duration_is_bad_input(text: str) -> None:
         duration_ms(text)
 
 
+@pytest.mark.parametrize("text", ["293y", "9" * 400 + "h", "1" * 5000 + "ms"])
+def test_what_is_longer_than_a_duration_may_be_is_bad_input_however_long_it_is_written(text: str) -> None:
+    with pytest.raises(BadInput, match="longer than a duration may be") as told:
+        duration_ms(text)
+    assert len(str(told.value)) < 200
+    assert duration_ms("0" * 30 + "1s") == 1000
+
+
 @given(st.integers(0, 10**12))
 def test_printing_and_reading_agree(ms: int) -> None:
     assert duration_ms(format_duration(ms / 1000)) == ms

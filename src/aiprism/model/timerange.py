@@ -16,6 +16,9 @@ _UNITS_MS = {
     "s": 1000,
     "ms": 1,
 }
+_LONGEST_MS = (1 << 63) // 1_000_000  # as in Prometheus, which counts nanoseconds
+_MOST_DIGITS = 20
+_LONGEST_TEXT = 60  # of what is shown again
 _DURATION = re.compile(r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?")
 
 
@@ -29,8 +32,13 @@ def duration_ms(text: str) -> int:
         return 0
     match = _DURATION.fullmatch(text)
     if not text or match is None:
-        raise BadInput(f"not a duration: {text!r}; write for example 30s, 5m, 1h30m")
-    return sum(int(count) * unit for count, unit in zip(match.groups(), _UNITS_MS.values(), strict=True) if count)
+        raise BadInput(f"not a duration: {text[:_LONGEST_TEXT]!r}; write for example 30s, 5m, 1h30m")
+    # The first digits of what nobody means tell as much as all, which Python does not even read.
+    counts = ((count or "").lstrip("0")[:_MOST_DIGITS] or "0" for count in match.groups())
+    ms = sum(int(count) * unit for count, unit in zip(counts, _UNITS_MS.values(), strict=True))
+    if ms > _LONGEST_MS:
+        raise BadInput(f"{text[:_LONGEST_TEXT]!r} is longer than a duration may be, which is 292y")
+    return ms
 
 
 def duration_seconds(text: str) -> float:

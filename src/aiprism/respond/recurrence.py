@@ -19,7 +19,8 @@ YEARS = 30
 _CYCLE = 400  # years after which the calendar repeats itself, to the day of the week
 _STEPS = {HOURLY: timedelta(hours=1), DAILY: timedelta(days=1), WEEKLY: timedelta(weeks=1)}
 _STRIDE = 200  # steps of a rule that are walked rather than leapt over
-_MOST = 10_000  # times that a rule may count
+_MOST = 10_000  # times that a rule may count, and the steps that an interval may have
+_MOST_IN_AN_HOUR = 60
 
 
 def near(start: datetime, text: str, moment: datetime, years: int = YEARS) -> rrule:
@@ -48,7 +49,7 @@ def rule(start: datetime, text: str, years: int = YEARS) -> rrule:
 def _read(start: datetime, text: str, years: int) -> rrule:
     try:
         found = rrulestr(text, dtstart=start, cache=True)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         said = "UNTIL is the wall clock of the zone: write it without Z" if "UNTIL" in str(error) else str(error)
         raise BadInput(
             f"{text!r} is no recurrence ({said}); write an RRULE, for example FREQ=WEEKLY;BYDAY=SA"
@@ -59,14 +60,25 @@ def _read(start: datetime, text: str, years: int) -> rrule:
         raise BadInput("a recurrence is by the hour, day, week, month or year, not by minutes")
     if found._bysetpos and found._freq >= DAILY:
         raise BadInput("BYSETPOS chooses among the days of a week, month or year, not within a day")
-    if (found._count or 0) > _MOST:
-        raise BadInput(f"nobody counts to {found._count}: write UNTIL, or a COUNT of at most {_MOST}")
+    _check_numbers(found)
     last = start + timedelta(days=366 * years)
     bounded = found.replace(count=None, until=min(last, found._until or last))
     if not _comes_true(bounded, start, years):
         raise BadInput(f"{text!r} never comes true within {years} years of its start")
     # Its last time instead of how many: only that can be asked about from a later start.
     return bounded if found._count is None else bounded.replace(until=[*islice(bounded, found._count)][-1])
+
+
+def _check_numbers(found: rrule) -> None:
+    """BadInput for numbers that dateutil takes and then never comes to an end with, or fails on."""
+    if not 1 <= found._interval <= _MOST:
+        raise BadInput(f"INTERVAL={found._interval} is no step: write 1 to {_MOST}")
+    if found._count is not None and found._count < 1:
+        raise BadInput(f"COUNT={found._count} is never: write at least 1")
+    if (found._count or 0) > _MOST:
+        raise BadInput(f"nobody counts to {found._count}: write UNTIL, or a COUNT of at most {_MOST}")
+    if len(found._byminute or ()) * len(found._bysecond or ()) > _MOST_IN_AN_HOUR:
+        raise BadInput(f"BYMINUTE and BYSECOND choose more than {_MOST_IN_AN_HOUR} times in an hour")
 
 
 def _comes_true(bounded: rrule, start: datetime, years: int) -> bool:
