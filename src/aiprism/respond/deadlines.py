@@ -29,10 +29,11 @@ class Progress:
     no_later: float | None = None  # the target of a lower tier of this round, where that is the earlier one
     climbs: tuple[Climb, ...] = ()  # how far the policies of oncall.yml have come with it
     climbed: int = 0  # how many there were in this round
+    first: str = ""  # the fingerprint of the alert that opened the incident: alerts are kept in the order they began
 
     def anew(self, at: float) -> Progress:
         """The progress of the round that begins at `at`."""
-        return Progress(self.asked + 1, at)
+        return Progress(self.asked + 1, at, first=self.first)
 
     def asked_again(self, at: float) -> Progress:
         """The progress when an acknowledgement is waited for anew from `at` on; the rest of the round goes on."""

@@ -355,6 +355,7 @@ def opened(alert: Alert, now: float, periods: Periods, *, id: str = "") -> Step:
         created_at=now,
         updated_at=now,
         alerts=(alert,),
+        progress=Progress(first=alert.fingerprint),
     )
     text = f"{alert.name} fires with priority {alert.priority.value}"
     entry = Entry(now, "incident_created", MACHINE, text, _alert_data(alert))
@@ -583,9 +584,8 @@ def _late(incident: Incident, now: float, periods: Periods) -> Step:
     taken = (*incident.progress.taken, *(step.key for step in steps))
     after = replace(incident, progress=replace(incident.progress, taken=taken, reminded=reminded))
     for step in steps:
-        if (
-            step.policy
-        ):  # its first level is paged also where somebody has acknowledged: the deadline was missed all the same
+        # Its first level is paged also where somebody has acknowledged: the deadline was missed all the same.
+        if step.policy:
             after, pages = _climbed(_begun(after, step.key, step.policy, now), (step.key,), now, periods.rota)
             effects += pages
     paged, pages = _paged(after, now, periods)
@@ -620,7 +620,8 @@ def _paged(incident: Incident, now: float, periods: Periods) -> Step:
     quiet: it stays with whoever took it, whoever is on call then."""
     if not incident.acknowledgeable or not (periods.rota.escalations or incident.progress.climbs):
         return incident, ()
-    policy = periods.rota.policy_of(incident.priority, _known_of(incident.alerts[0]))
+    first = incident.alert(incident.progress.first) or incident.alerts[0]  # of what was opened by a version before
+    policy = periods.rota.policy_of(incident.priority, _known_of(first))
     before = next((each.origin for each in incident.progress.climbs if each.key == OF_INCIDENT), "")
     if policy and policy != before:  # opened, reopened, given back, or of a higher tier with a policy of its own
         incident = _begun(incident, OF_INCIDENT, policy, now)

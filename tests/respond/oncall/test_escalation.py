@@ -207,6 +207,23 @@ def test_a_higher_tier_brings_its_policy_at_once(records, clock):
     assert paged(records) == [(0, 1, "ann"), (60, 1, "bob")]
 
 
+def test_the_first_alert_decides_also_when_one_that_began_before_it_joins_or_it_fires_anew(records, clock):
+    by_alert = """
+  slow: {tiers: P0, match: 'alertname="HighLatency"', levels: [{people: ann}]}
+  failing: {tiers: P0, match: 'alertname="HighErrorRate"', levels: [{people: bob}]}
+"""
+    respond, first = room(records, clock, policies=by_alert), alert("HighLatency", at=T0 + 4)
+    respond.accept([first])
+    clock._now += 10
+    respond.accept([alert("HighErrorRate", at=T0)])
+    respond.accept([cleared(first, clock.now())])
+    clock._now += 10
+    respond.accept([again(first, clock.now())])
+    pass_until(respond, clock, T0 + 5 + 200)
+    assert len(only(records)["alerts"]) == 2
+    assert paged(records) == [(0, 1, "ann"), (120, 1, "ann-phone")]
+
+
 STEPS = """
 tiers:
   P0:
