@@ -99,13 +99,19 @@ def test_holidays_of_a_calendar_come_again_every_year(tmp_path):
         ("UID:1\nSUMMARY:ann\nDTSTART:20261123T090000", "event 'ann': it ends before it begins, or takes no time"),
         ("UID:1\nSUMMARY:ann\nDTSTART:tomorrow\nDURATION:PT1H", "event 'ann': DTSTART"),
         ("UID:1\nSUMMARY:ann\nDURATION:PT1H", "event 'ann': it has no DTSTART"),
-        ("UID:1\nSUMMARY:ann\nDTSTART:20261123T090000\nDURATION:PT1H\nRRULE:FREQ=SECONDLY", "event 'ann': a recurrence is by"),
+        (
+            "UID:1\nSUMMARY:ann\nDTSTART:20261123T090000\nDURATION:PT1H\nRRULE:FREQ=SECONDLY",
+            "event 'ann': a recurrence is by",
+        ),
         ("UID:1\nSUMMARY:ann\nDTSTART:20261123T090000\nDURATION:PT1H\nRRULE:FREQ=FOO", "event 'ann': RRULE"),
         (
             "UID:1\nSUMMARY:ann\nDTSTART:20261123T090000\nDURATION:PT1H\nRECURRENCE-ID;RANGE=THISANDFUTURE:20261123T080000",
             "event 'ann': a change of this and all later times (RANGE) is not understood",
         ),
-        ("UID:1\nSUMMARY:ann\nDTSTART:20261123T090000\nDURATION:PT1H\nRDATE:20261124T090000", "event 'ann': RDATE is not"),
+        (
+            "UID:1\nSUMMARY:ann\nDTSTART:20261123T090000\nDURATION:PT1H\nRDATE:20261124T090000",
+            "event 'ann': RDATE is not",
+        ),
         (
             "UID:1\nSUMMARY:ann\nDTSTART:20260230T090000\nDURATION:PT1H\nRRULE:FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30",
             "event 'ann': DTSTART",
@@ -113,6 +119,28 @@ def test_holidays_of_a_calendar_come_again_every_year(tmp_path):
         (
             "UID:1\nSUMMARY:ann\nDTSTART:20260201T090000\nDURATION:PT1H\nRRULE:FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30",
             "event 'ann': 'FREQ=YEARLY;BYMONTHDAY=30;BYMONTH=2' never comes true within 130 years",
+        ),
+        (
+            "UID:1\nSUMMARY:ann\nDTSTART:20261201T090000Z\nDTSTART:20261201T090000Z\nDURATION:PT1H",
+            "event 'ann': DTSTART stands in it more than once",
+        ),
+        ("UID:1\nSUMMARY:ann\nDTSTART;VALUE=PERIOD:20261201T090000Z/PT1H", "event 'ann': DTSTART is neither a day nor a moment"),
+        (
+            "UID:1\nSUMMARY:ann\nDTSTART;TZID=Nowhere/Land:20261201T090000\nDURATION:PT1H",
+            "event 'ann': DTSTART: the time zone 'Nowhere/Land' is not known",
+        ),
+        ("UID:1\nSUMMARY:ann\nDTSTART:00010101T000000\nDURATION:PT1H", "event 'ann': DTSTART: the year 1 is not of our time"),
+        (
+            "UID:1\nSUMMARY:ann\nDTSTART:20261201T090000\nDURATION:PT1H\nRRULE:FREQ=MONTHLY;INTERVAL=0",
+            "event 'ann': INTERVAL=0 is no step",
+        ),
+        (
+            "UID:1\nSUMMARY:ann\nDTSTART:20261201T090000\nDURATION:PT1H\nRECURRENCE-ID:x",
+            "event 'ann': RECURRENCE-ID: Expected datetime",
+        ),
+        (
+            "UID:1\nSUMMARY:ann\nDTSTART:20261201T090000\nDURATION:PT1H\nEXDATE;VALUE=PERIOD:20261201T090000Z/PT1H",
+            "event 'ann': EXDATE is neither a day nor a moment",
         ),
     ],
 )  # fmt: skip

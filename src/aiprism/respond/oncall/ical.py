@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any, TypeAlias
@@ -19,6 +20,7 @@ from aiprism.respond.oncall.schedule import RULES_LAST, Event, Shift
 
 MIME = "text/calendar; charset=utf-8"
 Part: TypeAlias = Any  # of a calendar: the library has thirty types for the value of each property
+_YEARS = range(1600, 3000)  # those at the ends of the calendar have no time in every zone
 _LONGEST = timedelta(days=366)  # of an event that recurs: all that may still go on are looked at
 
 
@@ -51,38 +53,70 @@ def _moved(parts: Iterable[Part]) -> Mapping[str, Sequence[date]]:
     found: dict[str, list[date]] = {}
     for part in parts:
         if "RECURRENCE-ID" in part:
-            found.setdefault(str(part.get("UID", "")), []).append(part["RECURRENCE-ID"].dt)
+            with _told_of(part):
+                found.setdefault(str(part.get("UID", "")), []).append(_date(part, "RECURRENCE-ID"))
     return found
+
+
+@contextmanager
+def _told_of(part: Part) -> Iterator[None]:
+    """Whatever is wrong with an event is told with what it is called."""
+    try:
+        yield
+    except (BadInput, ValueError, TypeError, OverflowError) as error:
+        called = str(part.get("SUMMARY", "")).strip() or str(part.get("UID", ""))
+        raise BadInput(f"event {called!r}: {error}") from None
+
+
+def _one(part: Part, name: str) -> Part:
+    """The property of that name; BadInput where it stands twice or cannot be read."""
+    for broken, wrong in part.errors:
+        raise BadInput(f"{broken}: {wrong}")
+    found = part[name]
+    if isinstance(found, list):
+        raise BadInput(f"{name} stands in it more than once")
+    return found
+
+
+def _date(part: Part, name: str) -> date:
+    """The day or moment that a property says; BadInput where it is neither, or of a zone that nobody knows."""
+    found = _one(part, name)
+    at = found.dt
+    if not isinstance(at, date):
+        raise BadInput(f"{name} is neither a day nor a moment")
+    if at.year not in _YEARS:
+        raise BadInput(f"{name}: the year {at.year} is not of our time")
+    if isinstance(at, datetime) and at.tzinfo is None and "TZID" in found.params:
+        raise BadInput(f"{name}: the time zone {found.params['TZID']!r} is not known, and no VTIMEZONE describes it")
+    return at
 
 
 def _entry(part: Part, moved: Mapping[str, Sequence[date]]) -> Entry | None:
     summary = str(part.get("SUMMARY", "")).strip()
     if str(part.get("STATUS", "")).upper() == "CANCELLED":
         return None
-    try:
+    with _told_of(part):
         event = _event(part)
         if "RECURRENCE-ID" not in part:
             elsewhere = frozenset(_wall(at, event.zone) for at in moved.get(str(part.get("UID", "")), ()))
             event = replace(event, but=event.but | elsewhere)
-        elif "RANGE" in part["RECURRENCE-ID"].params:
+        elif "RANGE" in _one(part, "RECURRENCE-ID").params:
             raise BadInput(
                 "a change of this and all later times (RANGE) is not understood; end the event and begin another"
             )
         if event.rule:
             recurrence.rule(event.start, event.rule, RULES_LAST)
-    except (BadInput, OverflowError) as error:
-        raise BadInput(f"event {summary or part.get('UID', '')!r}: {error}") from None
     return Entry(event, summary, tuple(_attendees(part)))
 
 
 def _event(part: Part) -> Event:
+    if "RDATE" in part:
+        raise BadInput("RDATE is not understood; write an event for each of the dates")
     for name, wrong in part.errors:
         raise BadInput(f"{name}: {wrong}")
     if "DTSTART" not in part:
         raise BadInput("it has no DTSTART")
-    if "RDATE" in part:
-        raise BadInput("RDATE is not understood; write an event for each of the dates")
-    begins = part["DTSTART"].dt
+    begins = _date(part, "DTSTART")
     zone = begins.tzinfo if isinstance(begins, datetime) else None
     start, end = _wall(begins), _end(part, begins, zone)
     rule = _rule(part, begins, zone)
@@ -95,9 +129,9 @@ def _event(part: Part) -> Event:
 
 def _end(part: Part, begins: date, zone: tzinfo | None) -> datetime:
     if "DTEND" in part:
-        return _wall(part["DTEND"].dt, zone)
+        return _wall(_date(part, "DTEND"), zone)
     if "DURATION" in part:
-        length: timedelta = part["DURATION"].dt
+        length: timedelta = _one(part, "DURATION").dt
         return _wall(begins) + length
     return _wall(begins) + (timedelta() if isinstance(begins, datetime) else timedelta(days=1))
 
@@ -111,7 +145,7 @@ def _rule(part: Part, begins: date, zone: tzinfo | None) -> str:
         raise BadInput("it has several RRULEs; one is understood")
     until = rule.get("UNTIL")
     if until:
-        [last] = until if isinstance(until, list) else [until]
+        last = until[0] if isinstance(until, list) else until
         whole_day = not isinstance(last, datetime)
         wall = _wall(last, zone) + (timedelta(days=1, seconds=-1) if whole_day else timedelta())
         rule = type(rule)({**rule, "UNTIL": [wall]})
@@ -121,7 +155,10 @@ def _rule(part: Part, begins: date, zone: tzinfo | None) -> str:
 def _excluded(part: Part, zone: tzinfo | None) -> Iterator[datetime]:
     given = part.get("EXDATE", [])
     for each in given if isinstance(given, list) else [given]:
-        yield from (_wall(at.dt, zone) for at in each.dts)
+        for at in each.dts:
+            if not isinstance(at.dt, date):
+                raise BadInput("EXDATE is neither a day nor a moment")
+            yield _wall(at.dt, zone)
 
 
 def _wall(at: date, zone: tzinfo | None = None) -> datetime:
