@@ -177,8 +177,24 @@ def test_a_policy_hands_on_to_another_and_one_where_nobody_is_on_call_tries_agai
     respond.accept([alert()])
     pass_until(respond, clock, T0 + 5 + 7200)
     assert paged(records) == [
-        (0, "nobody_on_call", ""), (600, "nobody_on_call", ""), (1200, "escalation_handed_on", "last"),
-        (1200, 1, "boss"), (1500, "escalation_ended", ""),
+        (0, "nobody_on_call", ""), (600, "nobody_on_call", ""), (600, "escalation_handed_on", "last"),
+        (600, 1, "boss"), (900, "escalation_ended", ""),
+    ]  # fmt: skip
+
+
+def test_nobody_is_waited_for_where_nobody_was_paged_and_there_is_no_other_time(records, clock):
+    respond = room(
+        records, clock,
+        policies="""
+  default: {tiers: P0, levels: [{oncall: nights, acknowledge_within: 30m}], then: last}
+  last: {levels: [{people: boss, acknowledge_within: 1m}, {people: ann, acknowledge_within: 1m}, {receivers: team}]}
+""",
+    )  # fmt: skip
+    respond.accept([alert()])
+    pass_until(respond, clock, T0 + 5 + 200)
+    assert paged(records) == [
+        (0, "nobody_on_call", ""), (0, "escalation_handed_on", "last"), (0, 1, "boss"), (60, 2, "ann"), (120, 3, "team"),
+        (180, 2, "ann-phone"),  # for the level that she was paged for
     ]  # fmt: skip
 
 

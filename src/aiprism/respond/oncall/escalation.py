@@ -22,11 +22,13 @@ OF_INCIDENT = "incident"  # the key of the climb that begins with an incident; o
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Somebody was paged and is to be told by another receiver, too, if nobody has acknowledged by then."""
+    """Somebody was paged for a level and is to be told by another receiver, too, if nobody has acknowledged by then."""
 
     at: float
     person: str
     receiver: str
+    policy: str
+    level: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,9 @@ class Climb:
 
 def kept(stored: Mapping[str, Any]) -> Climb:
     """The climb that was stored so."""
-    return Climb(**{**stored, "calls": tuple(Call(**each) for each in stored["calls"])})
+    # The first ones kept did not say of which level they are.
+    calls = tuple(Call(**{"policy": stored["policy"], "level": 1, **each}) for each in stored["calls"])
+    return Climb(**{**stored, "calls": calls})
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +170,7 @@ def climbed(climb: Climb, rota: Rota, now: float) -> tuple[Climb, tuple[Happenin
     happened: list[Happening] = []
     empty = 0  # levels in a row with nobody on call
     for call in sorted((each for each in climb.calls if each.at <= now), key=lambda each: each.at):
-        climb, told = _called(climb, call, rota)
+        climb, told = _called(climb, call)
         happened.append(told)
     while climb.due_at is not None and climb.due_at <= now:
         policy = rota.escalation(climb.policy)
@@ -183,17 +187,15 @@ def climbed(climb: Climb, rota: Rota, now: float) -> tuple[Climb, tuple[Happenin
             climb, told_all = _at_level(climb, level, number + 1, rota, now)
             happened += told_all
             empty = 0 if any(isinstance(each, Paged) for each in told_all) else empty + 1
-            if empty == len(policy.levels) and level.within is not None:
+            again = climb.place < len(policy.levels) * (policy.repeat + 1)
+            if again and empty == len(policy.levels) and level.within is not None:
                 climb, empty = replace(climb, due_at=now + level.within), 0  # until then somebody may be on call
     return climb, tuple(happened)
 
 
-def _called(climb: Climb, call: Call, rota: Rota) -> tuple[Climb, Happening]:
+def _called(climb: Climb, call: Call) -> tuple[Climb, Happening]:
     left = tuple(each for each in climb.calls if each is not call)
-    policy = rota.escalation(climb.policy)
-    levels = len(policy.levels) if policy else 1
-    level = (climb.place - 1) % levels + 1
-    told = Paged(climb.policy, level, (call.receiver,), _occasion(climb), None, call.person, again=True)
+    told = Paged(call.policy, call.level, (call.receiver,), _occasion(climb), None, call.person, again=True)
     return replace(climb, calls=left, pages=climb.pages + 1), told
 
 
@@ -205,7 +207,9 @@ def _at_level(climb: Climb, level: Level, number: int, rota: Rota, now: float) -
         contacts = rota.people[person].contacts
         first = tuple(each.receiver for each in contacts if each.after <= 0)
         told.append(Paged(climb.policy, number, first, _occasion(after), level.within, person, schedule))
-        later = tuple(Call(now + each.after, person, each.receiver) for each in contacts if each.after > 0)
+        later = tuple(
+            Call(now + each.after, person, each.receiver, climb.policy, number) for each in contacts if each.after > 0
+        )
         after = replace(after, pages=after.pages + 1, calls=(*after.calls, *later))
     if level.receivers:
         told.append(Paged(climb.policy, number, level.receivers, _occasion(after), level.within))
