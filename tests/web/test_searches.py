@@ -235,6 +235,27 @@ def test_a_rule_counts_what_a_saved_search_finds_as_it_was_when_rules_were_loade
     assert client.delete("/searches/errors").status_code == 204
 
 
+def test_a_change_that_rules_could_not_be_loaded_with_again_is_refused(
+    client: httpx.Client, kept: SavedSearches, loaded: list[Group]
+) -> None:
+    client.post("/searches", json={"name": "part", "query": "level:ERROR"})
+    client.post("/searches", json={**ERRORS, "query": f"saved:part {' '.join(f'w{at}' for at in range(40))}"})
+    unused = {"query": "status:error", "signal": "traces", "version": 1}
+    assert client.put("/searches/part", json=unused).status_code == 200  # of no rule
+    client.put("/searches/part", json={"query": "level:ERROR", "version": 2})
+    loaded += read(kept.find)
+    status, message = told(client.put("/searches/part", json={**unused, "version": 3}))
+    assert (status, message) == (
+        409,
+        "rules count the search 'part' as one of logs: Failing, failing; save the one of traces under another name",
+    )
+    status, message = told(client.put("/searches/part", json={"query": " ".join("abcdefghijkl"), "version": 3}))
+    assert status == 409
+    assert message.startswith("rules use the search 'errors', which is made of this one: Failing, failing; query: ")
+    assert read(kept.find) == tuple(loaded)
+    assert client.put("/searches/part", json={"query": "level:FATAL", "version": 3}).status_code == 200
+
+
 def test_rules_of_a_search_that_is_not_there_are_refused_with_their_line() -> None:
     with pytest.raises(ConfigError) as refused:
         read(lambda name: None)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from aiprism.clock import Clock
-from aiprism.errors import Conflict
+from aiprism.errors import BadInput, Conflict
 from aiprism.model.savedsearches import SavedSearch
 from aiprism.model.signals import Signal
 from aiprism.query import lucene, saved
@@ -66,7 +66,7 @@ def router(searches: SavedSearches, clock: Clock, used: Used) -> APIRouter:
         "/searches/{name}", summary="Change a saved search; rules that use it follow when they are loaded again"
     )
     async def change(name: str, wanted: Changed) -> dict[str, Any]:
-        return _shown(await asyncio.to_thread(_change, searches, name, wanted, clock.now()), used)
+        return _shown(await asyncio.to_thread(_change, searches, name, wanted, clock.now(), used), used)
 
     @routes.delete("/searches/{name}", status_code=204, summary="Delete a saved search that no rule uses")
     async def delete(
@@ -83,8 +83,38 @@ def _add(searches: SavedSearches, wanted: Named, now: float) -> SavedSearch:
     return searches.add(_checked(_search(wanted.name, wanted, 1), searches), now)
 
 
-def _change(searches: SavedSearches, name: str, wanted: Changed, now: float) -> SavedSearch:
-    return searches.change(_checked(_search(name, wanted, wanted.version), searches), now)
+def _change(searches: SavedSearches, name: str, wanted: Changed, now: float, used: Used) -> SavedSearch:
+    changed = _checked(_search(name, wanted, wanted.version), searches)
+    if rules := used(name):
+        _check_users(changed, {each.name: each for each in searches.all()}, rules, used)
+    return searches.change(changed, now)
+
+
+def _check_users(changed: SavedSearch, kept: Mapping[str, SavedSearch], rules: Sequence[str], used: Used) -> None:
+    """Conflict when rules could not be loaded again with `changed`: the next start of the server would fail for it."""
+    before = kept.get(changed.name)
+    if before and before.signal is not changed.signal:
+        raise Conflict(
+            f"rules count the search {changed.name!r} as one of {before.signal.value}: {', '.join(rules)}; "
+            f"save the one of {changed.signal.value} under another name"
+        )
+    after = {**kept, changed.name: changed}
+    for each in kept.values():
+        theirs = used(each.name) if each.name != changed.name and _fault(each, kept) is None else ()
+        fault = _fault(each, after) if theirs else None
+        if fault:
+            raise Conflict(
+                f"rules use the search {each.name!r}, which is made of this one: {', '.join(theirs)}; {fault}"
+            )
+
+
+def _fault(search: SavedSearch, among: Mapping[str, SavedSearch]) -> BadInput | None:
+    """Why a search cannot be asked, made of those."""
+    try:
+        saved.resolved(saved.condition(search.query, search.signal), among.get, search.signal, within=(search.name,))
+    except BadInput as error:
+        return error
+    return None
 
 
 def _search(name: str, wanted: Wanted, version: int) -> SavedSearch:
