@@ -93,6 +93,7 @@ WRONG = [
     ("{record: m, traces: 'duration:>fast', over: 1m}", "at groups[0].rules[0].traces"),
     ("{record: m, traces: x, logs: x, over: 1m}", "not 'logs' and 'traces'"),
     ("{alert: A, traces: x, over: 1m, when: '> 2s'}", "'> 2s' is no comparison"),
+    ("{alert: A, logs: x, over: 1m, value: avg(duration), when: '> 2s'}", "'> 2s' is no comparison"),
     ("{record: m, traces: x, over: 1m, value: p99}", "quantile(0.99) of the duration, error_share"),
     (
         "{alert: A, logs: x, expr: up, over: 1m, when: '> 1'}",

@@ -70,11 +70,13 @@ def question(rule: Node, reading: Reading, *, alert: bool) -> SignalQuestion:
     search = _saved(node, reading) if given == ["search"] else SavedSearch("", Signal(given[0]), node.text(""))
     asked, names = _condition(node, search, reading)
     # Of which signal a saved search is, is not known where there is none.
-    measure = _measure(rule["value"], [search.signal] if reading.find or not search.name else list(Signal))
+    signals = [search.signal] if reading.find or not search.name else list(Signal)
+    measure = _measure(rule["value"], signals)
+    of_time = measure.field == DURATION and Signal.TRACES in signals  # a log record says it in whatever unit
     return SignalQuestion(
         Selection(search.signal, asked, _by(rule["by"]), _over(rule)),
         measure,
-        _when(rule, alert=alert, of_time=measure.field == DURATION),
+        _when(rule, alert=alert, of_time=of_time),
         " ".join(search.query.split()),
         names,
     )
