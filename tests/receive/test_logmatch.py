@@ -39,3 +39,15 @@ def test_pairs_are_read_as_logfmt_writes_them() -> None:
     assert dict(pairs_of(line)) == {
         "level": "warn", "msg": 'two "words"', "n": "", "at": "10:00", "url": "http://x/?a=b",
     }  # fmt: skip
+
+
+def test_a_line_made_to_cost_much_costs_its_length() -> None:
+    """A megabyte of each: what takes the square of its length would take hours, and be ended by the limit of tests."""
+    for piece in ("a", 'a="', 'a=\\"', "é", '"', "=", "\\"):
+        line = piece * (1_000_000 // len(piece))
+        assert dict(pairs_of(f"{line} k=v"))["k"] == "v"
+
+
+def test_json_deeper_than_anybody_looks_has_no_such_field() -> None:
+    rows = sent_columns(request(['{"a":' + "[" * 400 + "]" * 400 + "}", '{"a":"x"}']))
+    assert fits(condition("a:x"), rows).tolist() == [False, True]

@@ -13,6 +13,7 @@ from aiprism.query.lucene import condition
 from aiprism.receive.logpipeline import Outcome, Pipeline, Record, Step, tally
 from aiprism.receive.logtreatment import Treatment, tried
 from aiprism.receive.pipelinefile import read
+from aiprism.receive.redaction import MOST
 from aiprism.store.logcolumns import sent_columns, with_patterns
 from tests.receive.test_redaction import PIECES, request
 
@@ -89,6 +90,18 @@ def test_a_step_that_fails_leaves_the_record_and_says_why(step: str, line: str, 
     run = pipeline(f"- {{name: s, {step}}}", most=10).run(rows)
     assert run.rows.equals(rows)
     assert [(each.outcome, each.why, each.rows.tolist()) for each in run.done] == [(Outcome.FAILED, why, [0])]
+
+
+def test_a_long_name_is_not_repeated_for_each_field_beneath_it() -> None:
+    long, fields = "k" * 100_000, '{"x":1,"y":2}'
+    steps = "- {name: json, parse: {as: json}}"
+    assert after(steps, f'{{"{long}":{fields},"a":{fields}}}')["attributes"] == {long: fields, "a.x": "1", "a.y": "2"}
+
+
+def test_a_text_with_more_to_redact_than_anybody_writes_is_replaced_as_a_whole() -> None:
+    steps = f"- {{name: r, redact: {{pattern: a, with: {'x' * 1000}}}}}"
+    assert len(after(steps, "a" * MOST)["body"]) == MOST * 1000
+    assert after(steps, "a" * (MOST + 1))["body"] == "x" * 1000
 
 
 def test_an_unforeseen_failure_is_one_of_its_record_alone() -> None:

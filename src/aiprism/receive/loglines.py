@@ -31,6 +31,8 @@ Resource: TypeAlias = tuple[tuple[str, str], ...]
 
 # Objects nested deeper than this stay JSON text instead of becoming dotted names.
 MAX_DEPTH = 8
+# So do those under a longer name than this, which each of their fields would repeat: a megabyte would become gigabytes.
+_LONGEST_NAME = 256
 _DEEPEST = 254  # what orjson writes
 TIME_LIMIT = 2**63  # nanoseconds are kept as Int64
 _EARLIEST = 10**8  # epoch seconds in 1973: smaller numbers are durations or counts that happen to be called time
@@ -195,7 +197,7 @@ def _flatten(document: dict[str, object], prefix: str, flat: dict[str, Value], d
         name = f"{prefix}{key}"
         if isinstance(value, str | int | float):
             flat[name] = value
-        elif isinstance(value, dict) and value and depth:
+        elif isinstance(value, dict) and value and depth and len(name) <= _LONGEST_NAME:
             _flatten(value, f"{name}.", flat, depth - 1)
         elif value is not None:
             flat[name] = json_text(value)

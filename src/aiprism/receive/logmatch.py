@@ -130,10 +130,14 @@ def _at(document: object, name: str) -> str | None:
 
 
 def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
+    try:
+        return value if isinstance(value, str) else orjson.dumps(value).decode()
+    except orjson.JSONEncodeError:  # it reads deeper than it writes; nobody looks for a text like that
+        return None
 
 
-_PAIR = re.compile(r"""([^\s=,;"']+)=(?:"((?:[^"\\]|\\.)*)"|([^\s,;"]*))""")
+# A name begins where its word does, and none is given back: trying each letter of a megabyte without a = would take hours.
+_PAIR = re.compile(r"""(?<![^\s=,;"'])([^\s=,;"']++)=(?:"((?:[^"\\]|\\.)*+)"|([^\s,;"]*))""")
 
 
 def pairs_of(line: str) -> Iterator[tuple[str, str]]:

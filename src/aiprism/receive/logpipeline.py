@@ -26,7 +26,7 @@ from aiprism.errors import BadInput
 from aiprism.model.search import ANYTHING, Condition
 from aiprism.receive.loglines import Severity, Value, flattened, nanoseconds, severity
 from aiprism.receive.logmatch import fits, pairs_of
-from aiprism.receive.redaction import Redaction, column_of, with_column
+from aiprism.receive.redaction import MOST, Redaction, column_of, with_column
 
 log = structlog.get_logger()
 
@@ -223,7 +223,8 @@ class Redact:
 
     def _text(self, text: str) -> str:
         if self.expression is not None:
-            text = self.expression.sub(lambda _: self.instead, text)
+            text, many = self.expression.subn(lambda _: self.instead, text, MOST + 1)
+            text = self.instead if many > MOST else text
         return self.kinds.text(text)[0] if self.kinds else text
 
     def _value(self, value: str, letter: str) -> tuple[str, str]:
