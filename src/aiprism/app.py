@@ -224,7 +224,7 @@ async def running(
         engine, index = store.engine, store.index
         disk = _disk_check(config)
         admission = Admission(config.store.tenant, config.limits, clock, telemetry)
-        treatment = LogTreatment(telemetry, treated)
+        treatment = LogTreatment(telemetry, treated, within=partial(admission.bounds, "logs"))
         writing = Writing(
             engine,
             index,
@@ -453,7 +453,7 @@ async def running(
                     ),
                 ),
                 ("query", searches.router(saved, clock, lambda name: rule_files.users_of(name, rule_groups.groups))),
-                ("receive query", logpipelines.router(lambda: treatment.how, clock)),
+                ("receive query", logpipelines.router(lambda: treatment.how, clock, partial(admission.bounds, "logs"))),
                 ("query", jaeger.router(engine, clock, turns=turns, seconds=config.query.timeout)),
                 ("receive query respond", events.router(engine, clock, config.limits, admission, telemetry)),
                 ("query respond", incidents.router(responder)),

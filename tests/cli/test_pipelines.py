@@ -44,3 +44,9 @@ def test_a_file_that_is_not_there_is_said(aiprism: Run, tmp_path: Path) -> None:
     status, _, said = aiprism("test", "pipeline", str(tmp_path / "none.log"))
     assert status != 0
     assert "none.log: cannot be read" in said
+
+
+def test_a_record_of_json_is_one_line_whatever_it_holds(aiprism: Run, tmp_path: Path) -> None:
+    (tmp_path / "app.log").write_bytes('{"message": "one\u2028two"}\r\nthree\u0085four\n\n'.encode())
+    _, said, _ = aiprism("test", "pipeline", str(tmp_path / "app.log"), "-o", "json")
+    assert [each["before"]["body"] for each in json.loads(said)["records"]] == ["one\u2028two", "three\u0085four"]

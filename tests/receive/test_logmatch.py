@@ -34,6 +34,12 @@ def test_what_is_known_only_once_stored_cannot_be_asked(text: str) -> None:
         askable(condition(text))
 
 
+def test_a_saved_search_is_refused_and_no_field_called_saved() -> None:
+    with pytest.raises(BadInput, match="a saved search \\('slow'\\) cannot be asked"):
+        askable(condition("-saved:slow"))
+    askable(condition("attributes.saved:slow"))
+
+
 def test_pairs_are_read_as_logfmt_writes_them() -> None:
     line = r'level=warn msg="two \"words\"" n= at=10:00 url=http://x/?a=b, free'
     assert dict(pairs_of(line)) == {

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aiprism import yamlfile
 from aiprism.query.lucene import condition
+from aiprism.receive.items import Bounds
 from aiprism.receive.logpipeline import Outcome, Pipeline, Record, Step, tally
 from aiprism.receive.logtreatment import Treatment, tried
 from aiprism.receive.pipelinefile import read
@@ -96,6 +99,15 @@ def test_a_long_name_is_not_repeated_for_each_field_beneath_it() -> None:
     long, fields = "k" * 100_000, '{"x":1,"y":2}'
     steps = "- {name: json, parse: {as: json}}"
     assert after(steps, f'{{"{long}":{fields},"a":{fields}}}')["attributes"] == {long: fields, "a.x": "1", "a.y": "2"}
+
+
+def test_no_record_gets_a_time_that_the_door_would_refuse() -> None:
+    steps, within = pipeline("- {name: json, parse: {as: json, time: t}}"), Bounds(earliest_ns=NOW, latest_ns=NOW + 9)
+    lines = [json.dumps({"t": at}) for at in (NOW - 1, NOW + 1, NOW + 10)]
+    run = steps.run(sent_columns(request(lines)), within)
+    assert run.rows["ts"].cast(pa.int64()).to_pylist() == [1, NOW + 1, 1]
+    whys = [each.why for each in run.done if each.outcome is Outcome.FAILED]
+    assert ["limits._past" in whys[0], "limits._future" in whys[1]] == [True, True]
 
 
 def test_a_text_with_more_to_redact_than_anybody_writes_is_replaced_as_a_whole() -> None:

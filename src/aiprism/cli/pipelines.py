@@ -21,6 +21,7 @@ from aiprism.cli import printing
 from aiprism.errors import BadInput, ConfigError
 from aiprism.query.lucene import condition
 from aiprism.receive import pipelinefile, redaction
+from aiprism.receive.items import bounds
 from aiprism.receive.logpipeline import Pipeline
 from aiprism.receive.logtreatment import Treatment, tried
 from aiprism.receive.redaction import Redaction
@@ -30,7 +31,9 @@ MOST = 10_000
 
 def run(wanted: argparse.Namespace) -> int:
     """Show what would become of the records."""
-    found = tried(_treatment(wanted), _records(wanted.records), time.time_ns())
+    settings = config.load(wanted.config, os.environ)
+    within = bounds(settings.limits, settings.store.tenant, "logs", time.time())
+    found = tried(_treatment(wanted, settings), _records(wanted.records), time.time_ns(), within)
     if wanted.output == "json":
         printing.show_json(found)
     else:
@@ -38,8 +41,7 @@ def run(wanted: argparse.Namespace) -> int:
     return 0
 
 
-def _treatment(wanted: argparse.Namespace) -> Treatment:
-    settings = config.load(wanted.config, os.environ)
+def _treatment(wanted: argparse.Namespace, settings: config.Config) -> Treatment:
     path = wanted.pipelines
     if not path and settings.logs.pipelines:
         [path] = settings.resolved((settings.logs.pipelines,))
@@ -52,7 +54,8 @@ def _records(name: str) -> list[object]:
         text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot be read: {error}", file=name) from None
-    lines = [line for line in text.splitlines() if line.strip()]
+    # At line feeds alone: JSON holds other ends of lines (U+2028) as they are.
+    lines = [line.removesuffix("\r") for line in text.split("\n") if line.strip()]
     if len(lines) > MOST:
         raise BadInput(f"{name}: {len(lines)} lines are too many: {MOST} are tried at a time")
     return [_record(line) for line in lines]

@@ -48,6 +48,10 @@ def askable(asked: Condition) -> None:
                 askable(part)
         case Not(part):
             askable(part)
+        case Is("saved", name):
+            raise BadInput(
+                f"a saved search ({name!r}) cannot be asked of records on their way in; write out what it asks"
+            )
         case _ if asked.field in _NOT_YET:
             raise BadInput(f"{asked.field!r} cannot be asked of records that are not stored yet; leave it out")
 

@@ -24,6 +24,8 @@ from numpy.typing import NDArray
 
 from aiprism.errors import BadInput
 from aiprism.model.search import ANYTHING, Condition
+from aiprism.receive.items import ANYTHING as ANY_BOUNDS
+from aiprism.receive.items import Bounds, time_fault
 from aiprism.receive.loglines import Severity, Value, flattened, nanoseconds, severity
 from aiprism.receive.logmatch import fits, pairs_of
 from aiprism.receive.redaction import MOST, Redaction, column_of, with_column
@@ -103,8 +105,8 @@ class Pipeline:
     steps: Sequence[Step] = ()
     most_attributes: int = 1024
 
-    def run(self, rows: pa.Table) -> Run:
-        """Take `rows` through all steps."""
+    def run(self, rows: pa.Table, within: Bounds = ANY_BOUNDS) -> Run:
+        """Take `rows` through all steps; none of them gets a time out of bounds."""
         numbers, done = np.arange(rows.num_rows), list[Done]()
         for step in self.steps:
             if not len(numbers):
@@ -118,13 +120,13 @@ class Pipeline:
                 kept[places] = False
                 rows, numbers = rows.filter(pa.array(kept)), numbers[kept]
                 continue
-            rows, outcomes = self._changed(step.action, rows, places)
+            rows, outcomes = self._changed(step.action, rows, places, within)
             for outcome, why, some in outcomes:
                 done.append(Done(step, outcome, numbers[some], why))
         return Run(rows, numbers, done)
 
     def _changed(
-        self, action: Action, rows: pa.Table, places: Rows
+        self, action: Action, rows: pa.Table, places: Rows, within: Bounds
     ) -> tuple[pa.Table, list[tuple[Outcome, str, Rows]]]:
         changed, failed = dict[int, Record](), dict[str, list[int]]()
         for place, record in zip(places.tolist(), records_of(rows.take(pa.array(places))), strict=True):
@@ -132,6 +134,9 @@ class Pipeline:
                 after = action(record)
                 if len(after.attributes) > self.most_attributes:
                     raise CannotDo(f"more than {self.most_attributes} attributes")
+                # The door asked this of the time that came; a day of its own is a partition of its own in the store.
+                if after.ts_ns != record.ts_ns and (fault := time_fault("log record", after.ts_ns, within)):
+                    raise CannotDo(fault.message)
             except (CannotDo, BadInput) as why:
                 failed.setdefault(str(why), []).append(place)
             except Exception as error:  # the rim: a batch that cannot be treated would be sent again for ever

@@ -10,7 +10,7 @@ last, so that no step of a pipeline brings back what it hides.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -20,7 +20,7 @@ import structlog
 
 from aiprism.errors import StoreError
 from aiprism.receive import fields
-from aiprism.receive.items import Bounds
+from aiprism.receive.items import ANYTHING, Bounds
 from aiprism.receive.loglines import Line, LogLines
 from aiprism.receive.logpipeline import Done, Outcome, Pipeline, Run, tally
 from aiprism.receive.redaction import Redaction
@@ -39,18 +39,18 @@ class Treatment:
     pipeline: Pipeline = field(default_factory=Pipeline)
     redact: Redaction = field(default_factory=Redaction)
 
-    def apply(self, rows: pa.Table) -> tuple[Run, Mapping[str, int]]:
+    def apply(self, rows: pa.Table, within: Bounds = ANYTHING) -> tuple[Run, Mapping[str, int]]:
         """The records as they are to be stored, what the steps did, and how many secrets of each kind were replaced."""
-        run = self.pipeline.run(rows)
+        run = self.pipeline.run(rows, within)
         kept, secrets = self.redact.columns(run.rows)
         return Run(kept, run.numbers, run.done), secrets
 
 
 class LogTreatment:
-    """`treat(rows)`, as it was last configured. May be called from any thread."""
+    """`treat(rows)`, as it was last configured. May be called from any thread. `within` says what records may be like now."""
 
-    def __init__(self, telemetry: Telemetry, how: Treatment) -> None:
-        self._telemetry, self.how = telemetry, how
+    def __init__(self, telemetry: Telemetry, how: Treatment, within: Callable[[], Bounds] = lambda: ANYTHING) -> None:
+        self._telemetry, self.how, self._within = telemetry, how, within
 
     def reload(self, how: Treatment) -> None:
         """What comes from now on is treated so."""
@@ -60,7 +60,7 @@ class LogTreatment:
         """The records as they are to be stored; StoreError when they cannot be, so that only who sent such is refused."""
         how, given = self.how, rows.num_rows
         try:
-            run, secrets = how.apply(rows)
+            run, secrets = how.apply(rows, self._within())
         except (
             Exception
         ) as error:  # the rim: whoever is told to come again would bring the same, and hold up its neighbours
@@ -89,13 +89,13 @@ class LogTreatment:
 # -- test mode ---------------------------------------------------------------------------------------------------------
 
 
-def tried(how: Treatment, records: Sequence[object], now_ns: int, within: Bounds | None = None) -> dict[str, Any]:
+def tried(how: Treatment, records: Sequence[object], now_ns: int, within: Bounds = ANYTHING) -> dict[str, Any]:
     """What would become of `records` (objects as the NDJSON door takes them, or lines): each before and after, and what
     did what to it. BadInput when one is no record."""
     # It loads compiled code, which a server that takes no logs need not have.
     from aiprism.store.logcolumns import sent_columns
 
-    lines = LogLines(now_ns, within)
+    lines = LogLines(now_ns)
     for record in records:
         if isinstance(record, dict):
             lines.add(*fields.record_of(record))
@@ -103,9 +103,9 @@ def tried(how: Treatment, records: Sequence[object], now_ns: int, within: Bounds
             lines.add((), Line(str(record)))
     rows = sent_columns(lines.accepted().body)
     order = _order(records)
-    run, secrets = how.apply(rows)
+    run, secrets = how.apply(rows, within)
     before, after = _shown(rows), dict(zip(run.numbers.tolist(), _shown(run.rows), strict=True))
-    piped = dict(zip(run.numbers.tolist(), _shown(how.pipeline.run(rows).rows), strict=True))
+    piped = dict(zip(run.numbers.tolist(), _shown(how.pipeline.run(rows, within).rows), strict=True))
     did: list[list[dict[str, Any]]] = [[] for _ in before]
     for each in run.done:
         for number in each.rows.tolist():

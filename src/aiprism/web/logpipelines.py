@@ -15,14 +15,15 @@ from aiprism.clock import Clock
 from aiprism.errors import BadInput, ConfigError
 from aiprism.query.lucene import condition
 from aiprism.receive import pipelinefile, redaction
+from aiprism.receive.items import ANYTHING, Bounds
 from aiprism.receive.logtreatment import Treatment, tried
 from aiprism.receive.redaction import Redaction
 
 MOST_TRIED = 1000
 
 
-def router(how: Callable[[], Treatment], clock: Clock) -> APIRouter:
-    """The routes under /aiprism/v1/logs/pipeline; `how` gives what is in force."""
+def router(how: Callable[[], Treatment], clock: Clock, within: Callable[[], Bounds] = lambda: ANYTHING) -> APIRouter:
+    """The routes under /aiprism/v1/logs/pipeline; `how` gives what is in force, `within` what records may be like now."""
     routes = APIRouter(prefix="/aiprism/v1/logs/pipeline", tags=["logs"])
 
     @routes.get("", summary="What is done to log records before they are stored")
@@ -44,7 +45,7 @@ def router(how: Callable[[], Treatment], clock: Clock) -> APIRouter:
         if len(records) > MOST_TRIED:
             raise BadInput(f"{len(records)} records are too many: {MOST_TRIED} are tried at a time")
         wanted = _wanted(how(), pipelines, redact)
-        return await asyncio.to_thread(tried, wanted, records, round(clock.now() * 1e9))
+        return await asyncio.to_thread(tried, wanted, records, round(clock.now() * 1e9), within())
 
     return routes
 
