@@ -1,7 +1,8 @@
 """The model server: an OpenAI-compatible API whose models are the checks of `review`; stands for a hosted provider.
 
 In: POST /v1/chat/completions with a prompt as `analysis` writes it. Out: a completion whose content is JSON feedback,
-with token usage, after a latency that grows with the tokens. The fault point "model.invoke" makes it slow or failing.
+with token usage, after a latency that grows with the tokens. The fault point "model.invoke" makes it slow or failing,
+"model.invoke.NAME" only the model of that name.
 """
 
 from __future__ import annotations
@@ -69,7 +70,8 @@ class ChatRequest(BaseModel):
 def build(settings: Settings) -> FastAPI:
     """The application of process "model-server"."""
     app = new_app(settings)
-    fault = aiprism.controls.fault_point("model.invoke")
+    of_all = aiprism.controls.fault_point("model.invoke")
+    faults = {name: (of_all, aiprism.controls.fault_point(f"model.invoke.{name}")) for name in MODELS}
     places = asyncio.Semaphore(CONCURRENT_REQUESTS)
     jitter = random.Random(settings.seed)
     started = int(time.time())
@@ -93,7 +95,8 @@ def build(settings: Settings) -> FastAPI:
         latency = model.latency(prompt_tokens, completion_tokens) * jitter.uniform(0.85, 1.2)
         async with places:
             try:
-                await fault.strike(latency)
+                for fault in faults[request.model]:
+                    await fault.strike(latency)
                 await asyncio.sleep(latency)
             except aiprism.InjectedFault as error:
                 return _error(500, str(error) or "The model failed to answer", "server_error")

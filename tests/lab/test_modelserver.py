@@ -100,6 +100,13 @@ def test_an_injected_fault_becomes_a_server_error_and_ends_when_revoked(server):
     assert ask(server).status_code == 200
 
 
+def test_a_fault_of_one_model_leaves_the_other_alone(server):
+    fault = {"error_rate": 1.0}
+    controls.apply(Command("fault-2", "model.invoke.claude-haiku", "fault_point", "inject", fault), 0.0)
+    assert [ask(server, model=name).status_code for name in ("claude-haiku", "claude-sonnet")] == [500, 200]
+    controls.revoke("fault-2")
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_latency_grows_with_the_tokens_and_stays_lively(name):
     model = MODELS[name]
