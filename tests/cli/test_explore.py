@@ -143,6 +143,15 @@ def test_metrics_that_were_measured_in_a_trace_are_named_once(aiprism: Run) -> N
     ]  # fmt: skip
 
 
+def test_what_is_sent_commands_no_terminal(aiprism: Run) -> None:
+    evil = "\x1b]0;owned\x07\x1b[2J\nwork\x9b"
+    spans = [span(evil, "aa", "", f"api{evil}", 0, 1, status="error", status_message=evil)]
+    with pretended({f"/aiprism/v1/traces/{TRACE_ID}": told(spans)}) as server:
+        _, out, _ = aiprism("trace", TRACE_ID, "--server", server.url)
+    assert not {*out} & {"\x1b", "\x07", "\x9b"}
+    assert out.splitlines()[-2].startswith("api␛]0;owned␛[2J work")
+
+
 def test_an_error_that_travelled_and_a_clock_that_is_wrong_are_said(aiprism: Run) -> None:
     spans = [
         span("GET", "aa", "", "api", 0, 100, status="error"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -64,14 +65,28 @@ def console() -> Console:
 def show(*parts: RenderableType) -> None:
     """Print `parts`; outside a terminal without trailing blanks."""
     out = console()
-    if out.is_terminal:
-        for part in parts:
-            out.print(part)
-        return
     with out.capture() as captured:
         for part in parts:
-            out.print(part, soft_wrap=isinstance(part, str | Text))
-    print("\n".join(line.rstrip() for line in captured.get().splitlines()))
+            out.print(part, soft_wrap=not out.is_terminal and isinstance(part, str | Text))
+    told = harmless(captured.get())
+    if out.is_terminal:
+        sys.stdout.write(told)
+        sys.stdout.flush()
+        return
+    print("\n".join(line.rstrip() for line in told.split("\n")[:-1]))
+
+
+# All that moves a cursor, names a window or writes to a clipboard; colours are our own, too.
+_COMMANDING = re.compile(r"\x1b(?!\[[0-9;]*m)|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f]")
+
+
+def harmless(text: str) -> str:
+    """The text with signs instead of what commands a terminal: names and messages are whatever somebody sent.
+
+    >>> harmless("\\x1b[2Jgone")
+    '␛[2Jgone'
+    """
+    return _COMMANDING.sub(lambda found: chr(0x2400 + ord(found[0])) if found[0] < " " else "\ufffd", text)
 
 
 def show_json(answer: Any) -> None:

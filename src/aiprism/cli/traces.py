@@ -40,6 +40,7 @@ def traces(wanted: argparse.Namespace) -> int:
         return 0
     numbers = ("duration", "spans", "errors")
     rows = printing.table("trace", "start", "root", *numbers, "services", right=numbers, fold="services")
+    rows.columns[0].min_width = 32  # an id is there to be copied
     for each in answer["traces"]:
         rows.add_row(
             each["trace_id"],

@@ -38,7 +38,7 @@ class _Line:
     def name(self) -> str:
         marks = ("✗ " if self.failed else "") + ("? " if self.node["is_orphan"] else "")
         marks += "↻ " if self.node["in_cycle"] else ""
-        return f"{marks}{self.span['name']}"
+        return f"{marks}{_in_one_line(self.span['name'])}"
 
     @property
     def length(self) -> int:
@@ -96,7 +96,7 @@ def _lines(trace: Mapping[str, Any]) -> Iterator[_Line]:
         sections = tuple(critical[node["span_id"]]) if node["critical_ns"] else ()
         span = spans[node["at"]]
         caller = "" if node["parent"] is None else spans[nodes[node["parent"]]["at"]]["service"]
-        yield _Line(span, node, sections, span["service"] if span["service"] != caller else "")
+        yield _Line(span, node, sections, _in_one_line(span["service"]) if span["service"] != caller else "")
 
 
 def _head(trace: Mapping[str, Any], lines: Sequence[_Line], services: int, took_ns: int, width: int) -> Iterator[Text]:
@@ -231,6 +231,10 @@ def _fitted(text: str, width: int) -> str:
 
 def _counted(count: int, word: str) -> str:
     return f"{count} {word}{'' if count == 1 else 's'}"
+
+
+def _in_one_line(text: str) -> str:
+    return text.replace("\n", " ")
 
 
 def _first_line(text: str) -> str:
