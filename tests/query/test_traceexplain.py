@@ -157,3 +157,11 @@ def test_a_fourfold_table_of_any_counts(a: int, b: int, c: int, d: int) -> None:
     assert 0 <= table.explained <= 1 + 1e-9
     assert 0 < table.odds_low < table.odds
     assert Fourfold(a, b, a, b).explained < 1e-9  # the same shares on both sides say nothing
+
+
+def test_values_of_spans_that_came_in_while_it_was_counted_are_no_mistake() -> None:
+    operation = Counted("a", "call", 90, 90, 90, 0, bad_spans=90, good_spans=90)
+    more = Counted("a", "call", 90, 90, 90, 0, bad_spans=91, good_spans=91, key="model", value="slow")
+    unknown = Counted("a", "new", 90, 0, 90, 0, bad_spans=90, good_spans=0, key="model", value="new")
+    told = reasons([operation], [more, unknown], 90, 90)
+    assert [(each.value, each.evidence) for each in told] == [("new", "trace")]

@@ -113,14 +113,18 @@ class Reason:
 def reasons(
     operations: Sequence[Counted], values: Sequence[Counted], slow: int, other: int, *, limit: int = 20
 ) -> Sequence[Reason]:
-    """The most telling values among `slow` and `other` traces; none when there is nothing to compare."""
+    """The most telling values among `slow` and `other` traces; none when there is nothing to compare.
+
+    Values are counted after operations, and spans come in meanwhile: there may be more of a value than of its operation.
+    """
     if not slow or not other:
         return []
     known = {(each.service, each.operation): each for each in operations}
     found = [_of_trace(replace(each, key="operation", value=each.operation), slow, other) for each in operations]
     for each in values:
         found.append(_of_trace(each, slow, other))
-        found.append(_of_span(each, known[each.service, each.operation], slow, other))
+        if operation := known.get((each.service, each.operation)):
+            found.append(_of_span(each, operation, slow, other))
     telling = [each for each in found if each.odds_low > _LEAST_ODDS and each.explained > 0]
     telling.sort(key=lambda each: (-each.explained, "…" in each.value, each.key, each.value))
     return _merged(telling)[:limit]
@@ -136,9 +140,9 @@ def _of_trace(counted: Counted, slow: int, other: int) -> Reason:
 def _of_span(counted: Counted, operation: Counted, slow: int, other: int) -> Reason:
     table = Fourfold(
         counted.bad_spans,
-        operation.bad_spans - counted.bad_spans,
+        max(0, operation.bad_spans - counted.bad_spans),
         counted.good_spans,
-        operation.good_spans - counted.good_spans,
+        max(0, operation.good_spans - counted.good_spans),
     )
     spans = operation.bad_spans + operation.good_spans
     traces = operation.slow_traces + operation.other_traces
