@@ -107,6 +107,13 @@ def test_a_span_outside_by_less_than_clocks_differ_anyway_is_at_the_edge_of_its_
     ]  # fmt: skip
 
 
+def test_the_way_of_many_errors_through_many_spans_is_told_by_its_beginning_and_its_end() -> None:
+    chain = [span(f"c{at}", f"c{at - 1}" if at else "", at, 1000, error="e") for at in range(1000)]
+    told = story([*chain, *(span(f"l{at}", "c999", 1000 + at, 1, error="e") for at in range(2000))])
+    assert {len(each.path) for each in told.failures} == {32}
+    assert {(each.path[1], each.path[-1]) for each in told.failures} == {("c999", "c0")}
+
+
 def test_work_that_goes_on_after_the_answer_is_understood_by_itself() -> None:
     spans = [span("r", "", 0, 10), span("w", "r", 5, 100), span("x", "w", 20, 80), span("y", "r", 1, 2)]
     told = of_longest(story(spans))

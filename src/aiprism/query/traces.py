@@ -23,6 +23,7 @@ _CALLED = ("server", "consumer")
 # What is told as a wrong clock. NTP keeps hosts within some milliseconds of each other, and some clients round to whole ones: of
 # a span that lies less outside of its caller's, nothing follows for the clock.
 _LEAST_SKEW_NS = 5_000_000
+_LONGEST_PATH = 32  # of an error: ten thousand of them may have come the same way of thousands of spans
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An error where it began, and the spans it travelled through, from there up."""
+    """An error where it began, and the spans it travelled through, from there up; of a long way the beginning, and the end."""
 
     span_id: str
     service: str
@@ -263,13 +264,18 @@ def _by_end(nodes: Sequence[Node], at: int) -> list[int]:
 
 def _failures(nodes: Sequence[Node]) -> Iterator[Failure]:
     """Failed spans of which no child failed, with the failed spans above them without a gap."""
-    for node in nodes:
+    tops: list[int] = []
+    for number, node in enumerate(nodes):
+        travelled = node.failed and node.parent is not None and nodes[node.parent].failed
+        tops.append(tops[node.parent] if travelled and node.parent is not None else number)
+    for number, node in enumerate(nodes):
         if not node.failed or any(nodes[child].failed for child in node.children):
             continue
-        path, above = [node.span.span_id], node.parent
-        while above is not None and nodes[above].failed:
-            path.append(nodes[above].span.span_id)
-            above = nodes[above].parent
+        path, at = [node.span.span_id], number
+        while at != tops[number]:
+            above = nodes[at].parent
+            at = tops[number] if above is None or len(path) == _LONGEST_PATH - 1 else above
+            path.append(nodes[at].span.span_id)
         told = _exception(node.span)
         message = node.span.status_message or told.get("exception.message", "")
         yield Failure(
