@@ -103,9 +103,12 @@ def test_a_trace_names_the_metrics_that_were_measured_in_it(client: httpx.Client
         ("", {"kind": "x"}),
         ("", {"cursor": "x"}),
         ("/xyz", {}),
+        ("", {"attribute": ["a=b"] * 21}),
+        ("", {"min_duration": "99999999999h"}),
+        ("/heatmap", {"step": "0.0000000001", "end": AT - 60}),
     ],
 )
-def test_a_mistake_is_the_askers(client: httpx.Client, path: str, parameters: dict[str, str]) -> None:
+def test_a_mistake_is_the_askers(client: httpx.Client, path: str, parameters: dict[str, Any]) -> None:
     answer = client.get(f"/traces{path}", params=SPAN | parameters)
     assert (answer.status_code, bool(answer.json()["error"]["message"])) == (400, True)
 
@@ -123,6 +126,8 @@ def test_a_mistake_is_the_askers(client: httpx.Client, path: str, parameters: di
         ({"order": "duration", "kind": "server"}, [OTHER, TRACE]),
         ({"service": "shop", "operation": "SELECT", "errors": "true"}, [OTHER]),
         ({"attribute": "user=ada"}, [TRACE]),
+        ({"query": 'timestamp:["0001-01-01T00:00:00+23:00" TO "9999-12-31T23:59:59-23:00"] user:ada'}, [TRACE]),
+        ({"query": "timestamp:>=9999-12-31T00:00:00Z"}, []),
     ],
 )
 def test_traces_are_found(client: httpx.Client, asked: dict[str, str], found: list[str]) -> None:

@@ -316,9 +316,15 @@ def _moment(text: str) -> str:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise BadInput(f"query: {text!r} is no moment; write for example 2026-09-21T13:00:00Z") from None
-    return (moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)).strftime(
-        "%Y-%m-%d %H:%M:%S.%f"
-    )
+    if moment.tzinfo is None or not _FIRST_YEAR < moment.year < _LAST_YEAR:  # near the ends no zone matters
+        moment = moment.replace(tzinfo=UTC)
+    within = min(max(moment.astimezone(UTC), _FIRST), _LAST)
+    return within.strftime("%Y-%m-%d %H:%M:%S.%f")
+
+
+# What is stored lies between; `[2026-01-01 TO 9999-12-31]` means all that comes.
+_FIRST_YEAR, _LAST_YEAR = 1900, 2262
+_FIRST, _LAST = datetime(_FIRST_YEAR, 1, 1, tzinfo=UTC), datetime(_LAST_YEAR, 1, 1, tzinfo=UTC)
 
 
 _UNITS_NS = {

@@ -29,6 +29,7 @@ _ENUMS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "kind": ("spans.kind", KINDS), "span.kind": ("spans.kind", KINDS), "status": ("spans.status", STATUSES),
 }  # fmt: skip
 _DURATION = "duration"
+_LONGEST_NS = (1 << 63) - 1  # beyond, ClickHouse would take another number
 _EVENT_NAME = ("event", "event.name")
 
 
@@ -90,7 +91,7 @@ class _SpanWriter(ConditionWriter):
 
     def compared(self, name: str, bound: str, sign: str, bounds: Sequence[str]) -> str:
         if name == _DURATION:
-            return f"spans.duration_ns {sign} {self.bind(int(bound), 'Int64')}"
+            return f"spans.duration_ns {sign} {self.bind(min(int(bound), _LONGEST_NS), 'Int64')}"
         return super().compared(name, bound, sign, bounds)
 
     # -- attributes ------------------------------------------------------------------------------------------------

@@ -169,7 +169,7 @@ def sides(engine: Engine, wanted: TraceSearch, *, least_ns: int, failed: bool) -
     """The traces that fit, by whether one of the spans that fit took `least_ns` (or, with `failed`, failed)."""
     found, bound = within(wanted)
     statement = _SIDES.replace("[within]", found).replace("[most]", str(SAMPLED))
-    rows = engine.query(f"{statement} {LAZILY}", {**bound, "failed": failed, "bad_ns": least_ns})
+    rows = engine.query(f"{statement} {LAZILY}", {**bound, "failed": failed, "bad_ns": min(least_ns, (1 << 64) - 1)})
     by = {bool(is_bad): (int(traces), [str(each) for each in ids]) for is_bad, traces, ids in rows}
     (slow, slow_ids), (other, other_ids) = by.get(True, (0, [])), by.get(False, (0, []))
     return Sides(slow, other, slow_ids, other_ids)

@@ -20,6 +20,7 @@ STAGE = "query.explore"
 SECONDS = 120.0  # what one answer may take
 T = TypeVar("T")
 
+MOST_ATTRIBUTES = 20
 MAX_SECONDS = 9e9  # the year 2255: what DateTime64 of nanoseconds can hold
 
 Limit = Annotated[int, Query(ge=1, le=10_000, description="most rows of the answer")]
@@ -33,6 +34,12 @@ async def meant(asked: Condition, find: saved.Find, signal: Signal) -> Condition
     if not any(saved.names_in(asked)):
         return asked
     return await asyncio.to_thread(saved.resolved, asked, find, signal)
+
+
+def check_attributes(parameter: str, count: int) -> None:
+    """BadInput for more attributes than are looked for at a time: three hundred of them took seconds of a single span."""
+    if count > MOST_ATTRIBUTES:
+        raise BadInput(f"{parameter}: {count} are too many: {MOST_ATTRIBUTES} are looked for at a time")
 
 
 Answering = Callable[[Request, Callable[[], T]], Awaitable[T]]

@@ -29,7 +29,7 @@ from aiprism.store.edges import service_edges
 from aiprism.store.engine import Engine
 from aiprism.store.spans import SpanStore
 from aiprism.store.tracesearch import TraceSearch
-from aiprism.web.asking import SECONDS, answering
+from aiprism.web.asking import SECONDS, answering, check_attributes
 from aiprism.web.turns import Turns
 
 MOST_TRACES = 1500
@@ -159,13 +159,15 @@ def _search(asked: Any, now: float) -> TraceSearch:
     start = _whole(asked, "start", round((end - (_seconds(asked, back) or _LOOK_BACK)) * 1e6)) / 1e6
     if not 0 <= start <= end < 9e9:
         raise BadInput(f"parameter 'start': {start:g} is no time before 'end' ({end:g}); microseconds are expected")
+    tags = dict(_tags(asked))
+    check_attributes("parameter 'tags'", len(tags))
     return TraceSearch(
         TimeRange(start, end),
         service=asked["service"],
         operation="" if asked.get("operation") == "all" else asked.get("operation", ""),
         min_duration=_seconds(asked, "minDuration"),
         max_duration=_seconds(asked, "maxDuration"),
-        asked=All(tuple(_condition(key, value) for key, value in dict(_tags(asked)).items())),
+        asked=All(tuple(_condition(key, value) for key, value in tags.items())),
         limit=limit,
     )
 

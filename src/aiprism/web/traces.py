@@ -27,7 +27,7 @@ from aiprism.store.spans import SpanStore
 from aiprism.store.tracesearch import TraceCursor, TraceSearch, summaries, trace_ids
 from aiprism.store.tracestats import SAMPLED, counted, heatmap, red, sides
 from aiprism.web import links
-from aiprism.web.asking import Answering, End, InArchive, Limit, Start, meant, nice_step, range_of
+from aiprism.web.asking import Answering, End, InArchive, Limit, Start, check_attributes, meant, nice_step, range_of
 from aiprism.web.following import Followed, Streams, followed
 
 MAX_SPANS = 20_000  # of one trace in one answer
@@ -37,6 +37,7 @@ MOST_TAILS = 32  # at a time
 LONGEST_FOLLOWED = 900.0  # seconds: a span that took longer is not followed
 _FOLLOWED = 1_000  # traces of the last half minute that are known apart
 _BUCKETS, _MOST_BUCKETS = 60, 500
+_LEAST_STEP = 0.001
 _READ = 50  # slow traces, and others, that are read whole to see where their time goes
 Kind = Literal["", "internal", "server", "client", "producer", "consumer", "unspecified"]
 
@@ -68,6 +69,7 @@ def asked_of(
     attribute: Annotated[list[str] | None, Query(description="key=value, may be repeated")] = None,
 ) -> Asked:
     """The parameters that every door takes."""
+    check_attributes("attribute", len(attribute or ()))
     search = TraceSearch(
         span=TimeRange(0, 0),
         service=service,
@@ -227,6 +229,8 @@ def _serve_counts(
         wanted = await settle(asked)
         length = wanted.span.end - wanted.span.start
         width = step or nice_step(length / _BUCKETS)
+        if width < _LEAST_STEP:
+            raise BadInput(f"step={width:g}: a step is {_LEAST_STEP:g} s at least")
         if length > width * _MOST_BUCKETS:
             raise BadInput(f"step={width:g}: more than {_MOST_BUCKETS} buckets; take a longer step")
         return {"step": width, "cells": await answer(request, lambda: heatmap(engine, wanted, width))}
