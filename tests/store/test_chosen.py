@@ -80,18 +80,40 @@ def test_a_selection_of_the_same_series_is_the_same_until_there_is_a_new_one():
 
 
 def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(chosen, "_MOST_ROWS", 50)
-    monkeypatch.setattr(chosen, "_MOST_SELECTED", 80)
-    monkeypatch.setattr(series, "MOST_KEPT", 3)
+    monkeypatch.setattr(chosen, "_MOST_OF_ROWS", 5_000)
+    monkeypatch.setattr(chosen, "_MOST_OF_SELECTIONS", 20_000)
+    for module in (chosen, series):
+        monkeypatch.setattr(module, "MOST_KEPT", 3)
     index = SeriesIndex()
     admit(index, [Labels({"__name__": "up", "job": job, "instance": str(i)}) for job in "abcdefgh" for i in range(10)])
     kept = [index.select((*ASKED[0], Matcher("job", MatchOp.EQUAL, job)), 0, 0) for job in "abcdefgh" for _ in range(2)]
     assert [len(each) for each in kept] == [10] * 16
-    assert index._chosen._row_count == sum(len(rows) for _, rows in index._chosen._rows.values()) <= 50
-    assert index._chosen._selected == sum(len(each) for _, each in index._chosen._selections.values()) <= 80
+    assert (kept[0] is kept[1], kept[-2] is kept[-1]) == (True, True)
     assert kept[0].labels() is not kept[0].labels()
+    assert bounded(index)
     whole = index.select(ASKED[0], 0, 0)
     assert index.select(ASKED[0], 0, 0) is not whole
+
+
+def test_questions_that_find_nothing_are_bounded_as_well(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(chosen, "_MOST_OF_ROWS", 20_000)
+    index = SeriesIndex()
+    admit(index, [Labels({"__name__": "up", "instance": "1"})])
+    for place in range(100):
+        assert not len(index.select((*ASKED[0], Matcher("instance", MatchOp.EQUAL, f"none-{place}")), 0, 0))
+    assert bounded(index)
+    assert len(index._chosen._rows) < 40
+    assert not len(index.select((*ASKED[0], Matcher("instance", MatchOp.EQUAL, "n" * 30_000)), 0, 0))
+    assert len(index._chosen._rows) == 1
+
+
+def bounded(index: SeriesIndex) -> bool:
+    """Whether what is kept is as much as is counted, and no more than may be."""
+    kept = index._chosen
+    rows = sum(chosen._bytes_of_rows(asked, rows) for (_, asked), (_, rows) in kept._rows.items())
+    selections = sum(chosen._bytes_of_selection(asked, made) for asked, (_, made) in kept._selections.items())
+    assert (kept._of_rows, kept._of_selections) == (rows, selections)
+    return rows <= chosen._MOST_OF_ROWS and selections <= chosen._MOST_OF_SELECTIONS
 
 
 @given(st.lists(st.integers(0, 60), max_size=40))

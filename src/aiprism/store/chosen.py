@@ -22,9 +22,13 @@ if TYPE_CHECKING:
 
 # Of metrics with fewer series it costs no more to look at all of them.
 _FEW = 256
-_MOST_ROWS = 1_000_000  # eight bytes each
-# A row of a selection that is kept takes some fifty bytes.
-_MOST_SELECTED, _MOST_SELECTIONS = 200_000, 2_000
+# The label sets of so many series are kept with a selection.
+MOST_KEPT = 256
+
+# Bytes. Questions differ more than their answers do: who looks for one trace or user after the other finds next to nothing
+# each time, and each time another question is kept.
+_MOST_OF_ROWS, _MOST_OF_SELECTIONS = 16_000_000, 64_000_000
+_ROW, _SELECTED_ROW, _LABEL_SET, _QUESTION, _SELECTION = 8, 50, 1300, 600, 3000
 
 Parts = Sequence[tuple[MetricLabels, Ints]]
 _Key = tuple[Matcher, ...]
@@ -36,9 +40,9 @@ class Chosen:
     """The rows of each metric that matchers accepted, and the selections that were made of them."""
 
     _rows: OrderedDict[tuple[str, _Key], tuple[int, Ints]] = field(default_factory=OrderedDict)
-    _row_count: int = 0
+    _of_rows: int = 0  # bytes
     _selections: OrderedDict[_Key, tuple[Parts, Selection]] = field(default_factory=OrderedDict)
-    _selected: int = 0
+    _of_selections: int = 0  # bytes
 
     def rows(self, labels: LabelColumns, metric: MetricLabels, matchers: _Key) -> Ints:
         """The rows of the series of `metric` that all `matchers` accept, ascending."""
@@ -46,16 +50,20 @@ class Chosen:
         if size < _FEW:
             return _accepted(labels, metric, matchers, 0)
         key = (metric.name, matchers)
-        seen, rows = self._rows.pop(key, (0, _NOTHING))
-        self._row_count -= len(rows)
-        if seen < size:
-            rows = np.concatenate([rows, _accepted(labels, metric, matchers, seen)])
-        self._rows[key] = size, rows
-        self._row_count += len(rows)
-        while self._row_count > _MOST_ROWS and len(self._rows) > 1:
-            _, (_, gone) = self._rows.popitem(last=False)
-            self._row_count -= len(gone)
-        return rows
+        seen, rows = self._rows.get(key, (0, _NOTHING))
+        if seen == size:
+            self._rows.move_to_end(key)
+            return rows
+        found = np.concatenate([rows, _accepted(labels, metric, matchers, seen)])
+        if seen:
+            del self._rows[key]
+            self._of_rows -= _bytes_of_rows(matchers, rows)
+        self._rows[key] = size, found
+        self._of_rows += _bytes_of_rows(matchers, found)
+        while self._of_rows > _MOST_OF_ROWS and len(self._rows) > 1:
+            (_, asked), (_, gone) = self._rows.popitem(last=False)
+            self._of_rows -= _bytes_of_rows(asked, gone)
+        return found
 
     def selection(self, matchers: _Key, parts: Parts) -> Selection | None:
         """The selection that was made by those matchers of those series, if it is kept."""
@@ -67,14 +75,29 @@ class Chosen:
 
     def keep(self, matchers: _Key, parts: Parts, made: Selection) -> None:
         """For the next question."""
-        if len(made) * 4 > _MOST_SELECTED:
+        size = _bytes_of_selection(matchers, made)
+        if size * 4 > _MOST_OF_SELECTIONS:
             return
         before = self._selections.pop(matchers, None)
-        self._selected += len(made) - (len(before[1]) if before else 0)
+        self._of_selections += size - (_bytes_of_selection(matchers, before[1]) if before else 0)
         self._selections[matchers] = parts, made
-        while self._selected > _MOST_SELECTED or len(self._selections) > _MOST_SELECTIONS:
-            _, (_, gone) = self._selections.popitem(last=False)
-            self._selected -= len(gone)
+        while self._of_selections > _MOST_OF_SELECTIONS:
+            asked, (_, gone) = self._selections.popitem(last=False)
+            self._of_selections -= _bytes_of_selection(asked, gone)
+
+
+def _bytes_of_rows(matchers: _Key, rows: Ints) -> int:
+    return _bytes_of_question(matchers) + _ROW * len(rows)
+
+
+def _bytes_of_selection(matchers: _Key, made: Selection) -> int:
+    """With all that may be found out about it."""
+    row = _SELECTED_ROW + (_LABEL_SET if len(made) <= MOST_KEPT else 0)
+    return _bytes_of_question(matchers) + _SELECTION + row * len(made)
+
+
+def _bytes_of_question(matchers: _Key) -> int:
+    return _QUESTION + sum(len(each.name) + len(each.value) for each in matchers)
 
 
 def _accepted(labels: LabelColumns, metric: MetricLabels, matchers: _Key, first: int) -> Ints:

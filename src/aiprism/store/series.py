@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from aiprism.model.labels import METRIC_NAME, Labels, Matcher, MatchOp
 from aiprism.store.cardinality import Cardinality, summary
-from aiprism.store.chosen import Chosen, Parts
+from aiprism.store.chosen import MOST_KEPT, Chosen, Parts
 from aiprism.store.columns import FingerprintTable, Floats, Growing, Ints
 from aiprism.store.labelcolumns import Column, LabelColumns, MetricLabels
 
@@ -31,9 +31,6 @@ REGISTER_EVERY_MS = 3_600_000
 _TURNS = 30
 # Samples may arrive late, too: a selection errs on the side of more.
 SEEN_SLACK_MS = 2 * REGISTER_EVERY_MS
-
-# The label sets of so many series are kept with a selection: a label set takes about a kilobyte.
-MOST_KEPT = 256
 
 _EARLIEST, _LATEST = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 _NEVER = _EARLIEST  # last seen, of a series whose first sample is not stored yet

@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aiprism.model.labels import METRIC_NAME, Labels
+from aiprism.store.chosen import MOST_KEPT
 from aiprism.store.columns import Ints
 from aiprism.store.labelcolumns import Column
 from aiprism.store.runs import distinct
-from aiprism.store.series import MOST_KEPT, Selection
+from aiprism.store.series import Selection
 
 _LAST = np.iinfo(np.int64).max
 
