@@ -189,6 +189,16 @@ def test_a_metric_leads_to_its_service_and_to_the_traces_of_its_exemplars(shop: 
     assert shop.http.get("/aiprism/v1/metrics/related?query=up%7B").status_code == 400
 
 
+def test_what_several_selectors_find_is_told_once_and_hides_nothing_else(shop: Shop) -> None:
+    door = f"/aiprism/v1/metrics/related?start={AT - 60}&end={AT + 60}"
+    twice = shop.get(f"{door}&query=took_seconds%20/%20rate(took_seconds%5B1m%5D)")
+    assert (len(twice["series"]), len(twice["exemplars"])) == (1, 1)
+    prometheus_says = shop.get(f"/api/v1/query_exemplars?start={AT - 60}&end={AT + 60}&query=took_seconds/took_seconds")
+    assert [len(each["exemplars"]) for each in prometheus_says["data"]] == [1]
+    both = shop.get(f"{door}&query=up%20or%20%7Bjob%3D~%22.%2B%22%7D&limit=1")
+    assert (len(both["series"]), both["is_whole"]) == (1, False)
+
+
 def test_what_is_only_known_by_its_series_has_a_page(shop: Shop) -> None:
     page = shop.page("other")
     assert (page["signals"], page["seen"], page["declared"], page["red"]["calls"]) == (["metrics"], True, False, 0)

@@ -99,6 +99,10 @@ class Selection:
         native = None if self.native is None or not self.native[rows].any() else self.native[rows]
         return Selection(self.fps[rows], columns, self.metrics, self.of, self.corrected_ms, native)
 
+    def without(self, fps: NDArray[np.uint64]) -> Selection:
+        """The series that are none of those."""
+        return self.only(np.flatnonzero(~np.isin(self.fps, fps)))
+
     def labels(self) -> list[Labels]:
         """The label sets, aligned with `fps`. They are kept where they are few."""
         if self.known.labels is not None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
+import numpy as np
 import orjson
 import structlog
 from fastapi import APIRouter, Request
@@ -130,10 +131,12 @@ class _Api:
         if end_ms < start_ms:
             raise BadInput("end timestamp must not be before start timestamp")
         expr = _of_query(lambda: parse(asked.text("query")))
-        found = []
-        for selector in selectors(expr):
+        found: list[tuple[Labels, list[dict[str, object]]]] = []
+        asked_for = np.empty(0, dtype=np.uint64)  # several selectors may find the same series
+        for matchers in dict.fromkeys(selector.matchers for selector in selectors(expr)):
             question.left()
-            selection = self._promql.samples.select(selector.matchers, start_ms, end_ms)
+            selection = self._promql.samples.select(matchers, start_ms, end_ms).without(asked_for)
+            asked_for = np.concatenate([asked_for, selection.fps])
             by_row: dict[int, list[dict[str, object]]] = {}
             for each in self._promql.samples.exemplars(selection, start_ms, end_ms):
                 by_row.setdefault(each.row, []).append(
@@ -143,9 +146,10 @@ class _Api:
                         "timestamp": each.ts_ms / 1000,
                     }
                 )
-            labels = selection.labels()
-            found += [{"seriesLabels": labels[row].to_dict(), "exemplars": each} for row, each in by_row.items()]
-        return Answer(orjson.dumps(found))
+            owners = selection.only(np.array(list(by_row), dtype=np.int64)).labels()
+            found += zip(owners, by_row.values(), strict=True)
+        found.sort(key=lambda one: one[0])
+        return Answer(orjson.dumps([{"seriesLabels": labels.to_dict(), "exemplars": each} for labels, each in found]))
 
     def format_query(self, asked: Parameters) -> Answer:
         """An expression, tidied."""

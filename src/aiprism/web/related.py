@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+import numpy as np
 from fastapi import APIRouter, Query, Request
 
 from aiprism.clock import Clock
@@ -19,7 +20,7 @@ from aiprism.query.promql import PromQL
 from aiprism.query.promql.parse import parse
 from aiprism.query.promql.syntax import selectors
 from aiprism.store.engine import Engine
-from aiprism.store.samples import SampleStore
+from aiprism.store.samples import Exemplar, SampleStore
 from aiprism.web import links
 from aiprism.web.asking import SECONDS, End, Start, answering, range_of
 from aiprism.web.turns import Turns
@@ -55,27 +56,31 @@ def router(
 
 
 def _related(samples: SampleStore, query: str, span: TimeRange, topology: Topology, limit: int) -> dict[str, Any]:
-    series: dict[Labels, None] = {}
+    series: list[Labels] = []
     found: list[dict[str, Any]] = []
-    for selector in selectors(parse(query)):
-        selection = samples.select(selector.matchers, span.start_ms, span.end_ms)
-        labels = selection.labels()
-        series.update(dict.fromkeys(labels[: limit + 1 - len(series)]))
-        for each in samples.exemplars(selection, span.start_ms, span.end_ms, limit=limit + 1 - len(found)):
-            said = each.labels.to_dict()
-            found.append(
-                {
-                    "series": labels[each.row].to_dict(),
-                    "labels": said,
-                    "value": each.value,
-                    "ts": each.ts_ms / 1000,
-                    "links": dict(links.of_exemplar(said)),
-                }
-            )
+    asked = np.empty(0, dtype=np.uint64)  # several selectors may find the same series
+    for matchers in dict.fromkeys(selector.matchers for selector in selectors(parse(query))):
+        new = samples.select(matchers, span.start_ms, span.end_ms).without(asked)
+        asked = np.concatenate([asked, new.fps])
+        series += new.only(np.arange(min(len(new), limit + 1 - len(series)))).labels()
+        exemplars = samples.exemplars(new, span.start_ms, span.end_ms, limit=limit + 1 - len(found))
+        owners = new.only(np.array([each.row for each in exemplars], dtype=np.int64)).labels()
+        found += map(_exemplar, exemplars, owners)
     return {
-        "series": [_series(each, span, topology) for each in list(series)[:limit]],
+        "series": [_series(each, span, topology) for each in series[:limit]],
         "exemplars": found[:limit],
         "is_whole": len(series) <= limit and len(found) <= limit,
+    }
+
+
+def _exemplar(each: Exemplar, series: Labels) -> dict[str, Any]:
+    said = each.labels.to_dict()
+    return {
+        "series": series.to_dict(),
+        "labels": said,
+        "value": each.value,
+        "ts": each.ts_ms / 1000,
+        "links": dict(links.of_exemplar(said)),
     }
 
 
