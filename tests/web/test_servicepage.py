@@ -208,6 +208,7 @@ def test_what_is_only_known_by_its_series_has_a_page(shop: Shop) -> None:
 def test_a_name_nobody_goes_by_is_not_found(shop: Shop) -> None:
     answer = shop.http.get("/aiprism/v1/services/odrers")
     assert (answer.status_code, "services/map" in answer.json()["error"]["message"]) == (404, True)
+    assert shop.http.get("/aiprism/v1/services/").status_code == 404
 
 
 def test_the_example_of_the_documentation_is_what_is_answered(shop: Shop) -> None:

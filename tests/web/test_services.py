@@ -123,6 +123,15 @@ def test_drift_tells_what_was_seen_often_enough(client: httpx.Client, engine: En
     assert {each["name"] for each in few["undeclared_services"]} == {"gateway", "typo"}
 
 
+def test_a_node_that_stands_for_many_leads_to_no_page(client: httpx.Client, engine: Engine) -> None:
+    store(engine, Sent(1, "gateway", "client", attributes={"server.address": "(others)"}))
+    drain(EdgeJoin(engine).advance(AT + 600))
+    nodes = client.get("/services/map", params={"start": BEGIN, "end": END}).json()["nodes"]
+    assert {each["name"]: list(each["links"]) for each in nodes if each["seen"]} == {
+        "(others)": [], "gateway": ["service", "traces"],
+    }  # fmt: skip
+
+
 def test_an_empty_store_shows_what_is_declared(client: httpx.Client) -> None:
     answer = client.get("/services/map").json()
     assert {each["name"]: each["seen"] for each in answer["nodes"]} == {"orders": False, "db": False, "mail": False}

@@ -27,7 +27,7 @@ class MapNode:
     @property
     def seen(self) -> bool:
         """Whether anything came from it, or went to it, in the window."""
-        return self.node.last_seen is not None
+        return self.node.last_seen is not None or self.load.calls > 0
 
 
 @dataclass(frozen=True, slots=True)

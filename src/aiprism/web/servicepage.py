@@ -56,14 +56,19 @@ def router(
     async def service(request: Request, name: str, start: Start = None, end: End = None) -> dict[str, Any]:
         window, catalogue = range_of(clock, start, end), responder.policy.services
 
-        def known() -> Topology:
+        def found() -> _Found | None:
             store = ServiceMapStore(engine)
-            return topology(catalogue, store.seen_services(window), store.seen_calls(window))
+            made = topology(catalogue, store.seen_services(window), store.seen_calls(window))
+            return _Found.of(name, made, index, window)
 
-        made = await answer(request, known)
-        found = _Found.of(name, made, index, window)
-        told = await answer(request, lambda: _measured(engine, found, window))
-        return {**_said(found, window), **told, **await asyncio.to_thread(_wrong, responder, found)}
+        known = await answer(request, found)
+        if known is None:
+            raise NotFound(
+                f"no service {name!r}: it is not in services.yml, and nothing was seen of it in this time; "
+                "GET /aiprism/v1/services/map lists those that are known"
+            )
+        told = await answer(request, lambda: {**_said(known, window), **_measured(engine, known, window)})
+        return {**told, **await asyncio.to_thread(_wrong, responder, known)}
 
     return routes
 
@@ -78,18 +83,17 @@ class _Found:
     metrics: Mapping[str, str]  # with the label that says so
 
     @classmethod
-    def of(cls, name: str, made: Topology, index: SeriesIndex, window: TimeRange) -> _Found:
-        """NotFound when nothing is known of that name."""
+    def of(cls, name: str, made: Topology, index: SeriesIndex, window: TimeRange) -> _Found | None:
+        """None when nothing is known of that name."""
+        if not name:  # it would be said by the labels that a series has not
+            return None
         known = made.named(name)
         node = made.nodes.get(known) or Node(name, "service")
         aliases = node.declared.aliases if node.declared else ()
         names = sorted({node.name, *aliases, *node.seen_as})
         metrics = _metrics(index, names, window)
         if not known and not metrics:
-            raise NotFound(
-                f"no service {name!r}: it is not in services.yml, and nothing was seen of it in this time; "
-                "GET /aiprism/v1/services/map lists those that are known"
-            )
+            return None
         return cls(node, names, made, metrics)
 
 

@@ -14,7 +14,7 @@ from fastapi import APIRouter, Query, Request
 from aiprism.clock import Clock
 from aiprism.learn.drift import QUIET, Drift, drift
 from aiprism.learn.servicemap import Loads, MapEdge, MapNode, Point, ServiceMap, service_map
-from aiprism.learn.topology import FEW, Edge, Node, Topology, topology
+from aiprism.learn.topology import FEW, OTHERS, Edge, Node, Topology, topology
 from aiprism.model.servicemap import Load
 from aiprism.model.timerange import TimeRange
 from aiprism.services import Catalogue, Service
@@ -87,21 +87,19 @@ def _serve_map(routes: APIRouter, engine: Engine, clock: Clock, catalogue: InFor
     @routes.get("/services/map", summary="Every service, declared or seen, and the calls between them")
     async def mapped(request: Request, start: Start = None, end: End = None, step: Step = 0) -> dict[str, Any]:
         window, known = range_of(clock, start, end), catalogue()
-        names = known.aliases
-        seen = await answer(request, lambda: _topology(store, known, window))
-        whole = await answer(request, lambda: _loads(store, window, names, 0))
-        steps = await answer(request, lambda: _loads(store, window, names, step)) if step else Loads()
         begin, until = whole_minutes(window)
         told = _Told(window, min(until, clock.now()) - begin, step, known)
-        made = service_map(seen, whole, steps)
-        return {
-            "start": begin,
-            "end": until,
-            "step": step,
-            "known_until": await answer(request, lambda: joined_until(engine)),
-            "is_whole": all(len(each) < MOST_ROWS for loads in (whole, steps) for each in loads.rows),
-            **told.map(made),
-        }
+
+        def read() -> dict[str, Any]:
+            whole = _loads(store, window, known.aliases, 0)
+            steps = _loads(store, window, known.aliases, step) if step else Loads()
+            return {
+                "known_until": joined_until(engine),
+                "is_whole": all(len(each) < MOST_ROWS for loads in (whole, steps) for each in loads.rows),
+                **told.map(service_map(_topology(store, known, window), whole, steps)),
+            }
+
+        return {"start": begin, "end": until, "step": step, **await answer(request, read)}
 
 
 def _serve_drift(routes: APIRouter, engine: Engine, clock: Clock, catalogue: InForce, answer: Answering[Any]) -> None:
@@ -158,9 +156,13 @@ class _Told:
             "signals": list(node.signals),
             **_measured(each.load, self._seconds),
             **_said(node.declared, "description", "owner", "team", "tier", "repository", "runbook"),
-            "links": dict(links.of_node(node.name, node.seen_as, node.signals, self._window)),
+            # What stands for many has no page.
+            "links": {} if node.name == OTHERS else dict(self._links(node)),
             **self._points(each.points),
         }
+
+    def _links(self, node: Node) -> links.Links:
+        return links.of_node(node.name, node.seen_as, node.signals, self._window)
 
     def _edge(self, each: MapEdge) -> dict[str, Any]:
         return {
