@@ -80,6 +80,17 @@ def test_whole_days_and_times_without_a_zone_are_by_the_clock_of_the_schedule_an
     ]  # fmt: skip
 
 
+def test_who_has_no_email_is_not_meant_by_a_stranger_and_a_name_that_two_have_means_neither(tmp_path):
+    often = "DTSTART:20261123T090000\nDURATION:PT1H\n"
+    stranger = often + "UID:1\nSUMMARY:ann,\nATTENDEE:mailto:stranger@example.org"
+    assert [each[2] for each in told(of_file(tmp_path, stranger), "2026-11-23", "2026-11-24")] == [("ann",)]
+    with pytest.raises(ConfigError, match="nobody is known by event 'on call'"):
+        of_file(tmp_path, often + "UID:1\nSUMMARY:on call\nATTENDEE:mailto:stranger@example.org")
+    twice = TEXT.replace("bob: {", "bob: {name: Ann Lee, ")
+    with pytest.raises(ConfigError, match="nobody is known by event 'Ann Lee'"):
+        of_file(tmp_path, often + "UID:1\nSUMMARY:Ann Lee", text=twice)
+
+
 def test_holidays_of_a_calendar_come_again_every_year(tmp_path):
     text = TEXT.replace(
         "layers: [{name: rota, file: rota.ics}]",

@@ -21,6 +21,10 @@ def read(text, known=("phone", "chat")):
     ("text", "told"),
     [
         ("schedules: {}", "1: nobody is there to be on call: write them below `people:"),
+        (
+            'people: {ann: {email: "a@x\\nATTENDEE:b@x", receivers: phone}}',
+            r"1: 'a@x\nATTENDEE:b@x' is no address; write for example ann@example.org",
+        ),
         ("people: {ann: {}}", "1: ann cannot be reached: write receivers of alertmanager.yml"),
         ("people: {ann: {receivers: fone}}", "1: 'fone' is no receiver of alertmanager.yml; known: phone, chat"),
         ("people: {ann: {receivers: [{receiver: phone, after: 2m}]}}", "1: ann is told by nothing at once"),

@@ -35,6 +35,7 @@ from aiprism.yamlfile import Node
 WARNED_OF = 28 * DAY  # how long before a gap it is warned of
 _WITHIN = 300.0  # a level has to acknowledge
 _NAME = re.compile(r"[\w.-]+")  # stands in addresses, and in names of what is made of it
+_EMAIL = re.compile(r"[^\s@]+@[^\s@]+")  # enough for calendars, which it is written to
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _CLOCK = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
 _YEARS = range(1970, 3000)
@@ -96,7 +97,10 @@ def _person(name: str, node: Node, known: Collection[str] | None) -> Person:
     if all(each.after > 0 for each in contacts):
         raise node["receivers"].error(f"{name} is told by nothing at once: one of the receivers has no `after`")
     zone_of(node["zone"])
-    return Person(name, node["name"].text(name), node["zone"].text("UTC"), node["email"].text(""), contacts)
+    email = node["email"].text("")
+    if email and not _EMAIL.fullmatch(email):
+        raise node["email"].error(f"{email!r} is no address; write for example {name}@example.org")
+    return Person(name, node["name"].text(name), node["zone"].text("UTC"), email, contacts)
 
 
 def _contact(node: Node, known: Collection[str] | None) -> Contact:
@@ -230,13 +234,23 @@ def _events(node: Node, people: Mapping[str, Person]) -> Iterator[Event]:
 
 def _who(entry: ical.Entry, people: Mapping[str, Person]) -> tuple[str, ...]:
     """The people of an event: those who attend, else those that its summary names, with commas between them."""
-    by = {word.casefold(): person.id for person in people.values() for word in (person.id, person.name, person.email)}
+    by = _known_by(people)
     attend = [by.get(address.casefold()) or by.get(name.casefold()) for address, name in entry.attendees]
     if any(attend):
         return tuple(dict.fromkeys(who for who in attend if who))
     said = entry.summary.casefold()
-    named = [by.get(said)] if said in by else [by.get(word.strip()) for word in said.split(",")]
+    named = [by.get(said)] if said in by else [by.get(word.strip()) for word in said.split(",") if word.strip()]
     return () if None in named else tuple(dict.fromkeys(who for who in named if who))
+
+
+def _known_by(people: Mapping[str, Person]) -> Mapping[str, str]:
+    """The person that a word means: a key, or a name or an email that only one of them has."""
+    found: dict[str, set[str]] = {}
+    for each in people.values():
+        for word in (each.name, each.email):
+            found.setdefault(word.casefold(), set()).add(each.id)
+    alone = {word: next(iter(who)) for word, who in found.items() if word and len(who) == 1}
+    return {**alone, **{name.casefold(): name for name in people}}
 
 
 # -- policies --------------------------------------------------------------------------------------------------------
