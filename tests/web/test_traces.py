@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import httpx
@@ -14,6 +15,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from aiprism.cli.remote import Remote
 from aiprism.clock import FakeClock, SystemClock
+from aiprism.errors import BadInput, Unavailable
 from aiprism.model.labels import Labels
 from aiprism.store.batches import Exemplar, SampleBatch
 from aiprism.store.engine import Engine
@@ -21,8 +23,10 @@ from aiprism.store.logcolumns import log_columns
 from aiprism.store.metricwriting import MetricWriter
 from aiprism.store.series import SeriesIndex
 from aiprism.store.spancolumns import span_columns
+from aiprism.store.tracesearch import TraceCursor
 from aiprism.telemetry import Telemetry
 from aiprism.web import explore, routes
+from aiprism.web.following import Streams
 from tests.query.test_log_search import log_record
 from tests.query.test_span_search import AT, put
 from tests.web.serving import serving
@@ -179,3 +183,24 @@ def test_traces_are_followed_each_once_as_soon_as_a_span_fits(engine: Engine) ->
         event, told = next(events)
         assert (event, told["trace_id"], told["duration_ns"]) == ("trace", "03" * 16, 5_000_000_000)
         events.close()  # type: ignore[attr-defined]
+
+
+def test_a_client_that_leaves_before_the_first_part_is_no_longer_counted() -> None:
+    async def parts() -> AsyncIterator[bytes]:
+        yield b"one"
+
+    async def broken(text: str) -> AsyncIterator[bytes]:
+        yield TraceCursor.of(text).trace_id.encode()
+
+    async def run() -> list[bytes]:
+        streams = Streams("tails", 1)
+        for _ in range(3):
+            await (await streams.begun(parts())).aclose()
+            with pytest.raises(BadInput):
+                await streams.begun(broken("no cursor"))
+        last = await streams.begun(parts())
+        with pytest.raises(Unavailable):
+            await streams.begun(parts())
+        return [part async for part in last]
+
+    assert asyncio.run(run()) == [b"one"]

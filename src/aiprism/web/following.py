@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -109,22 +109,23 @@ class Streams:
     def __init__(self, what: str, most: int) -> None:
         self._what, self._most, self._open = what, most, 0
 
-    async def begun(self, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async def begun(self, parts: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
         """The parts, once the first of them is there: what is wrong with a search is told before anything is sent."""
         if self._open >= self._most:
             raise Unavailable(
                 f"{self._most} {self._what} are under way, which is as many as there may be; try again later"
             )
+        made = self._all(parts)
+        await anext(made)
+        return made
+
+    async def _all(self, parts: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
+        """The parts behind an empty one. It has begun when the first part is there: what never begins does not end either, and a
+        client that has left by then would be counted for ever."""
         self._open += 1
         try:
             first = await anext(parts, b"")
-        except BaseException:
-            self._open -= 1
-            raise
-        return self._all(first, parts)
-
-    async def _all(self, first: bytes, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        try:
+            yield b""
             yield first
             async for part in parts:
                 yield part
