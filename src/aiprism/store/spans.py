@@ -64,6 +64,8 @@ FROM spans
 WHERE spans.trace_id IN (SELECT trace_id FROM lies)
   AND spans.service IN (SELECT arrayJoin(names) FROM lies)
   AND spans.start BETWEEN (SELECT min(first) FROM lies) - toIntervalSecond(1) AND (SELECT max(last) FROM lies) + toIntervalSecond(1)
+  AND toStartOfMinute(spans.start) BETWEEN toStartOfMinute((SELECT min(first) FROM lies) - toIntervalSecond(1))
+      AND toStartOfMinute((SELECT max(last) FROM lies) + toIntervalSecond(1))
 ORDER BY start_ns
 LIMIT {{limit:UInt32}}
 """

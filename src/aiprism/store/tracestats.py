@@ -71,6 +71,8 @@ members AS
         AND spans.service IN (SELECT arrayJoin(names) FROM lies)
         AND spans.start BETWEEN (SELECT min(first) FROM lies) - toIntervalSecond(1)
             AND (SELECT max(last) FROM lies) + toIntervalSecond(1)
+        AND toStartOfMinute(spans.start) BETWEEN toStartOfMinute((SELECT min(first) FROM lies) - toIntervalSecond(1))
+            AND toStartOfMinute((SELECT max(last) FROM lies) + toIntervalSecond(1))
 ),
 judged AS
 (
