@@ -39,7 +39,7 @@ class Progress:
         """The progress when an acknowledgement is waited for anew from `at` on; the rest of the round goes on."""
         ended = (Deadline.ACKNOWLEDGEMENT.value, OF_INCIDENT)
         others = tuple(key for key in self.taken if key.partition("+")[0] not in ended)
-        climbs = tuple(each for each in self.climbs if each.key.partition("+")[0] not in ended)
+        climbs = tuple(each.anew(at) for each in self.climbs if each.key.partition("+")[0] not in ended)
         return replace(self, asked=self.asked + 1, since=at, taken=others, reminded=0, climbs=climbs)
 
 

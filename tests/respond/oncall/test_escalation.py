@@ -274,6 +274,19 @@ def test_a_missed_response_pages_the_first_level_also_where_somebody_has_acknowl
     respond.happen(only(records)["id"], Responded("ann"))
 
 
+def test_the_policy_of_a_step_begins_anew_when_an_acknowledgement_is_taken_back(records, clock):
+    two = "\n  last: {levels: [{people: ann, acknowledge_within: 1m}, {people: boss}]}\n"
+    respond = room(records, clock, policies=two, tier=STEPS)
+    respond.accept([alert()])
+    respond.happen(only(records)["id"], Acknowledged("cy"))
+    pass_until(respond, clock, T0 + 5 + 7200)
+    respond.happen(only(records)["id"], Unacknowledged("cy"))
+    pass_until(respond, clock, T0 + 5 + 7320)
+    assert paged(records) == [
+        (600, 1, "ann"), (2400, "nobody_on_call", ""), (7200, 1, "ann"), (7260, 2, "boss"), (7320, 1, "ann-phone"),
+    ]  # fmt: skip
+
+
 def test_changed_policies_hold_for_open_incidents_and_one_that_is_gone_is_said_to_be(records, clock):
     respond = room(records, clock, policies=" {}")
     respond.accept([alert()])

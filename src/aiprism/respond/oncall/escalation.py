@@ -50,6 +50,11 @@ class Climb:
         times = [call.at for call in self.calls] + ([] if self.due_at is None else [self.due_at])
         return min(times, default=None)
 
+    def anew(self, at: float) -> Climb:
+        """It when an acknowledgement is given back: from its first level on, unless it was at its end. Nobody had time to
+        answer while somebody else had it."""
+        return replace(self, calls=()) if self.due_at is None else begun(self.number, self.key, self.origin, at)
+
     def stored(self) -> dict[str, Any]:
         """It as JSON."""
         return {**asdict(self), "calls": [asdict(each) for each in self.calls]}
