@@ -140,6 +140,12 @@ def test_attributes_are_renamed_set_and_removed() -> None:
     assert after("- {name: b, set: {body: other}}", record)["body"] == "other"
 
 
+def test_names_can_be_swapped_and_an_older_attribute_of_the_name_is_replaced() -> None:
+    record = {"message": "m", "a": "1", "b": "2", "c": "3"}
+    assert after("- {name: r, rename: {a: b, b: a}}", record)["attributes"] == {"a": "2", "b": "1", "c": "3"}
+    assert after("- {name: r, rename: {a: b, b: c}}", record)["attributes"] == {"b": "1", "c": "2"}
+
+
 def test_own_expressions_and_kinds_are_redacted_where_they_are_asked_for() -> None:
     record = {"message": "ORD-12345678 of ada@example.com", "ref": "ORD-87654321"}
     found = after("- {name: r, redact: {pattern: 'ORD-[0-9]{8}', with: '[order]'}}", record)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -56,6 +59,18 @@ def test_records_go_through_the_steps_in_force() -> None:
     }
 
 
+def test_times_are_told_to_the_nanosecond_in_a_server_which_has_no_pandas() -> None:
+    code = """
+import sys
+from aiprism.cli.serve import _NoPandas
+sys.meta_path.insert(0, _NoPandas())
+from aiprism.receive.logtreatment import Treatment, tried
+print([each["after"]["time"] for each in tried(Treatment(), ["a", "b"], 1_790_000_000_123_456_789)["records"]])
+"""
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.strip() == "['2026-09-21T14:13:20.123456789Z', '2026-09-21T14:13:20.123456790Z']"
+
+
 @pytest.mark.parametrize("steps", ["pipelines: [{name: all, drop: true}]", [{"name": "all", "drop": True}]])
 def test_other_steps_and_other_redaction_can_be_tried(steps: object) -> None:
     body = {"records": ["x"], "pipelines": steps, "redact": ["none"]}
@@ -70,11 +85,13 @@ def test_other_steps_and_other_redaction_can_be_tried(steps: object) -> None:
         ({"pipelines": "pipelines:\n- {name: a}"}, "pipelines.yml:2: step 'a' does nothing"),
         ({"pipelines": [{"name": "a", "match": "(", "drop": True}]}, "a ( is not closed"),
         ({"redact": ["mail"]}, "redact: 'mail' is no kind of secret"),
+        ({"records": ["x", {"message": "\ud800"}]}, "record 2 holds half of a surrogate pair"),
         ({"records": ["x"] * 1001}, "1001 records are too many"),
     ],
 )
 def test_what_cannot_be_tried_is_refused_in_words(more: dict[str, object], said: str) -> None:
-    answer = asked(lambda client: client.post(f"{CALL}/test", json={"records": ["x"], **more}))
+    body, headers = json.dumps({"records": ["x"], **more}), {"Content-Type": "application/json"}
+    answer = asked(lambda client: client.post(f"{CALL}/test", content=body, headers=headers))
     assert answer.status_code == 400
     assert said in answer.json()["error"]["message"]
 

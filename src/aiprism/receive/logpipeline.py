@@ -158,17 +158,15 @@ class Pipeline:
 
 @dataclass(frozen=True, slots=True)
 class Rename:
-    """Attributes get other names; one that has the new name already is replaced."""
+    """Attributes get other names, all at once; one that has the new name already is replaced."""
 
     names: Mapping[str, str]
 
     def __call__(self, record: Record) -> Record:
         """As `Action`."""
         attributes = dict(record.attributes)
-        for old, new in self.names.items():
-            if old in attributes:
-                attributes[new] = attributes.pop(old)
-        return replace(record, attributes=attributes)
+        moved = {new: attributes.pop(old) for old, new in self.names.items() if old in attributes}
+        return replace(record, attributes={**attributes, **moved})
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,12 +18,12 @@ from typing import Any
 import pyarrow as pa
 import structlog
 
-from aiprism.errors import StoreError
+from aiprism.errors import BadInput, StoreError
 from aiprism.receive import fields
 from aiprism.receive.items import ANYTHING, Bounds
 from aiprism.receive.loglines import Line, LogLines
 from aiprism.receive.logpipeline import Done, Outcome, Pipeline, Run, tally
-from aiprism.receive.redaction import Redaction
+from aiprism.receive.redaction import Redaction, column_of
 from aiprism.store.writing import Treated
 from aiprism.telemetry import Telemetry
 
@@ -96,11 +96,11 @@ def tried(how: Treatment, records: Sequence[object], now_ns: int, within: Bounds
     from aiprism.store.logcolumns import sent_columns
 
     lines = LogLines(now_ns)
-    for record in records:
-        if isinstance(record, dict):
-            lines.add(*fields.record_of(record))
-        else:
-            lines.add((), Line(str(record)))
+    for number, record in enumerate(records, start=1):
+        try:
+            lines.add(*fields.record_of(record) if isinstance(record, dict) else ((), Line(str(record))))
+        except UnicodeEncodeError:
+            raise BadInput(f"record {number} holds half of a surrogate pair, which is no character") from None
     rows = sent_columns(lines.accepted().body)
     order = _order(records)
     run, secrets = how.apply(rows, within)
@@ -136,21 +136,21 @@ def _order(records: Sequence[object]) -> list[int]:
 
 
 def _shown(rows: pa.Table) -> list[dict[str, Any]]:
-    wanted = rows.select(["ts", "level", "service", "body", "attributes", "resource_json"]).to_pylist()
+    wanted = rows.select(["level", "service", "body", "attributes", "resource_json"]).to_pylist()
+    times = column_of(rows, "ts").cast(pa.int64()).to_pylist()  # Arrow makes moments of nanoseconds with pandas only
     return [
         {
-            "time": _time(row["ts"]),
+            "time": _time(nanoseconds),
             "level": row["level"],
             "service": row["service"],
             "body": row["body"],
             "attributes": dict(row["attributes"]),
             "resource": json.loads(row["resource_json"] or "{}"),
         }
-        for row in wanted
+        for row, nanoseconds in zip(wanted, times, strict=True)
     ]
 
 
-def _time(moment: Any) -> str:
-    nanoseconds = moment.value if hasattr(moment, "value") else int(moment.timestamp() * 1e9)
+def _time(nanoseconds: int) -> str:
     seconds, rest = divmod(nanoseconds, 1_000_000_000)
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
