@@ -261,6 +261,7 @@ def _fraction(moment: Moment, args: Sequence[Operand]) -> Block:
 
 def _quantiles(moment: Moment, args: Sequence[Operand]) -> Block:
     block, label = _block(args[0]), _text(args[1])
+    _check_label(label, "quantile", "histogram_quantiles")
     found = []
     for place, share in enumerate(map(_number, args[2:]), 2):
         _doubt_share(moment, share, place)
