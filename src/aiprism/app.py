@@ -433,7 +433,10 @@ async def running(
                         lambda: _reading(loaded.config, saved),
                     ),
                 ),
-                ("query", services_door.router(engine, clock, services_now, turns=turns, seconds=asked.timeout)),
+                (
+                    "query",
+                    services_door.router(engine, clock, services_now, index=index, turns=turns, seconds=asked.timeout),
+                ),
                 (
                     "query",
                     servicepage.router(engine, clock, index, responder, turns=turns, seconds=asked.timeout),

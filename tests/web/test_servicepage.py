@@ -40,6 +40,7 @@ DECLARED = """
 services:
   orders: {owner: ann@example.com, tier: 1, runbook: https://wiki.example.com/orders, aliases: [orders-v2], dependencies: [mail]}
   mail: {}
+  metered: {aliases: [meters], dependencies: [mail]}
 """
 NOW = AT + 600.0
 TRACE = trace_id(4).hex()
@@ -75,7 +76,7 @@ def shop(engine: Engine, tmp_path: Path) -> Iterator[Shop]:
     survey = Survey(engine, lambda: known, clock)
     survey.refresh()
     doors = [
-        services.router(engine, clock, lambda: known),
+        services.router(engine, clock, lambda: known, index=stocked.index),
         servicepage.router(engine, clock, stocked.index, responder),
         related.router(stocked.promql, engine, clock, survey),
         explore.router(engine, clock),
@@ -108,7 +109,8 @@ def fill(engine: Engine, stocked: Stocked) -> None:
     engine.insert_arrow("logs_received", log_columns(request.SerializeToString()), token="t")
     EventStore(engine).put([ChangeEvent("d1", AT - 3600, "deployment", "orders-v2", "orders v2", "", {}, "ci")])
     took = {"__name__": "took_seconds", "job": "shop/orders", "instance": "a:1"}
-    stocked.add([(Labels(took), [(AT * 1000, 0.5)]), (Labels({"__name__": "up", "job": "other"}), [(AT * 1000, 1.0)])])
+    ups = [Labels({"__name__": "up", "job": job}) for job in ("other", "shop/meters")]
+    stocked.add([(Labels(took), [(AT * 1000, 0.5)]), *((up, [(AT * 1000, 1.0)]) for up in ups)])
     engine.command(
         "INSERT INTO exemplars SELECT 'took_seconds', {fp:UInt64}, fromUnixTimestamp64Milli({at:Int64}, 'UTC'), 0.5, "
         "unhex({trace:String}), unhex({span:String}), map()",
@@ -203,6 +205,12 @@ def test_what_is_only_known_by_its_series_has_a_page(shop: Shop) -> None:
     page = shop.page("other")
     assert (page["signals"], page["seen"], page["declared"], page["red"]["calls"]) == (["metrics"], True, False, 0)
     assert [each["labels"]["service"] for each in page["alerts"]] == ["other"]
+
+
+def test_a_service_that_sends_metrics_only_has_not_drifted(shop: Shop) -> None:
+    drifted = shop.get("/aiprism/v1/services/drift?min_calls=1")
+    assert [each["name"] for each in drifted["unseen_services"]] == ["mail"]
+    assert [(each["caller"], each["callee"]) for each in drifted["unseen_dependencies"]] == [("orders", "mail")]
 
 
 def test_a_name_nobody_goes_by_is_not_found(shop: Shop) -> None:

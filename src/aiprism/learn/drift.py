@@ -7,6 +7,7 @@ was seen less often than `few` times is noise: it is counted, not told.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from aiprism.learn.topology import FEW, Edge, Node, Topology
@@ -33,8 +34,9 @@ class Drift:
         return not any(found)
 
 
-def drift(seen: Topology, now: float, *, quiet: float = QUIET, few: int = FEW) -> Drift:
-    """What is declared and not seen for `quiet` seconds, and what was seen and is not declared.
+def drift(seen: Topology, now: float, *, quiet: float = QUIET, few: int = FEW, measured: Collection[str] = ()) -> Drift:
+    """What is declared and not seen for `quiet` seconds, and what was seen and is not declared. `measured` are the names that
+    series of that time give to services: who sends metrics only is seen as well, whom it calls is not.
 
     A dependency is told where its caller is declared and seen: else the caller is the news. Without any declared service there
     is nothing to compare with, and nothing drifts.
@@ -52,8 +54,12 @@ def drift(seen: Topology, now: float, *, quiet: float = QUIET, few: int = FEW) -
     new = [edge for edge in between if not edge.declared]
     return Drift(
         undeclared_services=tuple(node for node in strangers if node.items >= few),
-        unseen_services=tuple(unseen),
+        unseen_services=tuple(node for node in unseen if not _names(node) & set(measured)),
         undeclared_dependencies=tuple(edge for edge in new if edge.calls >= few),
         unseen_dependencies=tuple(edge for edge in between if edge.declared and is_quiet(edge)),
         ignored=sum(node.items < few for node in strangers) + sum(edge.calls < few for edge in new),
     )
+
+
+def _names(node: Node) -> set[str]:
+    return {node.name, *(node.declared.aliases if node.declared else ())}

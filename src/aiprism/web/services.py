@@ -20,6 +20,7 @@ from aiprism.model.timerange import TimeRange
 from aiprism.services import Catalogue, Service
 from aiprism.store.edges import joined_until, service_edges
 from aiprism.store.engine import Engine
+from aiprism.store.series import SeriesIndex
 from aiprism.store.servicemap import MINUTE, ServiceMapStore, whole_minutes
 from aiprism.store.spans import SpanStore
 from aiprism.web import links
@@ -39,16 +40,18 @@ def router(
     clock: Clock,
     catalogue: InForce = Catalogue,
     *,
+    index: SeriesIndex | None = None,
     turns: Turns | None = None,
     seconds: float = SECONDS,
 ) -> APIRouter:
-    """GET services, services/edges, services/map, services/drift below /aiprism/v1. An answer may take so many seconds, and ends
+    """GET services, services/edges, services/map, services/drift below /aiprism/v1; `index` has the series that show services
+    which send metrics only. An answer may take so many seconds, and ends
     when its client hangs up."""
     routes = APIRouter(prefix="/aiprism/v1", tags=["services"])
     answer = answering(turns or Turns(engine), seconds)
     _serve_loads(routes, engine, clock, catalogue, answer)
     _serve_map(routes, engine, clock, catalogue, answer)
-    _serve_drift(routes, engine, clock, catalogue, answer)
+    _serve_drift(routes, engine, clock, catalogue, index or SeriesIndex(), answer)
     return routes
 
 
@@ -102,7 +105,9 @@ def _serve_map(routes: APIRouter, engine: Engine, clock: Clock, catalogue: InFor
         return {"start": begin, "end": until, "step": step, **await answer(request, read)}
 
 
-def _serve_drift(routes: APIRouter, engine: Engine, clock: Clock, catalogue: InForce, answer: Answering[Any]) -> None:
+def _serve_drift(
+    routes: APIRouter, engine: Engine, clock: Clock, catalogue: InForce, index: SeriesIndex, answer: Answering[Any]
+) -> None:
     store = ServiceMapStore(engine, limit=MOST_ROWS)
 
     @routes.get("/services/drift", summary="Where services.yml and what is seen disagree")
@@ -114,14 +119,25 @@ def _serve_drift(routes: APIRouter, engine: Engine, clock: Clock, catalogue: InF
     ) -> dict[str, Any]:
         now, known = clock.now(), catalogue()
         looked = TimeRange(now - window, now)
-        seen = await answer(request, lambda: _topology(store, known, looked))
+        lately = TimeRange(now - min(quiet, window), now)
+
+        def read() -> dict[str, Any]:
+            seen, measured = _topology(store, known, looked), _measured_services(index, lately)
+            return _drift(drift(seen, now, quiet=quiet, few=min_calls, measured=measured), looked)
+
         return {
             "window": window,
             "quiet": quiet,
             "min_calls": min_calls,
             "declared": len(known),
-            **_drift(drift(seen, now, quiet=quiet, few=min_calls), looked),
+            **await answer(request, read),
         }
+
+
+def _measured_services(index: SeriesIndex, window: TimeRange) -> set[str]:
+    """What the series of a time say their services are called."""
+    said = ((label, index.label_values(label, (), window.start_ms, window.end_ms)) for label in links.SERVICE_LABELS)
+    return {name for label, values in said for value in values for name in links.services_named({label: value})}
 
 
 def _topology(store: ServiceMapStore, catalogue: Catalogue, window: TimeRange) -> Topology:
