@@ -88,6 +88,8 @@ def test_a_secret_is_replaced_by_its_kind(text: str, expected: str) -> None:
         "trace 4111111111111112 and a4111111111111111f and 0.4111111111111111",
         "at 2026-09-21T13:00:05.123Z took 1767323045123 ns, uuid 8c5a2f0e-1111-4111-8111-111111111111",
         "lodash@4.17.21 @decorator a@b",
+        "clone of git@github.com:shop/cart.git",
+        "PWD=/home/ada/shop OLDPWD=/var/lib/x.d --password /run/secrets/db",
         '{"url":"/login?password=","user":"ada"}',
         '{"a":"the secret: ","b":"c"}',
         r'{"token":{"access_token":null},"b":"api_key=\\\\"}',

@@ -281,7 +281,11 @@ _BEGIN_KEY = _compiled(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY")
 _END_KEY = _compiled(r"-----END [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-----")
 _REDACTED = _compiled(r"^\[redacted:[a-z_]+\](?:\\[nrt]|\s)*$")
 _DIGIT, _NO_WORD = _compiled(r"[0-9]"), _compiled(r"[0-9=]|[a-z][A-Z]")
-_PLACEHOLDER = _compiled(r"^(?i:null|none|nil|true|false|undefined|\*+|x{3,}|\.{3})$")
+# What stands where a secret would: also where a file lies (PWD=/home/ada, --password /run/secrets/db).
+_PLACEHOLDER = _compiled(
+    r"^(?:(?i:null|none|nil|true|false|undefined|\*+|x{3,}|\.{3})"
+    r"|/(?:app|data|etc|home|mnt|opt|root|run|srv|tmp|usr|Users|var|workspace)(?:/[A-Za-z0-9._-]+)*/?)$"
+)
 
 # (start, end, replacement) of what goes, in order
 _Cuts: TypeAlias = list[tuple[int, int, bytes]]
@@ -461,7 +465,7 @@ def _finders(value: str) -> Sequence[tuple[str, Finder]]:
         ("api_key", _all(_API_KEY, lambda key: _DIGIT.search(key) is not None)),
         ("api_key", _values(_compiled(rf"(?i)(?:{_KEY_NAME}){value}"))),
         ("password", _values(_compiled(rf"(?i)(?:{_PASSWORD_NAME}){value}{_OPTION_FORMS}"))),
-        ("email", _all(_EMAIL)),
+        ("email", _all(_EMAIL, lambda address: not address.startswith(b"git@"))),  # where a repository lies
         ("card", _cards),
     )
 
