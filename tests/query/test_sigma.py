@@ -14,6 +14,7 @@ from aiprism.query.sigma import load, read
 from aiprism.store.engine import Engine
 from aiprism.store.logcolumns import log_columns
 from aiprism.store.logs import LogSearch, LogStore
+from aiprism.store.rulehits import hits
 from tests.query.test_log_search import AT, RECORDS, body
 
 MANY = Wild.MANY
@@ -78,6 +79,16 @@ def test_rules_find_records(engine: Engine, known: dict[str, Condition]) -> None
         return "".join(str(lines.index(record.body)) for record in records)
 
     assert {each[0]: found(known[each[0]]) for each in ASKED} == {each[0]: each[2] for each in ASKED}
+
+
+def test_rules_find_the_same_records_when_all_are_asked_at_once(engine: Engine, known: dict[str, Condition]) -> None:
+    engine.insert_arrow("logs_received", log_columns(body()), token="t")
+    lines = [line for _, _, line, _ in RECORDS]
+    found = hits(engine, TimeRange(AT - 60, AT + 60), [known[each[0]] for each in ASKED], examples=len(lines))
+    assert {ASKED[each.number][0]: sorted(lines.index(line.body) for line in each.newest) for each in found} == {
+        detection: sorted(map(int, fitting)) for detection, _, fitting in ASKED if fitting
+    }
+    assert [each.records for each in found] == [len(each.newest) for each in found]
 
 
 def test_a_rule_keeps_what_it_says_of_itself(tmp_path: Path) -> None:

@@ -12,6 +12,10 @@ import pytest
 
 from aiprism import cli
 from aiprism.clock import SystemClock
+from aiprism.detect.loganalysis import LogAnalysis
+from aiprism.detect.loghints import Hints
+from aiprism.detect.logsecurity import LogSecurity
+from aiprism.model.timerange import TimeRange
 from aiprism.store.engine import Engine
 from aiprism.telemetry import Telemetry
 from aiprism.web import logs, routes
@@ -63,6 +67,7 @@ def test_a_report_tells_what_stands_out(client: httpx.Client) -> None:
     report = reported(client)
     assert list(report) == [
         "analysis_id", "analyzed_at", "window_minutes", "total_logs", "findings", "metrics", "recommendations",
+        "left_out",
     ]  # fmt: skip
     assert list(report["findings"]) == ["anomalies", "error_patterns", "performance_issues", "security_events"]
     assert (report["window_minutes"], report["total_logs"]) == (60, 180 + 180 + 60 + 1)
@@ -146,6 +151,17 @@ def test_a_report_of_one_service_or_of_a_time_without_logs(client: httpx.Client)
     assert nothing["findings"] == {
         "anomalies": [], "error_patterns": [], "performance_issues": [], "security_events": [],
     }  # fmt: skip
+
+
+def test_what_is_left_out_of_a_report_is_said_and_its_lines_are_counted(engine: Engine) -> None:
+    store_logs(engine, lines())
+    security = LogSecurity(engine, most_lines=100)
+    analysis = LogAnalysis(engine, Hints(()), slow=1.0, security=security.events, most_patterns=3)
+    report = analysis.report(TimeRange(END - HOUR - 1, END - 1), now=END, links_of=lambda *_: {})
+    assert (report.total_logs, report.metrics["logs_per_minute"]) == (421, 7.017)
+    assert [each.partition(":")[0] for each in report.left_out] == [
+        "61 lines of rare patterns", "security rules were asked of lines from 2027-01-15T07",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("window", ["", "10s", "2d", "soon"])

@@ -49,7 +49,8 @@ def _overview(answer: Mapping[str, Any]) -> list[RenderableType]:
     )
     before = Text(f"as long before: {metrics['logs_before']:,} lines, {metrics['errors_before']:,} errors", style="dim")
     found = any(answer["findings"].values())
-    return [lines, before, *([] if found else [Text("nothing stands out", style="green")])]
+    missing = [Text(f"left out: {each}", style="yellow") for each in answer["left_out"]]
+    return [lines, before, *missing, *([] if found else [Text("nothing stands out", style="green")])]
 
 
 def _errors(findings: Sequence[Mapping[str, Any]]) -> RenderableType:

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from aiprism.detect.logchanges import Steps
 from aiprism.detect.loghints import Hints
-from aiprism.detect.logreport import Evidence, LinksOf, Report, SecurityEvent, report
+from aiprism.detect.logreport import Evidence, LinksOf, Report, SecurityFindings, report
 from aiprism.detect.logstatements import between, compared, statements
 from aiprism.model.logs import PatternLine
 from aiprism.model.timerange import TimeRange
@@ -21,6 +21,7 @@ from aiprism.store.engine import Engine
 from aiprism.store.patterncounts import (
     SECONDS,
     Durations,
+    lines_by_minute,
     pattern_counts,
     pattern_durations,
     pattern_lines,
@@ -33,14 +34,23 @@ _TIMED = 30  # most statements whose durations are read
 _READ = 200_000  # lines whose durations are read, about
 _MASKED = re.compile(rf"<num> ?(?:{'|'.join(SECONDS)})(?![0-9A-Za-z])")
 
-Security = Callable[[TimeRange, str], Sequence[SecurityEvent]]
+Security = Callable[[TimeRange, str], SecurityFindings]
 
 
 class LogAnalysis:
     """Reports on the logs of a tenant."""
 
-    def __init__(self, engine: Engine, hints: Hints, *, slow: float, security: Security | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        hints: Hints,
+        *,
+        slow: float,
+        security: Security | None = None,
+        most_patterns: int = _MOST_PATTERNS,
+    ) -> None:
         self._engine, self._hints, self._slow, self._security = engine, hints, slow, security
+        self._most_patterns = most_patterns
 
     def reload(self, hints: Hints, *, slow: float, security: Security | None) -> None:
         """Go on with these hints and rules."""
@@ -63,9 +73,13 @@ class LogAnalysis:
         begin = end - 2 * number * step
         under_way = max(0.0, end - max(window.end, now))
         both = TimeRange(begin, window.end)
-        counted = pattern_counts(self._engine, both, step=step, service=service, limit=_MOST_PATTERNS)
+        counted = pattern_counts(self._engine, both, step=step, service=service, limit=self._most_patterns)
         # Told apart together, so that a statement has one template in both times.
         found = compared(counted)
+        missed = 0
+        if len(counted) == self._most_patterns:
+            whole = lines_by_minute(self._engine, TimeRange(begin + number * step, window.end), service=service)
+            missed = sum(whole.values()) - sum(n for each in counted for at, n in each.counts if at >= number)
 
         def minute_of(at: int) -> int:
             return begin + at * step
@@ -77,6 +91,7 @@ class LogAnalysis:
             steps=Steps(number, number, last=1 - under_way / step),
             now=statements(between(counted, range(number, 2 * number), minute_of), found),
             before=statements(between(counted, range(number), minute_of), found),
+            uncounted=max(0, missed),  # lines may come in between the two questions
         )
 
     def _lines(self, evidence: Evidence) -> Mapping[str, Sequence[PatternLine]]:

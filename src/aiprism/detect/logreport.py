@@ -122,6 +122,14 @@ class SecurityEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class SecurityFindings:
+    """What all of them found, in the lines from `since` on, Unix seconds; None: in all of the window."""
+
+    events: Sequence[SecurityEvent] = ()
+    since: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Recommendation:
     """What to do, and because of which finding."""
 
@@ -152,6 +160,7 @@ class Report:
     findings: Findings
     metrics: Mapping[str, object]
     recommendations: Sequence[Recommendation]
+    left_out: Sequence[str]  # what was not looked at, a sentence each; nothing: all was
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +177,8 @@ class Evidence:
     timed: Mapping[str, Durations] = field(default_factory=dict)  # over the window
     timed_before: Mapping[str, Durations] = field(default_factory=dict)
     timed_series: Mapping[str, Sequence[Durations]] = field(default_factory=dict)
-    security: Sequence[SecurityEvent] = ()
+    security: SecurityFindings = SecurityFindings()
+    uncounted: int = 0  # lines of the window whose statements are none of those that were compared
 
 
 def report(evidence: Evidence, hints: Hints, *, slow: float, now: float, links_of: LinksOf) -> Report:
@@ -177,17 +187,33 @@ def report(evidence: Evidence, hints: Hints, *, slow: float, now: float, links_o
         anomalies=_anomalies(evidence, links_of),
         error_patterns=_error_patterns(evidence, hints, links_of),
         performance_issues=_performance(evidence, hints, slow, links_of),
-        security_events=tuple(evidence.security),
+        security_events=evidence.security.events,
     )
     return Report(
         analysis_id=f"log_analysis_{int(now)}",
         analyzed_at=iso(now),
         window_minutes=round((evidence.window.end - evidence.window.start) / 60, 3),
-        total_logs=sum(each.lines for each in evidence.now),
+        total_logs=sum(each.lines for each in evidence.now) + evidence.uncounted,
         findings=found,
         metrics=_metrics(evidence),
         recommendations=_recommendations(found, evidence, hints),
+        left_out=_left_out(evidence),
     )
+
+
+def _left_out(evidence: Evidence) -> tuple[str, ...]:
+    found = []
+    if evidence.uncounted:
+        found.append(
+            f"{_lines(evidence.uncounted)} of rare patterns: there are more patterns than are compared. "
+            "Ask for one service, or for a shorter window."
+        )
+    if evidence.security.since is not None:
+        found.append(
+            f"security rules were asked of lines from {iso(evidence.security.since)} on: there are more than they are asked of. "
+            "Ask for one service, for a shorter window, or for one that ends earlier."
+        )
+    return tuple(found)
 
 
 def iso(at: float) -> str:
@@ -209,7 +235,7 @@ def _examples(evidence: Evidence, each: LogStatement) -> tuple[Example, ...]:
 
 
 def _metrics(evidence: Evidence) -> Mapping[str, object]:
-    total = sum(each.lines for each in evidence.now)
+    total = sum(each.lines for each in evidence.now)  # of which is known what they are
     levels: Counter[str] = Counter()
     services: Counter[str] = Counter()
     for each in evidence.now:
@@ -219,7 +245,7 @@ def _metrics(evidence: Evidence) -> Mapping[str, object]:
     before = sum(each.lines for each in evidence.before)
     minutes = (evidence.window.end - evidence.window.start) / 60
     return {
-        "logs_per_minute": round(total / minutes, 3) if minutes else 0.0,
+        "logs_per_minute": round((total + evidence.uncounted) / minutes, 3) if minutes else 0.0,
         "by_level": dict(levels.most_common()),
         "by_service": dict(services.most_common()),
         "errors": errors,

@@ -1,29 +1,28 @@
 """Which security rules find something in the logs of a window.
 
 In: Sigma rules, those that are shipped (`securityrules.yml`) and the user's (`logs.sigma`). Out: a `SecurityEvent` for each that
-finds records. Each rule is a search like any other (`store/logs.py`): counted, and where there is something looked at.
+finds records. All rules are asked in one pass over the lines (`store/rulehits.py`), of so many lines at most, the newest.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 
-from aiprism.detect.logreport import Example, SecurityEvent, iso
-from aiprism.model.logs import LogRecord
+from aiprism.detect.logreport import SecurityEvent, SecurityFindings, example_of, iso
 from aiprism.model.timerange import TimeRange
 from aiprism.query import sigma
 from aiprism.query.sigma import SigmaRule
 from aiprism.store.engine import Engine
-from aiprism.store.logs import LogSearch, LogStore
+from aiprism.store.patterncounts import lines_by_minute
+from aiprism.store.rulehits import Hits, hits
 
 _RANK = ("critical", "high", "medium", "low", "informational")
 _SECRET = "aiprism.secret"  # noqa: S105 - the tag of rules whose lines are not to be shown once more
 _EXAMPLES = 3
-_SERVICES = 20
+MOST_LINES = 10_000_000  # that rules are asked of: some seconds of work
 
 
 def shipped() -> tuple[SigmaRule, ...]:
@@ -35,48 +34,47 @@ def shipped() -> tuple[SigmaRule, ...]:
 class LogSecurity:
     """The rules of a tenant. The user's are read when this is made, those that are shipped at the first question."""
 
-    def __init__(self, engine: Engine, paths: Sequence[Path] = ()) -> None:
-        self._logs = LogStore(engine)
+    def __init__(self, engine: Engine, paths: Sequence[Path] = (), *, most_lines: int = MOST_LINES) -> None:
+        self._engine, self._most_lines = engine, most_lines
         self._own = sigma.load(paths)
 
     @cached_property
     def _rules(self) -> Sequence[SigmaRule]:
         return (*self._own, *shipped())
 
-    def events(self, window: TimeRange, service: str = "") -> list[SecurityEvent]:
+    def events(self, window: TimeRange, service: str = "") -> SecurityFindings:
         """What the rules find, the gravest first; of all services or of one."""
-        found = [
-            event for rule in self._rules if (event := self._event(rule, LogSearch(window, service, asked=rule.asked)))
-        ]
-        return sorted(found, key=lambda each: (_RANK.index(each.severity), -each.occurrence_count, each.title))
+        since = self._since(window, service)
+        asked = TimeRange(max(window.start, since or 0), window.end)
+        found = hits(self._engine, asked, [rule.asked for rule in self._rules], service=service, examples=_EXAMPLES)
+        events = [_event(self._rules[each.number], each) for each in found]
+        events.sort(key=lambda each: (_RANK.index(each.severity), -each.occurrence_count, each.title))
+        return SecurityFindings(tuple(events), since)
 
-    def _event(self, rule: SigmaRule, wanted: LogSearch) -> SecurityEvent | None:
-        count = self._logs.count(wanted)
-        if not count:
-            return None
-        newest = self._logs.search(_limited(wanted, _EXAMPLES))
-        [oldest] = self._logs.search(_limited(wanted, 1, oldest_first=True)) or newest[-1:]
-        services = self._logs.facet(_limited(wanted, _SERVICES), "service")
-        patterns = self._logs.facet(_limited(wanted, _SERVICES), "pattern_id")
-        return SecurityEvent(
-            rule_id=rule.id,
-            title=rule.title,
-            description=rule.description,
-            severity=rule.level if rule.level in _RANK else "medium",
-            tags=list(rule.tags),
-            occurrence_count=count,
-            affected_services=[name for name, _ in services] or [newest[0].service],
-            first_seen=iso(oldest.ts_ns / 1e9),
-            last_seen=iso(newest[0].ts_ns / 1e9),
-            example_logs=[] if _SECRET in rule.tags else [_example(record) for record in newest],
-            action=rule.action,
-            pattern_ids=[pattern for pattern, _ in patterns],
-        )
+    def _since(self, window: TimeRange, service: str) -> int | None:
+        """The first of the newest minutes that have no more lines than are read, or the last one; None when all of them are."""
+        first: int | None = None
+        read = 0
+        for minute, lines in sorted(lines_by_minute(self._engine, window, service=service).items(), reverse=True):
+            read += lines
+            if first is not None and read > self._most_lines:
+                return first
+            first = minute
+        return None
 
 
-def _limited(wanted: LogSearch, limit: int, *, oldest_first: bool = False) -> LogSearch:
-    return replace(wanted, limit=limit, oldest_first=oldest_first)
-
-
-def _example(record: LogRecord) -> Example:
-    return Example(iso(record.ts_ns / 1e9), record.service, record.level, record.body, record.trace_id)
+def _event(rule: SigmaRule, found: Hits) -> SecurityEvent:
+    return SecurityEvent(
+        rule_id=rule.id,
+        title=rule.title,
+        description=rule.description,
+        severity=rule.level if rule.level in _RANK else "medium",
+        tags=list(rule.tags),
+        occurrence_count=found.records,
+        affected_services=list(found.services),
+        first_seen=iso(found.first_ns / 1e9),
+        last_seen=iso(found.last_ns / 1e9),
+        example_logs=[] if _SECRET in rule.tags else [example_of(line) for line in found.newest],
+        action=rule.action,
+        pattern_ids=[str(pattern) for pattern in found.patterns],
+    )

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 from aiprism.model.search import Condition, Wild
@@ -23,6 +24,7 @@ from aiprism.store.conditionsql import (
     words_expression,
 )
 
+LINE = ("", "body", "message", "msg")  # names of the line that bare words are looked for in
 LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")
 
 # A LIKE of one word of four letters or more is answered from the dictionary of the text index.
@@ -33,6 +35,20 @@ _MOST_HINTS = 8
 def where(asked: Condition, *, indexed: bool = True) -> Where:
     """The condition over `logs`; not `indexed`: over rows without its text index, such as archived ones."""
     return _LogWriter(indexed).where(asked)
+
+
+@dataclass(frozen=True, slots=True)
+class Wheres:
+    """Several expressions, and what is bound to the names in all of them."""
+
+    sql: Sequence[str]
+    bound: Mapping[str, object]
+
+
+def where_any(asked: Sequence[Condition]) -> Wheres:
+    """Conditions over `logs` that stand in one statement, without its text index."""
+    writer = _LogWriter(indexed=False)
+    return Wheres([writer.written(each) for each in asked], writer.bound)
 
 
 def words_in(text: str) -> list[str]:
@@ -48,7 +64,7 @@ def field(name: str, *, prefix: str = "f") -> Where:
 
 
 class _LogWriter(ConditionWriter):
-    line: ClassVar[tuple[str, ...]] = ("", "body", "message", "msg")
+    line: ClassVar[tuple[str, ...]] = LINE
     columns: ClassVar[Mapping[str, str]] = {
         "service": "service",
         "service.name": "service",

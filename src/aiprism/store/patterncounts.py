@@ -33,6 +33,13 @@ ORDER BY lines DESC, service, level, pattern_id
 LIMIT {limit:UInt32}
 """
 
+_MINUTES = """
+SELECT toUnixTimestamp(minute) AS at, sum(lines) FROM log_patterns_1m
+WHERE minute >= fromUnixTimestamp({begin:Int64}) AND minute <= fromUnixTimestamp({end:Int64})
+  AND ({service:String} = '' OR service = {service:String})
+GROUP BY at ORDER BY at
+"""
+
 _LINES = """
 SELECT
     pattern_id, toUnixTimestamp64Nano(ts) AS ts_ns, service, level, body,
@@ -109,6 +116,12 @@ def pattern_counts(
         },
     )
     return [PatternCount(**{**row, "counts": tuple(zip(*row["counts"], strict=True))}) for row in rows]
+
+
+def lines_by_minute(engine: Engine, window: TimeRange, *, service: str = "") -> Mapping[int, int]:
+    """How many lines each minute of `window` has, by its beginning; of all services or of one."""
+    rows = engine.query(_MINUTES, {"begin": begin_of(window), "end": int(window.end), "service": service})
+    return {int(minute): int(lines) for minute, lines in rows}
 
 
 @dataclass(frozen=True, slots=True)
