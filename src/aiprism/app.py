@@ -773,7 +773,8 @@ def _free_bytes(config: Config, engine: Engine) -> Callable[[], int]:
 def _store_check(engine: Engine, disk: Callable[[], str | None]) -> routes.Check:
     async def check() -> str | None:
         try:
-            await asyncio.wait_for(engine.run(engine.ping), timeout=5)
+            async with asyncio.timeout(5):
+                await engine.run(engine.ping)
         except (AiprismError, TimeoutError) as error:
             return str(error) or "does not answer"
         return disk()
@@ -784,7 +785,8 @@ def _store_check(engine: Engine, disk: Callable[[], str | None]) -> routes.Check
 def _control_check(records: Records) -> routes.Check:
     async def check() -> str | None:
         try:
-            await asyncio.wait_for(asyncio.to_thread(records.ping), timeout=5)
+            async with asyncio.timeout(5):
+                await asyncio.to_thread(records.ping)
         except (AiprismError, TimeoutError) as error:
             return str(error) or "does not answer"
         return None

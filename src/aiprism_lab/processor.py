@@ -77,7 +77,8 @@ class Workers:
             if claimed is not None:
                 return claimed
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._arrived.wait(), LOOK_SECONDS)
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._arrived.wait()
 
     async def look_after(self) -> None:
         """Keep the queue's gauge and the day's figures up to date and forget old results, until cancelled."""

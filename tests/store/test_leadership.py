@@ -101,6 +101,22 @@ async def test_a_leader_whose_connection_is_lost_stops_before_the_next_begins(tw
     await second.stop()
 
 
+async def test_a_leader_stops_whenever_it_is_told_to(server: str) -> None:
+    # Also in the moment in which PostgreSQL confirms its lock, which with such a pace is nearly always under way.
+    records = Records.open(server)
+    log: list[str] = []
+    pace = Pace(heartbeat=1e-6, lost=2.0, takeover=0.0)
+    for _ in range(80):
+        done = Done("a", log)
+        leadership = Leadership(records, SystemClock(), Telemetry(), name="a", pace=pace)
+        await leadership.start([Duty("rules", done.start, done.stop)])
+        await eventually(lambda: leadership.leads("rules"))  # noqa: B023
+        async with asyncio.timeout(30):
+            await leadership.stop()
+    records.close()
+    assert log == ["a starts", "a stops"] * 80
+
+
 async def test_a_process_that_starts_while_another_leads_gets_no_lock(two: tuple[Records, Records]) -> None:
     held = two[0].hold(lock_of("rules"), "one")
     assert held is not None

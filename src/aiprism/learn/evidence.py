@@ -166,7 +166,8 @@ class Gatherer:
         for name, read in _PARTS.items():
             # One after the other: they share the store with whoever needs it more.
             try:
-                parts[name] = await asyncio.wait_for(self._engine.run(read, self, told), self._seconds)
+                async with asyncio.timeout(self._seconds):
+                    parts[name] = await self._engine.run(read, self, told)
             except TimeoutError:
                 unknown[name] = f"reading it took longer than {self._seconds:g} s"
             except AiprismError as error:

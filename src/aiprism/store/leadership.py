@@ -118,8 +118,11 @@ class Leadership:
             await asyncio.to_thread(hold.release)
 
     async def _held(self, hold: Hold) -> bool:
+        # Not `wait_for`, which in Python 3.11 forgets that it was cancelled when the answer came in the same moment: this task
+        # would lead on, and whoever stops it wait for ever.
         with contextlib.suppress(Unavailable, TimeoutError):
-            await asyncio.wait_for(asyncio.to_thread(hold.confirm), self._pace.lost)
+            async with asyncio.timeout(self._pace.lost):
+                await asyncio.to_thread(hold.confirm)
             return True
         return False
 
