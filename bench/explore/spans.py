@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import statistics
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
+
+from bench.explore.logs import median
 
 from aiprism.model.timerange import TimeRange
 from aiprism.query.lucene import SPANS, condition
@@ -66,16 +67,6 @@ def stock(engine: Engine, spans: int) -> None:
         count = min(SLICE, spans - first)
         bound = {"end": END - 60, "gap": gap, "rare": rare, "first": first, "count": count, "each": IN_TRACE}
         engine.command(_INSERT, bound)
-
-
-def median(runs: int, ask: Callable[[], object]) -> float:
-    """Milliseconds; the first run only warms."""
-    taken = []
-    for _ in range(runs + 1):
-        begun = time.perf_counter()
-        ask()
-        taken.append((time.perf_counter() - begun) * 1000)
-    return statistics.median(taken[1:])
 
 
 def main() -> None:
