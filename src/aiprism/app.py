@@ -64,12 +64,9 @@ from aiprism.receive.remote_write import RemoteWriteDoor
 from aiprism.receive.scrape import Handoffs, Scraping
 from aiprism.receive.scrapeconfig import ScrapeFile
 from aiprism.respond import route, runbook, tiers
-from aiprism.respond.actions.act import Actuator
-from aiprism.respond.actions.command import Command
+from aiprism.respond.actions import kinds
+from aiprism.respond.actions.act import Means
 from aiprism.respond.actions.control import Control, ControlHub
-from aiprism.respond.actions.process import Process
-from aiprism.respond.actions.wait import Wait
-from aiprism.respond.actions.webhook import Webhook
 from aiprism.respond.changehooks import READERS
 from aiprism.respond.changes import ChangeWatch
 from aiprism.respond.desk import Policy
@@ -281,7 +278,7 @@ async def running(
         responder = Responder(
             records,
             policy=replace(policy, related=survey.related),  # as declared or as seen
-            actuators=_actuators(config, hub, clock),
+            actuators=kinds.actuators(Means(config.respond, clock, Control(hub))),
             ask=ask,
             clock=clock,
             check_interval=config.respond.progress,
@@ -728,16 +725,6 @@ def _results(config: Config, engine: Engine, index: SeriesIndex, clock: Clock, t
 def _remote_read(config: Config, samples: SampleStore) -> RemoteRead:
     asked = config.query
     return RemoteRead(samples, samples=asked.remote_read_samples, series=asked.max_series, seconds=asked.timeout)
-
-
-def _actuators(config: Config, hub: ControlHub, clock: Clock) -> Mapping[str, Actuator]:
-    return {
-        "control": Control(hub),
-        "process": Process(config.respond.supervisor_url, config.respond.supervisor_token),
-        "webhook": Webhook(),
-        "command": Command(config.respond.commands),
-        "wait": Wait(clock),
-    }
 
 
 def _disk_check(config: Config) -> Callable[[], str | None]:

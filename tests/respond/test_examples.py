@@ -15,11 +15,11 @@ from aiprism.model.alerts import Priority
 from aiprism.respond import runbook, tiers
 from aiprism.respond.actions.act import Done
 from aiprism.respond.actions.control import ACTIONS
+from aiprism.respond.actions.kinds import KINDS
 from aiprism.respond.desk import Policy
 from aiprism.respond.incident import MOVES
 from aiprism.respond.pipeline import Respond
 from aiprism.respond.remediate import Remediation
-from aiprism.respond.runbook import KINDS
 from tests.respond.making import alert, routing, runbooks
 from tests.respond.test_remediate import live, run_of, said
 

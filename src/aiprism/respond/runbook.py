@@ -22,18 +22,9 @@ from aiprism.model.labels import Matcher, matches_all
 from aiprism.query.promql import syntax
 from aiprism.query.promql.parse import parse
 from aiprism.respond import matcher
-from aiprism.respond.actions import command, control, process, wait, webhook
+from aiprism.respond.actions.kinds import KINDS
 from aiprism.yamlfile import Node
 
-KINDS: Mapping[str, Callable[[Node], Mapping[str, object]]] = {
-    "control": control.read,
-    "process": process.read,
-    "webhook": webhook.read,
-    "command": command.read,
-    "wait": wait.read,
-}
-# Kinds whose other side tells a repeated key, or where a repeat does no harm. A webhook's or command's author must say so.
-_IDEMPOTENT = frozenset({"control", "process", "wait"})
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _PLACEHOLDER = re.compile(r"\$\$\{|\$\{([^}]*)\}")
 _SPACES = ("labels.", "annotations.")
@@ -148,8 +139,7 @@ def filled_params(step: Step, subject: Subject) -> dict[str, object]:
     if "url" in params:
         params["url"] = filled(step.params["url"], subject, lambda text: quoted(text, safe=""))
         _refuse_dots(str(params["url"]))
-    if step.kind == "process":
-        process.refuse_path(str(params["service"]))
+    KINDS[step.kind].refuse(params)
     return params
 
 
@@ -253,28 +243,20 @@ def _step(node: Node) -> Step:
     if len(kinds) != 1:
         raise node.error(f"a step has exactly one of {', '.join(KINDS)}; this one has {len(kinds)}")
     kind = kinds[0]
-    params = KINDS[kind](node[kind])
+    params = KINDS[kind].read(node[kind])
     unknown = _unknown_placeholders(params)
     if unknown:
         raise node[kind].error(f"unknown placeholder ${{{unknown[0]}}}; {_KNOWN}")
-    timeout = node["timeout"].seconds(30.0)
-    if kind == "wait":
-        timeout = max(timeout, float(str(params["seconds"])) + 5.0)
     return Step(
         name=node["name"].text(kind),
         kind=kind,
         params=params,
-        timeout=timeout,
-        idempotent=node["idempotent"].flag(kind in _IDEMPOTENT or _is_safe_request(params)),
+        timeout=max(node["timeout"].seconds(30.0), KINDS[kind].seconds(params)),
+        idempotent=node["idempotent"].flag(KINDS[kind].repeatable(params)),
     )
 
 
 _KNOWN = "known: ${labels.NAME}, ${annotations.NAME}, " + ", ".join(f"${{{name}}}" for name in _FIXED)
-
-
-def _is_safe_request(params: Mapping[str, object]) -> bool:
-    """GET, PUT and DELETE are idempotent by RFC 9110, 9.2.2."""
-    return params.get("method") in ("GET", "PUT", "DELETE")
 
 
 def _verify(node: Node) -> Verify:

@@ -14,15 +14,23 @@ import signal
 from collections.abc import Mapping
 
 from aiprism.errors import ConfigError
-from aiprism.respond.actions.act import Done, Order
+from aiprism.respond.actions import shape
+from aiprism.respond.actions.act import Done, Kind, Order
 from aiprism.yamlfile import Node
 
 _KEPT = 2000  # characters of output kept with the step
 
 
+SHAPE = shape.record(
+    "A program of this machine that respond.commands allows; it runs without a shell",
+    {"name": shape.text("its name in respond.commands", minLength=1)},
+    {"args": shape.listed("arguments behind those of the allow-list", shape.text("an argument", minLength=1))},
+)
+
+
 def read(node: Node) -> Mapping[str, object]:
     """The parameters of `command: {name, args}`."""
-    node.fields("name", "args")
+    shape.known(node, SHAPE)
     return {"name": node["name"].text(), "args": [item.text() for item in node["args"].items()]}
 
 
@@ -84,3 +92,12 @@ async def _run(argv: list[str], order: Order) -> Done:
     said = output.decode("utf-8", "replace").strip()[-_KEPT:]
     ok = process.returncode == 0
     return Done(ok, f"{order.text('name')} exited {process.returncode}", {"output": said, "exit": process.returncode})
+
+
+# Its author must say that a repeat does no harm (`idempotent: true`): we cannot know.
+KIND = Kind(
+    shape=SHAPE,
+    read=read,
+    actuator=lambda means: Command(means.settings.commands),
+    repeatable=lambda params: False,
+)

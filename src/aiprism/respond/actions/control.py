@@ -17,7 +17,8 @@ from typing import Any
 
 from aiprism.clock import Clock
 from aiprism.errors import BadInput, NotFound
-from aiprism.respond.actions.act import Done, Order
+from aiprism.respond.actions import shape
+from aiprism.respond.actions.act import Done, Kind, Order
 from aiprism.respond.bell import Bell
 from aiprism.store import incidents as store
 from aiprism.store.records import Records
@@ -292,9 +293,24 @@ class Control:
         return _outcome(wanted, command)
 
 
+SHAPE = shape.record(
+    "A command to an instrumented service",
+    {
+        "service": shape.text("which service", minLength=1),
+        "control": shape.text("which of its controls", minLength=1),
+        "action": shape.choice("what to do with it", ACTIONS),
+    },
+    {
+        "instance": shape.text("one instance only; all of them when not given"),
+        "params": {"type": "object", "description": "what the action takes, as {weights: {…}} for set"},
+        "ttl": shape.duration("after this time the service takes it back by itself"),
+    },
+)
+
+
 def read(node: Node) -> Mapping[str, object]:
     """The parameters of `control: {service, instance, control, action, params, ttl}`."""
-    node.fields("service", "instance", "control", "action", "params", "ttl")
+    shape.known(node, SHAPE)
     node["params"].entries()
     return {
         "service": node["service"].text(),
@@ -330,3 +346,6 @@ def _wire(row: store.CommandRow) -> dict[str, Any]:
     ttl = None if row["expires_at"] is None else row["expires_at"] - row["issued_at"]
     names = {"id", "control", "kind", "action", "params", "issued_at"}
     return {name: value for name, value in row.items() if name in names} | {"ttl_seconds": ttl}
+
+
+KIND = Kind(shape=SHAPE, read=read, actuator=lambda means: means.control, repeatable=lambda params: True)

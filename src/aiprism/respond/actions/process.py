@@ -11,15 +11,36 @@ from urllib.parse import quote
 import httpx
 
 from aiprism.errors import BadInput
-from aiprism.respond.actions.act import Done, Order
+from aiprism.respond.actions import shape
+from aiprism.respond.actions.act import Done, Kind, Order
 from aiprism.yamlfile import Node
 
 _ACTIONS = ("start", "stop", "restart", "kill", "scale", "deploy", "rollback")
 
 
+SHAPE = {
+    **shape.record(
+        "Processes of a supervisor (respond.supervisor_url)",
+        {"service": shape.text("which service", minLength=1), "action": shape.choice("what to do with it", _ACTIONS)},
+        {
+            "replicas": shape.whole("how many, for scale"),
+            "version": shape.text("which release, for deploy", minLength=1),
+        },
+    ),
+    "allOf": [
+        {
+            "if": {"properties": {"action": {"const": action}}, "required": ["action"]},
+            "then": {"required": [name], "properties": {name: {"not": {"type": "null"}}}},
+            "else": {"properties": {name: {"type": "null"}}},
+        }
+        for action, name in (("scale", "replicas"), ("deploy", "version"))
+    ],
+}
+
+
 def read(node: Node) -> Mapping[str, object]:
     """The parameters of `process: {service, action, replicas, version}`."""
-    node.fields("service", "action", "replicas", "version")
+    shape.known(node, SHAPE)
     action = node["action"].one_of(*_ACTIONS)
     params: dict[str, object] = {"service": node["service"].text(), "action": action}
     if (action == "scale") != bool(node["replicas"]):
@@ -33,8 +54,9 @@ def read(node: Node) -> Mapping[str, object]:
     return params
 
 
-def refuse_path(service: str) -> None:
+def refuse_path(params: Mapping[str, object]) -> None:
     """BadInput for a service whose name would be another path at the supervisor."""
+    service = str(params["service"])
     if not service or "/" in service or service in (".", ".."):
         raise BadInput(f"{service!r} cannot be the name of a process service")
 
@@ -69,3 +91,12 @@ def _done(what: str, status: int, answer: object) -> Done:
     message = str(said.get("message") or said.get("error") or "")
     data = {"status": status, "pids": said.get("pids", [])}
     return Done(ok, f"{what}: {message or ('done' if ok else f'HTTP {status}')}", data)
+
+
+KIND = Kind(
+    shape=SHAPE,
+    read=read,
+    actuator=lambda means: Process(means.settings.supervisor_url, means.settings.supervisor_token),
+    repeatable=lambda params: True,
+    refuse=refuse_path,
+)

@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from aiprism.respond.actions.act import Done, Order
+from aiprism.respond.actions import shape
+from aiprism.respond.actions.act import Done, Kind, Order
 from aiprism.respond.beginning import PLAIN, beginning
 from aiprism.yamlfile import Node
 
@@ -23,9 +24,21 @@ _KEPT = 500
 _AUTHORITY_AND_AFTER = re.compile(r"(?<![:/])[/?#]")  # the first of these that does not belong to "://"
 
 
+SHAPE = shape.record(
+    "One HTTP request",
+    {"url": shape.text("where to; a placeholder may stand behind the first / after the host", pattern="^https?://")},
+    {
+        "method": shape.choice("POST when not given", _METHODS),
+        "headers": shape.texts("headers of the request"),
+        "body": shape.anything("sent as JSON"),
+        "token_file": shape.text("file with a bearer token"),
+    },
+)
+
+
 def read(node: Node) -> Mapping[str, object]:
     """The parameters of `webhook: {url, method, headers, body, token_file}`; a status below 300 is success."""
-    node.fields("url", "method", "headers", "body", "token_file")
+    shape.known(node, SHAPE)
     url = node["url"].text()
     if urlsplit(url).scheme not in ("http", "https"):
         raise node["url"].error("expected an http(s) URL")
@@ -75,3 +88,11 @@ def _headers(order: Order) -> dict[str, str]:
         token = Path(order.text("token_file")).read_text(encoding="utf-8").strip()
         headers["Authorization"] = f"Bearer {token}"
     return {**headers, **PLAIN, "Idempotency-Key": order.key}
+
+
+def _repeatable(params: Mapping[str, object]) -> bool:
+    """GET, PUT and DELETE are idempotent by RFC 9110, 9.2.2; of a POST its author must say so."""
+    return params.get("method") in ("GET", "PUT", "DELETE")
+
+
+KIND = Kind(shape=SHAPE, read=read, actuator=lambda means: Webhook(), repeatable=_repeatable)
