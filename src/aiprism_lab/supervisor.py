@@ -1,7 +1,8 @@
 """The supervisor: starts the lab's processes, watches them, and lets an operator start, stop, kill, scale and deploy.
 
 In: a `Plan`, then requests with the bearer token. Out: running processes, topology.json for their callers, health and
-resource metrics. A crashed process stays down: to notice and repair that is the platform's work.
+resource metrics. A crashed process stays down: to notice and repair that is the platform's work. One that takes more memory
+than it may is killed, as a container's is.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from pathlib import Path
 from typing import Annotated
 
 import httpx
-import psutil
 from fastapi import Depends, FastAPI, Header
 from pydantic import BaseModel, Field
 
@@ -117,6 +117,7 @@ class Supervisor:
                 with untraced():
                     await asyncio.gather(*(each.probe(self._client) for each in self._replicas()))
                 self._measure()
+                await self._enforce_memory()
             except Exception as error:
                 log.error("the processes could not be looked at", error=error)
             await asyncio.sleep(PROBE_SECONDS)
@@ -284,16 +285,23 @@ class Supervisor:
     def _write_topology(self) -> None:
         write_topology(self._plan.settings.topology, self.topology(), ready=self._ready)
 
+    async def _enforce_memory(self) -> None:
+        limit = self._plan.settings.memory_limit
+        for each in self._replicas():
+            _, rss = self._usage.get(each.name, (0.0, 0))
+            if rss > limit:
+                log.error("out of memory: killed", instance=each.name, rss_bytes=rss, limit_bytes=limit)
+                await each.kill()
+
     def _measure(self) -> None:
-        memory = psutil.virtual_memory().total
         for name, group in self.groups.items():
             self._say_health(name, group)
             used = {each.name: each.usage() for each in group.replicas}
             self._usage |= used
             cpu = sum(percent for percent, _ in used.values()) / len(used)
-            rss = sum(size for _, size in used.values())
+            memory = max(size for _, size in used.values()) / self._plan.settings.memory_limit
             aiprism.metrics.resource_utilization(cpu, resource_type="cpu", service_name=name)
-            aiprism.metrics.resource_utilization(100 * rss / memory, resource_type="memory", service_name=name)
+            aiprism.metrics.resource_utilization(100 * memory, resource_type="memory", service_name=name)
 
     def _say_health(self, name: str, group: Group) -> None:
         healthy = group.healthy

@@ -30,6 +30,7 @@ SERVICES = (
     "api-gateway",
 )
 FIRST_VERSION = "2.1.0"
+MEMORY_LIMIT = 512 * 1024**2  # of one process; the largest of them takes a third of it
 
 
 class LabSettingsError(ValueError):
@@ -82,6 +83,7 @@ class Settings:
     control_token: str = ""
     database_url: str = ""
     redis_url: str = ""
+    memory_limit: int = MEMORY_LIMIT
     bug: ReleaseBug | None = None
     model_url: str = ""
     model_key: str = ""
@@ -112,6 +114,7 @@ class Settings:
             control_token=environ.get("AIPRISM_CONTROL_TOKEN", ""),
             database_url=environ.get("LAB_DATABASE_URL") or f"sqlite:///{data / 'lab.db'}",
             redis_url=environ.get("LAB_REDIS_URL", ""),
+            memory_limit=int(environ.get("LAB_MEMORY_LIMIT", MEMORY_LIMIT)),
             bug=_bug(environ.get("LAB_BUG", "")),
             model_url=environ.get("LAB_OPENAI_BASE_URL", ""),
             model_key=environ.get("LAB_OPENAI_API_KEY", ""),

@@ -1,4 +1,4 @@
-"""The whole loop, three times over: a real fault in a real system, noticed, told, repaired, verified, resolved."""
+"""The whole loop, four times over: a real fault in a real system, noticed, told, repaired, verified, resolved."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[dict[str
         [*command, "--data", str(folder / "demo")],
         capture_output=True,
         text=True,
-        timeout=3 * ALLOWED_SECONDS,
+        timeout=4 * ALLOWED_SECONDS,
         check=False,
     )
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
@@ -41,6 +41,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[dict[str
         (0, "model-slow", "AIModelLatencyHigh", "open-ai-model-circuit-breaker", "control"),
         (1, "service-crash", "ServiceDown", "restart-crashed-service", "process"),
         (2, "bad-deploy", "DeploymentErrorRate", "rollback-bad-deploy", "process"),
+        (3, "memory-leak", "MemoryLeak", "restart-leaking-service", "process"),
     ],
 )
 def test_the_loop_closes(

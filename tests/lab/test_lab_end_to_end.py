@@ -340,6 +340,7 @@ def test_the_operator_steers_the_running_services(tmp_path):
         try:
             with Visitor(lab) as visitor:
                 _steer(control, visitor, sink)
+                _take_too_much_memory(control, lab, sink)
         finally:
             lab.stop()
 
@@ -383,6 +384,15 @@ def _steer(control, visitor, sink) -> None:
         lambda: sink.value("ai_prism_ai_model_requests_total", status="error") > 0, "model errors in the metrics"
     )
     eventually(lambda: sink.value("ai_prism_ai_model_requests_total", status="rejected") > 0, "rejected calls counted")
+
+
+def _take_too_much_memory(control, lab, sink) -> None:
+    used = {"resource_type": "memory", "service_name": "feedback-service"}
+    command = ("feedback-service", "fault_point", "http.request", "inject")
+    control.command(*command, memory_bytes=600_000_000, memory_bytes_per_second=200_000_000)
+    eventually(lambda: sink.value("ai_prism_resource_utilization_percent", **used) > 45, "the leak in the metrics")
+    eventually(lambda: lab.processes("feedback-service")[0]["state"] == "crashed", "the end of who took too much")
+    assert {each["state"] for each in lab.processes() if each["service"] != "feedback-service"} == {"running"}
 
 
 def test_the_load_keeps_a_healthy_lab_busy_without_errors(tmp_path):

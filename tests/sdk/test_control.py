@@ -12,6 +12,7 @@ from collections import Counter
 from pathlib import Path
 from typing import ClassVar
 
+import psutil
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -161,6 +162,14 @@ def controls():
         (
             command("invoke", "fault_point", "inject", disk_bytes=10**15),
             "disk_bytes 1000000000000000 would leave less than ",
+        ),
+        (
+            command("invoke", "fault_point", "inject", memory_bytes=5 * 1024**3),
+            "memory_bytes must be between 0 and ",
+        ),
+        (
+            command("invoke", "fault_point", "inject", memory_bytes_per_second=1),
+            "memory_bytes_per_second needs memory_bytes, at which the leak ends",
         ),
         (command("database", "pool", "drain"), "a pool knows reset, not 'drain'"),
     ],
@@ -460,6 +469,26 @@ def test_files_of_killed_processes_are_swept(controls):
     inject(controls, disk_bytes=1000)
     assert not left.exists()
     shutil.rmtree(left, ignore_errors=True)
+
+
+def resident() -> int:
+    return psutil.Process().memory_info().rss
+
+
+def test_a_leak_grows_to_its_size_and_is_given_back(controls):
+    controls.fault_point("model.invoke")
+    before, size = resident(), 200_000_000
+    assert inject(controls, memory_bytes=size, memory_bytes_per_second=size).status == "applied"
+    eventually(lambda: resident() > before + size * 0.9, "the whole leak")
+    controls.revoke("c1")
+    eventually(lambda: resident() < before + size * 0.5, "the memory again")
+
+
+def test_memory_that_the_machine_cannot_spare_is_not_taken(controls, monkeypatch):
+    controls.fault_point("model.invoke")
+    monkeypatch.setattr("aiprism.sdk.faults._available_memory", lambda: 600 * 1024**2)
+    ack = inject(controls, memory_bytes=100 * 1024**2)
+    assert (ack.status, ack.message.partition(" would leave")[0]) == ("failed", "memory_bytes 104857600")
 
 
 def burning() -> list[threading.Thread]:

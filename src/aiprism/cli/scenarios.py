@@ -17,6 +17,9 @@ from aiprism.errors import AiprismError
 SLOWDOWN = 20
 BUG_SHARE = 0.3
 BAD_VERSION = "2.2.0"
+# From a third of the memory it may have to all of it in three quarters of a minute.
+LEAK_BYTES_PER_SECOND = 8 * 1024**2
+LEAK_BYTES = 1024**3
 # The fault ends by itself after this long, should nobody be left to end it.
 FAULT_TTL_SECONDS = 300
 _APPLIED_WITHIN = 40.0
@@ -38,25 +41,8 @@ class Scenario:
 
 def slow_down_the_model(platform: Remote, _supervisor: Remote) -> Undo:
     """Have the model server take twenty times as long, through the control channel."""
-    command = platform.post(
-        _COMMANDS,
-        {
-            "service": "model-server",
-            "control": "model.invoke",
-            "action": "inject",
-            "params": {"latency_factor": SLOWDOWN},
-            "ttl_seconds": FAULT_TTL_SECONDS,
-            "reason": "demonstration of a slow model",
-            "actor": "aiprism demo",
-        },
-    )
-    address = f"{_COMMANDS}/{command['id']}"
-    deadline = time.monotonic() + _APPLIED_WITHIN
-    while (state := platform.get(address)["state"]) == "pending" and time.monotonic() < deadline:
-        time.sleep(0.2)
-    if state != "applied":
-        raise AiprismError(f"model-server did not take the fault: the command is {state} after {_APPLIED_WITHIN:g} s")
-    return lambda: _quietly(lambda: _speed_up_the_model(platform, address))
+    fault = injected(platform, "model-server", "model.invoke", {"latency_factor": SLOWDOWN})
+    return lambda: _quietly(lambda: _speed_up_the_model(platform, fault))
 
 
 def _speed_up_the_model(platform: Remote, fault: str) -> None:
@@ -83,6 +69,38 @@ def _withdraw(supervisor: Remote) -> None:
     processes = supervisor.get("/processes")["processes"]
     if any(each["service"] == "document-processor" and each["version"] == BAD_VERSION for each in processes):
         supervisor.post("/processes/document-processor/rollback")
+
+
+def leak_memory(platform: Remote, _supervisor: Remote) -> Undo:
+    """Have document-processor keep more and more memory, until it would be killed for it."""
+    params = {"memory_bytes": LEAK_BYTES, "memory_bytes_per_second": LEAK_BYTES_PER_SECOND}
+    fault = injected(platform, "document-processor", "http.request", params)
+    return lambda: _quietly(lambda: platform.delete(fault))
+
+
+def injected(
+    platform: Remote, service: str, point: str, params: Mapping[str, object], ttl_seconds: float = FAULT_TTL_SECONDS
+) -> str:
+    """The address of a fault that all instances of the service have taken; to delete it ends it."""
+    command = platform.post(
+        _COMMANDS,
+        {
+            "service": service,
+            "control": point,
+            "action": "inject",
+            "params": params,
+            "ttl_seconds": ttl_seconds,
+            "reason": "demonstration of a fault",
+            "actor": "aiprism demo",
+        },
+    )
+    address = f"{_COMMANDS}/{command['id']}"
+    deadline = time.monotonic() + _APPLIED_WITHIN
+    while (state := platform.get(address)["state"]) == "pending" and time.monotonic() < deadline:
+        time.sleep(0.2)
+    if state != "applied":
+        raise AiprismError(f"{service} did not take the fault: the command is {state} after {_APPLIED_WITHIN:g} s")
+    return address
 
 
 def _ordered(supervisor: Remote, service: str, action: str, body: Mapping[str, object] | None = None) -> None:
@@ -120,6 +138,13 @@ SCENARIOS: Mapping[str, Scenario] = {
             "DeploymentErrorRate",
             "rollback-bad-deploy",
             deploy_a_bad_version,
+        ),
+        Scenario(
+            "memory-leak",
+            f"document-processor leaks {LEAK_BYTES_PER_SECOND // 1024**2} MiB of memory each second",
+            "MemoryLeak",
+            "restart-leaking-service",
+            leak_memory,
         ),
     )
 }

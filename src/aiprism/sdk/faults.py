@@ -1,7 +1,7 @@
-"""What an injected fault does: latency, errors, a busy core, a full disk; and how it ends without a trace.
+"""What an injected fault does: latency, errors, a busy core, a full disk, a memory leak; and how it ends without a trace.
 
-In comes the parameter map of a command; out go delays, an `InjectedFault`, one burning thread, one big file. When and
-where a fault strikes is the fault point's to say (`control.py`).
+In comes the parameter map of a command; out go delays, an `InjectedFault`, one burning thread, one that hoards memory, one
+big file. When and where a fault strikes is the fault point's to say (`control.py`).
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ MOST_LATENCY_SECONDS = 600.0
 MOST_LATENCY_FACTOR = 1000.0
 MOST_CPU_SECONDS = 3600.0
 DISK_RESERVE_BYTES = 256 * 1024 * 1024
+MOST_MEMORY_BYTES = 4 * 1024**3
+MEMORY_RESERVE_BYTES = 512 * 1024 * 1024
 # A strike sleeps in slices, so that an undone fault lets go of the calls it holds.
 _SLICE_SECONDS = 0.25
 _DIRECTORY = "aiprism-fault-"
@@ -39,7 +41,8 @@ class Fault:
     """What a fault point does while a command is live.
 
     `latency_seconds` is added to every strike and `latency_factor` stretches the work itself; `error_rate` (0…1) is the
-    share of strikes that raise. `cpu_seconds` keeps one core busy once, `disk_bytes` occupies that much disk until undone.
+    share of strikes that raise. `cpu_seconds` keeps one core busy once, `disk_bytes` occupies that much disk until undone,
+    `memory_bytes` that much memory: at once, or leaked by and by at `memory_bytes_per_second`.
     """
 
     latency_seconds: float = 0.0
@@ -48,6 +51,8 @@ class Fault:
     error_message: str = "injected fault"
     cpu_seconds: float = 0.0
     disk_bytes: float = 0.0
+    memory_bytes: float = 0.0
+    memory_bytes_per_second: float = 0.0
 
     @classmethod
     def parse(cls, params: Mapping[str, object]) -> Self:
@@ -63,9 +68,13 @@ class Fault:
             error_message=str(params.get("error_message") or "injected fault")[:500],
             cpu_seconds=amount(params, "cpu_seconds", 0.0, MOST_CPU_SECONDS),
             disk_bytes=amount(params, "disk_bytes", 0.0, math.inf),
+            memory_bytes=amount(params, "memory_bytes", 0.0, MOST_MEMORY_BYTES),
+            memory_bytes_per_second=amount(params, "memory_bytes_per_second", 0.0, MOST_MEMORY_BYTES),
         )
         if fault.latency_factor < 1:
             raise ValueError("latency_factor must be at least 1")
+        if fault.memory_bytes_per_second and not fault.memory_bytes:
+            raise ValueError("memory_bytes_per_second needs memory_bytes, at which the leak ends")
         return fault
 
     def stretch(self, work_seconds: float) -> float:
@@ -91,29 +100,30 @@ async def wait_async(seconds: float, alive: Callable[[], bool]) -> None:
 
 
 class Strain:
-    """The two effects that last: a busy core and an occupied disk. `stop` ends both; at most one of each exists."""
+    """The effects that last: a busy core, occupied memory, an occupied disk. `stop` ends all; at most one of each exists."""
 
     def __init__(self) -> None:
-        self._burning: threading.Event | None = None
+        self._over: threading.Event | None = None  # set, it ends the threads of this strain
         self._directory: Path | None = None
         self._pid = os.getpid()
 
     def start(self, fault: Fault) -> None:
-        """Begin what `fault` asks for; OSError or ValueError when the disk cannot give that much."""
+        """Begin what `fault` asks for; OSError or ValueError when disk or memory cannot give that much."""
         self._pid = os.getpid()
+        _check_memory(int(fault.memory_bytes))
         if fault.disk_bytes:
             self._fill(int(fault.disk_bytes))
+        self._over = over = threading.Event()
         if fault.cpu_seconds:
-            self._burning = threading.Event()
-            threading.Thread(
-                target=_burn, args=(fault.cpu_seconds, self._burning), name="aiprism-fault-cpu", daemon=True
-            ).start()
+            _begin("cpu", lambda: _burn(fault.cpu_seconds, over))
+        if fault.memory_bytes:
+            _begin("memory", lambda: _hoard(int(fault.memory_bytes), fault.memory_bytes_per_second, over))
 
     def stop(self) -> None:
-        """End both effects; the file is gone when this returns."""
-        if self._burning is not None:
-            self._burning.set()
-            self._burning = None
+        """End all effects; the file is gone when this returns, memory and core are free within a moment."""
+        if self._over is not None:
+            self._over.set()
+            self._over = None
         directory, self._directory = self._directory, None
         # After a fork the file is the parent's.
         if directory is not None and self._pid == os.getpid():
@@ -154,6 +164,37 @@ def _burn(seconds: float, stop: threading.Event) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end and not stop.is_set():
         sum(range(10_000))
+
+
+def _begin(effect: str, work: Callable[[], None]) -> None:
+    threading.Thread(target=work, name=f"aiprism-fault-{effect}", daemon=True).start()
+
+
+def _hoard(size: int, per_second: float, over: threading.Event) -> None:
+    """Hold `size` bytes, growing by `per_second` when that is given, until `over`."""
+    begun, held, blocks = time.monotonic(), 0, []
+    while not over.is_set():
+        wanted = min(size, int((time.monotonic() - begun) * per_second)) if per_second else size
+        if wanted > held:
+            # Filled, not zero: pages that nobody has written to take no memory.
+            blocks.append(b"\xa5" * (wanted - held))
+            held = wanted
+        over.wait(_SLICE_SECONDS if held < size else None)
+
+
+def _check_memory(size: int) -> None:
+    """ValueError when holding `size` bytes would leave the machine without a reserve."""
+    if size and size > (free := _available_memory()) - MEMORY_RESERVE_BYTES:
+        raise ValueError(f"memory_bytes {size} would leave less than {MEMORY_RESERVE_BYTES} of {free} available bytes")
+
+
+def _available_memory() -> int:
+    """Bytes the machine could still give; where it does not say (only Linux does), enough for any fault."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return MOST_MEMORY_BYTES + MEMORY_RESERVE_BYTES
 
 
 def _sweep() -> None:
