@@ -1,37 +1,45 @@
 """False incidents: the demonstration's platform, lab and rules under load, with nothing broken.
 
-    python bench/loop/healthy.py                 two hours; exit status 1 when an incident was opened
-    python bench/loop/healthy.py --lasting 10m --file healthy.jsonl
-
-Each minute one line of JSON is written: alerts, incidents, what the receivers were sent, what the users met with, and the
-load of the machine, so that an incident that a starved machine caused can be told from one that a bad rule did. The two
-minutes in which everything starts are told apart: `since_start` counts from the first look.
+In: a `Stage`. Out: each minute a line of what fires, what was opened, what the users met with, and the load of the machine, so
+that an incident that a starved machine caused can be told from one that a bad rule did.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from aiprism.cli.demostage import Stage, staged
+from aiprism.cli.demostage import Stage
 from aiprism.cli.remote import Away, Remote
-from aiprism.model.timerange import duration_seconds
 
 MINUTE = 60.0
 
 
+def healthy(stage: Stage, seconds: float, file: Path | None) -> int:
+    """Watch for so long; the exit status, 1 when an incident was opened."""
+    print(f"platform {stage.platform.url}, nothing is broken for {seconds / MINUTE:g} minutes", flush=True)
+    false: list[dict[str, Any]] = []
+    for line in looks(stage, seconds):
+        print(_told(line), flush=True)
+        if file:
+            with file.open("a", encoding="utf-8") as out:
+                out.write(json.dumps(line) + "\n")
+        false = line.get("incidents", false)
+    for each in false:
+        print(f"false: {each['id']} {each['title']} ({each['priority']}, {time.ctime(each['created_at'])})")
+    print(f"false incidents: {len(false)} (target 0): {'MISSED' if false else 'met'}")
+    return 1 if false else 0
+
+
 def looks(stage: Stage, seconds: float) -> Iterator[dict[str, Any]]:
-    """One look a minute, the first after two."""
+    """One look a minute."""
     begun = time.time()
-    time.sleep(min(2 * MINUTE, seconds))
     while True:
+        time.sleep(min(MINUTE, max(1.0, begun + seconds - time.time())))
         stage.check()
         try:
             yield look(stage, begun)
@@ -39,7 +47,6 @@ def looks(stage: Stage, seconds: float) -> Iterator[dict[str, Any]]:
             yield {"at": time.time(), "load": os.getloadavg(), "away": str(error)}
         if time.time() - begun >= seconds:
             return
-        time.sleep(min(MINUTE, max(1.0, begun + seconds - time.time())))
 
 
 def look(stage: Stage, begun: float) -> dict[str, Any]:
@@ -76,35 +83,3 @@ def _told(line: dict[str, Any]) -> str:
         f"  incidents {len(line['incidents'])}  notifications {line['notifications']}"
         f"  firing {', '.join(firing) or '–'}  pending {', '.join(pending) or '–'}"
     )
-
-
-def main() -> int:
-    """Run it; the exit status."""
-    asked = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
-    asked.add_argument("--lasting", type=duration_seconds, default=2 * 3600.0, help="for example 2h or 10m")
-    asked.add_argument("--file", type=Path, help="where the lines go, besides the summary on the terminal")
-    asked.add_argument("--data", type=Path, help="directory to keep; a temporary one by default")
-    wanted = asked.parse_args()
-    with tempfile.TemporaryDirectory(prefix="aiprism-healthy-") as made:
-        place = wanted.data or Path(made)
-        place.mkdir(parents=True, exist_ok=True)
-        last: dict[str, Any] = {"incidents": []}
-        with staged(place.resolve(), "127.0.0.1:0", lambda *_: None) as stage:
-            print(
-                f"platform {stage.platform.url}, nothing is broken for {wanted.lasting / MINUTE:g} minutes", flush=True
-            )
-            for line in looks(stage, wanted.lasting):
-                print(_told(line), flush=True)
-                if wanted.file:
-                    with wanted.file.open("a", encoding="utf-8") as file:
-                        file.write(json.dumps(line) + "\n")
-                last = line if "incidents" in line else last
-    false = last["incidents"]
-    for each in false:
-        print(f"false: {each['id']} {each['title']} ({each['priority']}, {time.ctime(each['created_at'])})")
-    print(f"false incidents: {len(false)} (target 0): {'MISSED' if false else 'met'}")
-    return 1 if false else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -8,6 +8,8 @@ by notification-service.
 from __future__ import annotations
 
 import sqlite3
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -16,6 +18,10 @@ from sqlalchemy.engine.interfaces import ExceptionContext
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 import aiprism
+
+POOL_SECONDS = (
+    2.0  # how long a request waits for a connection; users have gone before SQLAlchemy's half a minute is over
+)
 
 SCHEMA = sa.MetaData()
 
@@ -98,11 +104,39 @@ notifications = sa.Table(
 def open_database(url: str) -> Engine:
     """The engine of `url` with its pool; its failed connections are counted in the platform's metrics."""
     # Through the module, not an imported name: instrumentation replaces sqlalchemy.create_engine.
-    engine = sa.create_engine(_with_driver(url), pool_pre_ping=not url.startswith("sqlite"))
+    pooled = {"pool_timeout": POOL_SECONDS, "poolclass": sa.pool.QueuePool}
+    engine = sa.create_engine(_with_driver(url), pool_pre_ping=not url.startswith("sqlite"), **pooled)
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _prepare_sqlite)
     sa.event.listen(engine, "handle_error", _count_lost_connection)
+    _Hoard(engine)
     return engine
+
+
+class _Hoard:
+    """The fault point "database.pool": while a fault is injected, connections are taken from the pool and not given back.
+
+    What was taken stays taken when the fault is over, as with code that forgets to; only a new pool helps.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine, self._fault = engine, aiprism.controls.fault_point("database.pool")
+        self._taken: list[sa.PoolProxiedConnection] = []
+        self._taking = threading.Lock()
+        sa.event.listen(engine, "checkout", self._strike)
+        sa.event.listen(engine, "engine_disposed", lambda _: self._taken.clear())
+
+    def _strike(self, *_: object) -> None:
+        if self._fault.state["active"] and self._taking.acquire(blocking=False):
+            threading.Thread(target=self._take, name="connection-hoard", daemon=True).start()
+
+    def _take(self) -> None:
+        try:
+            while self._fault.state["active"]:
+                with suppress(sa.exc.SQLAlchemyError):
+                    self._taken.append(self._engine.raw_connection())
+        finally:
+            self._taking.release()
 
 
 def create_tables(url: str) -> None:

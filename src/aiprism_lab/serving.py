@@ -17,6 +17,7 @@ from pathlib import Path
 from types import FrameType
 
 import httpx
+import sqlalchemy as sa
 import uvicorn
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse, PlainTextResponse
@@ -70,6 +71,7 @@ def new_app(settings: Settings, lifespan: Lifespan | None = None) -> FastAPI:
 
     app.add_exception_handler(RefusedError, _refused)
     app.add_exception_handler(PeerUnavailableError, _peer_unavailable)
+    app.add_exception_handler(sa.exc.TimeoutError, _no_connection)
     app.add_exception_handler(httpx.TimeoutException, _peer_timed_out)
     app.add_exception_handler(httpx.HTTPError, _peer_failed)
     return app
@@ -133,6 +135,12 @@ async def _refused(_request: Request, error: Exception) -> JSONResponse:
 
 async def _peer_unavailable(_request: Request, error: Exception) -> JSONResponse:
     return error_answer(503, "unavailable", str(error))
+
+
+async def _no_connection(_request: Request, _error: Exception) -> JSONResponse:
+    aiprism.metrics.database_connections_failed(database="pool")
+    log.error("no connection to the database is free")
+    return error_answer(503, "database_busy", "no connection to the database was free in time")
 
 
 async def _peer_timed_out(_request: Request, error: Exception) -> JSONResponse:

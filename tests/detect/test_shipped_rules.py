@@ -17,6 +17,7 @@ from tests.detect.ruling import item
 
 ROOT = Path(__file__).parent.parent.parent
 SHIPPED = ROOT / "rules" / "ai-prism.yml"
+DEMO = ROOT / "src" / "aiprism_lab" / "demo" / "rules"
 
 
 def example() -> str:
@@ -48,6 +49,13 @@ def test_the_alerts_of_the_plan_are_shipped_with_the_tier_their_severity_means()
 def test_each_shipped_alert_fires_when_it_should_and_not_before(promtool: str, tmp_path: Path) -> None:
     cases = (Path(__file__).parent / "ai_prism_rules_test.yml").read_text(encoding="utf-8")
     (tmp_path / "tests.yml").write_text(cases.replace("{rules}", str(SHIPPED)))
+    done = subprocess.run([promtool, "test", "rules", "tests.yml"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_alerts_of_the_demonstration_fire_when_they_should_and_not_before(promtool: str, tmp_path: Path) -> None:
+    cases = (Path(__file__).parent / "demo_rules_test.yml").read_text(encoding="utf-8")
+    (tmp_path / "tests.yml").write_text(cases.replace("{rules}", str(DEMO / "*.yml")))
     done = subprocess.run([promtool, "test", "rules", "tests.yml"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,14 +17,16 @@ import pytest
 MINUTE = 60.0
 ALLOWED_SECONDS = 5 * MINUTE  # what the demo promises of one scenario
 CHANNELS = {"pagerduty", "slack", "webhook"}
+Played = tuple[str, list[dict[str, Any]], Path]
 
 
 @pytest.fixture(scope="module")
-def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[dict[str, Any]]]:
-    """What the demo said, and its report of each scenario, played one after the other on one platform."""
+def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
+    """What the demo said, its report of each scenario, played one after the other on one platform, and the postmortems."""
     folder = tmp_path_factory.mktemp("demo")
     report = folder / "report.json"
     command = [sys.executable, "-m", "aiprism", "demo", "--once", "--scenario", "all", "--report", str(report)]
+    command += ["--postmortems", str(folder / "postmortems")]
     done = subprocess.run(
         [*command, "--data", str(folder / "demo")],
         capture_output=True,
@@ -32,7 +35,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[dict[str
         check=False,
     )
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-    return done.stdout, json.loads(report.read_text())["scenarios"]
+    return done.stdout, json.loads(report.read_text())["scenarios"], folder / "postmortems"
 
 
 @pytest.mark.parametrize(
@@ -44,10 +47,8 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[dict[str
         (3, "memory-leak", "MemoryLeak", "restart-leaking-service", "process"),
     ],
 )
-def test_the_loop_closes(
-    played: tuple[str, list[dict[str, Any]]], place: int, scenario: str, alert: str, runbook: str, step: str
-) -> None:
-    said, reports = played
+def test_the_loop_closes(played: Played, place: int, scenario: str, alert: str, runbook: str, step: str) -> None:
+    said, reports, postmortems = played
     report = reports[place]
 
     assert report["closed"]
@@ -67,6 +68,12 @@ def test_the_loop_closes(
     assert {each["channel"] for each in report["received"] if each["event"] == "resolved"} == CHANNELS
     assert f"{scenario}: the loop closed" in said
     assert "\x1b" not in said
+
+    page = (postmortems / f"{scenario}.md").read_text(encoding="utf-8")
+    charts = re.findall(r"!\[.*\]\((.*)\)", page)
+    assert runbook in page
+    assert [chart.partition("/")[0] for chart in charts] == [scenario] * len(charts) != []
+    assert all((postmortems / chart).read_text(encoding="utf-8").startswith("<svg") for chart in charts)
 
 
 def test_ending_the_demo_ends_every_process_it_started(tmp_path: Path) -> None:

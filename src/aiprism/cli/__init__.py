@@ -90,6 +90,12 @@ def _serving(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "--listen", default="127.0.0.1:0", metavar="HOST:PORT", help="where the platform and its UI serve"
     )
     demo.add_argument("--report", type=Path, metavar="FILE", help="write the report as JSON, too")
+    demo.add_argument(
+        "--postmortems",
+        type=Path,
+        metavar="DIR",
+        help="write the postmortem of each scenario, as Markdown with its charts",
+    )
     _output(demo)
 
     check = _command(commands, "check", "check:run", "validate rules, aiprism.yml, alertmanager.yml and runbooks")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import re
 import shutil
 import signal
 import socket
@@ -23,7 +24,7 @@ from aiprism.cli import demoreport, printing
 from aiprism.cli.demoreport import Report
 from aiprism.cli.demostage import Stage, staged
 from aiprism.cli.demoview import LiveView, Picture, PlainView, View, Watch, plain_out
-from aiprism.cli.remote import Away
+from aiprism.cli.remote import Away, Refusal
 from aiprism.cli.scenarios import SCENARIOS, Scenario
 from aiprism.errors import AiprismError
 
@@ -38,6 +39,8 @@ _PAGING = ("critical", "high")
 _METRICS = "count(rate(ai_prism_http_requests_total[15s]))"
 # A receiver may still be writing down what the platform has already been told was accepted.
 _AFTER_RESOLVED_SECONDS = 15.0
+_POSTMORTEM_SECONDS = 60.0
+_CHART = re.compile(r"\]\(charts/(\d+\.svg)\)")
 
 
 def run(wanted: argparse.Namespace) -> int:
@@ -50,6 +53,8 @@ def run(wanted: argparse.Namespace) -> int:
             for name in names:
                 _warm_up(stage, watch, view)
                 reports.append(_played(SCENARIOS[name], stage, watch, view))
+                if wanted.postmortems is not None:
+                    view.say(_postmortem(stage, reports[-1], wanted.postmortems))
             if not wanted.once:
                 _go_on(stage, watch, view, reports)
             view.say("stopping platform and lab …")
@@ -108,6 +113,36 @@ def _played(scenario: Scenario, stage: Stage, watch: Watch, view: View) -> Repor
         undo()
     view.say(demoreport.in_a_line(report))
     return report
+
+
+def _postmortem(stage: Stage, report: Report, folder: Path) -> str:
+    """The postmortem of the scenario's incident in files that are named after the scenario, and where they are."""
+    if not report.closed:
+        return f"{report.scenario.name}: no postmortem, as the loop did not close"
+    where, name = f"/aiprism/v1/incidents/{report.incidents[0]['id']}/postmortem", report.scenario.name
+    written = _written(stage, where)
+    charts = folder / name
+    shutil.rmtree(charts, ignore_errors=True)
+    charts.mkdir(parents=True)
+    for chart in sorted(set(_CHART.findall(written))):
+        (charts / chart).write_text(stage.platform.text(f"{where}/charts/{chart}"), encoding="utf-8")
+    page = folder / f"{name}.md"
+    page.write_text(_CHART.sub(rf"]({name}/\1)", written), encoding="utf-8")
+    return f"postmortem: {page}"
+
+
+def _written(stage: Stage, where: str) -> str:
+    """The text of a postmortem, which is written moments after its incident is resolved."""
+    deadline = time.monotonic() + _POSTMORTEM_SECONDS
+    while True:
+        try:
+            text: str = stage.platform.get(where)["text"]
+        except Refusal:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_LOOK_SECONDS)
+        else:
+            return text
 
 
 def _last_moment(picture: Picture) -> float:
