@@ -278,7 +278,7 @@ async def running(
         responder = Responder(
             records,
             policy=replace(policy, related=survey.related),  # as declared or as seen
-            actuators=kinds.actuators(Means(config.respond, clock, Control(hub))),
+            actuators=kinds.actuators(Means(config.respond, clock, Control(hub), ask)),
             ask=ask,
             clock=clock,
             check_interval=config.respond.progress,

@@ -1,4 +1,4 @@
-"""The examples of docs/incidents.md and docs/runbooks.md do what the pages say."""
+"""The examples of docs/incidents.md, docs/runbooks.md and docs/actuators.md do what the pages say."""
 
 from __future__ import annotations
 
@@ -68,7 +68,8 @@ def test_the_breaker_example_writes_the_line_the_page_quotes(records, clock):
 def test_the_steps_of_the_page_can_be_carried_out(records, clock):
     found = runbooks(examples("runbooks.md")[1])
     assert [book.name for book in found] == ["restart-crashed-service", "shift-traffic"]
-    assert {step.kind for book in found for step in (*book.steps, *book.rollback)} == set(KINDS)
+    everywhere = (*found, *(book for text in examples("actuators.md") for book in runbooks(text)))
+    assert {step.kind for book in everywhere for step in (*book.steps, *book.rollback)} == set(KINDS)
     respond = Respond(records, clock, Policy(runbooks=found))
     actuators = dict.fromkeys(KINDS, Willing())
     remediation = Remediation(respond, actuators, lambda query, at: [({}, 1.0)], clock)

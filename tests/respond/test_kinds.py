@@ -18,7 +18,7 @@ class Nobody:
 
 
 def test_every_kind_has_something_on_a_server_that_carries_it_out():
-    found = actuators(Means(RespondConfig(), FakeClock(T0), Nobody()))
+    found = actuators(Means(RespondConfig(), FakeClock(T0), Nobody(), lambda query, at: []))
     assert list(found) == list(KINDS)
     assert all(callable(actuator.act) for actuator in found.values())
 

@@ -11,6 +11,7 @@ from aiprism.model.alerts import Priority
 from aiprism.query.promql.parse import parse
 from aiprism.query.promql.syntax import Binary, VectorSelector
 from aiprism.respond import runbook
+from aiprism.respond.actions.kinds import KINDS
 from aiprism.respond.runbook import Guard, Subject, Verify, filled, filled_params, filled_query
 from tests.respond.making import alert, runbooks
 
@@ -97,7 +98,7 @@ def one(**parts):
         (one(match=None), "matches every alert"),
         (one(match="[x]"), "bad matcher format"),
         (one(steps="[]"), "has no steps"),
-        (one(steps="[{name: x}]"), "exactly one of control, process, webhook, command, wait; this one has 0"),
+        (one(steps="[{name: x}]"), f"exactly one of {', '.join(KINDS)}; this one has 0"),
         (one(steps="[{wait: 1s, command: {name: x}}]"), "this one has 2"),
         (one(steps="[{wait: soon}]"), "not a duration"),
         (one(steps="[{process: {service: x, action: explode}}]"), "expected one of start, stop"),

@@ -12,6 +12,7 @@ from typing import Protocol, TypeAlias
 
 from aiprism.clock import Clock
 from aiprism.config import RespondConfig
+from aiprism.detect.annotations import Ask
 from aiprism.respond.actions.shape import Shape
 from aiprism.yamlfile import Node
 
@@ -52,11 +53,12 @@ class Actuator(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What actuators are made from. `control` is made already: services talk to its hub, too."""
+    """What actuators are made from. `control` is made already: services talk to its hub, too. `ask` evaluates PromQL."""
 
     settings: RespondConfig
     clock: Clock
     control: Actuator
+    ask: Ask
 
 
 def _anything(params: Params) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from aiprism.respond.actions import command, control, process, wait, webhook
+from aiprism.respond.actions import command, control, postgresql, process, wait, webhook
 from aiprism.respond.actions.act import Actuator, Kind, Means
 
 KINDS: Mapping[str, Kind] = {
@@ -12,6 +12,7 @@ KINDS: Mapping[str, Kind] = {
     "process": process.KIND,
     "webhook": webhook.KIND,
     "command": command.KIND,
+    "postgresql": postgresql.KIND,
     "wait": wait.KIND,
 }
 
