@@ -15,7 +15,7 @@ import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -71,6 +71,7 @@ from aiprism.respond.changehooks import READERS
 from aiprism.respond.changes import ChangeWatch
 from aiprism.respond.desk import Policy
 from aiprism.respond.incident import Periods
+from aiprism.respond.likeness import Weights
 from aiprism.respond.mute import flapping, holding
 from aiprism.respond.oncall import reading as oncall_files
 from aiprism.respond.oncall.rota import Rota
@@ -277,7 +278,7 @@ async def running(
         hub = ControlHub(records, clock)
         responder = Responder(
             records,
-            policy=replace(policy, related=survey.related),  # as declared or as seen
+            policy=replace(policy, ways=survey.ways),  # as declared or as seen
             actuators=kinds.actuators(Means(config.respond, clock, Control(hub), ask)),
             ask=ask,
             clock=clock,
@@ -372,7 +373,7 @@ async def running(
                     loaded.taken = False
                     log.error("aiprism.reload_refused", error=str(error))
                     raise BadInput(str(error)) from error
-                await asyncio.to_thread(responder.reload, replace(fresh_policy, related=survey.related))
+                await asyncio.to_thread(responder.reload, replace(fresh_policy, ways=survey.ways))
                 housekeeping.reload(fresh.retention)
                 treatment.reload(fresh_treatment)
                 await rule_groups.reload(fresh_groups)
@@ -564,6 +565,7 @@ def _policy(config: Config, external_url: str) -> Policy:
         routing=routing,
         runbooks=runbook.load(config.resolved(config.respond.runbooks)),
         services=services,
+        weights=_weights(config),
         periods=Periods(config.respond.validation, _tiers(config, routing, rota), rota),
         planned=_planned(config),
         flapping=flapping.Limits(config.respond.flap_changes, config.respond.flap_window, config.respond.flap_stable),
@@ -571,6 +573,13 @@ def _policy(config: Config, external_url: str) -> Policy:
         incident_receivers=config.respond.incident_receivers,
         buttons=bool(_hook_secrets(config).slack),
     )
+
+
+def _weights(config: Config) -> Weights:
+    wanted = Weights(**asdict(config.correlation))
+    if doubt := wanted.doubt():
+        raise ConfigError(f"correlation: {doubt}")
+    return wanted
 
 
 def _treatment(config: Config) -> Treatment:

@@ -369,6 +369,22 @@ class RespondConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class CorrelationConfig:
+    """What makes two alerts one incident's: their likeness is the weighted sum of three parts from 0 to 1."""
+
+    time: float = setting(0.3, "what counts that they began together")
+    service: float = setting(0.4, "what counts that they are of one service, or of two that are related")
+    kind: float = setting(0.3, "what counts that they are of one kind")
+    threshold: float = setting(0.7, "the likeness that is enough")
+    window: float = setting(600.0, "onsets so far apart have nothing in common", kind="seconds")
+    direct: float = setting(0.7, "the service part of two services of which one calls the other")
+    fading: float = setting(0.95, "… times this for each further call between them")
+    shared: float = setting(
+        0.3, "two services may suffer from a silent third that both call if this part of its callers began to suffer"
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class HooksConfig:
     """Doors for what people do, and what is changed, in other tools. A secret is given as it is or in a file; without one
     its door is closed."""
@@ -411,6 +427,7 @@ class Config:
     rules: RulesConfig = field(default_factory=RulesConfig)
     logs: LogsConfig = field(default_factory=LogsConfig)
     respond: RespondConfig = field(default_factory=RespondConfig)
+    correlation: CorrelationConfig = field(default_factory=CorrelationConfig)
     hooks: HooksConfig = field(default_factory=HooksConfig)
     # What native files may refer to; not a setting.
     environment: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
@@ -455,6 +472,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "rules": RulesConfig,
     "logs": LogsConfig,
     "respond": RespondConfig,
+    "correlation": CorrelationConfig,
     "hooks": HooksConfig,
 }
 

@@ -34,7 +34,7 @@ def survey(engine: Engine) -> Survey:
 @pytest.fixture
 def responder(survey: Survey, tmp_path) -> Iterator[Responder]:
     records = Records.open(f"sqlite:///{tmp_path}/control.db")
-    policy = Policy(related=survey.related)
+    policy = Policy(ways=survey.ways)
     yield Responder(records, policy=policy, actuators={}, ask=lambda query, at: [], clock=FakeClock(NOW))
     records.close()
 

@@ -10,6 +10,7 @@ from aiprism.respond.channels.post import Globals
 from aiprism.respond.desk import Policy
 from aiprism.respond.message import of_group
 from aiprism.respond.pipeline import Respond
+from aiprism.respond.ways import declared
 from aiprism.services import Catalogue, Service
 from aiprism.yamlfile import parse
 from tests.respond.making import T0, alert, everyone
@@ -50,7 +51,7 @@ def test_what_the_sender_says_wins(records, clock):
 def test_alerts_of_services_that_depend_on_each_other_are_one_incident(records, clock):
     tree = Catalogue([Service("web", dependencies=("db",)), Service("db"), Service("other")])
     respond = Respond(
-        records, clock, Policy(routing=everyone("http://127.0.0.1:9"), services=tree, related=tree.related)
+        records, clock, Policy(routing=everyone("http://127.0.0.1:9"), services=tree, ways=lambda: declared(tree))
     )
     respond.accept([alert("DbDown", "db"), alert("WebDown", "web", at=T0 + 1), alert("OtherDown", "other", at=T0 + 1)])
     with respond.reading() as connection:

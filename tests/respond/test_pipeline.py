@@ -16,6 +16,7 @@ from aiprism.respond.desk import Policy
 from aiprism.respond.incident import Acknowledged, Periods, ResolvedByHand, Status
 from aiprism.respond.pipeline import CONSEQUENCES, FLUSH, STAGES, Respond
 from aiprism.respond.subject import title_of
+from aiprism.respond.ways import Ways
 from aiprism.store import incidents as store
 from aiprism.store.records import Records, notifications
 from aiprism.telemetry import Telemetry
@@ -118,8 +119,7 @@ def test_the_parts_of_the_likeness_stay_on_the_timeline(respond, records):
 
 
 def test_services_that_are_known_to_depend_on_each_other_share_an_incident(records, clock):
-    depends = {frozenset({"api-gateway", "model-server"})}
-    policy = Policy(related=lambda one, other: frozenset({one, other}) in depends)
+    policy = Policy(ways=lambda: Ways({("api-gateway", "model-server"): "declared"}))
     Respond(records, clock, policy).accept([
         alert("HighLatency", "model-server"), alert("HighErrorRate", "api-gateway", at=T0 + 30)
     ])  # fmt: skip

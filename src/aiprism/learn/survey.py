@@ -17,6 +17,7 @@ from aiprism.clock import Clock
 from aiprism.learn.topology import Topology, topology
 from aiprism.model.servicemap import SeenCall, SeenService
 from aiprism.model.timerange import TimeRange
+from aiprism.respond.ways import Ways
 from aiprism.services import Catalogue
 from aiprism.store.engine import Engine
 from aiprism.store.servicemap import ServiceMapStore
@@ -53,6 +54,10 @@ class Survey:
     def related(self, one: str, other: str) -> bool:
         """Whether two services are one, or one calls the other, as declared or seen."""
         return self.latest.related(one, other)
+
+    def ways(self) -> Ways:
+        """By which ways services are related, as declared or seen."""
+        return self.latest.ways
 
     def refresh(self) -> Topology:
         """Look now. Blocking."""

@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from aiprism.model.servicemap import DATABASE, MESSAGING, SeenCall, SeenService
+from aiprism.respond.ways import Ways
 from aiprism.services import Catalogue, Service
 
 if TYPE_CHECKING:
@@ -95,6 +96,18 @@ class Topology:
         if not first or not second:
             return False
         return first == second or (first, second) in self._near or (second, first) in self._near
+
+    @cached_property
+    def ways(self) -> Ways:
+        """By which ways services are related. Blind are services that send no spans and of which no dependency is declared."""
+        calls = {
+            key: " and ".join(word for word, so in (("declared", edge.declared), ("seen", edge.seen)) if so)
+            for key, edge in self.edges.items()
+            if edge.declared or edge.seen
+        }
+        callers = {caller for caller, _ in calls}
+        blind = (each for each in self.nodes.values() if each.kind == "service" and "traces" not in each.signals)
+        return Ways(calls, self.named, frozenset(each.name for each in blind if each.name not in callers))
 
     def downstream(self, name: str, hops: int | None = None) -> Mapping[str, int]:
         """What a service calls, directly or not, and over how many calls; at most `hops` of them."""

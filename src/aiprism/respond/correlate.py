@@ -1,155 +1,269 @@
-"""Which open incident an alert belongs to (requirement R19), and why.
+"""Which open incident an alert belongs to (requirement R19), and which incidents are one because of it.
 
-The plan's weighted similarity (L2440): time 0.3, service 0.4, kind 0.3; an alert joins where 0.7 is reached with one of
-the incident's alerts. Pure: alerts come in, a `Similarity` with its three parts goes out. Which services depend on each
-other is handed in; here nothing is known about topology.
+Alerts are nodes, and two are joined by an edge where their `likeness` reaches the threshold; incidents are the connected
+components, grown as alerts come in. Edges alone would make one incident of two unrelated faults as soon as both reach a
+service that depends on either, as a gateway does on nearly all. So there is a second condition: what is one incident has one
+origin, a service from which all others of it suffer, or a silent one which all that began to suffer call. An alert that is
+like alerts of two incidents makes them one if the two have one origin then. In come alerts of open incidents, and who calls
+whom, out go ids with the edges that say why. Pure; `bench/correlation` measures it.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Set
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TypeAlias
 
 from aiprism.model.alerts import Alert
-from aiprism.model.labels import Labels
 from aiprism.respond.incident import Incident
-from aiprism.respond.subject import SYMPTOMS, Kind, kind_of, service_of, words_of
+from aiprism.respond.likeness import (
+    Similarity,
+    Subject,
+    Weights,
+    kind_likeness,
+    made,
+    scored,
+    service_likeness,
+    subject_of,
+    time_likeness,
+)
+from aiprism.respond.ways import FARTHEST, Direction, Way, Ways
 
-Related: TypeAlias = Callable[[str, str], bool]
-
-TIME_WEIGHT, SERVICE_WEIGHT, KIND_WEIGHT = 0.3, 0.4, 0.3
-THRESHOLD = 0.7
-WINDOW = 600.0  # seconds after which two onsets have nothing in common (the plan's ten minutes)
-_RELATED = 0.7  # what a known dependency between two services is worth
-_SAME_KIND, _SYMPTOMS_OF_ONE = 0.8, 0.5
+# Of one subject, alerts with onsets so near (seconds) are the same for the graph: a storm has hundreds of each.
+_SAME_ONSET = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Similarity:
-    """How alike two alerts are: three parts from 0 to 1, and their weighted sum."""
+class Link:
+    """An edge from the alert that was asked about into an incident."""
 
-    time: float
-    service: float
-    kind: float
-    to: Alert
-
-    @property
-    def score(self) -> float:
-        # Rounded, so that 0.3 + 0.4 reaches the threshold of 0.7 whatever the last binary digit says.
-        return round(TIME_WEIGHT * self.time + SERVICE_WEIGHT * self.service + KIND_WEIGHT * self.kind, 6)
-
-    def evidence(self) -> dict[str, object]:
-        """The parts as the timeline keeps them."""
-        return {
-            "similarity": {
-                "score": self.score,
-                "threshold": THRESHOLD,
-                "time": round(self.time, 4),
-                "service": round(self.service, 4),
-                "kind": round(self.kind, 4),
-                "to": {"fingerprint": self.to.fingerprint, "alertname": self.to.name},
-            }
-        }
+    incident_id: str
+    why: Similarity
 
 
-def unrelated(_one: str, _other: str) -> bool:
-    """The topology of someone who knows none."""
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Where an alert belongs, and the incidents that are one with that because of it; the first is the oldest of them."""
+
+    home: Link
+    others: tuple[Link, ...] = ()
+
+
+def never(_one: str, _other: str) -> bool:
+    """Nobody has parted any two incidents."""
     return False
-
-
-def similarity(alert: Alert, other: Alert, related: Related = unrelated) -> Similarity:
-    """How alike `alert` is to `other`. Times compared are onsets (`active_at`): rules wait for different `for` times."""
-    mine, theirs = _subject(alert.labels), _subject(other.labels)
-    return Similarity(
-        time=max(0.0, 1 - abs(alert.active_at - other.active_at) / WINDOW),
-        service=_service_likeness(mine.service, theirs.service, related),
-        kind=_kind_likeness(mine, theirs),
-        to=other,
-    )
 
 
 class Neighbourhood:
     """The alerts of open incidents, so arranged that a new one meets each (service, alert name) once: at the onset
-    nearest to its own. Ten thousand alerts of one storm are then compared with a few hundred each, not with all."""
+    nearest to its own. Ten thousand alerts of one storm are then compared with a few hundred each, not with all.
 
-    def __init__(self, incidents: Iterable[Incident], related: Related = unrelated) -> None:
-        self._related = related
-        self._onsets: dict[str, dict[_Subject, list[_Onset]]] = {}
+    `parted` says which two incidents were parted by a person and stay two.
+    """
+
+    def __init__(
+        self,
+        incidents: Iterable[Incident] = (),
+        ways: Ways | None = None,
+        weights: Weights | None = None,
+        parted: Callable[[str, str], bool] = never,
+    ) -> None:
+        self._ways, self._weights, self._parted = ways or Ways(), weights or Weights(), parted
+        self._onsets: dict[str, dict[Subject, list[_Onset]]] = {}
+        self._open: dict[str, _Open] = {}
         for incident in incidents:
             for alert in incident.alerts if incident.open else ():
                 self.add(incident, alert)
 
     def add(self, incident: Incident, alert: Alert) -> None:
         """From now on `alert` is known to be in `incident`."""
-        subject = _subject(alert.labels)
-        onsets = self._onsets.setdefault(subject.service, {}).setdefault(subject, [])
-        insort(onsets, _Onset(alert.active_at, incident.created_at, incident.id, alert), key=_Onset.order)
+        home = self._open.setdefault(incident.id, _Open(incident.id, incident.created_at))
+        subject = subject_of(alert.labels)
+        service = self._ways.named(subject.service)
+        if not service:
+            return
+        if service not in home.services:
+            home.services.add(service)
+            home.origins = self._origins({*home.origins, service})
+        onsets = self._onsets.setdefault(service, {}).setdefault(subject, [])
+        insort(onsets, _Onset(alert.active_at, home, alert), key=_Onset.order)
 
-    def joined(self, alert: Alert) -> tuple[str, Similarity] | None:
-        """The id of the incident `alert` belongs to and the likeness that says so; None when it is like none.
+    def merge(self, older: str, younger: str) -> None:
+        """From now on the alerts of the `younger` incident are the `older` one's."""
+        into, gone = self._open[older], self._open.pop(younger)
+        gone.merged_into = into
+        into.services |= gone.services
+        into.origins = self._origins(into.origins | gone.origins)
 
-        The most alike wins, of equals the older incident.
-        """
-        likenesses = ((onset, similarity(alert, onset.alert, self._related)) for onset in self._nearest(alert))
-        reaching = [(onset, likeness) for onset, likeness in likenesses if likeness.score >= THRESHOLD]
-        if not reaching:
+    def joined(self, alert: Alert) -> Joined | None:
+        """Where `alert` belongs and why; None when it is like none. The most alike wins, of equals the older incident."""
+        subject = subject_of(alert.labels)
+        service = self._ways.named(subject.service)
+        if not service:
             return None
-        onset, likeness = min(reaching, key=lambda pair: (-pair[1].score, pair[0].created_at, pair[0].incident_id))
-        return onset.incident_id, likeness
+        again = self._again(alert, subject, service)
+        if again is not None:
+            return Joined(self._link(again, alert, subject, _same(service)))
+        found = [each for each in self._best_edges(alert, subject, service) if self._fits(service, each.home, alert)]
+        if not found:
+            return None
+        first, *rest = sorted(found, key=_Edge.order)
+        one = [first, *(each for each in rest if self._are_one(first.home, each.home, service, alert))]
+        first, *others = sorted(one, key=lambda each: (each.home.created_at, each.home.id)) if len(one) > 1 else one
+        return Joined(
+            self._link(first.onset, alert, subject, first.way),
+            tuple(self._link(each.onset, alert, subject, each.way) for each in others),
+        )
 
-    def _nearest(self, alert: Alert) -> Iterator[_Onset]:
-        mine = _subject(alert.labels).service
-        for service, subjects in self._onsets.items():
-            # Time and kind alone cannot reach the threshold: 0.3 + 0.3.
-            if _service_likeness(mine, service, self._related) == 0.0:
-                continue
-            for onsets in subjects.values():
-                place = bisect_left(onsets, (alert.active_at, 0.0), key=_Onset.order)
-                yield from onsets[max(0, place - 1) : place + 1]
+    def _link(self, onset: _Onset, alert: Alert, subject: Subject, way: Way) -> Link:
+        why = made(alert, onset.alert, subject, subject_of(onset.alert.labels), way, self._weights)
+        return Link(onset.home.id, why)
+
+    def _again(self, alert: Alert, subject: Subject, service: str) -> _Onset | None:
+        onsets = self._onsets.get(service, {}).get(subject, ())
+        near = [each for each in _nearest(onsets, alert.active_at) if abs(each.at - alert.active_at) <= _SAME_ONSET]
+        # The rules below would give the same: it is as alike as can be to one that they have placed.
+        return min(near, key=lambda each: (abs(each.at - alert.active_at), each.order()), default=None)
+
+    # -- edges -----------------------------------------------------------------------------------------------------------
+
+    def _best_edges(self, alert: Alert, subject: Subject, service: str) -> Iterable[_Edge]:
+        """To each incident the edge that reaches the threshold highest."""
+        best: dict[str, _Edge] = {}
+        for way, other in self._related(service, alert.active_at):
+            worth = service_likeness(way, self._weights)
+            for theirs, onsets in self._onsets[other].items():
+                kind = kind_likeness(subject, theirs)
+                if scored(self._weights, 1.0, worth, kind) < self._weights.threshold:
+                    continue
+                for onset in _nearest(onsets, alert.active_at):
+                    near = time_likeness(alert.active_at, onset.at, self._weights)
+                    edge = _Edge(scored(self._weights, near, worth, kind), onset, onset.home, way)
+                    before = best.get(edge.home.id)
+                    if edge.score >= self._weights.threshold and (before is None or edge.order() < before.order()):
+                        best[edge.home.id] = edge
+        return best.values()
+
+    def _related(self, service: str, at: float) -> Iterator[tuple[Way, str]]:
+        """The services that alert and that a way leads to from this one."""
+        aside = self._aside(service, at)
+        for other in self._onsets:
+            way = self._ways.between(service, other)
+            if way is None and other in aside:
+                way = self._ways.sharing(service, other, aside[other])
+            if way is not None:
+                yield way, other
+
+    # -- one origin ------------------------------------------------------------------------------------------------------
+
+    def _fits(self, service: str, home: _Open, alert: Alert) -> bool:
+        """Whether the incident has one origin also with this service."""
+        if service in home.services:
+            return True
+        origins = self._origins({*home.origins, service})
+        return origins <= home.origins or self._coherent(origins, alert.active_at)
+
+    def _are_one(self, one: _Open, other: _Open, service: str, alert: Alert) -> bool:
+        """Whether two incidents have one origin, now that a service of both or between them alerts."""
+        if self._parted(one.id, other.id):
+            return False
+        return self._coherent(self._origins({*one.origins, *other.origins, service}), alert.active_at)
+
+    def _origins(self, services: Set[str]) -> set[str]:
+        """Those of the services that do not suffer from another one of them."""
+        return {each for each in services if not any(self._suffers(each, other) for other in services)}
+
+    def _suffers(self, one: str, other: str) -> bool:
+        way = self._ways.between(one, other)
+        return way is not None and way.direction is Direction.CALLS
+
+    def _coherent(self, origins: Set[str], at: float) -> bool:
+        """Whether these are one origin: one service, or some that call each other in a circle, or that call a silent third."""
+        # What a blind service suffers from nobody sees: it is no origin where there is another one.
+        seeing = sorted(origins - self._ways.blind)
+        if len(seeing) < 2:
+            return True
+        if all(self._circle(seeing[0], other) for other in seeing[1:]):
+            return True
+        called = frozenset.intersection(*map(self._ways.callees, seeing))
+        return any(self._ails(third, {*seeing}, at) for third in sorted(called))
+
+    def _circle(self, one: str, other: str) -> bool:
+        way = self._ways.between(one, other)
+        return way is not None and way.direction is Direction.BOTH
+
+    def _aside(self, service: str, at: float) -> dict[str, str]:
+        """The services that may suffer from what this one suffers from, each with the silent third that both call."""
+        found: dict[str, str] = {}
+        for third in sorted(self._ways.callees(service)):
+            if self._ails(third, {service}, at):
+                found |= {each: third for each in self._ways.callers(third) - {service} if each not in found}
+        return found
+
+    def _ails(self, third: str, besides: Set[str], at: float) -> bool:
+        """Whether a service that raises no alert is what its callers suffer from: enough of them began to, themselves."""
+        callers = self._ways.callers(third)
+        if third in self._onsets or len(callers) < 2:
+            return False
+        suffering = {each for each in callers if each in besides or self._began(each, at)}
+        return len(suffering) >= 2 and len(suffering) >= self._weights.shared * len(callers)
+
+    def _began(self, service: str, at: float) -> bool:
+        """Whether an incident within the window of this moment originates in the service, as far as alerts tell."""
+        return any(
+            service in onset.home.origins and abs(onset.at - at) < self._weights.window
+            for onsets in self._onsets.get(service, {}).values()
+            for onset in _nearest(onsets, at)
+        )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
+class _Open:
+    """An incident as far as it matters here."""
+
+    id: str
+    created_at: float
+    services: set[str] = field(default_factory=set)
+    origins: set[str] = field(default_factory=set)
+    merged_into: _Open | None = None
+
+
+@dataclass(slots=True)
 class _Onset:
     at: float
-    created_at: float
-    incident_id: str
+    place: _Open
     alert: Alert
+
+    @property
+    def home(self) -> _Open:
+        while self.place.merged_into is not None:
+            self.place = self.place.merged_into
+        return self.place
 
     def order(self) -> tuple[float, float]:
         # Of onsets at one moment the oldest incident's stands first, where `_nearest` finds it.
-        return self.at, self.created_at
+        return self.at, self.home.created_at
 
 
 @dataclass(frozen=True, slots=True)
-class _Subject:
-    name: str
-    service: str
-    kind: Kind
-    words: frozenset[str]
+class _Edge:
+    score: float
+    onset: _Onset
+    home: _Open
+    way: Way
+
+    def order(self) -> tuple[int, float, float, str]:
+        # A fault comes along calls: what is next to a service tells better what ails it than what is more alike.
+        suffers = self.way.direction in (Direction.SAME, Direction.CALLS, Direction.BOTH)
+        return self.way.hops if suffers else FARTHEST, -self.score, self.home.created_at, self.home.id
 
 
-@lru_cache(maxsize=20_000)  # an alert is looked at again with each one that comes after it
-def _subject(labels: Labels) -> _Subject:
-    name = labels.get("alertname", "")
-    return _Subject(name, service_of(labels), kind_of(labels), frozenset(words_of(name)))
+def _nearest(onsets: list[_Onset] | tuple[()], at: float) -> list[_Onset]:
+    place = bisect_left(onsets, (at, 0.0), key=_Onset.order)
+    return list(onsets[max(0, place - 1) : place + 1])
 
 
-def _service_likeness(one: str, other: str, related: Related) -> float:
-    if not one or not other:  # the plan compares '' == '' as the same service: two unknowns are no evidence
-        return 0.0
-    if one == other:
-        return 1.0
-    return _RELATED if related(one, other) or related(other, one) else 0.0
-
-
-def _kind_likeness(mine: _Subject, theirs: _Subject) -> float:
-    if mine.name == theirs.name:
-        return 1.0
-    either = mine.words | theirs.words
-    shared = len(mine.words & theirs.words) / len(either) if either else 0.0
-    if mine.kind is theirs.kind and mine.kind is not Kind.OTHER:
-        return max(_SAME_KIND, shared)
-    return max(_SYMPTOMS_OF_ONE, shared) if {mine.kind, theirs.kind} <= SYMPTOMS else shared
+@lru_cache(maxsize=10_000)
+def _same(service: str) -> Way:
+    return Way(Direction.SAME, 0, (service,))

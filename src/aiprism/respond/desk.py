@@ -16,14 +16,15 @@ from sqlalchemy import Connection
 from aiprism.model.alerts import Alert, Priority
 from aiprism.respond import audience, journal
 from aiprism.respond import group as groups
-from aiprism.respond.correlate import Related, unrelated
 from aiprism.respond.incident import Entry, Event, Incident, Periods, Remediate, Step, Tell, advance
 from aiprism.respond.known import Known
+from aiprism.respond.likeness import Weights
 from aiprism.respond.mute import flapping, holding
 from aiprism.respond.mute.holding import Holding, Planned
 from aiprism.respond.oncall import overrides
 from aiprism.respond.route import Routing, nobody
 from aiprism.respond.runbook import Runbook
+from aiprism.respond.ways import Ways
 from aiprism.services import Catalogue
 from aiprism.store import alerting
 from aiprism.store import incidents as store
@@ -36,7 +37,8 @@ class Policy:
     routing: Routing = field(default_factory=nobody)
     runbooks: tuple[Runbook, ...] = ()
     periods: Periods = field(default_factory=Periods)
-    related: Related = unrelated
+    ways: Callable[[], Ways] = Ways  # who calls whom, as known now
+    weights: Weights = field(default_factory=Weights)
     services: Catalogue = field(default_factory=Catalogue)
     flapping: flapping.Limits = field(default_factory=flapping.Limits)
     planned: Planned = field(default_factory=Planned)  # maintenance windows and suppression rules of maintenance.yml

@@ -58,7 +58,8 @@ def _known(alert: Alert, home: Incident | None) -> str:
 def correlate(batch: Batch, desk: Desk) -> Batch:
     """Each alert to its incident: the one that holds it, one it resembles, a new one, or none."""
     changes = dict(batch.changes)
-    neighbours = Neighbourhood((change.incident for change in changes.values()), desk.policy.related)
+    open_ones = (change.incident for change in changes.values())
+    neighbours = Neighbourhood(open_ones, desk.policy.ways(), desk.policy.weights)
     for alert in batch.alerts:
         change = _changed(alert, changes, neighbours, batch, desk)
         if change is not None:
@@ -81,8 +82,7 @@ def _changed(
         return after(home, AlertFired(alert))
     found = neighbours.joined(alert)
     if found is not None:
-        incident, why = found
-        return after(changes[incident], AlertFired(alert, why.evidence()))
+        return after(changes[found.home.incident_id], AlertFired(alert, found.home.why.evidence()))
     if not desk.policy.periods.tiers.of[alert.priority].opens_incident:
         return None
     incident = _free_id(alert, changes, batch, desk)

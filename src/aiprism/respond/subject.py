@@ -38,7 +38,8 @@ _TELLING: Mapping[Kind, str] = {
     Kind.LATENCY: "latency slow slowness duration degraded degradation timeout timeouts response",
     Kind.ERRORS: "error errors failure failures failed failing exception exceptions 5xx rejected",
     Kind.SATURATION: "cpu memory disk queue backlog saturation saturated resource resources capacity pool connections"
-    " usage full leak throttled",
+    " usage full leak throttled throttling lag backlogged exhausted exhaustion pressure filling inodes space oom"
+    " evicted overcommit",
     Kind.BUSINESS: "satisfaction revenue kpi conversion engagement users adoption cost",
 }
 _WORDS = {kind: frozenset(words.split()) for kind, words in _TELLING.items()}
