@@ -10,10 +10,10 @@ import sqlalchemy as sa
 
 from aiprism.errors import Conflict, NotFound
 from aiprism.model.alerts import Priority
-from aiprism.respond import incident as incident_module
 from aiprism.respond import journal
 from aiprism.respond.desk import Policy
 from aiprism.respond.incident import Acknowledged, Periods, ResolvedByHand, Status
+from aiprism.respond.incident import values as incident_values
 from aiprism.respond.pipeline import CONSEQUENCES, FLUSH, STAGES, Respond
 from aiprism.respond.subject import title_of
 from aiprism.respond.ways import Ways
@@ -346,7 +346,7 @@ def test_the_title_of_a_storm_is_made_when_it_is_kept_and_not_at_every_alert(res
         made.append(len(alerts))
         return title_of(alerts)
 
-    monkeypatch.setattr(incident_module, "title_of", counted)
+    monkeypatch.setattr(incident_values, "title_of", counted)
     respond.accept([alert("ServiceDown", instance=f"i{number}") for number in range(50)])
     assert len(incidents(records)[0].alerts) == 50
     assert len(made) <= 3

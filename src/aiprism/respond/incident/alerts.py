@@ -1,0 +1,94 @@
+"""What alerts make of an incident: they join, fire again, go quiet, and may raise its priority.
+
+Which alert belongs to which incident is decided in `correlate`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from aiprism.model.alerts import Alert, AlertState, Priority
+from aiprism.respond.incident import lateness
+from aiprism.respond.incident.effects import Entry, Notice, Remediate, Step, Tell
+from aiprism.respond.incident.events import AlertCleared, AlertFired
+from aiprism.respond.incident.moves import reopened, settled
+from aiprism.respond.incident.values import MACHINE, Incident, Periods, Status
+
+
+def fired(incident: Incident, event: AlertFired, now: float, periods: Periods) -> Step:
+    """It joins, or fires again, which opens a quiet incident anew; one that fires already changes nothing."""
+    alert, known = event.alert, incident.alert(event.alert.fingerprint)
+    if known is not None and same_episode(known, alert):
+        return incident, ()
+    word = "alert_joined" if known is None else "alert_refired"
+    text = f"{alert.name} {'joined' if known is None else 'fires again'}"
+    entry = Entry(now, word, MACHINE, text, {**alert_data(alert), **event.evidence})
+    held = with_alert(incident, alert)
+    grown, effects = escalated(held, alert.priority, now, periods)
+    if not grown.open or grown.status is Status.MONITORING:
+        again, more = reopened(grown, MACHINE, f"{text} during {grown.status.value}", now, now)
+        return again, (entry, *effects, *more)
+    # A higher tier may call for runbooks that the alerts before did not.
+    considered = grown.firing if grown.priority is not incident.priority else (alert,)
+    # A new alert may bring receivers of its own. The outbox keeps from telling anyone twice that it is open.
+    welcome = (Tell(Notice.OPENED, text),) if known is None else ()
+    return grown, (entry, *welcome, *effects, Remediate(considered))
+
+
+def escalated(incident: Incident, highest: Priority, now: float, periods: Periods) -> Step:
+    """The incident in the tier of `highest`, if that is more urgent than its own."""
+    before = incident.priority
+    if highest.urgency >= before.urgency:
+        return incident, ()
+    target, raised = lateness.target(incident, periods), replace(incident, priority=highest)
+    # Who was promised a time keeps it, should the higher tier allow more of it.
+    if target is not None and target < (lateness.target(raised, periods) or math.inf):
+        raised = replace(raised, progress=replace(incident.progress, no_later=target))
+    text = f"priority raised from {before.value} to {highest.value}"
+    data = {"from": before.value, "to": highest.value}
+    return raised, (Entry(now, "escalated", MACHINE, text, data), Tell(Notice.ESCALATED, text))
+
+
+def cleared(incident: Incident, event: AlertCleared, now: float, _periods: Periods) -> Step:
+    """It is quiet; with the last one the incident is monitored."""
+    known = incident.alert(event.alert.fingerprint)
+    if known is None or known.state is AlertState.RESOLVED:
+        return incident, ()
+    quiet = replace(
+        known, state=AlertState.RESOLVED, value=event.alert.value, resolved_at=event.alert.resolved_at or now
+    )
+    held = with_alert(incident, quiet)
+    entry = Entry(now, "alert_cleared", MACHINE, f"{known.name} is no longer firing", alert_data(quiet))
+    after, effects = settled(held, now)
+    return after, (entry, *effects)
+
+
+def same_episode(known: Alert, alert: Alert) -> bool:
+    """True when `alert` is `known` said again, not a new firing after a quiet time.
+
+    A detector repeats what fires. Only a later `active_at` is a new episode; a resolved episode that is merely
+    repeated late (same `active_at`) stays resolved.
+    """
+    return alert.active_at <= known.active_at
+
+
+def with_alert(incident: Incident, alert: Alert) -> Incident:
+    """The incident holding `alert`, in place of what it knew of it."""
+    place = incident.places.get(alert.fingerprint)
+    if place is None:
+        places = {**incident.places, alert.fingerprint: len(incident.alerts)}
+        return replace(incident, alerts=(*incident.alerts, alert), places=places)
+    return replace(incident, alerts=(*incident.alerts[:place], alert, *incident.alerts[place + 1 :]))
+
+
+def alert_data(alert: Alert) -> dict[str, object]:
+    """What a line of the timeline keeps of an alert."""
+    return {
+        "fingerprint": alert.fingerprint,
+        "alertname": alert.name,
+        "labels": alert.labels.to_dict(),
+        "value": alert.value,
+        "active_at": alert.active_at,
+        "fired_at": alert.fired_at,
+    }

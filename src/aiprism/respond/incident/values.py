@@ -1,0 +1,129 @@
+"""An incident as a frozen value: where it stands, what it holds, what it expects of people.
+
+Nothing here changes one: `moves`, `alerts` and `people` give the next incident for an event, `lateness` for the time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from aiprism.model.alerts import Alert, AlertState, Priority
+from aiprism.model.labels import Labels
+from aiprism.respond.deadlines import Progress
+from aiprism.respond.oncall.rota import Rota
+from aiprism.respond.subject import description_of, service_of, title_of
+from aiprism.respond.tiers import Tiers, usual
+
+MACHINE = "automated_system"  # the plan's name for "nobody in particular did this" (L2595)
+
+
+class Status(Enum):
+    """Where an incident stands. A reopened one is investigating again."""
+
+    INVESTIGATING = "investigating"
+    IDENTIFIED = "identified"
+    MONITORING = "monitoring"
+    RESOLVED = "resolved"
+
+
+# Where people are expected to be at work on it.
+_WORKING = frozenset({Status.INVESTIGATING, Status.IDENTIFIED})
+
+
+@dataclass(frozen=True, slots=True)
+class Periods:
+    """How long things may take: seconds of quiet before an incident is over, what each tier expects of people, and who of
+    them is on call.
+
+    The usual deadlines to acknowledge and respond are the plan's (L712). It asks for resolution targets (L2595) without
+    giving them; the usual ones are four times its response deadlines.
+    """
+
+    validation: float = 1800.0
+    tiers: Tiers = field(default_factory=usual)
+    rota: Rota = field(default_factory=Rota)
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """One incident. Times are Unix seconds; `alerts` stand in the order they joined, each with its latest state.
+
+    `places` says where in `alerts` each fingerprint stands, so that the thousandth alert of a storm is found as quickly
+    as the first; title and description are made when someone reads them, not at every alert.
+    """
+
+    id: str
+    priority: Priority
+    status: Status
+    created_at: float
+    updated_at: float
+    alerts: tuple[Alert, ...]
+    target_at: float | None = None  # as its tier had it when it changed last; `deadlines` knows what holds now
+    identified_at: float | None = None
+    monitoring_since: float | None = None
+    resolved_at: float | None = None
+    acknowledged_at: float | None = None
+    acknowledged_by: str = ""
+    reopened: int = 0
+    reopened_at: float | None = None
+    responded_at: float | None = None  # when a person or a runbook began to work on it, in this round
+    progress: Progress = field(default_factory=Progress)
+    places: Mapping[str, int] = field(default_factory=dict, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if len(self.places) != len(self.alerts):
+            places = {alert.fingerprint: place for place, alert in enumerate(self.alerts)}
+            object.__setattr__(self, "places", places)
+
+    @property
+    def title(self) -> str:
+        """One line over its alerts."""
+        return title_of(self.alerts)
+
+    @property
+    def description(self) -> str:
+        """What the rules say about its alerts."""
+        return description_of(self.alerts)
+
+    @property
+    def open(self) -> bool:
+        return self.status is not Status.RESOLVED
+
+    @property
+    def working(self) -> bool:
+        """Whether people are expected to be at work on it: something fires."""
+        return self.status in _WORKING
+
+    @property
+    def acknowledgeable(self) -> bool:
+        """Whether somebody has yet to say that they have seen it."""
+        return self.working and self.acknowledged_at is None
+
+    @property
+    def begun_at(self) -> float:
+        """When its round began: opened, or reopened the last time."""
+        return self.created_at if self.reopened_at is None else self.reopened_at
+
+    @property
+    def firing(self) -> tuple[Alert, ...]:
+        """The alerts that still fire."""
+        return tuple(alert for alert in self.alerts if alert.state is AlertState.FIRING)
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """The services its alerts speak of, first seen first."""
+        named = (service_of(alert.labels) for alert in self.alerts)
+        return tuple(dict.fromkeys(service for service in named if service))
+
+    @property
+    def labels(self) -> Labels:
+        """The labels all its alerts share."""
+        shared = set.intersection(*(set(alert.labels.pairs) for alert in self.alerts)) if self.alerts else set()
+        return Labels(shared)
+
+    def alert(self, fingerprint: str) -> Alert | None:
+        """Its alert of that fingerprint, if it holds one."""
+        place = self.places.get(fingerprint)
+        return None if place is None else self.alerts[place]
