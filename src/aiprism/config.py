@@ -350,6 +350,12 @@ class RespondConfig:
     tiers: str = setting("", "tiers.yml: who is told of each tier, by when they are to act, what follows if not")
     oncall: str = setting("", "oncall.yml: people, on-call schedules and escalation policies")
     runbooks: tuple[str, ...] = setting((), "runbook files or globs")
+    dry_run: bool = setting(False, "runbooks say what they would do, and do nothing")
+    max_runs_per_hour: int = setting(0, "runs of all runbooks together that may begin in an hour; 0: any number")
+    roles: Mapping[str, str] = field(
+        default_factory=dict,
+        metadata={"help": "role → people who have it, separated by commas, for approvals", "kind": "mapping"},
+    )
     services: str = setting("", "services.yml: owner, tier, runbook and dependencies of each service")
     maintenance: str = setting("", "maintenance.yml: maintenance windows and suppression rules")
     flap_changes: int = setting(

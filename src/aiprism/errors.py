@@ -4,6 +4,7 @@ AiprismError
 ├── ConfigError        a file we read is wrong; carries file, line and key
 ├── Refused            a request we will not serve; becomes a 4xx/5xx at the edge
 │   ├── BadInput         400  malformed body, query or parameter
+│   ├── Forbidden        403  who asks may not do this
 │   ├── TooSlow          408  a body that did not arrive in time
 │   ├── TooLarge         413  body over a size limit, before or after decompression
 │   ├── Unsupported      415  content type or encoding we do not speak
@@ -55,6 +56,12 @@ class BadInput(Refused):
     """Malformed body, query or parameter."""
 
     status, code = 400, "bad_data"
+
+
+class Forbidden(Refused):
+    """Who asks may not do this; the message says who may."""
+
+    status, code = 403, "forbidden"
 
 
 class TooSlow(Refused):

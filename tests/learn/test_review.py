@@ -89,6 +89,18 @@ def two_weeks(weeks):
     return weeks
 
 
+@pytest.mark.parametrize(
+    ("state", "acted", "healed"), [("aborted", 1.0, None), ("dry_run", 0.0, None), ("skipped", 0.0, None), ("failed", 1.0, 0.0)]
+)  # fmt: skip
+def test_only_runs_that_acted_and_were_left_to_act_tell_how_well_runbooks_repair(weeks, state, acted, healed):
+    found = weeks.incident(END - 3600, run=state)
+    if not acted:  # what never began has no start
+        with weeks.records.begin() as connection:
+            incidents.mark_run(connection, f"RUN_{found}", started_at=None)
+    told = weeks.ask().json()["week"]["all"]
+    assert (told["automation_rate"], told["runbook_success"], told["self_healed"]) == (acted, healed, 0.0)
+
+
 def test_times_are_means_and_percentiles_of_what_happened(two_weeks):
     told = two_weeks.ask().json()["week"]["all"]
     assert told["incidents"] == 4

@@ -65,6 +65,13 @@ def test_the_breaker_example_writes_the_line_the_page_quotes(records, clock):
     assert said(records, "runbook_succeeded") == ["runbook open-ai-breaker: verified: 41.2 before, 2.3 after"]
 
 
+def test_the_guards_of_the_page_are_read():
+    [found] = runbooks(examples("runbooks.md")[2])
+    assert found.guard.hours.outside == "approval"
+    assert (found.guard.blast_radius.share, found.guard.blast_radius.services) == (0.5, 2)
+    assert list(found.verify.measures) == ["errors"]
+
+
 def test_the_steps_of_the_page_can_be_carried_out(records, clock):
     found = runbooks(examples("runbooks.md")[1])
     assert [book.name for book in found] == ["restart-crashed-service", "shift-traffic"]

@@ -132,7 +132,9 @@ def test_a_step_that_fails_ends_the_run_and_rolls_it_back(records, clock):
     asyncio.run(live(clock, remediation))
     assert [call[0] for call in counting.calls] == ["stop", "wait", "start", "rollback"]
     assert run_of(records)["state"] == "rolled_back"
-    assert said(records, "runbook_rolled_back") == ["runbook restart: step 'three': start did not work; rolled back"]
+    assert said(records, "runbook_rolled_back") == [
+        "runbook restart: step 'three': start did not work; rolled back (0 before, 0 after)"
+    ]
     assert story(records)["status"] == "investigating"
 
 
@@ -143,7 +145,7 @@ def test_a_repair_that_is_not_verified_in_time_is_rolled_back(records, clock):
     asyncio.run(live(clock, remediation))
     assert counting.effects["rollback"] == 1
     assert run_of(records)["outcome"] == (
-        'not verified within 30 s: up{service="document-processor"} == 1; rolled back'
+        'not verified within 30 s: up{service="document-processor"} == 1; rolled back (0 before, 0 after)'
     )
 
 

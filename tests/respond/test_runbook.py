@@ -12,7 +12,9 @@ from aiprism.query.promql.parse import parse
 from aiprism.query.promql.syntax import Binary, VectorSelector
 from aiprism.respond import runbook
 from aiprism.respond.actions.kinds import KINDS
-from aiprism.respond.runbook import Guard, Subject, Verify, filled, filled_params, filled_query
+from aiprism.respond.guards import Approval, Guard
+from aiprism.respond.placeholders import Subject, filled, filled_query
+from aiprism.respond.runbook import Verify, filled_params
 from tests.respond.making import alert, runbooks
 
 WHOLE = """
@@ -50,7 +52,7 @@ WHO = Subject({"service": 'api"1'}, {"summary": "s"}, "INC_1", "Down", "ab")
 def test_a_whole_runbook_is_read():
     [found] = runbooks(WHOLE)
     assert (found.name, found.priorities) == ("open-ai-breaker", frozenset({Priority.P0}))
-    assert found.guard == Guard('up{service="${labels.service}"} == 1', 600.0, 3, True, True)
+    assert found.guard == Guard('up{service="${labels.service}"} == 1', 600.0, 3, True, Approval())
     assert [(step.name, step.kind, step.timeout, step.idempotent) for step in found.steps] == [
         ("open", "control", 10.0, True),
         ("wait", "wait", 30.0, True),

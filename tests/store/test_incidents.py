@@ -123,9 +123,9 @@ def test_a_run_is_planned_once_and_found_by_state_and_start(connection):
     assert store.plan_run(connection, run)
     assert not store.plan_run(connection, {**run, "state": "running"})
     assert [row["id"] for row in store.runs_in(connection, ["planned"])] == ["RUN_1"]
-    assert store.runs_started_since(connection, "restart", 0.0) == []
+    assert store.runs_started_since(connection, 0.0) == []
     store.mark_run(connection, "RUN_1", state="running", started_at=5.0)
-    assert [row["state"] for row in store.runs_started_since(connection, "restart", 5.0)] == ["running"]
+    assert [row["state"] for row in store.runs_started_since(connection, 5.0)] == ["running"]
     assert store.run_row(connection, "RUN_none") is None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -119,6 +120,9 @@ def test_a_move_that_is_not_legal_is_a_conflict_that_names_the_state(client, res
         ("POST", "/INC_none/acknowledge", {}, 400),
         ("POST", "/INC_none/comment", {"actor": "ann"}, 400),
         ("POST", "/INC_none/runs/RUN_none/approve", {"actor": "ann"}, 404),
+        ("POST", "/INC_none/runs", {"actor": "ann", "runbook": "restart", "reason": "x"}, 404),
+        ("POST", "/INC_none/runs", {"actor": "ann", "runbook": "restart"}, 400),
+        ("POST", "/INC_none/runs/RUN_none/abort", {"actor": "ann"}, 404),
         ("GET", "?status=broken", None, 400),
         ("GET", "?limit=0", None, 400),
     ],
@@ -152,7 +156,33 @@ def test_a_runbook_that_waits_is_approved_or_refused(client, responder, word, st
     assert client.post(address, json={"actor": "ann"}).status_code == 409
 
 
-@pytest.mark.parametrize("word", ["approve", "refuse"])
+def test_a_runbook_is_started_by_hand_and_ended_by_hand(client, responder):
+    responder.accept([DOWN])
+    place = f"{BASE}/{only(client)['id']}/runs"
+    started = client.post(place, json={"actor": "ann", "runbook": "restart", "reason": "it hangs"})
+    assert started.status_code == 201
+    assert started.json()["timeline"][-1]["text"] == "ann asked for runbook restart because of ServiceDown: it hangs"
+    ended = client.post(f"{place}/{started.json()['run']}/abort", json={"actor": "ann", "reason": "it came back"})
+    by_id = {run["id"]: (run["state"], run["outcome"]) for run in ended.json()["runs"]}
+    assert by_id[started.json()["run"]] == ("skipped", "ann ended it: it came back")
+    assert client.post(f"{place}/{started.json()['run']}/abort", json={"actor": "ann"}).status_code == 409
+    nobody = client.post(place, json={"actor": "ann", "runbook": "restrat", "reason": "x"})
+    assert (nobody.status_code, "there are restart" in nobody.json()["error"]["message"]) == (404, True)
+
+
+def test_who_lacks_the_role_is_told_who_has_it(client, responder):
+    asked = BOOK.replace("approval: required", "approval: {role: sre}")
+    responder.reload(replace(responder.policy, runbooks=runbooks(asked), roles={"sre": ("bob",)}))
+    responder.accept([DOWN])
+    asyncio.run(responder.remediation.carry_out_all())
+    told = client.get(f"{BASE}/{only(client)['id']}").json()
+    answer = client.post(f"{BASE}/{told['id']}/runs/{told['runs'][0]['id']}/approve", json={"actor": "ann"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "forbidden")
+    assert "ann may not let runbook restart go ahead" in answer.json()["error"]["message"]
+    assert "which bob has now" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("word", ["approve", "refuse", "abort"])
 def test_a_run_of_another_incident_is_not_found_and_stays_as_it_is(client, responder, word):
     responder.accept([DOWN, alert("ServiceDown", "other", at=T0 - 5)])
     asyncio.run(responder.remediation.carry_out_all())

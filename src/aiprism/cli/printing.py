@@ -42,6 +42,7 @@ STYLES = {
     "resolved": "green",
     "succeeded": "green",
     "rolled_back": "yellow",
+    "aborted": "yellow",
     "verifying": "cyan",
     "running": "cyan",
     "done": "green",

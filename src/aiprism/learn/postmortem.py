@@ -21,7 +21,7 @@ from aiprism.learn.evidence import ErrorPattern, Evidence, ServiceImpact
 from aiprism.learn.similar import Likeness
 from aiprism.model.timerange import format_duration
 from aiprism.respond.incident import Incident
-from aiprism.respond.remediate import SUCCEEDED
+from aiprism.respond.runs import SUCCEEDED
 from aiprism.respond.tiers import Deadline, Tier
 
 _SUSPECT = 1800.0  # seconds before the first alert in which a change is suspicious

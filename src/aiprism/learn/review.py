@@ -18,7 +18,7 @@ import numpy as np
 from aiprism.learn.postmortem import plain
 from aiprism.model.timerange import format_duration
 from aiprism.respond.incident import MACHINE, Incident
-from aiprism.respond.remediate import FAILED, ROLLED_BACK, SUCCEEDED
+from aiprism.respond.runs import FAILED, ROLLED_BACK, SUCCEEDED
 from aiprism.store.episodes import EpisodeRow
 from aiprism.store.incidents import EventRow, RunRow
 
@@ -32,14 +32,26 @@ DEFINITIONS: Mapping[str, str] = {
     "mtbf": "MTBF: the week without the time in which an incident was not restored, divided by the incidents opened",
     "missed_deadlines": "deadlines that passed: to acknowledge, to begin to work, to resolve",
     "automation_rate": "the share of incidents for which a runbook acted",
-    "runbook_success": "the share of finished runbook runs that succeeded",
+    "runbook_success": "the share of runbook runs that acted and are over that succeeded; not those a person ended",
     "self_healed": "the share of restored incidents that a runbook repaired before any person did anything",
     "noisy_rules": "alerts by name with firings that were in no incident or in one nobody did anything about, or that flapped",
 }
 _MISSED = {"acknowledgement_overdue": "acknowledge", "response_overdue": "respond", "target_missed": "resolve"}
 _FIRED = frozenset(("incident_created", "alert_joined", "alert_refired"))
 # What people do about an incident; lines of these events by anybody but a machine.
-_DEEDS = frozenset(("acknowledged", "responded", "identified", "comment", "resolved", "reopened", "runbook_approved"))
+_DEEDS = frozenset(
+    (
+        "acknowledged",
+        "responded",
+        "identified",
+        "comment",
+        "resolved",
+        "reopened",
+        "runbook_approved",
+        "runbook_asked",
+        "runbook_abort_asked",
+    )
+)
 _NOISY = 10  # rules told
 
 
@@ -130,7 +142,7 @@ def _by(pasts: Sequence[Past], start: float, of: Callable[[Past], Sequence[str]]
 
 
 def _figures(pasts: Sequence[Past], start: float) -> dict[str, Any]:
-    finished = [run for past in pasts for run in past.runs if run["state"] in (SUCCEEDED, FAILED, ROLLED_BACK)]
+    finished = [run for past in pasts for run in past.runs if _counts(run)]
     restored = [past for past in pasts if past.restored_at is not None]
     missed = Counter(_MISSED[each["event"]] for past in pasts for each in past.events if each["event"] in _MISSED)
     return {
@@ -144,6 +156,11 @@ def _figures(pasts: Sequence[Past], start: float) -> dict[str, Any]:
         "runbook_success": _share(sum(run["state"] == SUCCEEDED for run in finished), len(finished)),
         "self_healed": _share(sum(past.self_healed for past in restored), len(restored)),
     }
+
+
+def _counts(run: RunRow) -> bool:
+    """Whether a run tells how well its runbook repairs: it acted, and no person ended it."""
+    return run["started_at"] is not None and run["state"] in (SUCCEEDED, FAILED, ROLLED_BACK)
 
 
 def _spread(values: Sequence[float | None]) -> dict[str, float | int | None]:

@@ -11,18 +11,16 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
-from aiprism.model.alerts import Alert, Priority
+from aiprism.model.alerts import Priority
 from aiprism.respond import audience, episodes, journal, message
 from aiprism.respond.channels.post import Integration
 from aiprism.respond.desk import Batch, Change, Desk
 from aiprism.respond.incident import MACHINE, Entry, Incident, Notice, Tell, next_due
 from aiprism.respond.keeping import flap_row, group_row, known_row
-from aiprism.respond.runbook import Runbook
+from aiprism.respond.runs import planned
 from aiprism.store import alerting
 from aiprism.store import held as held_store
 from aiprism.store import incidents as store
-
-PLANNED = "planned"  # a run that has been called for and not looked at yet
 
 
 def remediate(batch: Batch, desk: Desk) -> Batch:
@@ -33,37 +31,9 @@ def remediate(batch: Batch, desk: Desk) -> Batch:
         for alert in change.remediate:
             for order, runbook in enumerate(desk.policy.runbooks):
                 if runbook.answers(alert, change.incident.priority):
-                    run = _planned(runbook, order, change.incident, alert)
+                    run = planned(runbook, order, change.incident, alert)
                     runs.setdefault(run["id"], run)
     return replace(batch, runs=tuple(runs.values()))
-
-
-def episode_of(incident: Incident, alert: Alert) -> str:
-    """What a runbook runs once for: an alert, because another instance wants its own repair, from one onset, because a
-    repair may not last, in one round of its incident."""
-    return f"{incident.reopened}_{alert.fingerprint}_{alert.active_at * 1000:.0f}"
-
-
-def _planned(runbook: Runbook, order: int, incident: Incident, alert: Alert) -> store.RunRow:
-    episode = episode_of(incident, alert)
-    return {
-        "id": f"RUN_{incident.id.removeprefix('INC_')}_{runbook.name}_{episode}",
-        "incident_id": incident.id,
-        "runbook": runbook.name,
-        "state": PLANNED,
-        "started_at": None,
-        "finished_at": None,
-        "outcome": "",
-        "data": {
-            "digest": runbook.digest,
-            "order": order,
-            "episode": episode,
-            "fingerprint": alert.fingerprint,
-            "alertname": alert.name,
-            "labels": alert.labels.to_dict(),
-            "annotations": alert.annotations.to_dict(),
-        },
-    }
 
 
 def address(batch: Batch, desk: Desk) -> Batch:

@@ -36,6 +36,9 @@ class Policy:
 
     routing: Routing = field(default_factory=nobody)
     runbooks: tuple[Runbook, ...] = ()
+    dry_run: bool = False  # runbooks say what they would do, and do nothing
+    max_runs_per_hour: int = 0  # of all runbooks together; 0: any number
+    roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # role → people who have it always
     periods: Periods = field(default_factory=Periods)
     ways: Callable[[], Ways] = Ways  # who calls whom, as known now
     weights: Weights = field(default_factory=Weights)

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from aiprism.model.alerts import Alert
 from aiprism.respond import journal
 from aiprism.respond.incident import Incident
-from aiprism.respond.remediate import SUCCEEDED
+from aiprism.respond.runs import SUCCEEDED
 from aiprism.store import incidents as store
 
 _OURS = ("incident_id", "payload", "dedup_key", "next_at", "deadline", "tells")

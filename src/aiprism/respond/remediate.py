@@ -1,42 +1,53 @@
 """Carry runbooks out, durably: guard, act, verify, roll back (requirement R8).
 
-In: runs that `pipeline` planned, as rows. Out: orders to actuators, and the outcome on the incident's timeline. Every
-step is a row before it acts and after; each change of a run and its line on the timeline are one transaction. So a
-killed platform goes on where it was: a step that had begun is given again with the same key when it is idempotent,
-else it counts as unknown and the run is rolled back. Runs of one incident happen one after the other, in the order of
-the runbook files.
+In: runs that `pipeline` or a person called for, as rows. Out: orders to actuators (`steps`), and the outcome on the incident's
+timeline. Each change of a run and its line on the timeline are one transaction, so a killed platform goes on where it was.
+Runs of one incident happen one after the other, in the order of the runbook files. Where a run may stand is drawn in `runs`.
 
-A guard that will hold again (a cooldown, an hourly limit, a precondition nobody could answer) leaves a run planned, to be
-looked at again while its alert fires.
-
-    planned ─┬─▶ running ─▶ verifying ─▶ succeeded
-             ├─▶ waiting_approval ─▶ planned           running, verifying ─▶ rolling_back ─▶ rolled_back
-             └─▶ skipped, dry_run, failed                                               └──▶ failed
+A guard that will hold again (a cooldown, an hourly limit, hours, a precondition nobody could answer) leaves a run planned, to
+be looked at again while its alert fires.
 """
 
 from __future__ import annotations
 
 import asyncio
 import functools
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import structlog
-from sqlalchemy import Connection
 
 from aiprism.clock import Clock
 from aiprism.errors import AiprismError, BadInput, Conflict, NotFound
-from aiprism.model.alerts import AlertState
-from aiprism.respond import journal
-from aiprism.respond.actions.act import Actuator, Done, Order
+from aiprism.model.alerts import Alert, AlertState
+from aiprism.model.labels import matches_all
+from aiprism.model.timerange import format_duration
+from aiprism.respond import guards, journal, permission, runs
+from aiprism.respond.actions.act import Actuator
 from aiprism.respond.bell import Bell
-from aiprism.respond.consequences import PLANNED, episode_of
 from aiprism.respond.desk import Desk
-from aiprism.respond.incident import Identified, Noted, Status
+from aiprism.respond.guards import LOOK_AGAIN, Refusal
+from aiprism.respond.incident import Identified, Incident, Noted, Status
 from aiprism.respond.pipeline import Respond
-from aiprism.respond.runbook import Runbook, Step, Subject, filled_params, filled_query
-from aiprism.respond.subject import service_of
+from aiprism.respond.runbook import Runbook
+from aiprism.respond.runs import (
+    ABORTED,
+    DRY_RUN,
+    FAILED,
+    PLANNED,
+    ROLLED_BACK,
+    ROLLING_BACK,
+    RUNNING,
+    SKIPPED,
+    SUCCEEDED,
+    UNDER_WAY,
+    VERIFYING,
+    WAITING,
+    Run,
+)
+from aiprism.respond.steps import Steps
+from aiprism.respond.trouble import Trouble
 from aiprism.store import incidents as store
 
 log = structlog.get_logger()
@@ -44,53 +55,21 @@ log = structlog.get_logger()
 Ask: TypeAlias = Callable[[str, float], Sequence[tuple[Mapping[str, str], float]]]
 """Evaluate a PromQL text at a time (Unix seconds): the (labels, value) pairs of the vector. Blocks."""
 
-WAITING, RUNNING, VERIFYING, ROLLING_BACK = "waiting_approval", "running", "verifying", "rolling_back"
-SUCCEEDED, FAILED, ROLLED_BACK, SKIPPED, DRY_RUN = "succeeded", "failed", "rolled_back", "skipped", "dry_run"
-_ACTIVE = (PLANNED, RUNNING, VERIFYING, ROLLING_BACK)
-_ROLLBACK_BASE = 1000  # positions of rollback steps, far behind those of any runbook
+_ACTIVE = (PLANNED, WAITING, *UNDER_WAY)
 _IDLE = 30.0
-_GRACE = 5.0  # seconds an actuator has beyond a step's timeout to give its own account of it
 _TRIES, _PAUSE = 3, 5.0  # for a precondition whose query fails
-_LOOK_AGAIN = 60.0  # seconds a run that may not begin yet rests at most, so that it ends soon after its alert did
 _SHOWN = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """A run as it is carried out: its row, what it follows, and whom it is about."""
-
-    row: store.RunRow
-    runbook: Runbook
-    subject: Subject
-
-    @property
-    def id(self) -> str:
-        return self.row["id"]
-
-    @property
-    def incident_id(self) -> str:
-        return self.subject.incident_id
-
-    @property
-    def actor(self) -> str:
-        return f"runbook:{self.runbook.name}"
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why a run must not begin; `until` is when that may have changed (Unix seconds), None when it never will."""
-
-    reason: str
-    until: float | None = None
 
 
 class Remediation:
     """Carries out what is planned, as long as `run` runs."""
 
     def __init__(self, respond: Respond, actuators: Mapping[str, Actuator], ask: Ask, clock: Clock) -> None:
-        self._respond, self._actuators, self._ask, self._clock = respond, actuators, ask, clock
+        self._respond, self._ask, self._clock = respond, ask, clock
+        self._steps = Steps(respond, actuators, clock)
         self._bell = Bell()
         self._busy: dict[str, asyncio.Task[None]] = {}
+        self._watched: dict[str, Bell] = {}  # of each run under way; rung when a person ends it
         respond.on_work(self._bell.ring)
 
     async def run(self) -> None:
@@ -109,14 +88,75 @@ class Remediation:
         await self._begin_waiting()
         await asyncio.gather(*self._busy.values())
 
+    # -- people --------------------------------------------------------------------------------------------------
+
+    def start(self, incident_id: str, runbook: str, actor: str, reason: str, fingerprint: str = "") -> str:
+        """Call for a runbook by hand, for the alert of that fingerprint or the first firing one it matches; its guards apply.
+        The id of the run; Conflict when the incident has no such alert."""
+        with self._respond.desk() as desk:
+            found = _named(desk.policy.runbooks, runbook)
+            incident = journal.read(desk.connection, incident_id)
+            alert = _alert_for(found, incident, fingerprint)
+            row = runs.planned(found, desk.policy.runbooks.index(found), incident, alert)
+            before = [run for run in store.run_rows(desk.connection, [incident_id]) if run["runbook"] == runbook]
+            asked = sum("asked_by" in run["data"] for run in before)
+            row = runs.by_hand(row, asked + 1, actor, reason)
+            run = runs.of_row(row, desk.policy.runbooks)
+            approval = found.guard.approval
+            if run is not None and approval is not None:  # who asks for it and may approve it has approved it
+                permission.refuse_without_role(desk.connection, desk.policy, run, approval, actor, desk.now)
+                row["data"]["approved_by"] = actor
+            store.plan_run(desk.connection, row)
+            text = f"{actor} asked for runbook {runbook} because of {alert.name}: {reason}"
+            desk.happen(incident_id, Noted("runbook_asked", actor, text, {"run": row["id"], "reason": reason}))
+            desk.made_work = True
+        return row["id"]
+
     def approve(self, run_id: str, actor: str) -> None:
-        """Let a run that waits for approval go ahead."""
+        """Let a run that waits for approval go ahead; Forbidden to who lacks the role it asks for."""
         self._decide(run_id, PLANNED, "runbook_approved", actor, f"{actor} approved it", approved_by=actor)
-        self._bell.ring()
 
     def refuse(self, run_id: str, actor: str) -> None:
-        """End a run that waits for approval."""
+        """End a run that waits for approval. Anybody may: doing nothing needs no role."""
         self._decide(run_id, SKIPPED, "runbook_skipped", actor, f"{actor} did not approve it", refused_by=actor)
+
+    def abort(self, run_id: str, actor: str, reason: str) -> None:
+        """End a run: at once when it has not begun; else what it does is cut off and rolled back. Conflict when it is over, or
+        on its way back already."""
+        text = f"{actor} ended it" + (f": {reason}" if reason else "")
+        with self._respond.desk() as desk:
+            row = _row(desk, run_id)
+            if row["state"] in (PLANNED, WAITING):
+                self._decided(desk, row, SKIPPED, "runbook_skipped", actor, text, aborted_by=actor)
+                return
+            if row["state"] not in (RUNNING, VERIFYING) or "aborted" in row["data"]:
+                raise Conflict(f"run {run_id} is {row['state']}: there is nothing to end")
+            _mark(desk, run_id, {"aborted": text})
+            noted = Noted("runbook_abort_asked", actor, f"{row['runbook']}: {text}", {"run": run_id})
+            desk.happen(row["incident_id"] or "", noted)
+        if (bell := self._watched.get(run_id)) is not None:
+            bell.ring()
+
+    def _decide(self, run_id: str, state: str, event: str, actor: str, text: str, **data: object) -> None:
+        with self._respond.desk() as desk:
+            row = _row(desk, run_id)
+            if row["state"] != WAITING:
+                raise Conflict(f"run {run_id} is {row['state']}: it does not wait for approval")
+            run = runs.of_row(row, desk.policy.runbooks)
+            approval = guards.approval_at(run.runbook.guard, desk.now) if run is not None else None
+            if run is not None and approval is not None and state == PLANNED:
+                permission.refuse_without_role(desk.connection, desk.policy, run, approval, actor, desk.now)
+            self._decided(desk, row, state, event, actor, text, **data)
+
+    def _decided(
+        self, desk: Desk, row: store.RunRow, state: str, event: str, actor: str, text: str, **data: object
+    ) -> None:
+        finished = {"finished_at": desk.now, "outcome": text} if state == SKIPPED else {}
+        kept = {name: value for name, value in row["data"].items() if name != "not_before"}
+        store.mark_run(desk.connection, row["id"], state=state, data={**kept, **data}, **finished)
+        noted = Noted(event, actor, f"{row['runbook']}: {text}", {"run": row["id"]})
+        desk.happen(row["incident_id"] or "", noted)
+        desk.made_work = True
 
     # -- which runs ----------------------------------------------------------------------------------------------
 
@@ -145,10 +185,10 @@ class Remediation:
         with self._respond.reading() as connection:
             rows = store.runs_in(connection, _ACTIVE)
         mine = [row for row in rows if incident_id is None or row["incident_id"] == incident_id]
-        ready = [row for row in mine if _not_before(row) <= now]
+        ready = [row for row in mine if _rests_until(row) <= now]
         # What has begun is finished before anything new begins; then as the files have it.
         ready.sort(key=lambda row: (row["state"] == PLANNED, row["data"].get("order", 0), row["id"]))
-        return ready, [_not_before(row) for row in mine if _not_before(row) > now]
+        return ready, [_rests_until(row) for row in mine if _rests_until(row) > now]
 
     async def _answer(self, incident_id: str) -> None:
         try:
@@ -162,42 +202,41 @@ class Remediation:
 
     async def drive(self, row: store.RunRow) -> None:
         """Carry one run on from wherever it stands to its end, or to where it waits for a person."""
-        run = self._read(row)
+        run = runs.of_row(row, self._respond.policy.runbooks)
         if run is None:
             await asyncio.to_thread(self._lost, row)
+            return
+        if row["state"] == WAITING:
+            await asyncio.to_thread(self._undecided, run)
             return
         if row["state"] == PLANNED:
             run = await self._admitted(run)
             if run is None:
                 return
+        self._watched[run.id] = bell = Bell()
+        try:
+            await self._carry(run, Trouble(run, self._asked, functools.partial(self._aborted, run), self._clock, bell))
+        finally:
+            del self._watched[run.id]
+
+    async def _carry(self, run: Run, trouble: Trouble) -> None:
         if run.row["state"] == RUNNING:
-            problem = await self._steps(run, run.runbook.steps)
-            run = (
-                await asyncio.to_thread(self._turn_back, run, problem)
-                if problem
-                else await asyncio.to_thread(self._watch, run)
-            )
+            problem = await self._steps.forth(run, trouble)
+            go_on = functools.partial(self._turn_back, run, problem) if problem else functools.partial(self._watch, run)
+            run = await asyncio.to_thread(go_on)
         if run.row["state"] == VERIFYING:
-            problem = await self._verified(run)
+            problem = await self._verified(run, trouble)
             if not problem:
-                await self._succeed(run)
+                problem = await asyncio.to_thread(self._close_well, run, await self._after(run))
+            if not problem:
                 return
             run = await asyncio.to_thread(self._turn_back, run, problem)
         await self._roll_back(run)
 
-    def _read(self, row: store.RunRow) -> Run | None:
-        runbook = next((item for item in self._respond.policy.runbooks if item.name == row["runbook"]), None)
-        if runbook is None or runbook.digest != row["data"].get("digest"):
-            return None
-        data = row["data"]
-        subject = Subject(
-            labels=data["labels"],
-            annotations=data["annotations"],
-            incident_id=row["incident_id"] or "",
-            alertname=data["alertname"],
-            fingerprint=data["fingerprint"],
-        )
-        return Run(row, runbook, subject)
+    def _aborted(self, run: Run) -> str:
+        with self._respond.reading() as connection:
+            row = store.run_row(connection, run.id)
+        return str(row["data"].get("aborted", "")) if row is not None else ""
 
     def _lost(self, row: store.RunRow) -> None:
         """End a run whose runbook is gone or changed since it was called for: half of one and half of another recipe
@@ -210,25 +249,40 @@ class Remediation:
 
     async def _admitted(self, run: Run) -> Run | None:
         try:
-            _rehearse(run)
+            run.rehearse()
         except BadInput as error:
             await asyncio.to_thread(self._end, run, FAILED, "runbook_failed", str(error))
             return None
-        refusal = await asyncio.to_thread(self._refusal, run) or await self._unmet(run)
+        guard, policy = run.runbook.guard, self._respond.policy
+        instances = await self._instances(run)
+        refusal = await asyncio.to_thread(self._refusal, run, instances) or await self._unmet(run)
         if refusal:
             await asyncio.to_thread(self._put_off, run, refusal)
             return None
-        if run.runbook.guard.approval and not run.row["data"].get("approved_by"):
-            await asyncio.to_thread(self._wait_for_approval, run)
+        approval = guards.approval_at(guard, self._clock.now())
+        if approval is not None and not run.row["data"].get("approved_by"):
+            await asyncio.to_thread(self._wait_for_approval, run, approval)
             return None
-        if run.runbook.guard.dry_run:
-            await asyncio.to_thread(self._end, run, DRY_RUN, "runbook_dry_run", _told_steps(run))
+        if guard.dry_run or policy.dry_run:
+            why = "" if guard.dry_run else " (respond.dry_run: this server does nothing)"
+            await asyncio.to_thread(self._end, run, DRY_RUN, "runbook_dry_run", run.told_steps() + why)
             return None
-        return await asyncio.to_thread(self._start, run, await self._measured(run))
+        return await asyncio.to_thread(self._start, run, instances, await self._before(run))
 
-    def _refusal(self, run: Run) -> Refusal | None:
+    def _refusal(self, run: Run, instances: int | None) -> Refusal | None:
         with self._respond.reading() as connection:
-            return _refused(connection, run, self._clock.now())
+            return permission.refused(connection, self._respond.policy, run, self._clock.now(), instances)
+
+    async def _instances(self, run: Run) -> int | None:
+        """How many instances the run's service has, where a guard asks for that and metrics tell."""
+        radius = run.runbook.guard.blast_radius
+        if radius is None or (radius.instances is None and radius.share is None):
+            return None
+        try:
+            found = await self._asked(run, guards.instances_query(radius, run.service))
+        except AiprismError:
+            return None
+        return int(found[0][1]) if found and math.isfinite(found[0][1]) else None
 
     async def _unmet(self, run: Run) -> Refusal | None:
         """Why the precondition does not hold; None when it does, or there is none."""
@@ -241,10 +295,10 @@ class Remediation:
                 await self._clock.sleep(_PAUSE)
             try:
                 met = await self._asked(run, query)
-                return None if met else Refusal(f"precondition does not hold: {_filled(run, query)}")
+                return None if met else Refusal(f"precondition does not hold: {run.query(query)}")
             except AiprismError as error:
                 failure = str(error)
-        return Refusal(f"precondition cannot be asked: {failure}", self._clock.now() + _LOOK_AGAIN)
+        return Refusal(f"precondition cannot be asked: {failure}", self._clock.now() + LOOK_AGAIN)
 
     def _put_off(self, run: Run, refusal: Refusal) -> None:
         with self._respond.desk() as desk:
@@ -252,137 +306,79 @@ class Remediation:
 
     def _refuse_or_rest(self, desk: Desk, run: Run, refusal: Refusal) -> None:
         """End a run that will never be allowed; let one that may be later rest, and say so the first time."""
-        if refusal.until is None:
-            self._close(desk, run.row, SKIPPED, "runbook_skipped", refusal.reason)
+        row = _row(desk, run.id)
+        if row["state"] != PLANNED:  # a person ended it meanwhile
             return
-        again = min(max(refusal.until, desk.now + 1.0), desk.now + _LOOK_AGAIN)
-        store.mark_run(desk.connection, run.id, data={**run.row["data"], "not_before": again})
-        if "not_before" not in run.row["data"]:
+        if refusal.until is None:
+            self._close(desk, row, SKIPPED, "runbook_skipped", refusal.reason)
+            return
+        again = min(max(refusal.until, desk.now + 1.0), desk.now + LOOK_AGAIN)
+        _mark(desk, run.id, {"not_before": again})
+        if "not_before" not in row["data"]:
             text = f"runbook {run.runbook.name} waits: {refusal.reason}"
             desk.happen(run.incident_id, Noted("runbook_deferred", run.actor, text, {"run": run.id}))
 
-    def _wait_for_approval(self, run: Run) -> None:
+    def _wait_for_approval(self, run: Run, approval: guards.Approval) -> None:
         with self._respond.desk() as desk:
-            store.mark_run(desk.connection, run.id, state=WAITING)
-            text = f"runbook {run.runbook.name} waits for approval: {_told_steps(run)}"
-            desk.happen(run.incident_id, Noted("runbook_waiting", run.actor, text, {"run": run.id}))
+            if _row(desk, run.id)["state"] != PLANNED:
+                return
+            until = {} if approval.within is None else {"not_before": desk.now + approval.within}
+            _mark(desk, run.id, until, state=WAITING)
+            whose = f" of {approval.role}" if approval.role else ""
+            text = f"runbook {run.runbook.name} waits for approval{whose}: {run.told_steps()}"
+            data = {"run": run.id, "role": approval.role, "within": approval.within}
+            desk.happen(run.incident_id, Noted("runbook_waiting", run.actor, text, data))
 
-    def _decide(self, run_id: str, state: str, event: str, actor: str, text: str, **data: object) -> None:
+    def _undecided(self, run: Run) -> None:
+        """Nobody approved or refused the run within its time."""
         with self._respond.desk() as desk:
-            row = store.run_row(desk.connection, run_id)
-            if row is None:
-                raise NotFound(f"no runbook run {run_id!r}")
-            if row["state"] != WAITING:
-                raise Conflict(f"run {run_id} is {row['state']}: it does not wait for approval")
-            finished = {"finished_at": desk.now, "outcome": text} if state == SKIPPED else {}
-            store.mark_run(desk.connection, run_id, state=state, data={**row["data"], **data}, **finished)
-            desk.happen(row["incident_id"] or "", Noted(event, actor, f"{row['runbook']}: {text}", {"run": run_id}))
-            desk.made_work = True
+            row, approval = _row(desk, run.id), run.runbook.guard.approval
+            if row["state"] != WAITING or approval is None or approval.within is None:
+                return
+            nobody = f"nobody decided within {format_duration(approval.within)}"
+            if approval.goes_ahead:
+                text, data = f"{nobody}: it goes ahead", {"approved_by": run.actor}
+                self._decided(desk, row, PLANNED, "runbook_approved", run.actor, text, **data)
+            else:
+                self._decided(desk, row, SKIPPED, "runbook_skipped", run.actor, nobody)
 
-    # -- steps ---------------------------------------------------------------------------------------------------
+    # -- act -----------------------------------------------------------------------------------------------------
 
-    def _start(self, run: Run, before: list[float]) -> Run | None:
+    async def _before(self, run: Run) -> Mapping[str, object]:
+        """What is kept of how things were before it acts."""
+        verify = run.runbook.verify
+        worse = bool(verify and verify.worse and await self._answer_to(run, verify.worse))
+        measures = await self._measures(run)
+        return {
+            "before": await self._measured(run),
+            "measures_before": measures,
+            **({"worse_before": True} if worse else {}),
+        }
+
+    def _start(self, run: Run, instances: int | None, before: Mapping[str, object]) -> Run | None:
         with self._respond.desk() as desk:
+            row = _row(desk, run.id)
+            if row["state"] != PLANNED:  # a person ended it meanwhile
+                return None
             # Asked once more, now that nobody else can begin: a run of another incident may have, since the first time.
-            refusal = _refused(desk.connection, run, desk.now)
+            refusal = permission.refused(desk.connection, desk.policy, run, desk.now, instances)
             if refusal:
                 self._refuse_or_rest(desk, run, refusal)
                 return None
-            data = {**run.row["data"], "before": journal.storable(before)}
-            store.mark_run(desk.connection, run.id, state=RUNNING, started_at=desk.now, data=data)
-            text = f"runbook {run.runbook.name} started{_measured_text(before)}"
-            desk.happen(run.incident_id, Noted("runbook_started", run.actor, text, {"run": run.id, "before": before}))
-            return _with(run, state=RUNNING, started_at=desk.now, data=data)
-
-    async def _steps(self, run: Run, steps: Sequence[Step], *, base: int = 0, stop: bool = True) -> str:
-        """Carry out `steps` from the first that is not done; the first problem, or an empty string."""
-        known = {row["position"]: row for row in await asyncio.to_thread(self._step_rows, run)}
-        problems = []
-        for position, step in enumerate(steps, start=base):
-            problem = await self._step(run, step, position, known.get(position))
-            if problem:
-                problems.append(problem)
-            if problem and stop:
-                break
-        return "; ".join(problems)
-
-    def _step_rows(self, run: Run) -> list[store.StepRow]:
-        with self._respond.reading() as connection:
-            return store.step_rows(connection, [run.id])
-
-    async def _step(self, run: Run, step: Step, position: int, known: store.StepRow | None) -> str:
-        if known is not None and known["state"] == "done":
-            return ""
-        if known is not None and known["state"] != "started":
-            return f"step {step.name!r}: {known['result'].get('message', known['state'])}"
-        if known is not None and not step.idempotent:
-            cut_off = Done(False, "cut off by a restart; whether it took effect is unknown, and it is not repeated")
-            return await asyncio.to_thread(self._finish_step, run, step, known, cut_off, "unknown")
-        row = known if known is not None else await asyncio.to_thread(self._begin_step, run, step, position)
-        order = Order(
-            params=filled_params(step, run.subject),
-            key=row["idempotency_key"],
-            timeout=step.timeout,
-            reason=f"{run.actor} for {run.incident_id}",
-        )
-        done = await self._act(step, order)
-        return await asyncio.to_thread(self._finish_step, run, step, row, done, "done" if done.ok else "failed")
-
-    def _begin_step(self, run: Run, step: Step, position: int) -> store.StepRow:
-        row: store.StepRow = {
-            "run_id": run.id,
-            "position": position,
-            "name": step.name,
-            "kind": step.kind,
-            "state": "started",
-            "started_at": self._clock.now(),
-            "finished_at": None,
-            "idempotency_key": f"{run.id}_{position}",
-            "result": {},
-        }
-        with self._respond.desk() as desk:
-            store.put_step(desk.connection, row)
-        return row
-
-    async def _act(self, step: Step, order: Order) -> Done:
-        actuator = self._actuators.get(step.kind)
-        if actuator is None:
-            return Done(False, f"this server has no {step.kind} actuator")
-        acting = asyncio.ensure_future(actuator.act(order))
-        sleeping = asyncio.ensure_future(self._clock.sleep(step.timeout + _GRACE))
-        try:
-            await asyncio.wait((acting, sleeping), return_when=asyncio.FIRST_COMPLETED)
-            if acting.done():
-                return acting.result()
-            return Done(False, f"no answer within {step.timeout:g} s")
-        except Exception as error:  # a fault of ours in an actuator must not keep the rollback from running
-            log.exception("runbook.actuator_failed", kind=step.kind, step=step.name)
-            return Done(False, f"the {step.kind} actuator failed: {type(error).__name__}")
-        finally:
-            sleeping.cancel()
-            acting.cancel()
-            await asyncio.gather(acting, return_exceptions=True)
-
-    def _finish_step(self, run: Run, step: Step, row: store.StepRow, done: Done, state: str) -> str:
-        result = {"ok": done.ok, "message": done.message, "data": journal.storable(done.data)}
-        with self._respond.desk() as desk:
-            store.put_step(desk.connection, {**row, "state": state, "finished_at": desk.now, "result": result})
-            undoing = "rollback " if row["position"] >= _ROLLBACK_BASE else ""
-            text = f"{undoing}step {step.name!r}: {done.message}"
-            data = {"run": run.id, "step": step.name, "kind": step.kind, "state": state, "ok": done.ok}
-            desk.happen(run.incident_id, Noted("runbook_step", run.actor, text, data))
-        return "" if done.ok else f"step {step.name!r}: {done.message}"
-
-    # -- verify --------------------------------------------------------------------------------------------------
+            values = before["before"]
+            row = _mark(desk, run.id, before, state=RUNNING, started_at=desk.now)
+            text = f"runbook {run.runbook.name} started{_measured_text(values)}"
+            if before.get("worse_before"):
+                text += "; worse_when holds already, so it counts from when it was over"
+            desk.happen(run.incident_id, Noted("runbook_started", run.actor, text, {"run": run.id, "before": values}))
+            return run.changed(row)
 
     def _watch(self, run: Run) -> Run:
         with self._respond.desk() as desk:
             within = run.runbook.verify.within if run.runbook.verify is not None else 0.0
-            data = {**run.row["data"], "verify_until": desk.now + within}
-            store.mark_run(desk.connection, run.id, state=VERIFYING, data=data)
-            return _with(run, state=VERIFYING, data=data)
+            return run.changed(_mark(desk, run.id, {"verify_until": desk.now + within}, state=VERIFYING))
 
-    async def _verified(self, run: Run) -> str:
+    async def _verified(self, run: Run, trouble: Trouble) -> str:
         """Empty once the verify query is true; else why the repair counts as failed."""
         verify, until = run.runbook.verify, float(run.row["data"]["verify_until"])
         if verify is None:
@@ -390,6 +386,8 @@ class Remediation:
         failure = ""
         while True:
             asked_at = self._clock.now()
+            if why := await trouble.now():
+                return why
             try:
                 if await self._asked(run, verify.query):
                     return ""
@@ -397,129 +395,165 @@ class Remediation:
             except AiprismError as error:
                 failure = f" (last answer: {error})"
             if asked_at >= until:  # not: when the answer came. A slow one, or a pause of ours, is no failed repair
-                return f"not verified within {verify.within:g} s: {_filled(run, verify.query)}{failure}"
-            await self._clock.sleep(min(verify.every, max(0.0, until - self._clock.now())))
+                return f"not verified within {verify.within:g} s: {run.query(verify.query)}{failure}"
+            await trouble.rest(min(verify.every, max(0.0, until - self._clock.now())))
 
-    async def _succeed(self, run: Run) -> None:
-        after = await self._measured(run)
-        await asyncio.to_thread(self._close_well, run, after)
-
-    def _close_well(self, run: Run, after: list[float]) -> None:
+    def _close_well(self, run: Run, after: Mapping[str, object]) -> str:
+        """End a run that did what it should; why not, when a person ended it in the last moment."""
         verified = run.runbook.verify is not None
-        text = (
-            "verified" + _change_text(run.row["data"].get("before") or [], after) if verified else "done, not verified"
-        )
         with self._respond.desk() as desk:
-            row: store.RunRow = {**run.row, "data": {**run.row["data"], "after": journal.storable(after)}}
-            self._close(desk, row, SUCCEEDED, "runbook_succeeded", text, after=after)
+            row = _mark(desk, run.id, after)
+            if aborted := row["data"].get("aborted"):
+                return str(aborted)
+            change = _change_text(row["data"])
+            text = f"verified{f': {change}' if change else ''}" if verified else "done, not verified"
+            self._close(desk, row, SUCCEEDED, "runbook_succeeded", text)
             incident = journal.read(desk.connection, run.incident_id)
             if verified and incident.status is Status.INVESTIGATING:
                 desk.happen(run.incident_id, Identified(run.actor, f"runbook {run.runbook.name} repaired it"))
+        return ""
 
     # -- roll back -----------------------------------------------------------------------------------------------
 
     def _turn_back(self, run: Run, problem: str) -> Run:
         with self._respond.desk() as desk:
-            data = {**run.row["data"], "problem": problem}
-            store.mark_run(desk.connection, run.id, state=ROLLING_BACK, data=data)
-            return _with(run, state=ROLLING_BACK, data=data)
+            return run.changed(_mark(desk, run.id, {"problem": problem}, state=ROLLING_BACK))
 
     async def _roll_back(self, run: Run) -> None:
         problem = str(run.row["data"].get("problem", ""))
-        if not run.runbook.rollback:
-            await asyncio.to_thread(self._end, run, FAILED, "runbook_failed", problem)
-            return
-        more = await self._steps(run, run.runbook.rollback, base=_ROLLBACK_BASE, stop=False)
-        if more:
-            await asyncio.to_thread(self._end, run, FAILED, "runbook_failed", f"{problem}; rollback failed too: {more}")
-        else:
-            await asyncio.to_thread(self._end, run, ROLLED_BACK, "runbook_rolled_back", f"{problem}; rolled back")
+        more = await self._steps.back(run)
+        after = await self._after(run)
+        await asyncio.to_thread(self._close_badly, run, problem, more, after)
+
+    def _close_badly(self, run: Run, problem: str, more: str, after: Mapping[str, object]) -> None:
+        with self._respond.desk() as desk:
+            row = _mark(desk, run.id, after)
+            change = _change_text(row["data"])
+            measured = f" ({change})" if change else ""
+            if more:
+                text = f"{problem}; rollback failed too: {more}{measured}"
+                self._close(desk, row, FAILED, "runbook_failed", text)
+                return
+            rolled_back = bool(run.runbook.rollback)
+            text = f"{problem}{'; rolled back' if rolled_back else ''}{measured}"
+            state = ABORTED if "aborted" in row["data"] else ROLLED_BACK if rolled_back else FAILED
+            self._close(desk, row, state, f"runbook_{state}", text)
 
     # -- rows ----------------------------------------------------------------------------------------------------
 
     def _end(self, run: Run, state: str, event: str, text: str) -> None:
         with self._respond.desk() as desk:
-            self._close(desk, run.row, state, event, text)
+            row = _row(desk, run.id)
+            if row["state"] == run.row["state"]:
+                self._close(desk, row, state, event, text)
 
-    def _close(self, desk: Desk, row: store.RunRow, state: str, event: str, text: str, **more: object) -> None:
-        changes = {"state": state, "finished_at": desk.now, "outcome": text, "data": row["data"]}
+    def _close(self, desk: Desk, row: store.RunRow, state: str, event: str, text: str) -> None:
+        changes = {"state": state, "finished_at": desk.now, "outcome": text}
         store.mark_run(desk.connection, row["id"], **changes)
-        data = {"run": row["id"], "before": row["data"].get("before"), **more}
+        told = ("before", "after", "measures_before", "measures_after")
+        data = {"run": row["id"], **{name: row["data"][name] for name in told if row["data"].get(name)}}
         noted = Noted(event, f"runbook:{row['runbook']}", f"runbook {row['runbook']}: {text}", data)
         desk.happen(row["incident_id"] or "", noted)
         log.info(event.replace("_", ".", 1), run=row["id"], incident=row["incident_id"], outcome=text)
 
+    # -- questions -----------------------------------------------------------------------------------------------
+
+    async def _after(self, run: Run) -> Mapping[str, object]:
+        return {"after": await self._measured(run), "measures_after": await self._measures(run)}
+
     async def _measured(self, run: Run) -> list[float]:
         """The numbers the verify query compares, as they are now; empty when there is none or it cannot be asked."""
         verify = run.runbook.verify
-        if verify is None or not verify.measure:
-            return []
+        return await self._answer_to(run, verify.measure) if verify is not None and verify.measure else []
+
+    async def _measures(self, run: Run) -> dict[str, list[float]]:
+        """The further numbers of its runbook."""
+        named = run.runbook.verify.measures if run.runbook.verify is not None else {}
+        return {name: await self._answer_to(run, query) for name, query in named.items()}
+
+    async def _answer_to(self, run: Run, query: str) -> list[float]:
         try:
-            return [value for _, value in await self._asked(run, verify.measure)][:_SHOWN]
+            return [value for _, value in await self._asked(run, query)][:_SHOWN]
         except AiprismError:
             return []
 
     async def _asked(self, run: Run, query: str) -> Sequence[tuple[Mapping[str, str], float]]:
-        return await asyncio.to_thread(self._ask, _filled(run, query), self._clock.now())
+        return await asyncio.to_thread(self._ask, run.query(query), self._clock.now())
 
 
-def _not_before(row: store.RunRow) -> float:
-    return float(row["data"].get("not_before", 0.0)) if row["state"] == PLANNED else 0.0
+def _rests_until(row: store.RunRow) -> float:
+    """Before which time there is nothing to do about a run."""
+    never = math.inf if row["state"] == WAITING else 0.0
+    return float(row["data"].get("not_before", never)) if row["state"] in (PLANNED, WAITING) else 0.0
 
 
-def _refused(connection: Connection, run: Run, now: float) -> Refusal | None:
-    """Why the run must not begin, as far as the control database knows; None when it may."""
-    guard, incident = run.runbook.guard, journal.read(connection, run.incident_id)
-    alert = incident.alert(run.subject.fingerprint)
-    if incident.status in (Status.MONITORING, Status.RESOLVED):
-        return Refusal(f"the incident is {incident.status.value} already")
-    if alert is None or alert.state is not AlertState.FIRING:
-        return Refusal(f"{run.subject.alertname} fires no more")
-    if run.row["data"].get("episode", episode_of(incident, alert)) != episode_of(incident, alert):
-        return Refusal(f"{run.subject.alertname} fires anew, and called for another run")
-    started = store.runs_started_since(connection, run.runbook.name, now - max(guard.cooldown, 3600.0))
-    service = service_of(run.subject.labels)
-    here = [row["started_at"] or 0.0 for row in started if service_of(row["data"]["labels"]) == service]
-    if here and now - max(here) < guard.cooldown:
-        reason = f"cooling down: it ran {now - max(here):.0f} s ago, and rests {guard.cooldown:g} s"
-        return Refusal(reason, max(here) + guard.cooldown)
-    in_hour = sorted(start for row in started if (start := row["started_at"] or 0.0) > now - 3600.0)
-    if guard.max_runs_per_hour and len(in_hour) >= guard.max_runs_per_hour:
-        reason = f"it ran {len(in_hour)} times in the last hour, and may {guard.max_runs_per_hour} times"
-        return Refusal(reason, in_hour[-guard.max_runs_per_hour] + 3600.0)
-    return None
+def _row(desk: Desk, run_id: str) -> store.RunRow:
+    row = store.run_row(desk.connection, run_id)
+    if row is None:
+        raise NotFound(f"no runbook run {run_id!r}")
+    return row
 
 
-def _with(run: Run, **changes: object) -> Run:
-    return replace(run, row={**run.row, **changes})  # type: ignore[typeddict-item]
+def _mark(desk: Desk, run_id: str, data: Mapping[str, object], **columns: object) -> store.RunRow:
+    """Lay changes over a run as it is in the database, where a person may have ended it; the row as it is then."""
+    row = _row(desk, run_id)
+    merged = {**row["data"], **{name: journal.storable(value) for name, value in data.items()}}
+    store.mark_run(desk.connection, run_id, data=merged, **columns)
+    return _row(desk, run_id)
 
 
-def _rehearse(run: Run) -> None:
-    """BadInput when any step or query has a placeholder this alert cannot fill: before the first one acts."""
-    for step in (*run.runbook.steps, *run.runbook.rollback):
-        filled_params(step, run.subject)
-    verify = run.runbook.verify
-    for query in (run.runbook.guard.precondition, verify.query if verify else "", verify.measure if verify else ""):
-        _filled(run, query)
+def _named(runbooks: Sequence[Runbook], name: str) -> Runbook:
+    found = next((each for each in runbooks if each.name == name), None)
+    if found is None:
+        known = ", ".join(each.name for each in runbooks) or "none"
+        raise NotFound(f"no runbook {name!r}; there are {known}")
+    return found
 
 
-def _filled(run: Run, query: str) -> str:
-    return filled_query(query, run.subject)
+def _alert_for(runbook: Runbook, incident: Incident, fingerprint: str) -> Alert:
+    """The firing alert of an incident that a person means."""
+    firing = [each for each in incident.alerts if each.state is AlertState.FIRING]
+    if fingerprint:
+        meant = [each for each in firing if each.fingerprint == fingerprint]
+    else:
+        meant = [each for each in firing if matches_all(runbook.match, each.labels)]
+    if not meant:
+        names = ", ".join(f"{each.name} ({each.fingerprint})" for each in firing) or "none"
+        which = (
+            f"of fingerprint {fingerprint}"
+            if fingerprint
+            else f"that runbook {runbook.name} matches; name one that is meant"
+        )
+        raise Conflict(f"{incident.id} has no firing alert {which}. Firing are: {names}")
+    return meant[0]
 
 
-def _told_steps(run: Run) -> str:
-    return "would do: " + ", ".join(f"{step.name} ({step.kind})" for step in run.runbook.steps)
+def _measured_text(values: object) -> str:
+    return f", measured {_numbers(values)}" if isinstance(values, list) and values else ""
 
 
-def _measured_text(values: Sequence[float]) -> str:
-    return f", measured {_numbers(values)}" if values else ""
+def _change_text(data: Mapping[str, object]) -> str:
+    """Each number before and after, in one line; empty when none is known."""
+    before, after = data.get("measures_before"), data.get("measures_after")
+    named = sorted({*_keys(before), *_keys(after)})
+    parts = [_change(data.get("before"), data.get("after"))]
+    parts += [f"{name} {text}" for name in named if (text := _change(_of(before, name), _of(after, name)))]
+    return "; ".join(part for part in parts if part)
 
 
-def _change_text(before: Sequence[float], after: Sequence[float]) -> str:
+def _keys(measures: object) -> Sequence[str]:
+    return list(measures) if isinstance(measures, Mapping) else []
+
+
+def _of(measures: object, name: str) -> object:
+    return measures.get(name) if isinstance(measures, Mapping) else None
+
+
+def _change(before: object, after: object) -> str:
     if not before and not after:
         return ""
-    return f": {_numbers(before) or 'nothing'} before, {_numbers(after) or 'nothing'} after"
+    return f"{_numbers(before) or 'nothing'} before, {_numbers(after) or 'nothing'} after"
 
 
-def _numbers(values: Sequence[float]) -> str:
-    return ", ".join(f"{float(value):.4g}" for value in values)
+def _numbers(values: object) -> str:
+    return ", ".join(f"{float(value):.4g}" for value in values) if isinstance(values, list) else ""

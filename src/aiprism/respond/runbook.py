@@ -1,7 +1,8 @@
 """What a runbook says: YAML in, frozen `Runbook` out, every mistake with file:line.
 
-Match (which alerts) → guard (may it run) → steps (what to do) → verify (did it help) → rollback (if not). The schema is
-in docs/runbooks.md. Running one is `remediate`'s work; what each kind of step takes is known in `actions/`.
+Match (which alerts) → guard (may it run) → steps (what to do) → verify (did it help) → rollback (if not). Running one is
+`remediate`'s work; what each kind of step takes is known in `actions/`, what guards say in `guards`. `SCHEMA` publishes what
+is read here, for editors.
 """
 
 from __future__ import annotations
@@ -9,60 +10,51 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 from urllib.parse import quote as quoted
 
 from aiprism import yamlfile
 from aiprism.errors import BadInput, ConfigError
 from aiprism.model.alerts import Alert, Priority
 from aiprism.model.labels import Matcher, matches_all
-from aiprism.query.promql import syntax
-from aiprism.query.promql.parse import parse
-from aiprism.respond import matcher
+from aiprism.respond import guards, matcher
+from aiprism.respond.actions import shape
 from aiprism.respond.actions.kinds import KINDS
+from aiprism.respond.guards import Guard
+from aiprism.respond.placeholders import Subject, compared, filled, read_condition, read_query, refuse_unknown
 from aiprism.yamlfile import Node
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
-_PLACEHOLDER = re.compile(r"\$\$\{|\$\{([^}]*)\}")
-_SPACES = ("labels.", "annotations.")
-_FIXED = ("incident.id", "alert.name", "alert.fingerprint")
-
-Quote: TypeAlias = Callable[[str], str]
-
-
-@dataclass(frozen=True, slots=True)
-class Guard:
-    """What must hold before a runbook acts. Times are seconds."""
-
-    precondition: str = ""
-    cooldown: float = 0.0
-    max_runs_per_hour: int = 0  # 0: as often as it is called for
-    dry_run: bool = False
-    approval: bool = False
+_PRIORITIES = tuple(tier.value for tier in Priority)
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing to do. `params` are as written; placeholders are filled in when a run begins."""
+    """One thing to do. `params` are as written; placeholders are filled in when a run begins. A step of a rollback may take
+    back another one: `undoes` is its position."""
 
     name: str
     kind: str
     params: Mapping[str, object]
     timeout: float
     idempotent: bool
+    undoes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Verify:
-    """The query that must come true within `within` seconds, asked every `every`; `measure` is the number it compares."""
+    """The query that must come true within `within` seconds, asked every `every`; `measure` is the number it compares, `measures`
+    are others that are shown before and after. While `worse` holds, acting made it worse."""
 
     query: str
     within: float
     every: float
     measure: str = ""
+    worse: str = ""
+    measures: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,53 +76,12 @@ class Runbook:
         """Whether this alert of an incident of that priority calls for it."""
         return priority in self.priorities and matches_all(self.match, alert.labels)
 
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """What placeholders may speak of."""
-
-    labels: Mapping[str, str]
-    annotations: Mapping[str, str]
-    incident_id: str
-    alertname: str
-    fingerprint: str
-
-    def look_up(self, name: str) -> str:
-        """The value of a placeholder; BadInput when this alert has none of that name."""
-        values: dict[str, str] = {
-            "incident.id": self.incident_id,
-            "alert.name": self.alertname,
-            "alert.fingerprint": self.fingerprint,
-        }
-        for space, texts in (("labels.", self.labels), ("annotations.", self.annotations)):
-            values.update({f"{space}{key}": text for key, text in texts.items()})
-        if name not in values:
-            raise BadInput(f"${{{name}}}: the alert has no such value; it has {', '.join(sorted(values))}")
-        return values[name]
-
-
-# -- placeholders ----------------------------------------------------------------------------------------------------
-
-
-def filled(value: object, subject: Subject, quote: Quote = str) -> Any:
-    """`value` with every `${…}` in its texts, however deep, replaced; `$${` stands for a plain `${`.
-
-    >>> who = Subject({"service": "api"}, {}, "INC_1", "Down", "ab")
-    >>> filled({"to": ["${labels.service}!", 3]}, who)
-    {'to': ['api!', 3]}
-    """
-    if isinstance(value, str):
-        return _PLACEHOLDER.sub(lambda found: quote(subject.look_up(found[1])) if found[1] is not None else "${", value)
-    if isinstance(value, Mapping):
-        return {key: filled(inner, subject, quote) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [filled(inner, subject, quote) for inner in value]
-    return value
-
-
-def filled_query(query: str, subject: Subject) -> str:
-    """A PromQL text with its placeholders filled in, so that a label's value stays inside its quotes."""
-    return str(filled(query, subject, lambda text: json.dumps(text, ensure_ascii=False)[1:-1]))
+    @property
+    def queries(self) -> tuple[str, ...]:
+        """All PromQL in it."""
+        verify, radius = self.verify, self.guard.blast_radius
+        of_verify = (verify.query, verify.worse, verify.measure, *verify.measures.values()) if verify else ()
+        return tuple(each for each in (self.guard.precondition, radius.of if radius else "", *of_verify) if each)
 
 
 def filled_params(step: Step, subject: Subject) -> dict[str, object]:
@@ -150,19 +101,59 @@ def _refuse_dots(url: str) -> None:
         raise BadInput(f"{url}: a part of the path would be . or ..")
 
 
-def _unknown_placeholders(value: object) -> list[str]:
-    if isinstance(value, str):
-        names = [found[1] for found in _PLACEHOLDER.finditer(value) if found[1] is not None]
-        return [name for name in names if name not in _FIXED and not _is_spaced(name)]
-    if isinstance(value, Mapping):
-        return [name for inner in value.values() for name in _unknown_placeholders(inner)]
-    if isinstance(value, list | tuple):
-        return [name for inner in value for name in _unknown_placeholders(inner)]
-    return []
+# -- the shape -------------------------------------------------------------------------------------------------------
+
+_STEP_WORDS = {
+    "name": shape.text("what it does, in few words"),
+    "timeout": shape.duration("how long it may take; 30s when not given"),
+    "idempotent": shape.flag("whether a repeat after a crash does no harm"),
+}
+_KIND_SHAPES = {name: kind.shape for name, kind in KINDS.items()}
+_UNDO = {"undo": shape.text("takes back the step of this name, as far as it was carried out", minLength=1)}
 
 
-def _is_spaced(name: str) -> bool:
-    return any(name.startswith(space) and len(name) > len(space) for space in _SPACES)
+def _step_shape(about: str, kinds: Mapping[str, shape.Shape]) -> shape.Shape:
+    exactly_one = [{"required": [name], "properties": {name: {"not": {"type": "null"}}}} for name in kinds]
+    return {**shape.record(about, {}, {**_STEP_WORDS, **kinds}), "oneOf": exactly_one}
+
+
+_STEP = _step_shape("One thing to do", _KIND_SHAPES)
+_ROLLBACK_STEP = _step_shape("One thing to do, or to take back", {**_KIND_SHAPES, **_UNDO})
+_VERIFY = shape.record(
+    "How to tell that it helped",
+    {"query": shape.text("PromQL that must become true", minLength=1)},
+    {
+        "within": shape.duration("for how long to ask; 2m when not given"),
+        "every": shape.duration("how often; 5s when not given"),
+        "measure": shape.text("PromQL of the number shown before and after; the left side of the query when not given"),
+        "measures": shape.texts("name → PromQL of further numbers shown before and after"),
+        "worse_when": shape.text("PromQL; when it becomes true meanwhile, the run is rolled back at once"),
+    },
+)
+_RUNBOOK = shape.record(
+    "A runbook",
+    {
+        "name": shape.text("small letters, digits, - and _; unique", pattern=f"^{_NAME.pattern}$"),
+        "match": shape.listed("matchers on the alert's labels, all of which must hold", shape.text(""), least=1),
+        "steps": shape.listed("done in order", {"$ref": "#/$defs/step"}, least=1),
+    },
+    {
+        "description": shape.text("for people"),
+        "priorities": shape.listed("tiers of incidents; P0 and P1 when not given", shape.choice("", _PRIORITIES)),
+        "guard": guards.SHAPE,
+        "verify": _VERIFY,
+        "rollback": shape.listed("done when a step or verify fails", {"$ref": "#/$defs/rollback_step"}),
+    },
+)
+SCHEMA: Mapping[str, Any] = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "title": "aiprism runbooks",
+    "description": "One runbook, or a list of them under runbooks",
+    "if": {"required": ["runbooks"]},
+    "then": shape.record("", {"runbooks": shape.listed("", {"$ref": "#/$defs/runbook"})}),
+    "else": {"$ref": "#/$defs/runbook"},
+    "$defs": {"runbook": _RUNBOOK, "step": _STEP, "rollback_step": _ROLLBACK_STEP},
+}
 
 
 # -- reading ---------------------------------------------------------------------------------------------------------
@@ -189,14 +180,14 @@ def read(root: Node) -> tuple[Runbook, ...]:
 
 
 def _runbook(node: Node) -> Runbook:
-    node.fields("name", "description", "match", "priorities", "guard", "steps", "verify", "rollback")
+    shape.known(node, _RUNBOOK)
     name = node["name"].text()
     if _NAME.fullmatch(name) is None:
         raise node["name"].error(f"{name!r} is no runbook name: small letters, digits, - and _, at most 63")
     match = matcher.read(node["match"])
     if not match:
         raise node.error(f'runbook {name!r} matches every alert; give match, as in: [alertname="ServiceDown"]')
-    steps = _steps(node["steps"])
+    steps = tuple(_step(item) for item in node["steps"].items())
     if not steps:
         raise node.error(f"runbook {name!r} has no steps")
     return Runbook(
@@ -204,10 +195,10 @@ def _runbook(node: Node) -> Runbook:
         description=node["description"].text(""),
         match=match,
         priorities=_priorities(node["priorities"]),
-        guard=_guard(node["guard"]),
+        guard=guards.read(node["guard"]),
         steps=steps,
         verify=_verify(node["verify"]) if node["verify"] else None,
-        rollback=_steps(node["rollback"]),
+        rollback=tuple(_rollback_step(item, steps) for item in node["rollback"].items()),
         digest=hashlib.sha256(json.dumps(node.plain(), sort_keys=True).encode()).hexdigest()[:16],
         where=f"{node.file}:{node.line}",
     )
@@ -216,37 +207,17 @@ def _runbook(node: Node) -> Runbook:
 def _priorities(node: Node) -> frozenset[Priority]:
     if not node:
         return frozenset({Priority.P0, Priority.P1})
-    return frozenset(Priority(item.one_of(*(tier.value for tier in Priority))) for item in node.items())
-
-
-def _guard(node: Node) -> Guard:
-    node.fields("precondition", "cooldown", "max_runs_per_hour", "dry_run", "approval")
-    runs = node["max_runs_per_hour"].integer(0)
-    if runs < 0:
-        raise node["max_runs_per_hour"].error("cannot be negative")
-    return Guard(
-        precondition=_condition(node["precondition"]) if node["precondition"] else "",
-        cooldown=node["cooldown"].seconds(0.0),
-        max_runs_per_hour=runs,
-        dry_run=node["dry_run"].flag(False),
-        approval=node["approval"].one_of("none", "required", default="none") == "required",
-    )
-
-
-def _steps(node: Node) -> tuple[Step, ...]:
-    return tuple(_step(item) for item in node.items())
+    return frozenset(Priority(item.one_of(*_PRIORITIES)) for item in node.items())
 
 
 def _step(node: Node) -> Step:
-    node.fields("name", "timeout", "idempotent", *KINDS)
+    shape.known(node, _STEP)
     kinds = [kind for kind in KINDS if node[kind]]
     if len(kinds) != 1:
         raise node.error(f"a step has exactly one of {', '.join(KINDS)}; this one has {len(kinds)}")
     kind = kinds[0]
     params = KINDS[kind].read(node[kind])
-    unknown = _unknown_placeholders(params)
-    if unknown:
-        raise node[kind].error(f"unknown placeholder ${{{unknown[0]}}}; {_KNOWN}")
+    refuse_unknown(node[kind], params)
     return Step(
         name=node["name"].text(kind),
         kind=kind,
@@ -256,72 +227,44 @@ def _step(node: Node) -> Step:
     )
 
 
-_KNOWN = "known: ${labels.NAME}, ${annotations.NAME}, " + ", ".join(f"${{{name}}}" for name in _FIXED)
+def _rollback_step(node: Node, steps: tuple[Step, ...]) -> Step:
+    """A step like any other, or one that takes back a step before it."""
+    shape.known(node, _ROLLBACK_STEP)
+    if not node["undo"]:
+        return _step(node)
+    others = [kind for kind in KINDS if node[kind]]
+    if others:
+        raise node.error(f"a step either undoes another or is a {others[0]} step; this one is both")
+    name = node["undo"].text()
+    named = [position for position, step in enumerate(steps) if step.name == name]
+    if len(named) != 1:
+        known = ", ".join(step.name for step in steps)
+        raise node["undo"].error(f"{len(named)} steps are called {name!r}; the steps are {known}")
+    undone = steps[named[0]]
+    if not KINDS[undone.kind].undoable(undone.params):
+        raise node["undo"].error(
+            f"a {undone.kind} step of this sort cannot be undone: write the step that takes it back"
+        )
+    return Step(
+        name=node["name"].text(f"undo {name}"),
+        kind=undone.kind,
+        params=undone.params,
+        timeout=max(node["timeout"].seconds(30.0), undone.timeout),
+        idempotent=node["idempotent"].flag(undone.idempotent),
+        undoes=named[0],
+    )
 
 
 def _verify(node: Node) -> Verify:
-    node.fields("query", "within", "every", "measure")
-    query, every = _condition(node["query"]), node["every"].seconds(5.0)
+    shape.known(node, _VERIFY)
+    query, every = read_condition(node["query"]), node["every"].seconds(5.0)
     if every <= 0:
         raise node["every"].error("cannot be zero")
-    measure = _query(node["measure"]) if node["measure"] else _compared(query)
-    return Verify(query=query, within=node["within"].seconds(120.0), every=every, measure=measure)
-
-
-def _condition(node: Node) -> str:
-    """A query that is true when it gives something and false when it gives nothing."""
-    text = _query(node)
-    tree = _parsed(text)[0]
-    if isinstance(tree, syntax.Binary) and tree.return_bool:
-        raise node.error("with `bool` the query gives 0 or 1, never nothing, so it would always be true: leave it out")
-    return text
-
-
-def _query(node: Node) -> str:
-    text = node.text()
-    unknown = _unknown_placeholders(text)
-    if unknown:
-        raise node.error(f"unknown placeholder ${{{unknown[0]}}}; {_KNOWN}")
-    bare = _unquoted_placeholders(text)
-    if bare:
-        raise node.error(f'{bare[0]}: in PromQL a placeholder stands inside double quotes only, as in job="{bare[0]}"')
-    try:
-        _parsed(text)
-    except BadInput as error:
-        raise node.error(f"not PromQL: {error}") from None
-    return text
-
-
-_LEXEMES = re.compile(r""""(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`[^`]*`|\#[^\n]*|[^"'`\#]+|.""", re.DOTALL)
-
-
-def _unquoted_placeholders(query: str) -> list[str]:
-    """Placeholders outside of double-quoted strings: there a label's value would be read as PromQL."""
-    outside = [text for text in _LEXEMES.findall(query) if not (len(text) > 1 and text.startswith('"'))]
-    return [found[0] for text in outside for found in _PLACEHOLDER.finditer(text) if found[1] is not None]
-
-
-def _compared(query: str) -> str:
-    """The left side of a comparison, which is the number people want to see before and after; else nothing."""
-    tree, placeholders = _parsed(query)
-    if not isinstance(tree, syntax.Binary) or tree.op not in ("<", "<=", ">", ">=", "==", "!="):
-        return ""
-    left = str(tree.left)
-    for mark, placeholder in placeholders.items():
-        left = left.replace(mark, placeholder)
-    return left
-
-
-def _parsed(query: str) -> tuple[syntax.Expr, Mapping[str, str]]:
-    """The syntax tree less outer parentheses, and what stands in it for each placeholder while the parser looks."""
-    placeholders: dict[str, str] = {}
-
-    def mark(found: re.Match[str]) -> str:
-        name = f"aiprismplaceholder{len(placeholders)}x"
-        placeholders[name] = found[0]
-        return name
-
-    tree = parse(_PLACEHOLDER.sub(mark, query))
-    while isinstance(tree, syntax.Paren):
-        tree = tree.expr
-    return tree, placeholders
+    return Verify(
+        query=query,
+        within=node["within"].seconds(120.0),
+        every=every,
+        measure=read_query(node["measure"]) if node["measure"] else compared(query),
+        worse=read_condition(node["worse_when"]) if node["worse_when"] else "",
+        measures={name: read_query(each) for name, each in node["measures"].entries().items()},
+    )

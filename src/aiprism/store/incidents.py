@@ -449,13 +449,9 @@ def run_rows(connection: Connection, incident_ids: Sequence[str]) -> list[RunRow
     return cast("list[RunRow]", _rows_of(connection, table, table.c.incident_id, incident_ids, (table.c.id,)))
 
 
-def runs_started_since(connection: Connection, runbook: str, since: float) -> list[RunRow]:
-    """Runs of `runbook` that began to act at `since` or later, newest first. Skipped ones never have a start."""
-    query = (
-        sa.select(runbook_runs)
-        .where(runbook_runs.c.runbook == runbook, runbook_runs.c.started_at >= since)
-        .order_by(runbook_runs.c.started_at.desc())
-    )
+def runs_started_since(connection: Connection, since: float) -> list[RunRow]:
+    """Runs that began to act at `since` or later, newest first. Skipped ones never have a start."""
+    query = sa.select(runbook_runs).where(runbook_runs.c.started_at >= since).order_by(runbook_runs.c.started_at.desc())
     return cast("list[RunRow]", _rows(connection, query))
 
 

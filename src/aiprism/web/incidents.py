@@ -46,6 +46,20 @@ class Decider(BaseModel):
     actor: str = Field(min_length=1, max_length=200)
 
 
+class Ended(Decider):
+    """Who ends a run, and why."""
+
+    reason: str = Field(default="", max_length=10_000)
+
+
+class Wanted(Decider):
+    """Which runbook somebody starts, why, and for which of the incident's alerts, if not the first it matches."""
+
+    runbook: str = Field(min_length=1, max_length=63)
+    reason: str = Field(min_length=1, max_length=10_000)
+    fingerprint: str = Field(default="", max_length=64)
+
+
 Listed = Literal["open", "all", "investigating", "identified", "monitoring", "resolved"]
 
 
@@ -97,7 +111,21 @@ def _people(routes: APIRouter, responder: Responder) -> None:
 
 
 def _runbooks(routes: APIRouter, responder: Responder) -> None:
-    """What people decide about runbooks that ask for approval."""
+    """What people decide about runbooks: start one, let one go ahead, end one."""
+
+    @routes.post("/{incident_id}/runs", summary="Start a runbook by hand; its guards apply", status_code=201)
+    async def start(incident_id: str, wanted: Wanted) -> dict[str, Any]:
+        begin = responder.remediation.start
+        run = await asyncio.to_thread(
+            begin, incident_id, wanted.runbook, wanted.actor, wanted.reason, wanted.fingerprint
+        )
+        return {**await asyncio.to_thread(_one, responder, incident_id), "run": run}
+
+    @routes.post("/{incident_id}/runs/{run_id}/abort", summary="End a run: what it did is rolled back")
+    async def abort(incident_id: str, run_id: str, ended: Ended) -> dict[str, Any]:
+        await asyncio.to_thread(_check_run, responder, incident_id, run_id)
+        await asyncio.to_thread(responder.remediation.abort, run_id, ended.actor, ended.reason)
+        return await asyncio.to_thread(_one, responder, incident_id)
 
     @routes.post("/{incident_id}/runs/{run_id}/approve", summary="Let a runbook that waits for approval go ahead")
     async def approve(incident_id: str, run_id: str, decider: Decider) -> dict[str, Any]:

@@ -21,13 +21,24 @@ Params: TypeAlias = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
+class Past:
+    """A step that was begun, as the actuator knows it: under which key, and what it said of it (nothing, when the platform
+    died before it was written down)."""
+
+    key: str
+    data: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
-    """One step to carry out. `key` stays the same when the order is given again after a crash; `timeout` is seconds."""
+    """One step to carry out. `key` stays the same when the order is given again after a crash; `timeout` is seconds. With
+    `undoes` the order is to take that back; `params` are those of the step that is undone."""
 
     params: Params
     key: str
     timeout: float
     reason: str
+    undoes: Past | None = None
 
     def text(self, name: str) -> str:
         """The parameter as text, empty when it is not there."""
@@ -80,3 +91,5 @@ class Kind:
     """BadInput for parameters that must not be carried out once their placeholders are filled in."""
     seconds: Callable[[Params], float] = lambda params: 0.0
     """How long the step takes at least: its timeout is never less."""
+    undoable: Callable[[Params], bool] = lambda params: False
+    """Whether the actuator takes such a step back when an order `undoes` it."""

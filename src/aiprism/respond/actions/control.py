@@ -271,6 +271,8 @@ class Control:
         self._hub = hub
 
     async def act(self, order: Order) -> Done:
+        if order.undoes is not None:
+            return await self._undo(order, order.undoes.key)
         ttl, params = order.params.get("ttl_seconds"), order.params.get("params")
         wanted = Wanted(
             service=order.text("service"),
@@ -291,6 +293,18 @@ class Control:
             # The step counts as failed: nobody may follow it later, and whoever did (one of three) takes it back.
             await asyncio.to_thread(self._hub.revoke, command["id"])
         return _outcome(wanted, command)
+
+    async def _undo(self, order: Order, command_id: str) -> Done:
+        """Whoever applied the command takes it back, to what was before."""
+        what = f"undo {order.text('action')} {order.text('control')} in {order.text('service')}"
+        try:
+            await asyncio.to_thread(self._hub.revoke, command_id)
+        except NotFound:  # the platform died before it was issued
+            return Done(True, f"{what}: it was never issued")
+        command = await self._hub.settled(command_id, order.timeout)
+        undone = command["state"] == "undone"
+        why = "done" if undone else f"{command['state']}; not every live instance took it back in time"
+        return Done(undone, f"{what}: {why}", {"command_id": command_id, "state": command["state"]})
 
 
 SHAPE = shape.record(
@@ -348,4 +362,10 @@ def _wire(row: store.CommandRow) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name in names} | {"ttl_seconds": ttl}
 
 
-KIND = Kind(shape=SHAPE, read=read, actuator=lambda means: means.control, repeatable=lambda params: True)
+KIND = Kind(
+    shape=SHAPE,
+    read=read,
+    actuator=lambda means: means.control,
+    repeatable=lambda params: True,
+    undoable=lambda params: True,
+)

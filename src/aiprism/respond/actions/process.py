@@ -16,6 +16,8 @@ from aiprism.respond.actions.act import Done, Kind, Order
 from aiprism.yamlfile import Node
 
 _ACTIONS = ("start", "stop", "restart", "kill", "scale", "deploy", "rollback")
+_NEEDED = {"scale": ("replicas",), "deploy": ("version",)}
+_OPPOSITES = {"start": "stop", "stop": "start", "deploy": "rollback"}  # how many replicas there were we do not know
 
 
 SHAPE = {
@@ -71,7 +73,9 @@ class Process:
         if not self._url:
             return Done(False, "no supervisor is configured (respond.supervisor_url)")
         service, action = order.text("service"), order.text("action")
-        body = {name: order.params[name] for name in ("replicas", "version") if name in order.params}
+        if order.undoes is not None:
+            action = _OPPOSITES[action]
+        body = {name: order.params[name] for name in _NEEDED.get(action, ()) if name in order.params}
         address = f"{self._url}/processes/{quote(service, safe='')}/{action}"
         headers = {"Authorization": f"Bearer {self._token}", "Idempotency-Key": order.key}
         try:
@@ -99,4 +103,5 @@ KIND = Kind(
     actuator=lambda means: Process(means.settings.supervisor_url, means.settings.supervisor_token),
     repeatable=lambda params: True,
     refuse=refuse_path,
+    undoable=lambda params: params["action"] in _OPPOSITES,
 )

@@ -21,7 +21,7 @@ const EXAMPLES = [
 const KINDS = {
   firing: "bad", pending: "warn", resolved: "good", investigating: "bad", identified: "warn", monitoring: "info",
   critical: "bad", warning: "warn", P0: "bad", P1: "bad", P2: "warn",
-  succeeded: "good", sent: "good", done: "good", failed: "bad", rolled_back: "warn", unknown: "warn",
+  succeeded: "good", sent: "good", done: "good", failed: "bad", rolled_back: "warn", aborted: "warn", unknown: "warn",
   running: "info", verifying: "info", started: "info",
 };
 
