@@ -10,7 +10,17 @@ import pytest
 SRC = Path(__file__).parent.parent / "src"
 ORDER = ("model", "store", "receive", "query", "detect", "respond", "learn", "web", "cli")
 # Left of every package; among themselves they stand in this order.
-LEFT_OF_ALL = ("errors", "clock", "yamlfile", "credentials", "httpconfig", "services", "config", "telemetry")
+LEFT_OF_ALL = (
+    "errors",
+    "clock",
+    "yamlfile",
+    "credentials",
+    "httpconfig",
+    "kubeaccess",
+    "services",
+    "config",
+    "telemetry",
+)
 # What each of these may see besides itself.
 ISLANDS = {"sdk": set[str](), "model": {"errors"}}
 

@@ -279,7 +279,7 @@ async def running(
         responder = Responder(
             records,
             policy=replace(policy, ways=survey.ways),  # as declared or as seen
-            actuators=kinds.actuators(Means(config.respond, clock, Control(hub), ask)),
+            actuators=kinds.actuators(Means(config.respond, clock, Control(hub), ask, config.base, external_url)),
             ask=ask,
             clock=clock,
             check_interval=config.respond.progress,

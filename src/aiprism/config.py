@@ -340,6 +340,20 @@ class LogsConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class KubernetesConfig:
+    """The cluster that `kubernetes:` steps change, and how far they may go there."""
+
+    kubeconfig: str = setting("", "kubeconfig file of the cluster (extra `aiprism[kubernetes]`)")
+    context: str = setting("", "its context; empty: the current one")
+    in_cluster: bool = setting(False, "the cluster that aiprism runs in, as the pod's service account")
+    api_server: str = setting("", "address of an API server that asks nobody who they are, such as `kubectl proxy`")
+    namespaces: tuple[str, ...] = setting((), "the only namespaces whose workloads steps may change")
+    nodes: bool = setting(False, "whether steps may cordon and uncordon nodes")
+    max_replicas: int = setting(50, "most replicas a step may give a workload or its autoscaler")
+    dry_run: bool = setting(False, "have the cluster check every change, and make none")
+
+
+@dataclass(frozen=True, slots=True)
 class RespondConfig:
     """Routing, runbooks and the life of incidents."""
 
@@ -371,6 +385,10 @@ class RespondConfig:
     supervisor_token: str = setting("", "its bearer token", kind="secret")
     commands: Mapping[str, str] = field(
         default_factory=dict, metadata={"help": "name → command line that `command:` steps may run", "kind": "mapping"}
+    )
+    kubernetes: KubernetesConfig = field(
+        default_factory=KubernetesConfig,
+        metadata={"help": "the cluster that `kubernetes:` steps change", "kind": "section"},
     )
 
 
@@ -525,22 +543,32 @@ def documented() -> list[tuple[str, str, Any, str]]:
     """(path, variable, default, help) of every setting, for the reference page and its test."""
     rows: list[tuple[str, str, Any, str]] = [("data", "AIPRISM_DATA", "data", "directory of everything embedded")]
     for name, kind in SECTIONS.items():
-        for item in fields(kind):
-            default = item.default if item.default is not MISSING else {}
-            rows.append((f"{name}.{item.name}", _variable(name, item.name), default, item.metadata["help"]))
+        rows += _documented(name, kind)
+    return rows
+
+
+def _documented(name: str, kind: type[Any]) -> list[tuple[str, str, Any, str]]:
+    rows: list[tuple[str, str, Any, str]] = []
+    for item in fields(kind):
+        if item.metadata["kind"] == "section":
+            rows += _documented(f"{name}.{item.name}", get_type_hints(kind)[item.name])
+            continue
+        default = item.default if item.default is not MISSING else {}
+        rows.append((f"{name}.{item.name}", _variable(name, item.name), default, item.metadata["help"]))
     return rows
 
 
 def as_yaml(config: Config) -> str:
     """`config` as a file that says all of it, but for the secrets: they are covered."""
     said: dict[str, Any] = {"data": str(config.data)}
-    for name, kind in SECTIONS.items():
-        section = getattr(config, name)
-        said[name] = {item.name: _shown(getattr(section, item.name), item.metadata["kind"]) for item in fields(kind)}
+    for name in SECTIONS:
+        said[name] = _shown(getattr(config, name), "section")
     return yaml.safe_dump(said, sort_keys=False, allow_unicode=True)
 
 
 def _shown(value: Any, kind: str) -> Any:
+    if kind == "section":
+        return {item.name: _shown(getattr(value, item.name), item.metadata["kind"]) for item in fields(value)}
     if kind == "secret":
         return "<secret>" if value else ""
     if kind == "secrets":
@@ -561,6 +589,9 @@ def _section(kind: type[Any], node: yamlfile.Node, name: str, environ: Mapping[s
         given = node[item.name]
         how = item.metadata["kind"] or getattr(types[item.name], "__name__", "")
         choices = item.metadata.get("choices", ())
+        if how == "section":
+            values[item.name] = _section(types[item.name], given, f"{name}.{item.name}", environ)
+            continue
         if variable in environ:
             values[item.name] = _from_text(environ[variable], how, types[item.name], variable)
             if choices and values[item.name] not in choices:
@@ -610,4 +641,4 @@ def _from_text(text: str, how: str, kind: Any, variable: str) -> Any:
 
 
 def _variable(section: str, name: str) -> str:
-    return f"AIPRISM_{section}_{name}".upper()
+    return f"AIPRISM_{section}_{name}".replace(".", "_").upper()

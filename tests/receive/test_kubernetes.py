@@ -15,6 +15,7 @@ import pytest
 from aiprism import yamlfile
 from aiprism.errors import ConfigError
 from aiprism.httpconfig import Authorization, Secret, Tls
+from aiprism.kubeaccess import as_service_account
 from aiprism.receive.discovery import kinds, kubernetes
 from aiprism.receive.discovery.kubernetes_labels import ATTACHABLE, group, kept, key_of
 from tests.receive.following import Following, providers
@@ -467,7 +468,7 @@ def test_in_a_cluster_the_pods_own_account_is_used():
     (found,) = kinds.read(yamlfile.parse("kubernetes_sd_configs: [{role: node}]"))
     assert isinstance(found, kubernetes.Kubernetes)
     folder = "/var/run/secrets/kubernetes.io/serviceaccount"
-    options = kubernetes._as_service_account(found.http)
+    options = as_service_account(found.http)
     assert options.auth == Authorization("Bearer", Secret(file=f"{folder}/token"))
     assert options.tls == Tls(ca=Secret(file=f"{folder}/ca.crt"))
 

@@ -4,7 +4,7 @@ In: list and watch of the API server, in JSON. Out: groups, as `kubernetes_label
 taken up where it ended; one that the server no longer remembers (410) begins with a new list.
 
 The streams are read with the same client as everything else, so that proxies, OAuth 2 and rotating certificates work.
-A kubeconfig is read by the official client's own loader (extra `aiprism[kubernetes]`), with its ways to sign in.
+Which cluster, and who we are there, knows `kubeaccess`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
@@ -21,17 +21,10 @@ from typing import Any, ClassVar
 import httpx
 
 from aiprism.clock import Clock
-from aiprism.credentials import Tls, beside
-from aiprism.errors import BadInput, ConfigError
-from aiprism.httpconfig import (
-    HTTP_KEYS,
-    Authorization,
-    HttpOptions,
-    Secret,
-    client,
-    inline_http_options,
-    is_web_address,
-)
+from aiprism.credentials import beside
+from aiprism.errors import BadInput
+from aiprism.httpconfig import HTTP_KEYS, HttpOptions, inline_http_options, is_web_address
+from aiprism.kubeaccess import ACCOUNT, Access, opened
 from aiprism.receive.discovery import kubernetes_labels
 from aiprism.receive.discovery.following import Group, Tell
 from aiprism.receive.discovery.kubernetes_labels import Object, kept, key_of
@@ -55,8 +48,6 @@ _SELECTABLE = {
     "endpointslice": ("endpointslice", "service", "pod"),
     "pod": ("pod", "node"),
 }
-_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
-_IN_CLUSTER = "https://kubernetes.default.svc"
 _PAGE = 500
 _WATCH = 300  # seconds until the server ends a watch
 _LINE = 64 * 1024 * 1024
@@ -103,7 +94,7 @@ class Kubernetes:
         """Where to look; an empty name is everywhere."""
         if resource in _WITHOUT_NAMESPACE:
             return ("",)
-        own = (Path(_ACCOUNT, "namespace").read_text(encoding="utf-8").strip(),) if self.own_namespace else ()
+        own = (Path(ACCOUNT, "namespace").read_text(encoding="utf-8").strip(),) if self.own_namespace else ()
         return tuple(dict.fromkeys((*own, *self.namespaces))) or ("",)
 
     def selector(self, resource: str) -> Selector | None:
@@ -263,61 +254,9 @@ async def _lines(response: httpx.Response) -> AsyncIterator[bytes]:
 # -- which cluster, and who we are there --------------------------------------------------------------------------------
 
 
-@contextlib.asynccontextmanager
-async def _api(wanted: Kubernetes, clock: Clock) -> AsyncIterator[httpx.AsyncClient]:
-    url, options, auth = wanted.api_server, wanted.http, None
-    if wanted.kubeconfig:
-        url, options, auth = await _kubeconfig(wanted.kubeconfig)
-    elif not url:
-        url, options = _IN_CLUSTER, _as_service_account(options)
-    timeout = httpx.Timeout(10.0, read=_WATCH + 30.0)
-    async with client(options, timeout=timeout, clock=clock) as api:
-        api.base_url = httpx.URL(url)
-        if auth:
-            api.auth = auth
-        yield api
-
-
-def _as_service_account(options: HttpOptions) -> HttpOptions:
-    """What a pod finds in its own file system, which Kubernetes renews."""
-    return replace(
-        options,
-        auth=options.auth or Authorization("Bearer", Secret(file=f"{_ACCOUNT}/token")),
-        tls=options.tls if options.tls != Tls() else Tls(ca=Secret(file=f"{_ACCOUNT}/ca.crt")),
-    )
-
-
-async def _kubeconfig(name: str) -> tuple[str, HttpOptions, httpx.Auth]:
-    # Optional, and slow to import.
-    from kubernetes_asyncio.client import Configuration
-    from kubernetes_asyncio.config import ConfigException, load_kube_config
-
-    found = Configuration()
-    try:
-        await load_kube_config(config_file=name, client_configuration=found, persist_config=False)
-    except ConfigException as error:
-        raise ConfigError(str(error), file=name) from None
-    certificates = Tls(
-        ca=Secret(file=found.ssl_ca_cert or ""),
-        cert=Secret(file=found.cert_file or ""),
-        key=Secret(file=found.key_file or ""),
-        server_name=found.tls_server_name or "",
-        insecure_skip_verify=not found.verify_ssl,
-    )
-    return found.host or "", HttpOptions(tls=certificates), _SignedIn(found)
-
-
-class _SignedIn(httpx.Auth):
-    """The token of a kubeconfig, which its loader renews."""
-
-    def __init__(self, configuration: Any) -> None:
-        self._configuration = configuration
-
-    async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
-        token = await self._configuration.get_api_key_with_prefix("BearerToken")
-        if token:
-            request.headers["Authorization"] = token
-        yield request
+def _api(wanted: Kubernetes, clock: Clock) -> contextlib.AbstractAsyncContextManager[httpx.AsyncClient]:
+    access = Access(wanted.api_server, wanted.kubeconfig, http=wanted.http)
+    return opened(access, clock, httpx.Timeout(10.0, read=_WATCH + 30.0))
 
 
 # -- reading -----------------------------------------------------------------------------------------------------------

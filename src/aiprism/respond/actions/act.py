@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from aiprism.clock import Clock
@@ -40,6 +41,11 @@ class Order:
     reason: str
     undoes: Past | None = None
 
+    @property
+    def run(self) -> str:
+        """What the keys of all steps of its run begin with."""
+        return self.key.rpartition("_")[0] + "_"
+
     def text(self, name: str) -> str:
         """The parameter as text, empty when it is not there."""
         return str(self.params.get(name) or "")
@@ -64,12 +70,15 @@ class Actuator(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What actuators are made from. `control` is made already: services talk to its hub, too. `ask` evaluates PromQL."""
+    """What actuators are made from. `control` is made already: services talk to its hub, too. `ask` evaluates PromQL.
+    Names of files in the settings start at `base`; `external_url` is how people reach this server."""
 
     settings: RespondConfig
     clock: Clock
     control: Actuator
     ask: Ask
+    base: Path = Path()
+    external_url: str = ""
 
 
 def _anything(params: Params) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from aiprism.respond.actions import command, control, postgresql, process, wait, webhook
+from aiprism.respond.actions import command, control, kubernetes, postgresql, process, wait, webhook
 from aiprism.respond.actions.act import Actuator, Kind, Means
 
 KINDS: Mapping[str, Kind] = {
     "control": control.KIND,
     "process": process.KIND,
+    "kubernetes": kubernetes.KIND,
     "webhook": webhook.KIND,
     "command": command.KIND,
     "postgresql": postgresql.KIND,
