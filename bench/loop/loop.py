@@ -28,7 +28,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +64,8 @@ class Played:
     healed: bool = False
     verified: float | None = None
     resolved: float | None = None
-    extra: Sequence[str] = ()  # incidents of this fault besides the first
-    others: Sequence[str] = field(default=())  # runbooks that acted without being meant
+    extra: tuple[str, ...] = ()  # incidents of this fault besides the first
+    others: tuple[str, ...] = ()  # runbooks that acted without being meant
 
 
 # -- playing -------------------------------------------------------------------------------------------------------------
@@ -77,7 +77,7 @@ def played(kind: Kind, run: int, stage: Stage) -> Played:
     undo = kind.strike(stage, run)
     try:
         while True:
-            found = _measured(kind, run, at, _incidents(stage, at))
+            found = measured(kind, run, at, _incidents(stage, at))
             if found.resolved is not None or time.time() > at + _LOOP_SECONDS:
                 break
             stage.check()
@@ -86,7 +86,7 @@ def played(kind: Kind, run: int, stage: Stage) -> Played:
         undo()
     _settle(stage)
     # Once more: what the fault leaves behind opens its incidents later.
-    return _measured(kind, run, at, _incidents(stage, at))
+    return measured(kind, run, at, _incidents(stage, at))
 
 
 def _incidents(stage: Stage, since: float) -> list[dict[str, Any]]:
@@ -94,7 +94,8 @@ def _incidents(stage: Stage, since: float) -> list[dict[str, Any]]:
     return [stage.platform.get(f"{_INCIDENTS}/{each['id']}") for each in listed if each["created_at"] >= since]
 
 
-def _measured(kind: Kind, run: int, at: float, incidents: Sequence[Mapping[str, Any]]) -> Played:
+def measured(kind: Kind, run: int, at: float, incidents: Sequence[Mapping[str, Any]]) -> Played:
+    """What the incidents since the fault at `at` say of how it was answered."""
     ours = [each for each in incidents if any(alert["name"] in kind.alerts for alert in each["alerts"])]
     runs = [each for incident in incidents for each in incident["runs"] if each["state"] not in _NEVER]
     meant = [each for each in runs if each["runbook"] in kind.runbooks]
@@ -113,8 +114,8 @@ def _measured(kind: Kind, run: int, at: float, incidents: Sequence[Mapping[str, 
         healed=bool(good),
         verified=_after(at, _first([each["finished_at"] for each in good])),
         resolved=_after(at, max(ended) if ours and None not in ended else None),
-        extra=[each["title"] for each in incidents if each not in ours[:1]],
-        others=sorted({each["runbook"] for each in runs} - set(kind.runbooks)),
+        extra=tuple(each["title"] for each in incidents if each not in ours[:1]),
+        others=tuple(sorted({each["runbook"] for each in runs} - set(kind.runbooks))),
     )
 
 
