@@ -363,7 +363,7 @@ class RespondConfig:
     )
     tiers: str = setting("", "tiers.yml: who is told of each tier, by when they are to act, what follows if not")
     oncall: str = setting("", "oncall.yml: people, on-call schedules and escalation policies")
-    runbooks: tuple[str, ...] = setting((), "runbook files or globs")
+    runbooks: tuple[str, ...] = setting((), "runbook files or globs, or builtin:emergency")
     dry_run: bool = setting(False, "runbooks say what they would do, and do nothing")
     max_runs_per_hour: int = setting(0, "runs of all runbooks together that may begin in an hour; 0: any number")
     roles: Mapping[str, str] = field(
@@ -467,11 +467,14 @@ class Config:
         return self.control.database or f"sqlite:///{(self.data / 'control.db').resolve()}"
 
     def resolved(self, patterns: tuple[str, ...]) -> list[Path]:
-        """The files that `patterns` (names or globs) mean, in order; ConfigError for a plain name that is not there."""
+        """The files that `patterns` (names, globs, or `builtin:NAME` for what comes with aiprism) mean, in order; ConfigError for
+        a plain name that is not there."""
         found: list[Path] = []
         for pattern in patterns:
             path = Path(pattern)
-            if any(mark in pattern for mark in "*?["):
+            if pattern.startswith(_BUILTIN):
+                found.append(_builtin(pattern))
+            elif any(mark in pattern for mark in "*?["):
                 root = Path(path.anchor) if path.is_absolute() else self.base
                 found += sorted(root.glob(str(path.relative_to(path.anchor) if path.is_absolute() else path)))
             elif (self.base / path).is_file():
@@ -479,6 +482,19 @@ class Config:
             else:
                 raise ConfigError("no such file", file=str(self.base / path))
         return found
+
+
+_BUILTIN = "builtin:"
+_BOOKS = Path(__file__).parent / "respond" / "books"
+
+
+def _builtin(pattern: str) -> Path:
+    """A file of runbooks that comes with aiprism."""
+    name = pattern.removeprefix(_BUILTIN)
+    known = sorted(path.stem for path in _BOOKS.glob("*.yml"))
+    if name not in known:
+        raise ConfigError(f"respond.runbooks: no {pattern!r} comes with aiprism; there are {', '.join(known)}")
+    return _BOOKS / f"{name}.yml"
 
 
 SECTIONS: Mapping[str, type[Any]] = {

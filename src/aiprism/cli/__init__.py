@@ -57,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
     _serving(commands)
     _asking(commands)
     _responding(commands)
+    _runbooks(commands)
     _maintaining(commands)
     _on_call(commands)
     _trying(commands)
@@ -99,7 +100,9 @@ def _serving(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     _output(demo)
 
     check = _command(commands, "check", "check:run", "validate rules, aiprism.yml, alertmanager.yml and runbooks")
-    check.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    which = check.add_mutually_exclusive_group(required=True)
+    which.add_argument("files", nargs="*", default=[], type=Path, metavar="FILE")
+    which.add_argument("--schema", choices=("runbook",), help="print the JSON Schema of such files, for editors")
 
     patterns = _command(commands, "patterns", "patterns:run", "mine a log file for the statements it consists of")
     patterns.add_argument("file", metavar="FILE|-", help="one message per line; - reads standard input")
@@ -255,6 +258,41 @@ def _responding(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
             "--actor", "--as", dest="actor", default=_user(), metavar="NAME", help="who you are (%(default)s)"
         )
         act.add_argument("--text", "--comment", dest="text", default="", metavar="SENTENCE", help="for the timeline")
+
+
+def _runbooks(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    runbooks = _command(
+        commands, "runbooks", "runbooks:listed", "list runbooks, show or start one, end or approve a run"
+    )
+    _asking_a_server(runbooks)
+    verbs = runbooks.add_subparsers(metavar="VERB")
+    _below(verbs, "list", "runbooks:listed", "every runbook and how its runs end (what `aiprism runbooks` does)")
+    show = _below(verbs, "show", "runbooks:show", "one runbook: match, steps, verification, last runs")
+    show.add_argument("name", metavar="NAME")
+    test = _below(verbs, "test", "runbooks:test", "which runbooks an alert with these labels calls for; nothing runs")
+    test.add_argument("labels", nargs="+", metavar="LABEL=VALUE")
+    test.add_argument("--priority", choices=("P0", "P1", "P2", "P3"), help="of the incident (as its tier says)")
+    run = _below(verbs, "run", "runbooks:run", "start a runbook for an incident; its guards apply")
+    run.add_argument("name", metavar="NAME")
+    run.add_argument("incident_id", metavar="INCIDENT", help=_INCIDENT)
+    run.add_argument("--reason", required=True, metavar="SENTENCE", help="for the timeline")
+    run.add_argument("--alert", default="", metavar="FINGERPRINT", help="for this alert (the first that it matches)")
+    acts = [run]
+    for verb, function, what in (
+        ("abort", "runbooks:abort", "end a run; what it did is rolled back"),
+        ("approve", "runbooks:approve", "let a run that waits for approval go ahead"),
+        ("refuse", "runbooks:refuse", "end a run that waits for approval"),
+    ):
+        act = _below(verbs, verb, function, what)
+        act.add_argument("incident_id", metavar="INCIDENT", help=_INCIDENT)
+        act.add_argument("run_id", nargs="?", default="", metavar="RUN", help="(the only one that can be meant)")
+        acts.append(act)
+        if verb == "abort":
+            act.add_argument("--reason", default="", metavar="SENTENCE", help="for the timeline")
+    for act in acts:
+        act.add_argument(
+            "--actor", "--as", dest="actor", default=_user(), metavar="NAME", help="who you are (%(default)s)"
+        )
 
 
 def _maintaining(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

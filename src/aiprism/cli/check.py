@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import glob
+import json
 import os
 import sys
 import time
@@ -44,6 +45,9 @@ class Kind:
 
 def run(wanted: argparse.Namespace) -> int:
     """Check every file; each is reported, also after one that is wrong."""
+    if wanted.schema:
+        print(json.dumps(runbook.SCHEMA, indent=2, ensure_ascii=False))
+        return 0
     wrong = 0
     for path in wanted.files:
         try:

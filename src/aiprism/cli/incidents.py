@@ -80,7 +80,7 @@ def listed(wanted: argparse.Namespace) -> int:
 def show(wanted: argparse.Namespace) -> int:
     """One incident with all that is known of it."""
     remote = Remote(wanted.server)
-    incident = remote.get(f"/aiprism/v1/incidents/{_identified(remote, wanted.incident_id)}")
+    incident = remote.get(f"/aiprism/v1/incidents/{identified(remote, wanted.incident_id)}")
     _print(incident, wanted)
     return 0
 
@@ -88,7 +88,7 @@ def show(wanted: argparse.Namespace) -> int:
 def postmortem(wanted: argparse.Namespace) -> int:
     """The postmortem of an incident as it stands in a file, so that it can be written into one."""
     remote = Remote(wanted.server)
-    where = f"/aiprism/v1/incidents/{_identified(remote, wanted.incident_id)}/postmortem"
+    where = f"/aiprism/v1/incidents/{identified(remote, wanted.incident_id)}/postmortem"
     if wanted.generate:
         remote.post(where, {"actor": wanted.actor, "again": True})
     sys.stdout.write(remote.text(f"{where}.{wanted.output}", version=wanted.version))
@@ -129,7 +129,7 @@ def reopen(wanted: argparse.Namespace) -> int:
 
 def _act(wanted: argparse.Namespace, verb: str, done: str) -> int:
     remote = Remote(wanted.server)
-    incident_id = _identified(remote, wanted.incident_id)
+    incident_id = identified(remote, wanted.incident_id)
     said = {"actor": wanted.actor, "text": wanted.text}
     answer = remote.post(f"/aiprism/v1/incidents/{incident_id}/{verb}", said)
     if wanted.output == "json":
@@ -146,7 +146,7 @@ def _print(incident: Any, wanted: argparse.Namespace) -> None:
         printing.show(*dossier.pages(incident, printing.present()))
 
 
-def _identified(remote: Remote, text: str) -> str:
+def identified(remote: Remote, text: str) -> str:
     """The whole id that `text` means: a whole one, the beginning or end of exactly one, or `last` for the newest."""
     if _WHOLE.fullmatch(text):
         return text

@@ -455,6 +455,16 @@ def runs_started_since(connection: Connection, since: float) -> list[RunRow]:
     return cast("list[RunRow]", _rows(connection, query))
 
 
+def runs_since(connection: Connection, since: float) -> list[RunRow]:
+    """Runs that ended at `since` or later, or have not ended, newest first; those that have not begun stand first."""
+    end, table = runbook_runs.c.finished_at, runbook_runs
+    latest = sa.func.coalesce(table.c.finished_at, table.c.started_at)
+    query = (
+        sa.select(table).where(end.is_(None) | (end >= since)).order_by(latest.is_not(None), latest.desc(), table.c.id)
+    )
+    return cast("list[RunRow]", _rows(connection, query))
+
+
 def put_step(connection: Connection, row: StepRow) -> None:
     """Insert a step of a run, or lay it over the one at its position."""
     upsert(connection, runbook_steps, [row])

@@ -367,5 +367,5 @@ KIND = Kind(
     read=read,
     actuator=lambda means: means.control,
     repeatable=lambda params: True,
-    undoable=lambda params: True,
+    undoable=lambda params: params["action"] != "reset",  # which acts once and is over
 )
