@@ -10,6 +10,10 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from aiprism_lab.postgresql import Cluster
 
 # Only what the chosen command needs is imported: each process of the lab pays for its own modules and no others.
 MODULES = {
@@ -23,6 +27,9 @@ MODULES = {
     "load": "load",
     "receivers": "receivers",
 }
+
+# Loaded before the processes are forked, besides what a lab on SQLite needs.
+POSTGRESQL_MODULES = ("psycopg", "sqlalchemy.dialects.postgresql.psycopg")
 
 # A demonstration should notice a fault in seconds, so telemetry leaves the processes sooner than by default.
 QUICK_TELEMETRY = {
@@ -53,6 +60,12 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--rate", type=_positive, default=1.5, help="documents a second, all users together")
     up.add_argument("--seed", type=int, default=7)
     up.add_argument("--no-load", action="store_true", help="start no users")
+    up.add_argument(
+        "--database",
+        choices=("sqlite", "postgresql"),
+        default="sqlite",
+        help="postgresql starts a primary and a standby of its own",
+    )
     service = commands.add_parser("service", help="run one process of the lab")
     service.add_argument("name", choices=sorted(MODULES))
     for each in (service, commands.add_parser("load"), commands.add_parser("receivers")):
@@ -93,6 +106,10 @@ def _one_process(given: argparse.Namespace) -> int:
 
 
 def _serve(name: str, environment: Mapping[str, str], sock: socket.socket) -> int:
+    if "LAB_EXECUTE" in environment:
+        from aiprism_lab.postgresql import become_server
+
+        become_server(environment)
     from aiprism_lab.serving import serve
     from aiprism_lab.wiring import Settings
 
@@ -119,16 +136,35 @@ def _up(given: argparse.Namespace) -> int:
         "AIPRISM_CONTROL_ENDPOINT": given.platform,
     }
     from aiprism_lab.nursery import Nursery
+    from aiprism_lab.wiring import LabSettingsError, Settings
+
+    try:
+        cluster = _cluster(data) if given.database == "postgresql" else None
+    except LabSettingsError as error:
+        print(f"lab failed: {error}", file=sys.stderr, flush=True)
+        return 1
+    if cluster:
+        environment["LAB_DATABASE_URL"] = cluster.url
 
     # First of all, because a process that already has threads must not fork.
-    nursery = Nursery.begin([f"aiprism_lab.{module}" for module in MODULES.values()], _serve)
+    modules = [f"aiprism_lab.{module}" for module in MODULES.values()]
+    nursery = Nursery.begin([*modules, *(POSTGRESQL_MODULES if cluster else ())], _serve)
     from aiprism_lab.supervisor import Plan, lab_token, run
-    from aiprism_lab.wiring import Settings
 
     settings = Settings.from_environment("supervisor", environment)
-    token = lab_token(data, token)
-    plan = Plan(settings, environment, token, nursery, given.port, given.receivers_port, with_load=not given.no_load)
-    return run(plan)
+    token, ports = lab_token(data, token), (given.port, given.receivers_port)
+    return run(Plan(settings, environment, token, nursery, *ports, with_load=not given.no_load, cluster=cluster))
+
+
+def _cluster(data: Path) -> Cluster:
+    from aiprism_lab.postgresql import Cluster, programs
+    from aiprism_lab.wiring import LabSettingsError
+
+    if os.environ.get("LAB_DATABASE_URL"):
+        raise LabSettingsError(
+            "LAB_DATABASE_URL names a database, and --database postgresql starts one: give one of them"
+        )
+    return Cluster(data, programs())
 
 
 def _generate(given: argparse.Namespace) -> int:

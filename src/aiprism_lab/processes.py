@@ -28,6 +28,10 @@ MISSES = 3
 HOST = "127.0.0.1"
 
 
+class CannotStartError(Exception):
+    """A process was not started, for the reason said."""
+
+
 class State(StrEnum):
     STARTING = "starting"
     RUNNING = "running"
@@ -45,6 +49,9 @@ class Release:
 
 class Replica:
     """One process of a service. It keeps its name and, when it can, its port from start to start."""
+
+    check_type = "http"  # how it is asked whether it is well
+    stop_signal = signal.SIGTERM
 
     def __init__(self, service: str, number: int, data: Path, environment: Mapping[str, str], nursery: Nursery) -> None:
         self.service, self.number = service, number
@@ -96,11 +103,11 @@ class Replica:
             self._meter.cpu_percent()
 
     async def stop(self) -> None:
-        """End it as one ends a service: SIGTERM, and SIGKILL when it takes too long."""
+        """End it as one ends a service: its own signal, and SIGKILL when it takes too long."""
         self._wanted = False
         if self._child is None or self._child.returncode is not None:
             return
-        self._child.send_signal(signal.SIGTERM)
+        self._child.send_signal(self.stop_signal)
         try:
             await asyncio.wait_for(self._child.wait(), STOP_SECONDS)
         except TimeoutError:

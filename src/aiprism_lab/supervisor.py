@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import httpx
 from fastapi import Depends, FastAPI, Header
@@ -27,10 +27,13 @@ from pydantic import BaseModel, Field
 import aiprism
 from aiprism_lab.database import create_tables
 from aiprism_lab.nursery import Nursery
-from aiprism_lab.processes import Release, Replica
+from aiprism_lab.processes import CannotStartError, Release, Replica
 from aiprism_lab.receivers import urls
 from aiprism_lab.serving import UNOBSERVED, RefusedError, listening_socket, new_app, serve
 from aiprism_lab.wiring import SERVICES, ReleaseBug, Settings, untraced, write_topology
+
+if TYPE_CHECKING:
+    from aiprism_lab.postgresql import Cluster, Database
 
 READY_SECONDS = 20.0
 BOOT_SECONDS = 60.0
@@ -53,6 +56,7 @@ class Plan:
     port: int = 0
     receivers_port: int = 0
     with_load: bool = True
+    cluster: Cluster | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,10 @@ class Supervisor:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         names = (*SERVICES, "receivers", *(["load"] if plan.with_load else []))
-        self.groups = {name: Group([self._replica(name, 1)]) for name in names}
+        self._database = _database(plan)
+        # What all others need is started first and stopped last.
+        self.groups = {each.name: Group([each]) for each in self._database.servers} if self._database else {}
+        self.groups |= {name: Group([self._replica(name, 1)]) for name in names}
         self.groups["receivers"].replicas[0].port = plan.receivers_port
         self._client = httpx.AsyncClient(timeout=2.0, trust_env=False)
         self._ready = False
@@ -97,12 +104,15 @@ class Supervisor:
         """Start everything and wait until all of it answers; RuntimeError names what did not."""
         settings = self._plan.settings
         self._plan.nursery.attach()
+        if self._database:
+            await self._database.boot(lambda server: self._until_healthy(server, BOOT_SECONDS))
         with untraced():
             await asyncio.to_thread(create_tables, settings.database_url)
-        for group in self.groups.values():
-            await group.replicas[0].start(group.releases[-1])
-        self._write_topology()
         replicas = [group.replicas[0] for group in self.groups.values()]
+        for replica in replicas:
+            if not replica.wanted:
+                await replica.start(Release())
+        self._write_topology()
         healthy = await asyncio.gather(*(self._until_healthy(each, BOOT_SECONDS) for each in replicas))
         ill = [each.name for each, well in zip(replicas, healthy, strict=True) if not well]
         if ill:
@@ -117,6 +127,8 @@ class Supervisor:
                 with untraced():
                     await asyncio.gather(*(each.probe(self._client) for each in self._replicas()))
                 self._measure()
+                if self._database:
+                    await self._database.look()
                 await self._enforce_memory()
             except Exception as error:
                 log.error("the processes could not be looked at", error=error)
@@ -132,6 +144,8 @@ class Supervisor:
             await asyncio.gather(*(each.stop() for each in self.groups[name].replicas))
         await asyncio.gather(*(each.stop() for each in self.groups["receivers"].replicas))
         self._plan.nursery.detach()
+        if self._database:
+            self._database.clear_away()
         await self._client.aclose()
 
     async def start(self, service: str) -> Outcome:
@@ -178,6 +192,8 @@ class Supervisor:
 
     async def deploy(self, service: str, release: Release) -> Outcome:
         group = self._group(service)
+        if self._is_database(service):
+            return self._outcome(service, False, f"{service} has no releases")
         async with group.lock:
             group.releases.append(release)
             return await self._rolled_out(service, f"deployed {release.version}")
@@ -221,7 +237,7 @@ class Supervisor:
         return [
             {"targets": [f"127.0.0.1:{each['port']}"], "labels": {"service": name, "instance": each["instance"]}}
             for name, replicas in self.topology().items()
-            if name not in UNOBSERVED
+            if name not in UNOBSERVED and not self._is_database(name)
             for each in replicas
         ]
 
@@ -230,6 +246,9 @@ class Supervisor:
 
     def _replicas(self) -> list[Replica]:
         return [each for group in self.groups.values() for each in group.replicas]
+
+    def _is_database(self, service: str) -> bool:
+        return self._database is not None and any(each.name == service for each in self._database.servers)
 
     def _group(self, service: str) -> Group:
         group = self.groups.get(service)
@@ -240,7 +259,7 @@ class Supervisor:
     def _scaling_refused(self, service: str, replicas: int) -> str:
         if replicas == 1:
             return ""
-        if service in SINGLE:
+        if service in SINGLE or self._is_database(service):
             return f"{service} runs once"
         if service == "user-service" and not self._plan.settings.redis_url:
             return "user-service keeps its sessions in its own memory; set LAB_REDIS_URL to scale it"
@@ -261,8 +280,11 @@ class Supervisor:
         return next((each for each in done if not each.ok), self._outcome(service, True, message))
 
     async def _started(self, service: str, replicas: list[Replica], release: Release, message: str) -> Outcome:
-        for replica in replicas:
-            await replica.start(release)
+        try:
+            for replica in replicas:
+                await replica.start(release)
+        except CannotStartError as error:
+            return self._outcome(service, False, str(error))
         self._write_topology()
         healthy = await asyncio.gather(*(self._until_healthy(each, READY_SECONDS) for each in replicas))
         ill = [each.name for each, well in zip(replicas, healthy, strict=True) if not well]
@@ -305,7 +327,7 @@ class Supervisor:
 
     def _say_health(self, name: str, group: Group) -> None:
         healthy = group.healthy
-        aiprism.metrics.system_health(healthy, component=name, check_type="http")
+        aiprism.metrics.system_health(healthy, component=name, check_type=group.replicas[0].check_type)
         if self._was_healthy.get(name, True) and not healthy:
             states = {each.name: each.state.value for each in group.replicas}
             log.error("service unhealthy", component=name, states=states)
@@ -440,6 +462,14 @@ def lab_token(data: Path, given: str) -> str:
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(token)
     return token
+
+
+def _database(plan: Plan) -> Database | None:
+    if plan.cluster is None:
+        return None
+    from aiprism_lab.postgresql import Database  # psycopg is loaded only where it is used
+
+    return Database(plan.cluster, plan.settings.data, plan.environment, plan.nursery)
 
 
 async def _live(supervisor: Supervisor, app: FastAPI) -> None:

@@ -202,7 +202,7 @@ def test_the_demonstrations_own_files_are_right(aiprism: Run) -> None:
     with as_file(files("aiprism_lab") / "demo") as folder:
         status, out, err = aiprism("check", str(folder / "aiprism.yml"))
     assert (status, err) == (0, "")
-    assert "aiprism.yml, 15 files below it" in out
+    assert "aiprism.yml, 16 files below it" in out
 
 
 def test_prometheus_yml_is_checked_with_its_rules_and_the_files_it_needs(

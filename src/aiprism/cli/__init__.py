@@ -18,7 +18,7 @@ from aiprism.errors import AiprismError
 
 DEFAULT_SERVER = "http://127.0.0.1:9090"
 _INCIDENT = "an id, the beginning or end of one, or `last`"
-SCENARIOS = ("model-slow", "service-crash", "bad-deploy", "memory-leak")
+SCENARIOS = ("model-slow", "service-crash", "bad-deploy", "memory-leak", "database-failover")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

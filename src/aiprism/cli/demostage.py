@@ -33,7 +33,7 @@ _STOP_SECONDS = 20.0
 _LOOK_SECONDS = 0.2
 _RECEIVERS_IN_THE_FILE = "127.0.0.1:9099"
 # Processes of the lab that are no services: nobody asks them anything that would be measured.
-AROUND = frozenset({"load", "receivers"})
+AROUND = frozenset({"load", "receivers", "database-1", "database-2"})
 # Not imported here, but without it the lab's processes could not start.
 _NEEDED = ("psutil", "docx", "fpdf", "pypdf", "multipart")
 
@@ -92,7 +92,7 @@ class Child:
 
 
 @contextmanager
-def staged(data: Path, listen: str, tell: Tell) -> Iterator[Stage]:
+def staged(data: Path, listen: str, tell: Tell, database: str = "sqlite") -> Iterator[Stage]:
     """Platform and lab, both ready."""
     _check_installed()
     host, port = _address(listen)
@@ -117,6 +117,7 @@ def staged(data: Path, listen: str, tell: Tell) -> Iterator[Stage]:
         )
         _until(lambda: _platform_is_up(server, platform, tell), PLATFORM_SECONDS, "the platform is not ready", server)
         ports = ["--port", str(lab_port), "--receivers-port", str(receivers_port), "--rate", DOCUMENTS_PER_SECOND]
+        ports += ["--database", database]
         lab = children.enter_context(_child("lab", [*up, *ports], tokens, data))
         _until(lambda: _lab_is_up(lab, supervisor, tell), LAB_SECONDS, "the lab is not ready", lab, server)
         receivers = Remote(supervisor.get("/receivers")["received"].removesuffix("/received"))

@@ -37,6 +37,7 @@ class Scenario:
     alert: str
     runbook: str
     strike: Callable[[Remote, Remote], Undo]
+    database: str = "sqlite"  # what its lab keeps its data in
 
 
 def slow_down_the_model(platform: Remote, _supervisor: Remote) -> Undo:
@@ -69,6 +70,12 @@ def _withdraw(supervisor: Remote) -> None:
     processes = supervisor.get("/processes")["processes"]
     if any(each["service"] == "document-processor" and each["version"] == BAD_VERSION for each in processes):
         supervisor.post("/processes/document-processor/rollback")
+
+
+def kill_the_primary(_platform: Remote, supervisor: Remote) -> Undo:
+    """kill -9 of the database's primary; started again, it is the standby of whoever leads then."""
+    _ordered(supervisor, "database-1", "kill")
+    return lambda: _quietly(lambda: supervisor.post("/processes/database-1/start"))
 
 
 def leak_memory(platform: Remote, _supervisor: Remote) -> Undo:
@@ -145,6 +152,14 @@ SCENARIOS: Mapping[str, Scenario] = {
             "MemoryLeak",
             "restart-leaking-service",
             leak_memory,
+        ),
+        Scenario(
+            "database-failover",
+            "the primary of the database is killed",
+            "DatabasePrimaryDown",
+            "database-failover",
+            kill_the_primary,
+            database="postgresql",
         ),
     )
 }
