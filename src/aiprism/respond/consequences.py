@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 
 from aiprism.model.alerts import Priority
 from aiprism.respond import audience, episodes, journal, message
@@ -79,8 +80,11 @@ def _said_once(change: Change) -> list[Tell]:
 def _reachable(incident: Incident, heard: Sequence[str], desk: Desk) -> bool:
     """Whether anybody hears of it, by its alerts' routes or as a receiver of incidents, in a channel we speak."""
     routing, policy = desk.policy.routing, desk.policy
-    routed = routing.receivers_of(alert.labels for alert in incident.alerts)
-    return any(routing.integrations(name) for name in (*policy.receivers_of(incident.priority), *heard, *routed))
+    routed = (name for alert in incident.alerts for name in routing.receivers_for(alert.labels))
+    named = chain(
+        policy.receivers_of(incident.priority), heard, routed
+    )  # a storm has a thousand alerts, and one is enough
+    return any(routing.integrations(name) for name in named)
 
 
 def _about_incident(
@@ -149,11 +153,12 @@ def record(batch: Batch, desk: Desk) -> Batch:
     """Write everything. What was called for before is not called for again."""
     periods = desk.periods
     changed = [
-        journal.Written(change.incident, change.entries, next_due(change.incident, periods))
+        journal.Written(change.incident, change.entries, next_due(change.incident, periods), change.before)
         for change in batch.changes.values()
         if change.entries
     ]
-    journal.write(desk.connection, changed)
+    with desk.standing.writing(desk.connection, [each.incident for each in changed]):
+        journal.write(desk.connection, changed)
     letters = tuple(store.enqueue(desk.connection, batch.letters))
     runs = tuple(run for run in batch.runs if store.plan_run(desk.connection, run))
     held_store.put_flaps(desk.connection, [flap_row(each, batch.now) for each in batch.flaps])

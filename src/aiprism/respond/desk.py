@@ -24,6 +24,7 @@ from aiprism.respond.mute.holding import Holding, Planned
 from aiprism.respond.oncall import overrides
 from aiprism.respond.route import Routing, nobody
 from aiprism.respond.runbook import Runbook
+from aiprism.respond.standing import Standing
 from aiprism.respond.ways import Ways
 from aiprism.services import Catalogue
 from aiprism.store import alerting
@@ -65,8 +66,14 @@ class Change:
 
     incident: Incident
     entries: tuple[Entry, ...] = ()
+    before: Incident | None = None  # as it is kept; None for one that is new
     tells: tuple[Tell, ...] = ()
     remediate: tuple[Alert, ...] = ()
+
+    @classmethod
+    def of(cls, incident: Incident) -> Change:
+        """Nothing yet, to an incident that is kept like this."""
+        return cls(incident, before=incident)
 
     def then(self, step: Step) -> Change:
         """This change with one more step of the state machine after it."""
@@ -74,6 +81,7 @@ class Change:
         return Change(
             incident,
             (*self.entries, *(effect for effect in effects if isinstance(effect, Entry))),
+            self.before,
             (*self.tells, *(effect for effect in effects if isinstance(effect, Tell))),
             (
                 *self.remediate,
@@ -110,6 +118,7 @@ class Desk:
     now: float
     consequences: Sequence[Stage]  # what follows from a change of an incident
     made_work: bool = False
+    standing: Standing = field(default_factory=Standing)
     _periods: Periods | None = None
 
     @property
@@ -123,7 +132,7 @@ class Desk:
 
     def happen(self, incident_id: str, *events: Event) -> Incident:
         """Let `events` happen to an incident, with all that follows; NotFound or Conflict when one cannot."""
-        change = Change(journal.read(self.connection, incident_id))
+        change = Change.of(journal.read(self.connection, incident_id))
         effects = 0
         for event in events:
             step = advance(change.incident, event, self.now, self.periods)

@@ -7,7 +7,6 @@ event makes of an incident `incident`'s.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from aiprism.model.alerts import Alert, AlertState
@@ -29,7 +28,8 @@ from aiprism.store import incidents as store
 
 def recognise(batch: Batch, desk: Desk) -> Batch:
     """Drop what was taken before; for the rest, find the incident that holds it already."""
-    last = journal.last_incidents_of(desk.connection, [alert.fingerprint for alert in batch.alerts])
+    standing = desk.standing.open_incidents(desk.connection)
+    last = journal.last_incidents_of(desk.connection, [alert.fingerprint for alert in batch.alerts], standing)
     kept, dropped = [], list(batch.dropped)
     for alert in batch.alerts:
         reason = _known(alert, last.get(alert.fingerprint))
@@ -37,8 +37,8 @@ def recognise(batch: Batch, desk: Desk) -> Batch:
             dropped.append((alert, reason))
         else:
             kept.append(alert)
-    open_ones = {incident.id: Change(incident) for incident in journal.open_incidents(desk.connection)} if kept else {}
-    held = {incident.id: Change(incident) for incident in last.values()}
+    open_ones = {incident.id: Change.of(incident) for incident in standing} if kept else {}
+    held = {incident.id: Change.of(incident) for incident in last.values()}
     homes = {fingerprint: incident.id for fingerprint, incident in last.items()}
     return replace(batch, alerts=tuple(kept), dropped=tuple(dropped), homes=homes, changes={**held, **open_ones})
 
@@ -57,43 +57,61 @@ def _known(alert: Alert, home: Incident | None) -> str:
 
 def correlate(batch: Batch, desk: Desk) -> Batch:
     """Each alert to its incident: the one that holds it, one it resembles, a new one, or none."""
-    changes = dict(batch.changes)
-    open_ones = (change.incident for change in changes.values())
-    neighbours = Neighbourhood(open_ones, desk.policy.ways(), desk.policy.weights)
-    for alert in batch.alerts:
-        change = _changed(alert, changes, neighbours, batch, desk)
-        if change is not None:
-            changes[change.incident.id] = change
-        if change is not None and alert.state is AlertState.FIRING:
-            neighbours.add(change.incident, alert)
-    return replace(batch, changes=changes)
+    return _Round(batch, desk).done()
 
 
-def _changed(
-    alert: Alert, changes: Mapping[str, Change], neighbours: Neighbourhood, batch: Batch, desk: Desk
-) -> Change | None:
-    def after(change: Change, event: Event) -> Change:
-        return change.then(advance(change.incident, event, batch.now, desk.periods))
+class _Round:
+    """One batch on its way into incidents, alert by alert."""
 
-    home = changes.get(batch.homes.get(alert.fingerprint, ""))
-    if alert.state is AlertState.RESOLVED:
-        return after(home, AlertCleared(alert)) if home else None
-    if home is not None and home.incident.open:
-        return after(home, AlertFired(alert))
-    found = neighbours.joined(alert)
-    if found is not None:
-        return after(changes[found.home.incident_id], AlertFired(alert, found.home.why.evidence()))
-    if not desk.policy.periods.tiers.of[alert.priority].opens_incident:
-        return None
-    incident = _free_id(alert, changes, batch, desk)
-    step = opened(alert, batch.now, desk.periods, id=incident)
-    return Change(step[0]).then(step)
+    def __init__(self, batch: Batch, desk: Desk) -> None:
+        self._batch, self._desk = batch, desk
+        self._changes = dict(batch.changes)
+        self._neighbours: Neighbourhood | None = None
+        self._ids: set[str] | None = None
 
+    def done(self) -> Batch:
+        """The batch with what becomes of each incident."""
+        for alert in self._batch.alerts:
+            change = self._changed(alert)
+            if change is None:
+                continue
+            self._changes[change.incident.id] = change
+            if alert.state is AlertState.FIRING and self._neighbours is not None:
+                self._neighbours.add(change.incident, alert)
+        return replace(self._batch, changes=self._changes)
 
-def _free_id(alert: Alert, changes: Mapping[str, Change], batch: Batch, desk: Desk) -> str:
-    """Four digits of the fingerprint tell most incidents of one second apart; more are taken when they do not."""
-    for digits in (4, 8, 16):
-        name = incident_id(batch.now, alert, digits=digits)
-        if name not in changes and not store.known_incidents(desk.connection, [name]):
-            break
-    return name
+    def _changed(self, alert: Alert) -> Change | None:
+        home = self._changes.get(self._batch.homes.get(alert.fingerprint, ""))
+        if alert.state is AlertState.RESOLVED:
+            return self._after(home, AlertCleared(alert)) if home else None
+        if home is not None and home.incident.open:
+            return self._after(home, AlertFired(alert))
+        found = self._around.joined(alert)
+        if found is not None:
+            return self._after(self._changes[found.home.incident_id], AlertFired(alert, found.home.why.evidence()))
+        if not self._desk.policy.periods.tiers.of[alert.priority].opens_incident:
+            return None
+        step = opened(alert, self._batch.now, self._desk.periods, id=self._free_id(alert))
+        return Change(step[0]).then(step)
+
+    def _after(self, change: Change, event: Event) -> Change:
+        return change.then(advance(change.incident, event, self._batch.now, self._desk.periods))
+
+    @property
+    def _around(self) -> Neighbourhood:
+        """The alerts of open incidents: arranged only for a batch that has something new."""
+        if self._neighbours is None:
+            incidents = (change.incident for change in self._changes.values())
+            policy = self._desk.policy
+            self._neighbours = Neighbourhood(incidents, policy.ways(), policy.weights)
+        return self._neighbours
+
+    def _free_id(self, alert: Alert) -> str:
+        """Four digits of the fingerprint tell most incidents of one second apart; more are taken when they do not."""
+        for digits in (4, 8, 16):
+            name = incident_id(self._batch.now, alert, digits=digits)
+            if self._ids is None:
+                self._ids = store.incidents_at(self._desk.connection, name.rpartition("_")[0])
+            if name not in self._changes and name not in self._ids:
+                break
+        return name

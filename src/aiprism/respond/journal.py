@@ -49,10 +49,19 @@ def read(connection: Connection, incident_id: str) -> Incident:
     return found[0]
 
 
-def last_incidents_of(connection: Connection, fingerprints: Sequence[str]) -> dict[str, Incident]:
-    """For each of these alerts that ever was in an incident: the youngest one that holds it."""
+def these(connection: Connection, ids: Sequence[str]) -> list[Incident]:
+    """The incidents of these ids."""
+    return _read(connection, store.incident_rows(connection, ids=ids))
+
+
+def last_incidents_of(
+    connection: Connection, fingerprints: Sequence[str], known: Iterable[Incident] = ()
+) -> dict[str, Incident]:
+    """For each of these alerts that ever was in an incident: the youngest one that holds it. Those that are known need not be
+    read."""
     ids = store.newest_incidents_of(connection, fingerprints)
-    incidents = {item.id: item for item in _read(connection, store.incident_rows(connection, ids=[*{*ids.values()}]))}
+    incidents = {each.id: each for each in known}
+    incidents |= {each.id: each for each in these(connection, sorted({*ids.values()} - incidents.keys()))}
     return {fingerprint: incidents[incident_id] for fingerprint, incident_id in ids.items()}
 
 
@@ -63,13 +72,20 @@ class Written:
     incident: Incident
     entries: Sequence[Entry]
     due_at: float | None
+    before: Incident | None = None  # as it is kept
+
+    @property
+    def alerts(self) -> list[Alert]:
+        """Those that are not kept as they are now."""
+        kept = self.before.alert if self.before else lambda _fingerprint: None
+        return [alert for alert in self.incident.alerts if kept(alert.fingerprint) is not alert]
 
 
 def write(connection: Connection, changes: Sequence[Written]) -> None:
     """Keep what became of incidents, with few statements however many there are."""
     rows = [_row(each.incident, each.due_at) for each in changes]
     store.put_incidents(
-        connection, rows, [_alert_row(each.incident, alert) for each in changes for alert in each.incident.alerts]
+        connection, rows, [_alert_row(each.incident, alert) for each in changes for alert in each.alerts]
     )
     lines = [_line(each.incident.id, entry) for each in changes for entry in each.entries]
     store.append_events(connection, lines)

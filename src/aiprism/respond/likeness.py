@@ -8,7 +8,7 @@ Pure.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 
 from aiprism.model.alerts import Alert
@@ -78,7 +78,7 @@ class Similarity:
             "time": round(self.time, 4),
             "service": round(self.service, 4),
             "kind": round(self.kind, 4),
-            "weights": {name: asdict(self.weights)[name] for name in ("time", "service", "kind")},
+            "weights": {"time": self.weights.time, "service": self.weights.service, "kind": self.weights.kind},
             "way": _told(self.way),
             "to": {"fingerprint": self.to.fingerprint, "alertname": self.to.name},
         }}  # fmt: skip

@@ -36,6 +36,7 @@ from aiprism.respond.mute.maintenance import Window
 from aiprism.respond.mute.silences import Silence
 from aiprism.respond.oncall import overrides
 from aiprism.respond.oncall.schedule import Override
+from aiprism.respond.standing import Standing
 from aiprism.store import alerting
 from aiprism.store import held as held_store
 from aiprism.store import incidents as store
@@ -85,6 +86,7 @@ class Respond:
         self._lock = threading.Lock()
         self._tidied = clock.now()
         self._looked: _Looked | None = None
+        self._standing = Standing()
         self._listeners: list[Callable[[], None]] = []
 
     def accept(self, alerts: Sequence[Alert]) -> None:
@@ -224,9 +226,14 @@ class Respond:
     @contextmanager
     def desk(self) -> Iterator[Desk]:
         """A transaction on the response room's state; what it called for is set going after it was committed."""
-        with self._lock, self._records.begin(alone="desk") as connection:
-            desk = Desk(connection, self.policy, self._clock.now(), CONSEQUENCES)
-            yield desk
+        with self._lock:
+            try:
+                with self._records.begin(alone="desk") as connection:
+                    desk = Desk(connection, self.policy, self._clock.now(), CONSEQUENCES, standing=self._standing)
+                    yield desk
+            except BaseException:
+                self._standing.forget()
+                raise
         if desk.made_work:
             self.ring()
 

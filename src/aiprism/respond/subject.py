@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from enum import Enum
+from functools import lru_cache
 
 from aiprism.model.alerts import Alert
 
@@ -78,10 +79,14 @@ def kind_of(labels: Mapping[str, str]) -> Kind:
     >>> kind_of({"alertname": "HighErrorRate"}), kind_of({"alertname": "HighErrorRate", "kind": "latency"})
     (<Kind.ERRORS: 'errors'>, <Kind.LATENCY: 'latency'>)
     """
-    stated = labels.get("kind", "")
+    return _kind(labels.get("alertname", ""), labels.get("kind", ""))
+
+
+@lru_cache(maxsize=10_000)  # there are as many as rules, and each alert of a storm asks
+def _kind(name: str, stated: str) -> Kind:
     if stated in {kind.value for kind in Kind}:
         return Kind(stated)
-    words = set(words_of(labels.get("alertname", "")))
+    words = set(words_of(name))
     return next((kind for kind, telling in _WORDS.items() if words & telling), Kind.OTHER)
 
 

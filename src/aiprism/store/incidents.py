@@ -229,6 +229,23 @@ def append_events(connection: Connection, rows: Sequence[Mapping[str, object]]) 
         connection.execute(sa.insert(incident_events), [dict(row) for row in rows])
 
 
+def last_event(connection: Connection) -> int:
+    """The number of the line that was written last to any timeline; 0 when there is none."""
+    return cast("int", connection.scalar(sa.select(sa.func.coalesce(sa.func.max(incident_events.c.id), 0))))
+
+
+def incidents_since(connection: Connection, event: int) -> list[str]:
+    """The incidents whose timelines got lines after the one of that number."""
+    table = incident_events
+    return list(connection.scalars(sa.select(table.c.incident_id).where(table.c.id > event).distinct()))
+
+
+def incidents_at(connection: Connection, prefix: str) -> set[str]:
+    """The ids that begin like this, of which there are incidents."""
+    ids = incidents.c.id
+    return set(connection.scalars(sa.select(ids).where(ids >= prefix, ids < prefix + chr(0x10FFFF))))
+
+
 def event_rows(connection: Connection, incident_ids: Sequence[str], *, event: str = "") -> list[EventRow]:
     """The timelines of these incidents in the order they were written; of one kind of event when named."""
     table = incident_events
