@@ -386,6 +386,7 @@ class RespondConfig:
     commands: Mapping[str, str] = field(
         default_factory=dict, metadata={"help": "name → command line that `command:` steps may run", "kind": "mapping"}
     )
+    trackers: str = setting("", "trackers.yml: the issue trackers that `issue:` steps write to")
     kubernetes: KubernetesConfig = field(
         default_factory=KubernetesConfig,
         metadata={"help": "the cluster that `kubernetes:` steps change", "kind": "section"},

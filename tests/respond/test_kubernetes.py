@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
 
 from aiprism import yamlfile
 from aiprism.config import KubernetesConfig
 from aiprism.errors import BadInput, ConfigError
 from aiprism.respond.actions import kubernetes
-from aiprism.respond.actions.act import Order
+from aiprism.respond.actions.act import Order, Past
 from aiprism.respond.actions.cluster.objects import RECORD, RESTARTED, changes, rollout
 from tests.respond.apiserver import REVISION, ApiServer, Refused, Ticking
 from tests.respond.making import T0
@@ -36,7 +37,7 @@ def cluster():
     return found
 
 
-def step(cluster, text, *, key="RUN_1_0", timeout=120.0, **settings):
+def step(cluster, text, *, key="RUN_1_0", timeout=120.0, undoes=None, **settings):
     """What becomes of the step `text` (its parameters, as in a runbook)."""
     params = kubernetes.read(yamlfile.parse(text))
 
@@ -44,7 +45,7 @@ def step(cluster, text, *, key="RUN_1_0", timeout=120.0, **settings):
         async with serving(cluster.answer) as server:
             given = {"api_server": server.url, "namespaces": ("shop",), "nodes": True, **settings}
             actuator = kubernetes.Kubernetes(KubernetesConfig(**given), Path(), cluster.clock)
-            return await actuator.act(Order(params, key, timeout, "runbook:x for INC_1"))
+            return await actuator.act(Order(params, key, timeout, "runbook:x for INC_1", undoes))
 
     return asyncio.run(act())
 
@@ -331,13 +332,22 @@ def test_restore_takes_back_what_this_run_changed_and_only_that(cluster):
     step(cluster, on_api("action: set_image, container: api, image: 'shop/api:9'"), key="RUN_1_1")
     step(cluster, on_api("action: scale, replicas: 6"), key="RUN_1_2")
     stranger = step(cluster, on_api("action: restore"), key="RUN_2_1000")
-    assert (stranger.ok, "this run left nothing to take back" in stranger.message) == (True, True)
+    assert (stranger.ok, "nothing is left to take back" in stranger.message) == (True, True)
     back = step(cluster, on_api("action: restore"), key="RUN_1_1000")
     assert back.ok, back.message
     assert back.message.startswith("deployment/api in shop: scale taken back, set_image taken back")
     assert (cluster.objects[API]["spec"]["replicas"], image(cluster)) == (3, "shop/api:1")
     again = step(cluster, on_api("action: restore"), key="RUN_1_1000")
-    assert (again.ok, "nothing to take back" in again.message) == (True, True)
+    assert (again.ok, "nothing is left to take back" in again.message) == (True, True)
+
+
+def test_an_undone_step_alone_is_taken_back(cluster):
+    scaling, imaging = on_api("action: scale, replicas: 4"), on_api("action: set_image, container: api, image: 'x:9'")
+    step(cluster, scaling)
+    step(cluster, imaging, key="RUN_1_1")
+    back = step(cluster, scaling, key="RUN_1_1000", undoes=Past("RUN_1_0", {}))
+    assert back.message == "deployment/api in shop: scale taken back; 3 of 3 updated replicas are available"
+    assert (cluster.objects[API]["spec"]["replicas"], image(cluster)) == (3, "x:9")
 
 
 def test_restore_takes_an_undo_back(cluster):
@@ -552,6 +562,31 @@ def test_a_step_that_cannot_be_meant_is_refused_with_its_line(text, words):
     with pytest.raises(ConfigError, match=words) as caught:
         kubernetes.read(yamlfile.parse(text, file="runbooks.yml"))
     assert str(caught.value).startswith("runbooks.yml:1: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "taken"),
+    [
+        (on_api("action: delete_pods, unhealthy_for: 2m, max_share: 0.5"), True),
+        (on_api("action: scale, factor: 1.5, max: 4"), True),
+        (on_api("action: restore"), True),
+        ("{action: restore, node: n1}", True),
+        ("{action: cordon, node: n1, max: 2}", True),
+        ("{action: cordon, namespace: shop, workload: deployment/api}", False),
+        (on_api("action: restart, replicas: 3"), False),
+        (on_api("action: set_image, container: api"), False),
+        ("{action: restart, namespace: shop}", False),
+        (on_api("action: restart, node: n1"), False),
+        ("{action: undo, namespace: shop, workload: job/api}", False),
+    ],
+)
+def test_an_editor_takes_what_the_reader_takes(text, taken):
+    assert Draft202012Validator(kubernetes.SHAPE).is_valid(yaml.safe_load(text)) is taken
+    if taken:
+        kubernetes.read(yamlfile.parse(text))
+    else:
+        with pytest.raises(ConfigError):
+            kubernetes.read(yamlfile.parse(text))
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from aiprism.query.lucene import condition
 from aiprism.receive import pipelinefile, redaction, scrapeconfig
 from aiprism.receive.discovery.listed import Files
 from aiprism.respond import route, runbook, tiers
+from aiprism.respond.actions.trackers import reading as trackers
 from aiprism.respond.mute import holding
 from aiprism.respond.oncall import reading
 from aiprism.respond.oncall.rota import Rota
@@ -159,6 +160,10 @@ def _maintenance(document: Node, path: Path) -> str:
     return ", ".join(counts)
 
 
+def _trackers(document: Node, path: Path) -> str:
+    return _counted(len(trackers.read(document)), "tracker")
+
+
 def _pipelines(document: Node, path: Path) -> str:
     return _counted(len(pipelinefile.read(document, condition).steps), "step")
 
@@ -177,16 +182,30 @@ def _configuration(document: Node, path: Path) -> str:
         *found.resolved(found.respond.runbooks),
         *found.resolved((found.respond.services,) if found.respond.services else ()),
         *found.resolved((found.respond.maintenance,) if found.respond.maintenance else ()),
+        *found.resolved((found.respond.trackers,) if found.respond.trackers else ()),
         *found.resolved((found.logs.hints,) if found.logs.hints else ()),
         *found.resolved((found.logs.pipelines,) if found.logs.pipelines else ()),
         *found.resolved(found.logs.sigma),
     ]
     told = [f"  {os.path.relpath(each)}: {checked(each)}" for each in below]
     rules.load(found.resolved(found.rules.files))  # a rule on logs stands in the other files
-    runbook.load(found.resolved(found.respond.runbooks))
+    _check_trackers(found, runbook.load(found.resolved(found.respond.runbooks)))
     _check_tiers(found)
     redaction.kinds(found.logs.redact)
     return "\n".join([f"{_counted(len(below), 'file')} below it", *told])
+
+
+def _check_trackers(found: config.Config, runbooks: Sequence[runbook.Runbook]) -> None:
+    """Whether the issue trackers that steps name stand in the file of trackers."""
+    named = found.resolved((found.respond.trackers,) if found.respond.trackers else ())
+    places = [name for each in named for name in trackers.load(each)]
+    for book in runbooks:
+        for step in (*book.steps, *book.rollback):
+            if step.kind == "issue" and step.params["tracker"] not in places:
+                file, _, line = book.where.rpartition(":")
+                known = ", ".join(places) or "none (respond.trackers names their file)"
+                what = f"step {step.name!r}: there is no tracker {step.params['tracker']!r}; known: {known}"
+                raise ConfigError(what, file=file, line=int(line))
 
 
 def _check_tiers(found: config.Config) -> None:
@@ -211,6 +230,7 @@ KINDS: Sequence[Kind] = (
     Kind("tiers", frozenset({"tiers", "otherwise"}), _tiers),
     Kind("oncall", frozenset({"people", "schedules", "policies"}), _oncall),
     Kind("maintenance", frozenset({"maintenance", "suppress"}), _maintenance),
+    Kind("trackers", frozenset({"trackers"}), _trackers),
     Kind("pipelines", frozenset({"pipelines"}), _pipelines),
     Kind("aiprism.yml", frozenset({"data", *config.SECTIONS}), _configuration),
 )
@@ -224,6 +244,7 @@ _SIGNS: Mapping[str, str] = {
     "tiers.yml": "tiers",
     "log hints": "hints",
     "oncall.yml": "people, schedules and policies",
+    "trackers.yml": "trackers",
     "pipelines.yml": "pipelines",
     "a Sigma rule": "logsource and detection",
     "aiprism.yml": ", ".join(config.SECTIONS),

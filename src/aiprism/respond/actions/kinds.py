@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from aiprism.respond.actions import command, control, kubernetes, postgresql, process, wait, webhook
+from aiprism.respond.actions import command, control, issue, kubernetes, postgresql, process, wait, webhook
 from aiprism.respond.actions.act import Actuator, Kind, Means
 
 KINDS: Mapping[str, Kind] = {
     "control": control.KIND,
     "process": process.KIND,
     "kubernetes": kubernetes.KIND,
+    "issue": issue.KIND,
     "webhook": webhook.KIND,
     "command": command.KIND,
     "postgresql": postgresql.KIND,

@@ -18,13 +18,17 @@ from aiprism.errors import BadInput, ConfigError
 from aiprism.kubeaccess import Access, opened
 from aiprism.respond.actions import shape
 from aiprism.respond.actions.act import Done, Kind, Order, Params
-from aiprism.respond.actions.cluster.api import Api, Deadline, OutOfTime, Trouble
+from aiprism.respond.actions.cluster.api import Api, Trouble
 from aiprism.respond.actions.cluster.moves import MOVES, PLURALS, Job, Settled
+from aiprism.respond.actions.deadline import OutOfTime, deadline
 from aiprism.yamlfile import Node
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")  # RFC 1123, as Kubernetes names namespaces
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _ROLLOUT = 120.0  # seconds; thirty, which other steps have, are too few for any rollout
+
+_ON_NODES = ("cordon", "uncordon")
+_UNDOABLE = ("scale", "autoscale", "undo", "set_image", "cordon", "uncordon")
 
 _ANY = frozenset(PLURALS)
 _WITH_REPLICAS = frozenset({"deployment", "statefulset"})
@@ -44,7 +48,26 @@ _ROLLS = ("scale", "autoscale", "restart", "undo", "set_image", "delete_pods", "
 _WORKLOAD = r"^(deployment|statefulset|daemonset)/"
 
 
-SHAPE = shape.record(
+_PLACE = ("namespace", "workload", "node")
+
+
+def _only(action: str) -> shape.Shape:
+    """What goes with an action, as JSON Schema: a key that is needed is not empty, one that does not belong is."""
+    takes, needs = _TAKES[action]
+    where = set(_PLACE) if action == "restore" else {"node"} if action in _ON_NODES else {"namespace", "workload"}
+    needed = sorted(needs | (set() if action == "restore" else where))
+    others = {key for keys, _ in _TAKES.values() for key in keys} - takes | set(_PLACE) - where
+    return {
+        "if": {"properties": {"action": {"const": action}}, "required": ["action"]},
+        "then": {
+            "required": needed,
+            "properties": {key: {"not": {"type": "null"}} for key in needed}
+            | {key: {"type": "null"} for key in sorted(others)},
+        },
+    }
+
+
+_RECORD = shape.record(
     "A workload or node of the cluster that respond.kubernetes names",
     {"action": shape.choice("what to do with it", MOVES)},
     {
@@ -64,6 +87,7 @@ SHAPE = shape.record(
         "dry_run": shape.flag("the cluster checks the change and does not make it"),
     },
 )
+SHAPE: shape.Shape = {**_RECORD, "allOf": [_only(action) for action in MOVES]}
 
 
 def read(node: Node) -> Mapping[str, object]:
@@ -91,7 +115,7 @@ def read(node: Node) -> Mapping[str, object]:
 def _refuse_others(node: Node, action: str) -> None:
     takes, needs = _TAKES[action]
     for key in SHAPE["properties"]:
-        if node[key] and key not in takes | {"action", "namespace", "workload", "node", "dry_run"}:
+        if node[key] and key not in takes | {"action", "dry_run", *_PLACE}:
             raise node[key].error(f"{key} does not belong to action {action}")
         if key in needs and not node[key]:
             raise node.error(f"action {action} needs {key}")
@@ -99,7 +123,7 @@ def _refuse_others(node: Node, action: str) -> None:
 
 def _check_place(node: Node, action: str) -> None:
     """Whether it says where, in a way that no placeholder can change what kind of thing is meant."""
-    on_node = action in ("cordon", "uncordon") or (action == "restore" and bool(node["node"]))
+    on_node = action in _ON_NODES or (action == "restore" and bool(node["node"]))
     wanted, other = (("node",), ("namespace", "workload")) if on_node else (("namespace", "workload"), ("node",))
     for key in wanted:
         if not node[key]:
@@ -170,12 +194,15 @@ class Kubernetes:
         reason = self._not_allowed(order.params)
         if reason:
             return Done(False, reason)
-        deadline = Deadline(self._clock, self._clock.monotonic() + order.timeout)
+        until = deadline(self._clock, order.timeout)
         try:
             async with opened(self._access, self._clock, httpx.Timeout(10.0)) as client:
-                api = Api(client, deadline, dry_run=self._settings.dry_run or order.params.get("dry_run") is True)
-                job = Job(order.params, api, order.key, order.run, self._clock.now(), self._settings.max_replicas)
-                return await MOVES[order.text("action")](job)
+                api = Api(client, until, dry_run=self._settings.dry_run or order.params.get("dry_run") is True)
+                undone = order.undoes.key if order.undoes is not None else ""
+                job = Job(
+                    order.params, api, order.key, undone or order.run, self._clock.now(), self._settings.max_replicas
+                )
+                return await MOVES["restore" if undone else order.text("action")](job)
         except Settled as settled:
             return Done(settled.ok, str(settled))
         except OutOfTime as over:
@@ -207,4 +234,5 @@ KIND = Kind(
     repeatable=lambda params: True,
     refuse=refuse,
     seconds=lambda params: _ROLLOUT if params["action"] in _ROLLS else 0.0,
+    undoable=lambda params: params["action"] in _UNDOABLE,
 )

@@ -68,13 +68,14 @@ class Jira(Entry):
         }
         if "priority" in texts:
             issue["priority"] = {"name": texts["priority"]}
-        search = {"jql": _jql(project, mark, self.moves), "fields": ["status"], "maxResults": 2}
+        search = {"jql": jql(project, mark, self.moves), "fields": ["status"], "maxResults": 2}
         over = message.event in ("resolved", "cleared")
         carry = functools.partial(_carry, issue=issue, moves=self.moves, over=over)
         return Letter(self.url, search, key, self.http, carry=carry)
 
 
-def _jql(project: str, mark: str, moves: Moves) -> str:
+def jql(project: str, mark: str, moves: Moves) -> str:
+    """The search for the newest issue of a project that bears a label."""
     said = [f"project = {json.dumps(project)}", f"labels = {json.dumps(mark)}"]
     if moves.wont_fix:
         said.append(f"(resolution is EMPTY or resolution != {json.dumps(moves.wont_fix)})")
@@ -155,6 +156,10 @@ def read(node: Node, receiver: str, defaults: Globals) -> Jira:
 
 
 def _is_cloud(node: Node, url: str) -> bool:
-    """Jira Cloud has its search at another place than Jira Data Center."""
     kind = node.one_of("auto", "cloud", "datacenter", default="auto")
-    return kind == "cloud" or (kind == "auto" and (urlsplit(url).hostname or "").endswith(".atlassian.net"))
+    return kind == "cloud" or (kind == "auto" and on_cloud(url))
+
+
+def on_cloud(url: str) -> bool:
+    """Whether an address is of Jira Cloud, which has its search at another place than Jira Data Center."""
+    return (urlsplit(url).hostname or "").endswith(".atlassian.net")

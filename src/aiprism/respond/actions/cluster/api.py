@@ -14,10 +14,9 @@ from typing import Any
 
 import httpx
 
-from aiprism.clock import Clock
 from aiprism.respond.actions.cluster.objects import Object, Operation
+from aiprism.respond.actions.deadline import PAUSE, Deadline
 
-_PAUSE = 2.0  # seconds between two looks
 _LONGEST = 15.0
 _PAGE = 500
 _FORBIDDEN = re.compile(r'cannot (?P<verb>\w+) resource "(?P<what>[^"]+)" in API group "(?P<group>[^"]*)"')
@@ -26,27 +25,9 @@ _FORBIDDEN = re.compile(r'cannot (?P<verb>\w+) resource "(?P<what>[^"]+)" in API
 class Trouble(Exception):
     """The server did not do what was asked. `again` when the same request may go well later."""
 
-    def __init__(self, words: str, status: int = 0, *, again: bool = False, wait: float = _PAUSE) -> None:
+    def __init__(self, words: str, status: int = 0, *, again: bool = False, wait: float = PAUSE) -> None:
         super().__init__(words)
         self.status, self.again, self.wait = status, again, wait
-
-
-class OutOfTime(Exception):
-    """The step's time is over; the text says what was waited for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Deadline:
-    """Until when a step may wait."""
-
-    clock: Clock
-    until: float  # of the monotonic clock
-
-    async def pause(self, words: str, seconds: float = _PAUSE) -> None:
-        """Wait a moment; OutOfTime with `words` when there is none left."""
-        if self.clock.monotonic() + seconds > self.until:
-            raise OutOfTime(words)
-        await self.clock.sleep(seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,4 +135,4 @@ def _named(path: str) -> str:
 
 def _wait(response: httpx.Response) -> float:
     text = response.headers.get("Retry-After", "")
-    return min(_LONGEST, max(_PAUSE, float(text))) if re.fullmatch(r"\d{1,6}", text) else _PAUSE
+    return min(_LONGEST, max(PAUSE, float(text))) if re.fullmatch(r"\d{1,6}", text) else PAUSE

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
 from aiprism.respond.actions.act import Done, Params
-from aiprism.respond.actions.cluster.api import Api, OutOfTime, Trouble
+from aiprism.respond.actions.cluster.api import Api, Trouble
 from aiprism.respond.actions.cluster.objects import (
     RESTARTED,
     Change,
@@ -42,6 +42,7 @@ from aiprism.respond.actions.cluster.objects import (
     uid_of,
     wanted_replicas,
 )
+from aiprism.respond.actions.deadline import OutOfTime
 
 PLURALS = {"deployment": "deployments", "statefulset": "statefulsets", "daemonset": "daemonsets"}
 _KINDS = {"deployment": "Deployment", "statefulset": "StatefulSet", "daemonset": "DaemonSet"}
@@ -62,7 +63,7 @@ class Job:
     params: Params
     api: Api
     key: str
-    run: str  # what the keys of all steps of its run begin with
+    taken_back: str  # what the keys of the steps begin with whose changes `restore` takes back
     now: float
     most: int  # replicas that no step may go beyond
 
@@ -518,7 +519,7 @@ async def _noded(job: Job, decide: Decide) -> Done:
 
 
 async def restore(job: Job) -> Done:
-    """What earlier steps of the same run changed of a workload, its autoscaler or a node is as it was before."""
+    """What earlier steps, of the same run unless one is named, changed of a workload, its autoscaler or a node is as before."""
     if job.params.get("node"):
         words = await _restored(job, job.node, [])
         return Done(True, f"node {job.params['node']}: {words}")
@@ -536,9 +537,9 @@ async def restore(job: Job) -> Done:
 async def _restored(job: Job, path: str, known: Sequence[Revision]) -> str:
     while True:
         found = await job.api.get(path)
-        ours = [each for each in changes(found) if each.key.startswith(job.run) and not each.restored]
+        ours = [each for each in changes(found) if each.key.startswith(job.taken_back) and not each.restored]
         if not ours:
-            return "this run left nothing to take back"
+            return "nothing is left to take back"
         operations: list[Operation] = []
         said = []
         for change in _combined(ours):

@@ -1,0 +1,1 @@
+"""Issue trackers that `issue:` steps write to: which there are, how each is spoken to, and what all have in common."""
