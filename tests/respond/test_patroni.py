@@ -108,7 +108,8 @@ class Members:
     def _member(self, at: int, name: str) -> dict[str, object]:
         api, server = f"127.0.0.1:{self._apis[at]}", f"127.0.0.1:{self._ports[at]}"
         access = {"username": "op", "password": "pw"}
-        dcs = {"ttl": 5, "loop_wait": 1, "retry_timeout": 2, "postgresql": {"parameters": {"fsync": "off"}}}
+        # A busy machine must not cost a leader its lock.
+        dcs = {"ttl": 12, "loop_wait": 1, "retry_timeout": 4, "postgresql": {"parameters": {"fsync": "off"}}}
         return {
             "restapi": {"listen": api, "connect_address": api, "authentication": access},
             "bootstrap": {"dcs": dcs, "initdb": [{"auth": "trust"}, {"encoding": "UTF8"}, "no-sync"]},

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 Address: TypeAlias = Mapping[str, str]
 """libpq connection parameters of one server, with host and port."""
 
-LOOK_SECONDS = 4.0
-# libpq knows nothing below 2 s.
-_CONNECT_SECONDS = "2"
+# As patient as a server on a busy machine needs; one that is off delays each look by the shorter of the two.
+LOOK_SECONDS = 6.0
+_CONNECT_SECONDS = "3"
 
 _STATE = """
 SELECT pg_is_in_recovery() AS standby,

@@ -33,22 +33,27 @@ _STEP_SECONDS = 60.0
 _SIZE = re.compile(r"(\d+)\s*([kMG]?B?)", re.ASCII)
 _UNITS = {"": 1, "B": 1, "k": 2**10, "M": 2**20, "G": 2**30}
 
-SHAPE = shape.record(
-    "makes another server of a PostgreSQL cluster the primary",
-    {},
-    {
-        "action": shape.choice("a failover when the primary is gone, a switchover while it is well", patroni.ACTIONS),
-        "connection_file": shape.text("a file with the libpq connection string that names all servers"),
-        "patroni": shape.listed("addresses of Patroni's REST API", shape.text("as in http://db1:8008")),
-        "credentials_file": shape.text("a file with USER:PASSWORD for Patroni's REST API"),
-        "from": shape.text("the server that failed; a primary of another name is taken for its successor"),
-        "to": shape.text("the server to promote; default: the one with most of the log"),
-        "max_lag": shape.text("how much log may be lost: 16MB"),
-        "max_missing": shape.whole("how many servers may be away, the failed primary among them", least=1),
-        "dead_for": shape.duration("how long the primary must have been away"),
-        "last_position": shape.text("PromQL: the last known log position of the primary, in bytes"),
-    },
-)
+SHAPE: shape.Shape = {
+    **shape.record(
+        "makes another server of a PostgreSQL cluster the primary",
+        {},
+        {
+            "action": shape.choice(
+                "a failover when the primary is gone, a switchover while it is well", patroni.ACTIONS
+            ),
+            "connection_file": shape.text("a file with the libpq connection string that names all servers"),
+            "patroni": shape.listed("addresses of Patroni's REST API", shape.text("as in http://db1:8008")),
+            "credentials_file": shape.text("a file with USER:PASSWORD for Patroni's REST API"),
+            "from": shape.text("the server that failed; a primary of another name is taken for its successor"),
+            "to": shape.text("the server to promote; default: the one with most of the log"),
+            "max_lag": shape.text("how much log may be lost: 16MB"),
+            "max_missing": shape.whole("how many servers may be away, the failed primary among them", least=1),
+            "dead_for": shape.duration("how long the primary must have been away"),
+            "last_position": shape.text("PromQL: the last known log position of the primary, in bytes"),
+        },
+    ),
+    "oneOf": [{"required": ["connection_file"]}, {"required": ["patroni"]}],
+}
 
 
 def read(node: Node) -> Mapping[str, object]:
