@@ -7,22 +7,22 @@ it. Most are the demonstration's own (`aiprism.cli.scenarios`), or made of the s
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import signal
+import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-
-import httpx
 
 from aiprism.cli.demostage import Stage
 from aiprism.cli.remote import Away, Refusal
 from aiprism.cli.scenarios import BAD_VERSION, BUG_SHARE, SCENARIOS, Undo, injected
 from aiprism_lab import generate
+from aiprism_lab.database import open_database
+from aiprism_lab.documentqueue import DocumentQueue
 from aiprism_lab.documents import DocumentFormat
+from aiprism_lab.wiring import Identity
 
-BURST = 300
+IMPORTED = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,7 @@ class Kind:
     alerts: tuple[str, ...]
     runbooks: tuple[str, ...]
     strike: Callable[[Stage, int], Undo]
+    database: str = "sqlite"  # what its lab keeps its data in
 
 
 def _scenario(name: str) -> Kind:
@@ -108,23 +109,25 @@ def _exhaust_pool(stage: Stage, run: int) -> Undo:
     return _quietly(lambda: stage.platform.post("/aiprism/v1/control/commands", pool))
 
 
-def _flood(stage: Stage, run: int) -> Undo:
-    """A few hundred documents at once, from somebody who has an account like anybody else."""
-    ports = stage.supervisor.get("/topology")["services"]["api-gateway"]
-    with httpx.Client(base_url=f"http://127.0.0.1:{ports[0]['port']}", timeout=60, trust_env=False) as gateway:
-        account = {"email": "flood@castell-logistics.example", "password": "a-long-password"}
-        gateway.post("/signup", json=account | {"organization": "castell-logistics", "tier": "premium"})
-        answer = gateway.post("/login", json=account)
-        answer.raise_for_status()
-        gateway.headers["authorization"] = f"Bearer {answer.json()['token']}"
-        texts = itertools.cycle([generate.render(generate.draft(seed), DocumentFormat.TEXT) for seed in range(10)])
-        with ThreadPoolExecutor(8) as uploads:
-            list(uploads.map(lambda text: gateway.post("/documents", files={"file": ("a.txt", text)}), _first(texts)))
+def _flood(stage: Stage, _run: int) -> Undo:
+    """Somebody imports two hundred documents: as files and rows in the queue, where uploads come in one by one."""
+    lab = stage.data / "lab"
+    engine = open_database(f"sqlite:///{lab / 'lab.db'}")
+    queue = DocumentQueue(engine, lab / "documents", "import")
+    customer = Identity(request_id="import", user_id="import", organization="castell-logistics", tier="premium")
+    texts = [generate.render(generate.draft(seed), DocumentFormat.TEXT) for seed in range(10)]
+    for number in range(IMPORTED):
+        queue.add(customer, "imported.txt", DocumentFormat.TEXT, texts[number % len(texts)], time.time())
+    engine.dispose()
     return _quietly(lambda: stage.supervisor.post("/processes/document-processor/scale", {"replicas": 1}))
 
 
-def _first(texts: itertools.cycle[bytes]) -> Sequence[bytes]:
-    return list(itertools.islice(texts, BURST))
+def _kill_the_primary(stage: Stage, _run: int) -> Undo:
+    """kill -9 of whichever server leads by now; started again, it is the standby of the one that does then."""
+    answer = stage.platform.get("/api/v1/query", query="lab_database_last_primary == 1")
+    leader = answer["data"]["result"][0]["metric"]["server"]
+    stage.supervisor.post(f"/processes/{leader}/kill")
+    return _quietly(lambda: stage.supervisor.post(f"/processes/{leader}/start"))
 
 
 KINDS: tuple[Kind, ...] = (
@@ -138,4 +141,5 @@ KINDS: tuple[Kind, ...] = (
     Kind("network-latency", ("LatencySpike",), ("replace-slow-processes",), _delay),
     Kind("queue-backlog", ("DocumentProcessingBacklog",), ("scale-document-processor",), _flood),
     Kind("bad-deploy", ("DeploymentErrorRate",), ("rollback-bad-deploy",), _deploy_badly),
+    Kind("database-failover", ("DatabasePrimaryDown",), ("database-failover",), _kill_the_primary, "postgresql"),
 )

@@ -3,9 +3,11 @@
     python bench/loop/loop.py                      every kind of fault once (a quarter of an hour)
     python bench/loop/loop.py --runs 5             five times, as the targets are meant
     python bench/loop/loop.py --kinds model-slow,service-crash
+    python bench/loop/loop.py --tell FILE          of runs that were kept with --file FILE
     python bench/loop/loop.py --healthy 2h         nothing is broken: what opens an incident all the same is false
 
-All runs are played one after the other on one platform and one lab with the demonstration's rules and runbooks; only the time
+All runs are played one after the other on one platform and one lab with the demonstration's rules and runbooks (the failover of the
+database on another, with PostgreSQL); only the time
 for which a cleared incident is watched is shorter. Times are the platform's own records, in seconds after the fault was
 ordered. What must hold, or the exit status is 1:
 
@@ -41,7 +43,7 @@ from aiprism.model.timerange import duration_seconds
 
 VALIDATION = "5s"
 ANSWERED_SHARE, HEALED_SHARE = 0.8, 0.9
-_LOOP_SECONDS = 180.0
+_LOOP_SECONDS = 300.0
 _CALM_SECONDS = 10.0
 _SETTLE_SECONDS = 150.0
 _LOOK_SECONDS = 1.0
@@ -201,11 +203,11 @@ def _told(one: Played) -> str:
 # -- the whole -----------------------------------------------------------------------------------------------------------
 
 
-def all_runs(wanted: argparse.Namespace, stage: Stage) -> Iterator[Played]:
+def all_runs(wanted: argparse.Namespace, kinds: Sequence[Kind], stage: Stage) -> Iterator[Played]:
     """Round after round, so that two faults of a kind are as far apart as can be."""
     _settle(stage)
     for run in range(wanted.runs):
-        for kind in wanted.kinds:
+        for kind in kinds:
             one = played(kind, run, stage)
             print(_told(one), flush=True)
             if wanted.file:
@@ -230,19 +232,30 @@ def main() -> int:
     asked.add_argument("--healthy", type=duration_seconds, metavar="TIME", help="break nothing for so long, such as 2h")
     asked.add_argument("--file", type=Path, help="a line of JSON for each run (or minute) is appended to it")
     asked.add_argument("--data", type=Path, help="directory to keep; a temporary one by default")
+    asked.add_argument("--tell", type=Path, metavar="FILE", help="break nothing; tell of the runs in such a file")
     wanted = asked.parse_args()
+    if wanted.tell:
+        return _summary([Played(**json.loads(line)) for line in wanted.tell.read_text(encoding="utf-8").splitlines()])
     os.environ.setdefault("AIPRISM_RESPOND_VALIDATION", VALIDATION)
     with tempfile.TemporaryDirectory(prefix="aiprism-loop-") as made:
         place = wanted.data or Path(made)
         place.mkdir(parents=True, exist_ok=True)
-        with staged(place.resolve(), "127.0.0.1:0", lambda *_: None) as stage:
-            if wanted.healthy:
+        if wanted.healthy:
+            with staged(place.resolve(), "127.0.0.1:0", lambda *_: None) as stage:
                 return healthy(stage, wanted.healthy, wanted.file)
-            runs: list[Played] = []
-            with suppress(KeyboardInterrupt):
-                for one in all_runs(wanted, stage):
-                    runs.append(one)
+        runs: list[Played] = []
+        with suppress(KeyboardInterrupt):
+            for one in _on_their_stages(wanted, place.resolve()):
+                runs.append(one)
     return _summary(runs)
+
+
+def _on_their_stages(wanted: argparse.Namespace, place: Path) -> Iterator[Played]:
+    """All runs; what needs another database has a platform and a lab of its own."""
+    for database in dict.fromkeys(kind.database for kind in wanted.kinds):
+        kinds = [kind for kind in wanted.kinds if kind.database == database]
+        with staged(place / database, "127.0.0.1:0", lambda *_: None, database) as stage:
+            yield from all_runs(wanted, kinds, stage)
 
 
 def _summary(runs: Sequence[Played]) -> int:
