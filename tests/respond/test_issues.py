@@ -286,3 +286,6 @@ def test_check_finds_a_step_whose_tracker_is_nowhere(tmp_path: Path, capsys):
     (tmp_path / "book.yml").write_text(book.replace("TRACKER", "ship"))
     assert run(["check", str(tmp_path / "aiprism.yml")]) == 1
     assert "step 'issue': there is no tracker 'ship'; known: shop" in capsys.readouterr().err
+    (tmp_path / "aiprism.yml").write_text("respond: {runbooks: [book.yml]}\n")
+    assert run(["check", str(tmp_path / "aiprism.yml")]) == 0
+    assert "there is no tracker 'ship', as respond.trackers names no file" in capsys.readouterr().err

@@ -97,6 +97,49 @@ def test_a_step_given_again_after_a_crash_has_no_second_effect(cluster, action):
     assert "before the step was cut off" in again.message
 
 
+KILLED = {
+    "scale, factor: 2, max: 20": lambda cluster: cluster.objects[API]["spec"]["replicas"] == 6,
+    "undo": lambda cluster: image(cluster) == "shop/api:1",
+    # One that ends already may be evicted again: that changes nothing.
+    "delete_pods, max: 2": lambda cluster: len({path for method, path in cluster.writes if method == "EVICT"}) == 2,
+}
+
+
+@pytest.mark.parametrize("action", KILLED)
+@pytest.mark.parametrize("at", range(1, 10))
+def test_killed_after_any_request_a_step_that_is_given_again_has_its_effect_exactly_once(cluster, action, at):
+    release(cluster, "shop/api:2")
+    cluster.settle()
+    sick = names(cluster) if action.startswith("delete_pods") else []
+    crash(cluster, *sick)
+    kill_after(cluster, at, on_api(f"action: {action}"))
+    if sick:
+        crash(cluster, *names(cluster))  # what came meanwhile is as sick, and not this step's
+    assert step(cluster, on_api(f"action: {action}")).ok
+    assert KILLED[action](cluster)
+
+
+def kill_after(cluster, at, text):
+    """Carry a step out until the server was asked so often, then end it as a kill does."""
+    params = kubernetes.read(yamlfile.parse(text))
+
+    async def act():
+        async with serving(cluster.answer) as server:
+            settings = KubernetesConfig(api_server=server.url, namespaces=("shop",))
+            order = Order(params, "RUN_1_0", 120.0, "")
+            acting = asyncio.ensure_future(kubernetes.Kubernetes(settings, Path(), cluster.clock).act(order))
+
+            def die(asked):
+                if len(server.asked) == at:  # it takes effect, and nobody hears of it
+                    acting.cancel()
+
+            cluster.before.append(die)
+            await asyncio.wait([acting])
+            cluster.before.remove(die)
+
+    asyncio.run(act())
+
+
 def test_a_change_whose_answer_was_lost_is_made_once(cluster):
     lost: list[Asked] = []
 
