@@ -6,12 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aiprism.model.alerts import Alert, AlertState
-from aiprism.model.labels import Labels
 from aiprism.respond.correlate import Neighbourhood, never
 from aiprism.respond.incident import AlertFired, Incident, Periods, ResolvedByHand, advance, opened
 from aiprism.respond.likeness import Similarity, Weights, similarity
-from aiprism.respond.subject import Kind, description_of, kind_of, title_of
+from aiprism.respond.subject import Kind, kind_of
 from aiprism.respond.ways import Direction, Way, Ways
 from tests.respond.making import T0, alert
 
@@ -185,44 +183,3 @@ def test_the_plans_alert_names_tell_their_kind(name, kind):
 
 def test_a_kind_label_is_taken_at_its_word():
     assert kind_of(alert("Watchdog", kind="latency").labels) is Kind.LATENCY
-
-
-def nameless():
-    return Alert(Labels({"job": "x"}), Labels(), AlertState.FIRING, 1.0, T0)
-
-
-@pytest.mark.parametrize(
-    ("alerts", "title"),
-    [
-        ([alert("ServiceDown", "document-processor")], "document-processor down since 14:15 UTC"),
-        ([alert("HighErrorRate", "api-gateway"), alert("HighErrorRate", "api-gateway", endpoint="/b")],
-         "api-gateway errors since 14:15 UTC"),
-        ([alert("HighErrorRate", "api-gateway", at=T0 + 90), alert("HighLatency", "ai-analysis")],
-         "slow ai-analysis and api-gateway errors since 14:15 UTC, starting at ai-analysis"),
-        ([alert("HighErrorRate", "api-gateway", at=T0 + 4), alert("HighLatency", "ai-analysis")],
-         "slow ai-analysis and api-gateway errors since 14:15 UTC"),
-        ([alert("DocumentProcessingBacklog", "document-processor")],
-         "document processing backlog in document-processor since 14:15 UTC"),
-        ([alert("AIModelDrift", "")], "AI model drift since 14:15 UTC"),
-        ([alert("ServiceDown", f"s{n}", at=T0 + n) for n in range(5)],
-         "s0 down, s1 down, s2 down and 2 more since 14:15 UTC"),
-        ([nameless()], "unnamed alert in x since 14:15 UTC"),
-    ],
-)  # fmt: skip
-def test_a_title_is_what_a_human_would_write(alerts, title):
-    assert title_of(alerts) == title
-    assert title_of(list(reversed(alerts))) == title
-
-
-def test_a_description_says_what_the_rules_say_once_each():
-    lines = description_of([
-        alert("A", "x", annotations={"summary": "It is bad.", "description": "Very bad"}),
-        alert("A", "x", annotations={"summary": "It is bad.", "description": "Very bad"}, pod="2"),
-        alert("B", "x", at=T0 + 1, annotations={}),
-    ])  # fmt: skip
-    assert lines == "A: It is bad. Very bad\nB on x"
-
-
-def test_a_long_description_says_how_much_it_leaves_out():
-    alerts = [alert(f"Alert{n}", "x", at=T0 + n) for n in range(25)]
-    assert description_of(alerts).splitlines()[-1] == "… and 5 more"

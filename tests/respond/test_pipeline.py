@@ -15,8 +15,8 @@ from aiprism.respond.desk import Policy
 from aiprism.respond.incident import Acknowledged, Periods, ResolvedByHand, Status
 from aiprism.respond.incident import values as incident_values
 from aiprism.respond.pipeline import CONSEQUENCES, FLUSH, STAGES, Respond
-from aiprism.respond.subject import title_of
 from aiprism.respond.ways import Ways
+from aiprism.respond.wording import title_of
 from aiprism.store import incidents as store
 from aiprism.store.records import Records, notifications
 from aiprism.telemetry import Telemetry

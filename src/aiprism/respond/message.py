@@ -15,7 +15,8 @@ from typing import Any, Literal
 from aiprism.model.alerts import Alert, AlertState, Priority
 from aiprism.model.labels import Labels
 from aiprism.respond.incident import Incident
-from aiprism.respond.subject import description_of, service_of, title_of
+from aiprism.respond.subject import service_of
+from aiprism.respond.wording import description_of, title_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,14 @@
-"""What alerts speak of: the service, the kind of trouble, and the sentence a human would write over them.
+"""What alerts speak of: the service and the kind of trouble.
 
-Labels and names come in, words go out; pure. `correlate` compares subjects, `incident` titles itself with them.
+Labels and names come in, words go out; pure. `likeness` compares subjects, `wording` makes sentences of them.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from enum import Enum
 from functools import lru_cache
-
-from aiprism.model.alerts import Alert
 
 # Where rule authors put the name of the thing that is in trouble, most telling first (the plan's rules use three of them).
 SERVICE_LABELS = ("service", "service_name", "job", "component")
@@ -45,23 +42,36 @@ _TELLING: Mapping[Kind, str] = {
 }
 _WORDS = {kind: frozenset(words.split()) for kind, words in _TELLING.items()}
 
-_PHRASES: Mapping[Kind, str] = {
-    Kind.AVAILABILITY: "{service} down",
-    Kind.ERRORS: "{service} errors",
-    Kind.LATENCY: "slow {service}",
-    Kind.SECURITY: "security alarm in {service}",
-}
-
 _CAMEL = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+(?:xx)?")
-_PHRASES_SHOWN = 3
-_LINES_SHOWN = 20
-# A head start below this says nothing about cause: rules are evaluated every few seconds.
-_HEAD_START = 10.0
+# What these send is about others, whom further labels name; they are the job of every alert of Kubernetes and of hosts.
+_EXPORTERS = frozenset({
+    "kube-state-metrics", "kubelet", "kubernetes-pods", "kubernetes-nodes", "cadvisor", "node", "node-exporter",
+    "node_exporter", "blackbox", "blackbox-exporter",
+})  # fmt: skip
+_WORKLOADS = (
+    "deployment", "statefulset", "daemonset", "cronjob", "job_name", "horizontalpodautoscaler", "hpa", "container",
+    "persistentvolumeclaim", "pod", "node", "nodename", "instance",
+)  # fmt: skip
+_POD = re.compile(
+    r"-(?:[0-9a-f]{6,10}-[0-9a-z]{5}|[0-9a-z]{5}|\d+)$"
+)  # what a workload adds to its name for each of its pods
+_PORT = re.compile(r":\d+$")
 
 
 def service_of(labels: Mapping[str, str]) -> str:
-    """The service these labels name, or an empty string."""
-    return next((labels[name] for name in SERVICE_LABELS if labels.get(name)), "")
+    """The service these labels name, or an empty string. What an exporter tells is about the workload or host that it names.
+
+    >>> service_of({"service": "shop"}), service_of({"job": "kube-state-metrics", "pod": "shop-6d4cf56db6-x7k2p"})
+    ('shop', 'shop')
+    """
+    found = next((labels[name] for name in SERVICE_LABELS if labels.get(name)), "")
+    return _workload(labels) or found if found in _EXPORTERS else found
+
+
+def _workload(labels: Mapping[str, str]) -> str:
+    name = next((name for name in _WORKLOADS if labels.get(name)), "")
+    said = labels.get(name, "")
+    return _POD.sub("", said) if name == "pod" else _PORT.sub("", said) if name == "instance" else said
 
 
 def words_of(name: str) -> tuple[str, ...]:
@@ -90,51 +100,10 @@ def _kind(name: str, stated: str) -> Kind:
     return next((kind for kind, telling in _WORDS.items() if words & telling), Kind.OTHER)
 
 
-def title_of(alerts: Sequence[Alert]) -> str:
-    """One line over `alerts`: what is wrong with what, since when, and where it started if one service led.
+def spelled(name: str) -> str:
+    """The name of an alert as words: abbreviations stay as they are.
 
-    For example "api-gateway errors and slow ai-analysis since 14:02 UTC, starting at ai-analysis".
+    >>> spelled("AIModelDrift")
+    'AI model drift'
     """
-    ordered = sorted(alerts, key=lambda alert: (alert.active_at, alert.fingerprint))
-    phrases = list(dict.fromkeys(_phrase(alert) for alert in ordered))
-    shown = phrases[:_PHRASES_SHOWN]
-    if len(phrases) > len(shown):
-        shown.append(f"{len(phrases) - len(shown)} more")
-    since = datetime.fromtimestamp(ordered[0].active_at, UTC).strftime("%H:%M UTC")
-    return f"{_listed(shown)} since {since}{_origin(ordered)}"
-
-
-def description_of(alerts: Sequence[Alert]) -> str:
-    """What the rules say about each alert, one line each, in the order they began."""
-    ordered = sorted(alerts, key=lambda alert: (alert.active_at, alert.fingerprint))
-    lines = list(dict.fromkeys(_told(alert) for alert in ordered))
-    hidden = len(lines) - _LINES_SHOWN
-    return "\n".join([*lines[:_LINES_SHOWN], f"… and {hidden} more"] if hidden > 0 else lines)
-
-
-def _phrase(alert: Alert) -> str:
-    service, pattern = service_of(alert.labels), _PHRASES.get(kind_of(alert.labels))
-    if service and pattern:
-        return pattern.format(service=service)
-    subject = (
-        " ".join(word if word.isupper() else word.lower() for word in _CAMEL.findall(alert.name)) or "unnamed alert"
-    )
-    return f"{subject} in {service}" if service else subject
-
-
-def _listed(parts: Sequence[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
-
-
-def _origin(ordered: Sequence[Alert]) -> str:
-    first, service = ordered[0], service_of(ordered[0].labels)
-    others = [alert for alert in ordered if service_of(alert.labels) != service]
-    if not service or not others or others[0].active_at - first.active_at < _HEAD_START:
-        return ""
-    return f", starting at {service}"
-
-
-def _told(alert: Alert) -> str:
-    summary, detail = alert.annotations.get("summary", ""), alert.annotations.get("description", "")
-    told = ". ".join(dict.fromkeys(text.strip().rstrip(".") for text in (summary, detail) if text.strip()))
-    return f"{alert.name}: {told}" if told else f"{alert.name} on {service_of(alert.labels) or 'an unnamed service'}"
+    return " ".join(word if word.isupper() else word.lower() for word in _CAMEL.findall(name))

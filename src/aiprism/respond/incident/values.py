@@ -13,8 +13,9 @@ from aiprism.model.alerts import Alert, AlertState, Priority
 from aiprism.model.labels import Labels
 from aiprism.respond.deadlines import Progress
 from aiprism.respond.oncall.rota import Rota
-from aiprism.respond.subject import description_of, service_of, title_of
+from aiprism.respond.subject import service_of
 from aiprism.respond.tiers import Tiers, usual
+from aiprism.respond.wording import description_of, title_of
 
 MACHINE = "automated_system"  # the plan's name for "nobody in particular did this" (L2595)
 
