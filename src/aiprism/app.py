@@ -63,7 +63,7 @@ from aiprism.receive.redaction import Redaction
 from aiprism.receive.remote_write import RemoteWriteDoor
 from aiprism.receive.scrape import Handoffs, Scraping
 from aiprism.receive.scrapeconfig import ScrapeFile
-from aiprism.respond import route, runbook, tiers
+from aiprism.respond import roomplan, route, runbook, tiers
 from aiprism.respond.actions import kinds
 from aiprism.respond.actions.act import Means
 from aiprism.respond.actions.control import Control, ControlHub
@@ -76,6 +76,8 @@ from aiprism.respond.mute import flapping, holding
 from aiprism.respond.oncall import reading as oncall_files
 from aiprism.respond.oncall.rota import Rota
 from aiprism.respond.responder import Responder
+from aiprism.respond.roomplan import RoomPlan
+from aiprism.respond.rooms import Rooms
 from aiprism.store import usage
 from aiprism.store.alertstates import LOG_PATTERNS, AlertStates
 from aiprism.store.archive import Archive
@@ -136,6 +138,7 @@ from aiprism.web import (
     streamdoors,
     targets,
     tsdb,
+    warroom,
 )
 from aiprism.web import services as services_door
 from aiprism.web import tiers as tiers_door
@@ -287,6 +290,7 @@ async def running(
             telemetry=telemetry,
         )
 
+        rooms = Rooms(responder.pipeline, responder.remediation)
         event_store = EventStore(engine)
 
         async def changes(window: TimeRange, of: Sequence[str]) -> Sequence[ChangeEvent]:
@@ -461,6 +465,7 @@ async def running(
                 ("query respond", incidents.router(responder)),
                 ("query respond", runbooks.router(responder, clock)),
                 ("query respond", postmortems.router(postmortem_desk, lambda: external_url)),
+                ("query respond", warroom.router(rooms, clock)),
                 ("query respond", reports.router(responder, clock)),
                 ("query respond", catalogue.router(services_now)),
                 ("query respond", tiers_door.router(responder)),
@@ -573,6 +578,7 @@ def _policy(config: Config, external_url: str) -> Policy:
         weights=_weights(config),
         periods=Periods(config.respond.validation, _tiers(config, routing, rota), rota),
         planned=_planned(config),
+        rooms=_room_plan(config),
         flapping=flapping.Limits(config.respond.flap_changes, config.respond.flap_window, config.respond.flap_stable),
         external_url=external_url,
         incident_receivers=config.respond.incident_receivers,
@@ -626,6 +632,13 @@ def _planned(config: Config) -> holding.Planned:
         return holding.Planned()
     [path] = config.resolved((config.respond.maintenance,))
     return holding.load(path)
+
+
+def _room_plan(config: Config) -> RoomPlan:
+    if not config.respond.war_room:
+        return roomplan.usual()
+    [path] = config.resolved((config.respond.war_room,))
+    return roomplan.load(path)
 
 
 def _hook_secrets(config: Config) -> hooks.Secrets:
@@ -682,6 +695,7 @@ def _kept_until_restart(running: Config, fresh: Config) -> list[str]:
         incident_receivers=fresh.respond.incident_receivers,
         services=fresh.respond.services,
         maintenance=fresh.respond.maintenance,
+        war_room=fresh.respond.war_room,
         flap_changes=fresh.respond.flap_changes,
         flap_window=fresh.respond.flap_window,
         flap_stable=fresh.respond.flap_stable,

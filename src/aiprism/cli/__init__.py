@@ -258,6 +258,14 @@ def _responding(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
             "--actor", "--as", dest="actor", default=_user(), metavar="NAME", help="who you are (%(default)s)"
         )
         act.add_argument("--text", "--comment", dest="text", default="", metavar="SENTENCE", help="for the timeline")
+    room = _below(verbs, "room", "warroom:room", "its war room: who is there, what is pinned, what was said")
+    room.add_argument("incident_id", metavar="ID", help=_INCIDENT)
+    room.add_argument("--say", default="", metavar="TEXT", help="say something first; /help asks what can be asked for")
+    room.add_argument("--open", action="store_true", help="open one first, where there is none")
+    room.add_argument("--follow", action="store_true", help="stay, and show what happens")
+    room.add_argument(
+        "--actor", "--as", dest="actor", default=_user(), metavar="NAME", help="who you are (%(default)s)"
+    )
 
 
 def _runbooks(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

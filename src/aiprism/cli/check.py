@@ -24,7 +24,7 @@ from aiprism.query import sigma
 from aiprism.query.lucene import condition
 from aiprism.receive import pipelinefile, redaction, scrapeconfig
 from aiprism.receive.discovery.listed import Files
-from aiprism.respond import route, runbook, tiers
+from aiprism.respond import roomplan, route, runbook, tiers
 from aiprism.respond.actions.trackers import reading as trackers
 from aiprism.respond.mute import holding
 from aiprism.respond.oncall import reading
@@ -164,6 +164,10 @@ def _trackers(document: Node, path: Path) -> str:
     return _counted(len(trackers.read(document)), "tracker")
 
 
+def _war_room(document: Node, path: Path) -> str:
+    return f"for {', '.join(sorted(each.value for each in roomplan.read(document).tiers)) or 'no tier'}"
+
+
 def _pipelines(document: Node, path: Path) -> str:
     return _counted(len(pipelinefile.read(document, condition).steps), "step")
 
@@ -183,6 +187,7 @@ def _configuration(document: Node, path: Path) -> str:
         *found.resolved((found.respond.services,) if found.respond.services else ()),
         *found.resolved((found.respond.maintenance,) if found.respond.maintenance else ()),
         *found.resolved((found.respond.trackers,) if found.respond.trackers else ()),
+        *found.resolved((found.respond.war_room,) if found.respond.war_room else ()),
         *found.resolved((found.logs.hints,) if found.logs.hints else ()),
         *found.resolved((found.logs.pipelines,) if found.logs.pipelines else ()),
         *found.resolved(found.logs.sigma),
@@ -234,6 +239,7 @@ KINDS: Sequence[Kind] = (
     Kind("oncall", frozenset({"people", "schedules", "policies"}), _oncall),
     Kind("maintenance", frozenset({"maintenance", "suppress"}), _maintenance),
     Kind("trackers", frozenset({"trackers"}), _trackers),
+    Kind("war room", frozenset({"war_room"}), _war_room),
     Kind("pipelines", frozenset({"pipelines"}), _pipelines),
     Kind("aiprism.yml", frozenset({"data", *config.SECTIONS}), _configuration),
 )
@@ -249,6 +255,7 @@ _SIGNS: Mapping[str, str] = {
     "oncall.yml": "people, schedules and policies",
     "trackers.yml": "trackers",
     "pipelines.yml": "pipelines",
+    "war-room.yml": "war_room",
     "a Sigma rule": "logsource and detection",
     "aiprism.yml": ", ".join(config.SECTIONS),
 }

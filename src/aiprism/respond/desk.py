@@ -22,6 +22,7 @@ from aiprism.respond.likeness import Weights
 from aiprism.respond.mute import flapping, holding
 from aiprism.respond.mute.holding import Holding, Planned
 from aiprism.respond.oncall import overrides
+from aiprism.respond.roomplan import RoomPlan
 from aiprism.respond.route import Routing, nobody
 from aiprism.respond.runbook import Runbook
 from aiprism.respond.standing import Standing
@@ -46,6 +47,7 @@ class Policy:
     services: Catalogue = field(default_factory=Catalogue)
     flapping: flapping.Limits = field(default_factory=flapping.Limits)
     planned: Planned = field(default_factory=Planned)  # maintenance windows and suppression rules of maintenance.yml
+    rooms: RoomPlan = field(default_factory=RoomPlan)  # war-room.yml
     external_url: str = ""
     incident_receivers: tuple[str, ...] = ()  # who is told how incidents go, of tiers that name nobody
     buttons: bool = False  # whether messages may carry buttons: somebody hears when one is pressed

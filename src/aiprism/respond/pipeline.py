@@ -27,7 +27,7 @@ from sqlalchemy import Connection
 
 from aiprism.clock import Clock
 from aiprism.model.alerts import Alert
-from aiprism.respond import arrival, consequences, homes, journal, membership, notify, quiet, upkeep
+from aiprism.respond import arrival, consequences, homes, journal, membership, notify, quiet, roomkeeping, upkeep
 from aiprism.respond.desk import Batch, Desk, Policy, Stage
 from aiprism.respond.incident import Event, Incident, Tick, next_due
 from aiprism.respond.mute import holding
@@ -48,7 +48,9 @@ log = structlog.get_logger()
 _TIDY = 30.0  # seconds between looks for what is empty or old, as Alertmanager's dispatcher
 
 # What follows from a change, whoever made it: an alert, a person, a runbook, or time.
-CONSEQUENCES: tuple[Stage, ...] = (consequences.remediate, consequences.address, consequences.record)
+CONSEQUENCES: tuple[Stage, ...] = (
+    consequences.remediate, consequences.address, consequences.record, roomkeeping.open_wanted,
+)  # fmt: skip
 # What keeps an alert from an incident, in the order of `holding.HOLDS`; the hours of a route keep it from letters only.
 HELD: tuple[Stage, ...] = (arrival.inhibit, arrival.silence, arrival.maintain, arrival.suppress)
 # The way of an alert that comes in.

@@ -155,6 +155,29 @@ incident_events = sa.Table(
     sqlite_autoincrement=True,
 )
 
+# A war room is a log of lines that is only appended to: messages, who came and went, what was pinned, what commands did.
+war_rooms = sa.Table(
+    "war_rooms",
+    metadata,
+    _part_of("incident_id", "incidents", primary_key=True),
+    _time("opened_at", required=True),
+    _text("opened_by"),
+)
+
+war_room_lines = sa.Table(
+    "war_room_lines",
+    metadata,
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    _part_of("incident_id", "incidents"),
+    _time("at", required=True),
+    sa.Column("kind", sa.String, nullable=False),
+    _text("author"),
+    _text("text"),
+    _mapping("data"),
+    sa.Index(None, "incident_id", "id"),
+    sqlite_autoincrement=True,
+)
+
 notifications = sa.Table(
     "notifications",
     metadata,
@@ -652,13 +675,11 @@ def _insert(connection: sa.Connection, lines: Iterable[Mapping[str, Any]]) -> No
     for name, group in itertools.groupby(lines, key=lambda line: line["table"]):
         while rows := [line["row"] for line in itertools.islice(group, 1000)]:
             connection.execute(sa.insert(then.tables[name]), rows)
-    if connection.dialect.name == "postgresql":  # ids were given, so its counter has not moved
-        connection.execute(
-            sa.text(
-                "SELECT setval(pg_get_serial_sequence('incident_events', 'id'), "
-                "(SELECT coalesce(max(id), 0) + 1 FROM incident_events), false)"
-            )
-        )
+    if connection.dialect.name == "postgresql":  # ids were given, so their counters have not moved
+        for name in ("incident_events", "war_room_lines"):
+            if name in then.tables:
+                last = f"(SELECT coalesce(max(id), 0) + 1 FROM {name})"
+                connection.execute(sa.text(f"SELECT setval(pg_get_serial_sequence('{name}', 'id'), {last}, false)"))
 
 
 def _watched(label: str) -> Mapping[str, Any]:

@@ -1,0 +1,198 @@
+"""What a war room is, as functions without I/O (the plan, L2595): its lines, who is in it, what is pinned, what commands mean.
+
+In: the lines of a room, which are only ever appended to. Out: the room they make, folded. Keeping them and letting commands
+happen is left to `rooms`, which tiers get a room by themselves to `roomplan`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum
+
+from aiprism.errors import BadInput, TooMany
+from aiprism.respond.incident import (
+    Acknowledged,
+    Event,
+    Identified,
+    Noted,
+    ReopenedByHand,
+    ResolvedByHand,
+    Responded,
+    Unacknowledged,
+)
+
+MOST_CHARACTERS = 8_000  # of one message
+MOST_PINS = 200
+MOST_LINES = 20_000  # of one room: who writes more has a machine that does
+_WINDOW, _OF_ONE, _OF_ALL = 10.0, 20, 100  # lines that may be written within so many seconds
+
+
+class Kind(Enum):
+    """What a line is."""
+
+    SAID = "said"  # somebody said something
+    ANSWERED = "answered"  # what became of a command
+    JOINED = "joined"
+    LEFT = "left"
+    PINNED = "pinned"
+    UNPINNED = "unpinned"
+
+
+# The lines that make the room; the others are read and scrolled past.
+SHAPING = (Kind.JOINED, Kind.LEFT, Kind.PINNED, Kind.UNPINNED)
+
+
+class Evidence(Enum):
+    """What can be pinned."""
+
+    ENTRY = "entry"  # a line of the timeline, by its id
+    MESSAGE = "message"  # a line of the room, by its id
+    QUERY = "query"
+    LOG = "log"
+    TRACE = "trace"
+    LINK = "link"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a room; `id` grows, and is 0 before the line is kept."""
+
+    at: float
+    kind: Kind
+    author: str
+    text: str
+    data: Mapping[str, object] = field(default_factory=dict)
+    id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """Evidence as it was when it was pinned; its id is that of the line that pinned it."""
+
+    id: int
+    at: float
+    author: str
+    evidence: Evidence
+    text: str
+    ref: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """A room as it stands after some lines: who is in it since when, and what is pinned, the oldest first."""
+
+    present: Mapping[str, float] = field(default_factory=dict)
+    pins: tuple[Pin, ...] = ()
+
+    def after(self, line: Line) -> Room:
+        """The room with one more line."""
+        match line.kind:
+            case Kind.JOINED:
+                return replace(self, present={**self.present, line.author: line.at})
+            case Kind.LEFT:
+                return replace(self, present={name: at for name, at in self.present.items() if name != line.author})
+            case Kind.PINNED:
+                return replace(self, pins=(*self.pins, _pin(line)))
+            case Kind.UNPINNED:
+                return replace(self, pins=tuple(pin for pin in self.pins if pin.id != line.data["pin"]))
+        return self
+
+
+def folded(lines: Iterable[Line]) -> Room:
+    """The room that these lines make."""
+    room = Room()
+    for line in lines:
+        room = room.after(line)
+    return room
+
+
+def _pin(line: Line) -> Pin:
+    what = {name: str(line.data.get(name, "")) for name in ("ref", "url")}
+    return Pin(line.id, line.at, line.author, Evidence(line.data["evidence"]), line.text, **what)
+
+
+def pinning(evidence: Evidence, author: str, at: float, *, text: str, ref: str = "", url: str = "") -> Line:
+    """The line that pins something; BadInput when it says nothing, or leads where no page should."""
+    if not text.strip():
+        raise BadInput(f"a pinned {evidence.value} says something: give its text")
+    if (
+        url
+        and not url.startswith(("http://", "https://"))
+        and not (url.startswith("/") and url[1:2] not in ("/", "\\"))
+    ):
+        raise BadInput(f"the url of a pin is http(s)://… or a path of this server, not {url[:80]!r}")
+    return Line(at, Kind.PINNED, author, text, {"evidence": evidence.value, "ref": ref, "url": url})
+
+
+def admitted(author: str, lately: Mapping[str, int], lines: int) -> None:
+    """Return when somebody may write one more line; TooMany when they, or all together, are too fast, or the room is full.
+    `lately` says how many lines each author wrote within the last ten seconds."""
+    if lately.get(author, 0) >= _OF_ONE:
+        raise TooMany(f"{author} has written {_OF_ONE} lines in {_WINDOW:g} s; wait a moment", retry_after=_WINDOW)
+    if sum(lately.values()) >= _OF_ALL:
+        raise TooMany(f"the room takes {_OF_ALL} lines in {_WINDOW:g} s; wait a moment", retry_after=_WINDOW)
+    if lines >= MOST_LINES:
+        raise TooMany(f"the room is full: it holds {MOST_LINES} lines; go on by comments on the timeline")
+
+
+def lately(now: float) -> float:
+    """The time since when lines count for `admitted`."""
+    return now - _WINDOW
+
+
+# -- commands --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What a message that begins with a slash asks for: one of `COMMANDS`, and the words behind it."""
+
+    name: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A command that there is. `event` makes what happens to the incident of (who, words); without one the room does it."""
+
+    usage: str
+    does: str
+    event: Callable[[str, str], Event] | None = None
+    needs_words: bool = False
+
+
+COMMANDS: Mapping[str, Offer] = {
+    "ack": Offer("/ack [words]", "say that you have seen it and take care", Acknowledged),
+    "unack": Offer("/unack [words]", "say that you do not take care of it after all", Unacknowledged),
+    "respond": Offer("/respond [words]", "say that you begin to work on it", Responded),
+    "identify": Offer("/identify [cause]", "say that the cause is known", Identified),
+    "resolve": Offer("/resolve [words]", "close it by hand", ResolvedByHand),
+    "reopen": Offer("/reopen [words]", "open it again", ReopenedByHand),
+    "note": Offer("/note WORDS", "put a sentence on the timeline", lambda who, text: Noted("comment", who, text), True),
+    "pin": Offer("/pin WORDS", "pin what you write", needs_words=True),
+    "run": Offer("/run RUNBOOK [reason]", "start a runbook; its guards apply", needs_words=True),
+    "approve": Offer("/approve [RUNBOOK]", "let a runbook that waits for approval go ahead"),
+    "refuse": Offer("/refuse [RUNBOOK]", "end a runbook run that waits for approval"),
+    "who": Offer("/who", "who is in the room"),
+    "help": Offer("/help", "what can be asked"),
+}
+
+
+def command(text: str) -> Command | None:
+    """The command that a message is; None for what is only said, as `//` at its beginning says. BadInput for one that there is
+    not, or that lacks its words.
+
+    >>> command("/ack on it"), command("a/b"), command("//etc is full")
+    (Command(name='ack', words='on it'), None, None)
+    """
+    if not text.startswith("/") or text.startswith("//"):
+        return None
+    name, _, words = text[1:].strip().partition(" ")
+    offer = COMMANDS.get(name.lower())
+    if offer is None:
+        raise BadInput(f"there is no command /{name[:40]}; there are {', '.join('/' + each for each in COMMANDS)}")
+    if offer.needs_words and not words.strip():
+        raise BadInput(f"write {offer.usage}: {offer.does}")
+    return Command(name.lower(), words.strip())
