@@ -6,6 +6,7 @@ import stat
 from pathlib import Path
 
 import pytest
+import yaml
 
 from aiprism import config
 from aiprism.errors import ConfigError
@@ -41,6 +42,18 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
     assert (found.server.listen, found.ingest.linger, found.ingest.batch_bytes) == ("127.0.0.1:2", 0.25, 10)
     assert found.rules.files == ("x.yml", "y.yml")
     assert found.rules.external_labels == {"cluster": "a", "region": "b"}
+
+
+def test_a_section_within_a_section_is_read_shown_and_named_like_any_other(tmp_path: Path) -> None:
+    text = "respond: {kubernetes: {context: prod, namespaces: [a], nodes: true}}"
+    found = loaded(tmp_path, text, AIPRISM_RESPOND_KUBERNETES_NAMESPACES="b,c").respond.kubernetes
+    assert (found.context, found.namespaces, found.nodes, found.max_replicas) == ("prod", ("b", "c"), True, 50)
+    shown = yaml.safe_load(config.as_yaml(loaded(tmp_path, text)))["respond"]["kubernetes"]
+    assert (shown["namespaces"], shown["dry_run"]) == (["a"], False)
+    with pytest.raises(
+        ConfigError, match=r"yml:1: unknown key 'contxt' in respond\.kubernetes; did you mean 'context'"
+    ):
+        loaded(tmp_path, "respond: {kubernetes: {contxt: prod}}")
 
 
 def test_a_bad_variable_is_named(tmp_path: Path) -> None:
