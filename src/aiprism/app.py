@@ -42,8 +42,10 @@ from aiprism.errors import AiprismError, BadInput, ConfigError
 from aiprism.httpconfig import Secret
 from aiprism.learn import evidence
 from aiprism.learn.evidence import Gatherer
+from aiprism.learn.investigations import Bounds, Investigations
 from aiprism.learn.postmortems import Postmortems
 from aiprism.learn.survey import Survey
+from aiprism.learn.telemetrylook import sources as telemetry_sources
 from aiprism.model.alerts import Alert
 from aiprism.model.events import ChangeEvent
 from aiprism.model.timerange import TimeRange
@@ -116,6 +118,7 @@ from aiprism.web import (
     hooks,
     incidents,
     ingest,
+    investigations,
     jaeger,
     logpipelines,
     logs,
@@ -345,6 +348,12 @@ async def running(
 
         gatherer = Gatherer(engine, ask=ask, ask_range=ask_range, rules=alerting_rules, services=services_now)
         postmortem_desk = Postmortems(responder.pipeline, gatherer, survey.related, clock, telemetry)
+        looking = telemetry_sources(
+            engine, samples, responder.pipeline, lambda: analysis.hints, postmortem_desk.resembling
+        )
+        investigation_desk = Investigations(
+            responder.pipeline, engine, looking, lambda: survey.known, clock, telemetry, _investigation_bounds(config)
+        )
 
         # receive what nobody sends
         in_flight = InFlight(config.ingest.in_flight_bytes, telemetry)
@@ -383,6 +392,7 @@ async def running(
                 treatment.reload(fresh_treatment)
                 await rule_groups.reload(fresh_groups)
                 pattern_watch.reload(fresh.logs, fresh_hints)
+                investigation_desk.bounds = _investigation_bounds(fresh)
                 analysis.reload(fresh_hints, slow=fresh.logs.slow, security=fresh_security.events)
                 await scraping.reload(fresh_file.jobs)
                 loaded.config, loaded.at, loaded.taken = fresh, clock.now(), True
@@ -466,6 +476,7 @@ async def running(
                 ("query respond", runbooks.router(responder, clock)),
                 ("query respond", postmortems.router(postmortem_desk, lambda: external_url)),
                 ("query respond", warroom.router(rooms, clock)),
+                ("query respond", investigations.router(investigation_desk)),
                 ("query respond", reports.router(responder, clock)),
                 ("query respond", catalogue.router(services_now)),
                 ("query respond", tiers_door.router(responder)),
@@ -522,6 +533,7 @@ async def running(
             ("receive", Duty("housekeeping", housekeeping.start, housekeeping.stop)),
             ("respond", Duty("respond", responder.start, responder.stop)),
             ("respond", Duty("changes", change_watch.start, change_watch.stop)),
+            ("respond", Duty("investigations", investigation_desk.start, investigation_desk.stop)),
             ("respond", Duty("postmortems", postmortem_desk.start, postmortem_desk.stop)),
             ("rule", Duty("rules", rule_groups.start, rule_groups.stop)),
             ("rule", Duty("log patterns", pattern_watch.start, pattern_watch.stop)),
@@ -604,6 +616,11 @@ def _treatment(config: Config) -> Treatment:
 def _hints(config: Config) -> loghints.Hints:
     paths = config.resolved((config.logs.hints,)) if config.logs.hints else [None]
     return loghints.load(paths[0])
+
+
+def _investigation_bounds(config: Config) -> Bounds:
+    learn = config.learn
+    return Bounds(learn.investigation_timeout, learn.investigations, learn.investigation_wait)
 
 
 def _services(config: Config) -> service_files.Catalogue:

@@ -411,6 +411,19 @@ class CorrelationConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class LearnConfig:
+    """What is found out about incidents."""
+
+    investigation_timeout: float = setting(
+        30.0, "an investigation of an incident may take so long; what was not looked at by then is said", kind="seconds"
+    )
+    investigations: int = setting(2, "investigations at a time; 0: none begins by itself or by hand")
+    investigation_wait: float = setting(
+        900.0, "an investigation whose turn has not come within this is skipped, and counted", kind="seconds"
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class HooksConfig:
     """Doors for what people do, and what is changed, in other tools. A secret is given as it is or in a file; without one
     its door is closed."""
@@ -454,6 +467,7 @@ class Config:
     logs: LogsConfig = field(default_factory=LogsConfig)
     respond: RespondConfig = field(default_factory=RespondConfig)
     correlation: CorrelationConfig = field(default_factory=CorrelationConfig)
+    learn: LearnConfig = field(default_factory=LearnConfig)
     hooks: HooksConfig = field(default_factory=HooksConfig)
     # What native files may refer to; not a setting.
     environment: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
@@ -515,6 +529,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "logs": LogsConfig,
     "respond": RespondConfig,
     "correlation": CorrelationConfig,
+    "learn": LearnConfig,
     "hooks": HooksConfig,
 }
 

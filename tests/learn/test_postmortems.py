@@ -11,6 +11,7 @@ from aiprism.errors import Conflict, NotFound
 from aiprism.learn import postmortems as module
 from aiprism.learn.chart import svg
 from aiprism.respond.incident import MACHINE, ReopenedByHand, ResolvedByHand
+from aiprism.store import investigations
 from aiprism.store.records import Records, incidents
 from tests.learn.past import FIRST, Past
 from tests.respond.making import T0, again, alert
@@ -196,3 +197,22 @@ def test_a_storm_of_four_hundred_alerts_is_a_document_people_can_read(past):
     assert re.search(r"400 alerts \((Down\d{3}(, )?){5} and 395 more\) about shop", text)
     assert "lines between the first 100 and the last 100 stand in the JSON." in text
     assert len(text) < 60_000
+
+
+def test_what_the_investigation_took_for_the_cause_stands_first_among_the_factors_and_is_frozen(past):
+    past.telemetry()
+    incident = past.trouble()
+    hypothesis = {"statement": "shop *fails*", "confidence": 0.8, "evidence": ["pool is full"]}
+    findings = {"hypotheses": [hypothesis], "missed": ["traces: the store was away"]}
+    with past.records.begin() as connection:
+        number = investigations.ask(connection, incident, "asked for", "ann", T0)
+        investigations.finish(connection, incident, number, T0 + 1, investigations.DONE, "shop fails", findings)
+    assert asyncio.run(past.postmortems.write_wanting()) == 1
+    found = past.postmortems.read(incident)
+    factors = found.text.partition("## Contributing factors, with evidence\n\n")[2]
+    assert factors.startswith("### What the investigation found\n\nshop fails\n")
+    assert (
+        "- shop \\*fails\\* (confidence 80 %)\n    - pool is full\n- Not looked at: traces: the store was away"
+        in factors
+    )
+    assert past.postmortems.frozen(found)["investigation"]["findings"] == findings

@@ -233,6 +233,13 @@ def _responding(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     listed.add_argument("--limit", type=int, default=50)
     show = _below(verbs, "show", "incidents:show", "one incident: alerts, timeline, notifications, runbooks")
     show.add_argument("incident_id", metavar="ID", help=_INCIDENT)
+    investigate = _below(
+        verbs, "investigate", "incidents:investigate", "have it investigated again, and show what was found"
+    )
+    investigate.add_argument("incident_id", metavar="ID", help=_INCIDENT)
+    investigate.add_argument(
+        "--actor", "--as", dest="actor", default=_user(), metavar="NAME", help="who wants that (%(default)s)"
+    )
     written = _command(verbs, "postmortem", "incidents:postmortem", "its postmortem, as Markdown, a page or JSON")
     written.add_argument(
         "--server", default=argparse.SUPPRESS, metavar="URL", help=f"the running server ({_default_server()})"

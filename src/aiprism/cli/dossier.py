@@ -24,6 +24,9 @@ def pages(incident: Mapping[str, Any], now: float) -> Iterator[RenderableType]:
     if incident["alerts"]:
         yield printing.titled("alerts")
         yield alerts(incident)
+    if incident.get("investigation"):
+        yield printing.titled("investigation")
+        yield from investigation(incident["investigation"])
     if incident.get("timeline"):
         yield printing.titled("timeline")
         yield timeline(incident)
@@ -104,6 +107,35 @@ def alerts(incident: Mapping[str, Any]) -> Table:
             *("" if at is None else printing.since(opened, at) for at in times),
         )
     return rows
+
+
+def investigation(found: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """What was found: the conclusion, what may be the cause and why, and the first findings of each kind."""
+    said = found["conclusion"] or f"it is {found['state']}"
+    yield Text(said, style="bold" if found["state"] == "done" else "dim")
+    told = found.get("findings") or {}
+    for each in told.get("hypotheses", ())[:_HYPOTHESES]:
+        yield Text.assemble((f"  {100 * each['confidence']:3.0f} %  ", "cyan"), each["statement"])
+        yield from (Text(f"         · {line}", style="dim") for line in each["evidence"][:3])
+        yield from (Text(f"         → {line}") for line in each["next_steps"][:2])
+    for each in told.get("metrics", ())[:_FOUND]:
+        labels = ", ".join(f"{name}={value}" for name, value in each["labels"].items())
+        what = f"{each['metric']}{{{labels}}}" if labels else each["metric"]
+        values = f"{printing.figures(each['before'])} → {printing.figures(each['after'])}"
+        yield Text.assemble(("  metric ", "dim"), f"{each['service']} {what}  {values} ({each['measure']})")
+    for each in told.get("logs", ())[:_FOUND]:
+        yield Text.assemble(
+            ("  log    ", "dim"), f"{each['service']} {each['change']}, {each['lines']} lines: {each['pattern']}"
+        )
+    for each in told.get("traces", {}).get("examples", ())[:_FOUND]:
+        took = printing.duration(each["seconds"])
+        yield Text.assemble(
+            ("  trace  ", "dim"), f"{each['trace_id']} {each['why']}, {took}: {each['service']} {each['operation']}"
+        )
+    yield from (Text(f"  not looked at: {line}", style="yellow") for line in told.get("missed", ()))
+
+
+_HYPOTHESES, _FOUND = 3, 5
 
 
 def timeline(incident: Mapping[str, Any], last: int = 0, *, fold: bool = True) -> Table:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+import time
 from datetime import datetime
 from typing import Any
 
 from rich.text import Text
 
 from aiprism.cli import dossier, maintenance, printing
-from aiprism.cli.remote import Remote
+from aiprism.cli.remote import Refusal, Remote
 from aiprism.errors import BadInput, NotFound
 
 _SEARCHED = 500
+_NO_SUCH = 404
+_LOOK, _PATIENCE = 0.5, 120  # seconds between looks for an investigation, and how many looks
 _WHOLE = re.compile(r"INC_\d{8}_\d{6}_[0-9a-f]{4,16}")
 
 
@@ -81,8 +84,40 @@ def show(wanted: argparse.Namespace) -> int:
     """One incident with all that is known of it."""
     remote = Remote(wanted.server)
     incident = remote.get(f"/aiprism/v1/incidents/{identified(remote, wanted.incident_id)}")
-    _print(incident, wanted)
+    _print({**incident, "investigation": _investigation(remote, incident["id"])}, wanted)
     return 0
+
+
+def investigate(wanted: argparse.Namespace) -> int:
+    """Have an incident investigated again, and show what was found once it is."""
+    remote = Remote(wanted.server)
+    incident_id = identified(remote, wanted.incident_id)
+    where = f"/aiprism/v1/incidents/{incident_id}/investigation"
+    number = remote.post(where, {"actor": wanted.actor})["number"]
+    for _ in range(_PATIENCE):
+        found = remote.get(where, number=number)
+        if found["state"] not in ("waiting", "running"):
+            break
+        time.sleep(_LOOK)
+    if wanted.output == "json":
+        printing.show_json(found)
+    elif found["state"] in ("waiting", "running"):
+        printing.show(
+            Text(f"investigation {number} of {incident_id} is {found['state']}; `incidents show` will tell of it")
+        )
+    else:
+        printing.show(*dossier.investigation(found))
+    return 0 if found["state"] != "failed" else 1
+
+
+def _investigation(remote: Remote, incident_id: str) -> Any:
+    """What was found about it last; None when nothing was yet."""
+    try:
+        return remote.get(f"/aiprism/v1/incidents/{incident_id}/investigation")
+    except Refusal as refusal:
+        if refusal.status != _NO_SUCH:
+            raise
+        return None
 
 
 def postmortem(wanted: argparse.Namespace) -> int:

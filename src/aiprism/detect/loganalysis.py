@@ -49,12 +49,12 @@ class LogAnalysis:
         security: Security | None = None,
         most_patterns: int = _MOST_PATTERNS,
     ) -> None:
-        self._engine, self._hints, self._slow, self._security = engine, hints, slow, security
+        self._engine, self.hints, self._slow, self._security = engine, hints, slow, security
         self._most_patterns = most_patterns
 
     def reload(self, hints: Hints, *, slow: float, security: Security | None) -> None:
         """Go on with these hints and rules."""
-        self._hints, self._slow, self._security = hints, slow, security
+        self.hints, self._slow, self._security = hints, slow, security
 
     def report(self, window: TimeRange, *, now: float, service: str = "", links_of: LinksOf) -> Report:
         """What the logs of `window` tell, of all services or of one."""
@@ -63,7 +63,7 @@ class LogAnalysis:
         evidence = self._timed(evidence)
         if self._security:
             evidence = replace(evidence, security=self._security(window, service))
-        return report(evidence, self._hints, slow=self._slow, now=now, links_of=links_of)
+        return report(evidence, self.hints, slow=self._slow, now=now, links_of=links_of)
 
     def _counted(self, window: TimeRange, service: str, now: float) -> Evidence:
         step = max(60, round((window.end - window.start) / _STEPS / 60) * 60)

@@ -40,6 +40,7 @@ class Facts:
     evidence: Evidence
     alike: tuple[Likeness, ...] = ()
     unowned: tuple[str, ...] = ()  # affected services nobody is named for
+    investigation: Mapping[str, Any] | None = None  # the last one that is done, as `store.investigations` keeps it
 
     @property
     def timeline(self) -> Sequence[Mapping[str, Any]]:
@@ -286,6 +287,8 @@ def _numbers(values: object) -> str:
 
 def _factors(facts: Facts) -> Iterator[str]:
     evidence = facts.evidence
+    if facts.investigation:
+        yield from _suspected(facts.investigation)
     for number, chart in enumerate(evidence.charts, 1):
         yield f"### {plain(chart.title)}\n"
         yield f"![{plain(chart.title)}](charts/{number}.svg)\n"
@@ -320,6 +323,18 @@ def _factors(facts: Facts) -> Iterator[str]:
         yield "\nTheir spans are kept in the JSON of this postmortem, as OTLP."
     else:
         yield _unknown(evidence, "traces", "its services have sent no trace meanwhile")
+
+
+def _suspected(investigation: Mapping[str, Any]) -> Iterator[str]:
+    """What the investigation took for the cause, which nobody has confirmed."""
+    findings = investigation["findings"] or {}
+    yield f"### What the investigation found\n\n{plain(investigation['conclusion'])}\n"
+    for each in findings.get("hypotheses", ()):
+        yield f"- {plain(each['statement'])} (confidence {100 * each['confidence']:.0f} %)"
+        yield from (f"    - {plain(line)}" for line in each["evidence"])
+    for line in findings.get("missed", ()):
+        yield f"- Not looked at: {plain(line)}"
+    yield ""
 
 
 def _pattern_row(each: ErrorPattern) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -28,6 +28,7 @@ from aiprism.respond import dossier, journal
 from aiprism.respond.bell import Bell
 from aiprism.respond.incident import MACHINE, Incident, Noted
 from aiprism.respond.pipeline import Respond
+from aiprism.store import investigations
 from aiprism.store import postmortems as store
 from aiprism.telemetry import Telemetry
 
@@ -102,9 +103,10 @@ class Postmortems:
         with self._respond.reading() as connection:
             incident = journal.read(connection, incident_id)
             known = store.errors(connection, [incident_id])
-        return self._similar(incident, tuple(known.get(incident_id, ())))
+        return self.resembling(incident, tuple(known.get(incident_id, ())))
 
-    def _similar(self, incident: Incident, errors: tuple[str, ...]) -> list[Likeness]:
+    def resembling(self, incident: Incident, errors: Sequence[str] = ()) -> list[Likeness]:
+        """As `similar`, with the error patterns of `incident` as far as they are known."""
         with self._respond.reading() as connection:
             others = [
                 each for each in journal.listed(connection, "all", REMEMBERED) if each.created_at < incident.created_at
@@ -159,13 +161,15 @@ class Postmortems:
         policy = self._respond.policy
         with self._respond.reading() as connection:
             told = dossier.dossier(connection, incident.id)
+            investigation = investigations.read(connection, incident.id)
         services = {name: policy.services.named(name) for name in incident.services}
         return Facts(
             incident=incident,
             told=told,
             tier=policy.periods.tiers.of[incident.priority],
             evidence=evidence,
-            alike=tuple(self._similar(incident, _errors(evidence))),
+            alike=tuple(self.resembling(incident, _errors(evidence))),
+            investigation=investigation if investigation and investigation["state"] == investigations.DONE else None,
             unowned=tuple(name for name, known in services.items() if not (known and (known.owner or known.team))),
         )
 
@@ -243,6 +247,7 @@ def _packed(facts: Facts) -> tuple[Evidence, bytes]:
             "incident": facts.told,
             "figures": [{**asdict(each), "met": each.met} for each in postmortem.figures(facts)],
             "actions": [asdict(each) for each in postmortem.actions(replace(facts, evidence=evidence))],
+            "investigation": facts.investigation,
             "similar": [asdict(each) for each in facts.alike],
             "evidence": asdict(evidence),
         }

@@ -51,6 +51,11 @@ class Survey:
             self._take(*self._seen)
         return self._latest
 
+    @property
+    def known(self) -> Topology:
+        """As `latest`; looked at now when nothing was seen yet, and so blocking."""
+        return self.latest if self.latest.edges else self.refresh()
+
     def related(self, one: str, other: str) -> bool:
         """Whether two services are one, or one calls the other, as declared or seen."""
         return self.latest.related(one, other)

@@ -27,6 +27,7 @@ SELECT
 FROM log_patterns_1m
 WHERE minute >= fromUnixTimestamp({begin:Int64}) AND minute <= fromUnixTimestamp({end:Int64})
   AND ({service:String} = '' OR service = {service:String})
+  AND (empty({services:Array(String)}) OR has({services:Array(String)}, service))
   AND (empty({levels:Array(String)}) OR has({levels:Array(String)}, level))
 GROUP BY service, level, pattern_id
 ORDER BY lines DESC, service, level, pattern_id
@@ -99,11 +100,12 @@ def pattern_counts(
     *,
     step: int = _MINUTE,
     service: str = "",
+    services: Collection[str] = (),
     levels: Sequence[str] = (),
     limit: int = 5000,
 ) -> Sequence[PatternCount]:
     """Patterns of the lines in `window`, most frequent first, with their lines in each step of `step` seconds (whole minutes)
-    from the minute on in which the window begins."""
+    from the minute on in which the window begins; of one service, of some, or of all."""
     rows = engine.records(
         _COUNTS,
         {
@@ -111,6 +113,7 @@ def pattern_counts(
             "end": int(window.end),
             "step": step,
             "service": service,
+            "services": list(services),
             "levels": [level.upper() for level in levels],
             "limit": limit,
         },

@@ -444,6 +444,22 @@ postmortem_evidence = sa.Table(
     sa.Column("packed", sa.LargeBinary, nullable=False),
 )
 
+# What was asked to be looked into, and what was found. They leave with their incident.
+investigations = sa.Table(
+    "investigations",
+    metadata,
+    _part_of("incident_id", "incidents", primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("state", sa.String, nullable=False, index=True),  # waiting, running, done, failed, skipped
+    _text("reason"),
+    _text("actor"),
+    _time("asked_at", required=True),
+    _time("started_at"),
+    _time("finished_at"),
+    _text("conclusion"),
+    sa.Column("findings", sa.JSON),
+)
+
 # -- explore ---------------------------------------------------------------------------------------------------------
 
 saved_searches = sa.Table(

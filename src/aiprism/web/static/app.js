@@ -217,22 +217,39 @@ async function unfold(node) {
     const incident = await ask(`/aiprism/v1/incidents/${encodeURIComponent(node.dataset.id)}`, AbortSignal.timeout(PATIENCE_MS));
     node.told = incident.updated_at;
     node.closed = incident.status === "resolved" && Date.now() / 1000 - incident.resolved_at > 60;
-    fill(node.querySelector(".inside"), incidentInside(incident));
+    const isFound = (incident.timeline ?? []).some((entry) => entry.event === "investigated");
+    const found = isFound
+      ? await ask(`/aiprism/v1/incidents/${encodeURIComponent(node.dataset.id)}/investigation`, AbortSignal.timeout(PATIENCE_MS))
+      : null;
+    fill(node.querySelector(".inside"), incidentInside(incident, found));
   } catch (error) {
     if (!node.told) fill(node.querySelector(".inside"), nothing(error.message));
   }
 }
 
-function incidentInside(incident) {
+function incidentInside(incident, found) {
   const facts = [["", incident.id], ["services", incident.services.join(", ") || "–"], ["opened", moment(incident.created_at)],
     ...Object.entries(incident.durations ?? {}).filter(([, value]) => value !== null).map(([name, value]) => [name, duration(value)])];
   return [
     el("div", { class: "facts" }, facts.map(([name, value]) => el("span", {}, name ? `${name} ` : "", name ? el("b", {}, value) : el("code", {}, value)))),
+    ...investigationOf(found),
     el("h3", {}, "timeline"),
     el("ol", { class: "timeline" }, (incident.timeline ?? []).map((entry) => timelineEntry(incident, entry))),
     ...notificationsOf(incident),
     ...runsOf(incident),
   ];
+}
+
+function investigationOf(found) {
+  if (!found) return [];
+  const told = found.findings ?? {};
+  const causes = (told.hypotheses ?? []).slice(0, 3).map((each) => el("li", {},
+    el("b", {}, `${Math.round(100 * each.confidence)} % `), each.statement,
+    ...each.evidence.slice(0, 3).map((line) => el("div", { class: "quiet" }, line)),
+    ...each.next_steps.slice(0, 2).map((line) => el("div", {}, `→ ${line}`))));
+  return [el("h3", {}, "investigation"), el("p", {}, found.conclusion || `it is ${found.state}`),
+    ...(causes.length ? [el("ol", {}, causes)] : []),
+    ...(told.missed ?? []).map((line) => el("p", { class: "quiet" }, `not looked at: ${line}`))];
 }
 
 function timelineEntry(incident, entry) {
