@@ -273,6 +273,65 @@ def _responding(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     room.add_argument(
         "--actor", "--as", dest="actor", default=_user(), metavar="NAME", help="who you are (%(default)s)"
     )
+    _incident_work(verbs)
+
+
+def _incident_work(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    def verb(
+        under: argparse._SubParsersAction[argparse.ArgumentParser], word: str, function: str, what: str
+    ) -> argparse.ArgumentParser:
+        act = _below(under, word, f"incidentwork:{function}", what)
+        act.add_argument("incident_id", metavar="ID", help=_INCIDENT)
+        act.add_argument(
+            "--actor", "--as", dest="actor", default=_user(), metavar="NAME", help="who you are (%(default)s)"
+        )
+        return act
+
+    def with_text(act: argparse.ArgumentParser) -> None:
+        act.add_argument("--text", default="", metavar="SENTENCE", help="for the timeline")
+
+    merge = verb(verbs, "merge", "merge", "have it take in another incident that is the same fault")
+    merge.add_argument("other", metavar="OTHER", help="the incident that goes on as a part of it")
+    split = verb(verbs, "split", "split", "make some of its alerts an incident of their own")
+    split.add_argument(
+        "--alert",
+        action="append",
+        required=True,
+        metavar="ALERT",
+        help="a fingerprint, or all of that name; repeatable",
+    )
+    assign = verb(verbs, "assign", "assign", "say who is to take care of it")
+    assign.add_argument("person", nargs="?", default="", metavar="PERSON", help="(nobody)")
+    role = verb(verbs, "role", "role", "take a role, give it to somebody, or release it")
+    role.add_argument("role", choices=("commander", "scribe", "communications", "operations", "expert"))
+    role.add_argument("person", nargs="?", default="", metavar="PERSON", help="(you)")
+    role.add_argument("--release", action="store_true", help="nobody has it any more")
+    rate = verb(verbs, "priority", "priority", "say its impact, its urgency, or the priority itself")
+    rate.add_argument("--impact", choices=("extensive", "moderate", "minor"))
+    rate.add_argument("--urgency", choices=("immediate", "high", "medium", "low"))
+    rate.add_argument("--priority", choices=("P0", "P1", "P2", "P3"))
+    rate.add_argument("--automatic", action="store_true", help="leave all of it to the alerts")
+    rate.add_argument("--reason", required=True, metavar="SENTENCE", help="for the timeline")
+    pin = verb(verbs, "pin", "pin", "keep a link, a query or a trace id at hand")
+    pin.add_argument("what", metavar="WHAT")
+    for act in (merge, split, assign, pin):
+        with_text(act)
+    tasks = _command(verbs, "task", "incidents:listed", "add a task, hand it on, say that it is done").add_subparsers(
+        metavar="VERB", required=True
+    )
+    add = verb(tasks, "add", "task_add", "add a task")
+    add.add_argument("text", metavar="SENTENCE", help="what is to be done")
+    add.add_argument("--assignee", default="", metavar="PERSON")
+    add.add_argument("--key", default="", help="your name for it: the same key adds it once")
+    hand = verb(tasks, "assign", "task_assign", "say who does it")
+    done, again = verb(tasks, "done", "task_done", "it is done"), verb(tasks, "reopen", "task_reopen", "it is not done")
+    for act in (hand, done, again):
+        act.add_argument("task", metavar="TASK", help="such as T1")
+    hand.add_argument("person", metavar="PERSON")
+    for act in (add, hand):
+        act.add_argument("--due", default=None, metavar="WHEN", help="2h from now, or 2026-11-28T18:00")
+    for act in (done, again):
+        with_text(act)
 
 
 def _runbooks(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -27,6 +27,9 @@ def pages(incident: Mapping[str, Any], now: float) -> Iterator[RenderableType]:
     if incident.get("investigation"):
         yield printing.titled("investigation")
         yield from investigation(incident["investigation"])
+    if incident.get("tasks"):
+        yield printing.titled("tasks")
+        yield tasks(incident, now)
     if incident.get("timeline"):
         yield printing.titled("timeline")
         yield timeline(incident)
@@ -58,11 +61,24 @@ def head(incident: Mapping[str, Any], now: float) -> Iterator[Text]:
         yield Text(line, style="dim")
     if told := _owned(incident):
         yield told
+    if people := _people(incident):
+        yield people
     if due := _due(incident, now):
         yield due
     took = {name: value for name, value in (incident.get("durations") or {}).items() if value is not None}
     if took:
         yield Text("  ".join(f"{name} {printing.duration(value)}" for name, value in took.items()), style="dim")
+
+
+def _people(incident: Mapping[str, Any]) -> Text | None:
+    """Who has it, in which roles, what it is one with, and what is kept at hand."""
+    parts = [f"assigned to {incident['assignee']}"] if incident.get("assignee") else []
+    parts += [f"{role}: {person}" for role, person in (incident.get("roles") or {}).items()]
+    parts += [f"part of {incident['merged_into']}"] if incident.get("merged_into") else []
+    parts += [f"holds {', '.join(incident['absorbed'])}"] if incident.get("absorbed") else []
+    parts += [f"split off from {incident['split_from']}"] if incident.get("split_from") else []
+    parts += [f"{pin['id']}: {pin['what']}" for pin in incident.get("pins") or ()]
+    return Text("  ".join(parts)) if parts else None
 
 
 def _due(incident: Mapping[str, Any], now: float) -> Text | None:
@@ -136,6 +152,21 @@ def investigation(found: Mapping[str, Any]) -> Iterator[RenderableType]:
 
 
 _HYPOTHESES, _FOUND = 3, 5
+
+
+def tasks(incident: Mapping[str, Any], now: float) -> Table:
+    """What is to be done, and what was."""
+    rows = _bare()
+    for task in incident["tasks"]:
+        done, due = task["done_at"] is not None, task["due"]
+        when = f"done by {task['done_by']}" if done else "" if due is None else f"due {_until(due - now)}"
+        rows.add_row(
+            Text("  ✓" if done else "  ·", style="green" if done else ""),
+            Text(when, style="red" if not done and due is not None and due <= now else "dim"),
+            task["id"],
+            Text(task["text"] + (f" ({task['assignee']})" if task["assignee"] else "")),
+        )
+    return rows
 
 
 def timeline(incident: Mapping[str, Any], last: int = 0, *, fold: bool = True) -> Table:

@@ -82,7 +82,7 @@ def due_at(standing: Standing, tier: Tier, deadline: Deadline) -> float | None:
     met = standing.acknowledged_at if deadline is Deadline.ACKNOWLEDGEMENT else standing.responded_at
     if allowed is None or met is not None:
         return None
-    waited = _waited_since(standing) if deadline is Deadline.ACKNOWLEDGEMENT else standing.begun_at
+    waited = waited_since(standing) if deadline is Deadline.ACKNOWLEDGEMENT else standing.begun_at
     return waited + allowed
 
 
@@ -104,7 +104,7 @@ def reminders(standing: Standing, tier: Tier, now: float) -> int:
     """How many periods of reminding have passed by `now`; more than `progress.reminded` means that one is due."""
     if tier.repeat is None or not standing.working or standing.acknowledged_at is not None:
         return standing.progress.reminded
-    passed = (now - _waited_since(standing)) / tier.repeat
+    passed = (now - waited_since(standing)) / tier.repeat
     return max(standing.progress.reminded, math.floor(passed + _ROUNDING))
 
 
@@ -112,10 +112,11 @@ def next_due(standing: Standing, tier: Tier) -> float | None:
     """When the next step or reminder is due; None when nothing will be."""
     times = [each.at for each in pending(standing, tier)]
     if tier.repeat is not None and standing.working and standing.acknowledged_at is None:
-        times.append(_waited_since(standing) + tier.repeat * (standing.progress.reminded + 1))
+        times.append(waited_since(standing) + tier.repeat * (standing.progress.reminded + 1))
     return min(times, default=None)
 
 
-def _waited_since(standing: Standing) -> float:
+def waited_since(standing: Standing) -> float:
+    """Since when an acknowledgement is waited for."""
     since = standing.progress.since
     return standing.begun_at if since is None else since

@@ -16,7 +16,20 @@ from sqlalchemy import Connection
 from aiprism.model.alerts import Alert, Priority
 from aiprism.respond import audience, journal
 from aiprism.respond import group as groups
-from aiprism.respond.incident import Entry, Event, Incident, Periods, Remediate, Step, Tell, advance
+from aiprism.respond.incident import (
+    Entry,
+    Event,
+    Incident,
+    Periods,
+    Remediate,
+    ReopenedByHand,
+    ResolvedByHand,
+    Step,
+    Tell,
+    Tick,
+    Unacknowledged,
+    advance,
+)
 from aiprism.respond.known import Known
 from aiprism.respond.likeness import Weights
 from aiprism.respond.mute import flapping, holding
@@ -30,6 +43,9 @@ from aiprism.respond.ways import Ways
 from aiprism.services import Catalogue
 from aiprism.store import alerting
 from aiprism.store import incidents as store
+
+# What an incident that was merged is not asked for the one it is part of.
+_OF_ITSELF = (ResolvedByHand, ReopenedByHand, Unacknowledged, Tick)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,15 +149,18 @@ class Desk:
         return self._periods
 
     def happen(self, incident_id: str, *events: Event) -> Incident:
-        """Let `events` happen to an incident, with all that follows; NotFound or Conflict when one cannot."""
-        change = Change.of(journal.read(self.connection, incident_id))
+        """Let `events` happen to an incident, with all that follows; NotFound or Conflict when one cannot. What is said to one
+        that was merged is said to the one it is part of, as people answer to the name they were told, but for whether it is
+        over."""
+        itself = any(isinstance(event, _OF_ITSELF) for event in events)
+        change = Change.of((journal.read if itself else journal.current)(self.connection, incident_id))
         effects = 0
         for event in events:
             step = advance(change.incident, event, self.now, self.periods)
             if step[1]:
                 change, effects = change.then(step), effects + 1
         if effects:
-            self.run(Batch(self.now, changes={incident_id: change}), self.consequences)
+            self.run(Batch(self.now, changes={change.incident.id: change}), self.consequences)
         return change.incident
 
     def run(self, batch: Batch, stages: Sequence[Stage]) -> Batch:

@@ -6,13 +6,14 @@ In: a connection and an incident's id. Out: plain dicts; times are Unix seconds.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Connection
 
 from aiprism.model.alerts import Alert
 from aiprism.respond import journal
-from aiprism.respond.incident import Incident
+from aiprism.respond.incident import Incident, Limits
 from aiprism.respond.runs import SUCCEEDED
 from aiprism.store import incidents as store
 
@@ -37,9 +38,26 @@ def summary(incident: Incident) -> dict[str, Any]:
         "responded_at": incident.responded_at,
         "target_at": incident.target_at,
         "reopened": incident.reopened,
+        **_work(incident),
         "services": list(incident.services),
         "labels": incident.labels.to_dict(),
         "alerts": [_alert(alert) for alert in incident.alerts],
+    }
+
+
+def _work(incident: Incident) -> dict[str, Any]:
+    work = incident.work
+    return {
+        "impact": (work.said.impact or incident.reach.impact(Limits())).value,
+        "urgency": (work.said.urgency or incident.reach.most_urgent).value,
+        "said": {name: value.value if value else None for name, value in asdict(work.said).items()},
+        "assignee": work.assignee,
+        "roles": dict(work.roles),
+        "tasks": [asdict(task) for task in work.tasks],
+        "pins": [asdict(pin) for pin in work.pins],
+        "merged_into": work.merged_into or None,
+        "absorbed": list(work.absorbed),
+        "split_from": work.split_from or None,
     }
 
 

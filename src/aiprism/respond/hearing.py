@@ -69,6 +69,8 @@ def _happened(desk: Desk, spoken: Spoken, incident_id: str) -> Heard:
         before = journal.read(desk.connection, incident_id)
     except NotFound as error:
         return Heard("unknown", why=str(error))
+    if before.work.merged_into and spoken.deed is not Deed.ACKNOWLEDGE:  # it was closed because it goes on elsewhere
+        return Heard("unchanged", before)
     if spoken.deed is Deed.LAPSE and not before.open:  # as we closed it here
         return Heard("unchanged", before)
     if spoken.deed is Deed.NOTHING or (spoken.subject not in ("", incident_id) and spoken.deed not in _OF_GROUPS):

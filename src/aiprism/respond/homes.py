@@ -87,7 +87,7 @@ class _Round:
         if home is not None and home.incident.open:
             return self._after(home, AlertFired(alert))
         found = self._around.joined(alert)
-        if found is not None:
+        if found is not None and alert.fingerprint not in self._changes[found.home.incident_id].incident.work.parted:
             return self._after(self._changes[found.home.incident_id], AlertFired(alert, found.home.why.evidence()))
         if not self._desk.policy.periods.tiers.of[alert.priority].opens_incident:
             return None

@@ -17,7 +17,7 @@ from aiprism.errors import NotFound
 from aiprism.model.alerts import Alert, AlertState, Priority
 from aiprism.model.labels import Labels
 from aiprism.respond.deadlines import Progress
-from aiprism.respond.incident import Entry, Incident, Status
+from aiprism.respond.incident import Entry, Impact, Incident, Pin, Said, Status, Task, Urgency, Work
 from aiprism.respond.oncall import escalation
 from aiprism.store import incidents as store
 
@@ -47,6 +47,14 @@ def read(connection: Connection, incident_id: str) -> Incident:
     if not found:
         raise NotFound(f"no incident {incident_id!r}")
     return found[0]
+
+
+def current(connection: Connection, incident_id: str) -> Incident:
+    """The incident that this one goes on as, if it was merged; itself otherwise. NotFound when there is none."""
+    incident = read(connection, incident_id)
+    while incident.work.merged_into:
+        incident = read(connection, incident.work.merged_into)
+    return incident
 
 
 def these(connection: Connection, ids: Sequence[str]) -> list[Incident]:
@@ -142,6 +150,7 @@ def _incident(row: store.IncidentRow, alerts: Iterable[Alert], reopened: Sequenc
         reopened_at=max(reopened, default=None),
         responded_at=row["responded_at"],
         progress=_progress(row["progress"] or {}),
+        work=_work(row["work"] or {}),
     )
 
 
@@ -153,6 +162,33 @@ def _stored(progress: Progress) -> dict[str, Any]:
 def _progress(kept: Mapping[str, Any]) -> Progress:
     climbs = tuple(escalation.kept(each) for each in kept.get("climbs", ()))
     return Progress(**{**kept, "taken": tuple(kept.get("taken", ())), "climbs": climbs})
+
+
+def _kept_work(work: Work) -> dict[str, Any] | None:
+    if work == Work():
+        return None
+    said = {name: value.value if value else None for name, value in asdict(work.said).items()}
+    return {**asdict(work), "said": said, "parted": sorted(work.parted)}
+
+
+def _work(kept: Mapping[str, Any]) -> Work:
+    if not kept:
+        return Work()
+    said = kept["said"]
+    return Work(
+        **{
+            **kept,
+            "said": Said(
+                impact=Impact(said["impact"]) if said["impact"] else None,
+                urgency=Urgency(said["urgency"]) if said["urgency"] else None,
+                priority=Priority(said["priority"]) if said["priority"] else None,
+            ),
+            "tasks": tuple(Task(**each) for each in kept["tasks"]),
+            "pins": tuple(Pin(**each) for each in kept["pins"]),
+            "absorbed": tuple(kept["absorbed"]),
+            "parted": frozenset(kept["parted"]),
+        }
+    )
 
 
 def _alert(row: store.AlertRow) -> Alert:
@@ -185,6 +221,8 @@ def _row(incident: Incident, due_at: float | None) -> store.IncidentRow:
         "responded_at": incident.responded_at,
         "due_at": due_at,
         "progress": _stored(incident.progress),
+        "work": _kept_work(incident.work),
+        "merged_into": incident.work.merged_into or None,
         "services": list(incident.services),
         "labels": incident.labels.to_dict(),
     }

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -27,7 +27,18 @@ from sqlalchemy import Connection
 
 from aiprism.clock import Clock
 from aiprism.model.alerts import Alert
-from aiprism.respond import arrival, consequences, homes, journal, membership, notify, quiet, roomkeeping, upkeep
+from aiprism.respond import (
+    arrival,
+    consequences,
+    homes,
+    joining,
+    journal,
+    membership,
+    notify,
+    quiet,
+    roomkeeping,
+    upkeep,
+)
 from aiprism.respond.desk import Batch, Desk, Policy, Stage
 from aiprism.respond.incident import Event, Incident, Tick, next_due
 from aiprism.respond.mute import holding
@@ -198,6 +209,16 @@ class Respond:
         """Let an event happen to an incident; NotFound or Conflict when it cannot."""
         with self.desk() as desk:
             return desk.happen(incident_id, event)
+
+    def merge(self, into: str, other: str, actor: str, text: str = "") -> Incident:
+        """Have one incident take in another (`joining.merge`)."""
+        with self.desk() as desk:
+            return joining.merge(desk, into, other, actor, text)
+
+    def split(self, incident_id: str, fingerprints: Collection[str], actor: str, text: str = "") -> Incident:
+        """Have alerts of an incident be one of their own (`joining.split`)."""
+        with self.desk() as desk:
+            return joining.split(desk, incident_id, fingerprints, actor, text)
 
     def check(self) -> None:
         """Let time pass for every open incident: validation periods, deadlines."""

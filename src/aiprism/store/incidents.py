@@ -48,6 +48,8 @@ class IncidentRow(TypedDict):
     responded_at: float | None
     due_at: float | None
     progress: dict[str, Any] | None
+    work: dict[str, Any] | None
+    merged_into: str | None
     services: list[str]
     labels: dict[str, str]
 
@@ -210,17 +212,26 @@ def alert_rows(connection: Connection, incident_ids: Sequence[str]) -> list[Aler
 
 
 def newest_incidents_of(connection: Connection, fingerprints: Sequence[str]) -> dict[str, str]:
-    """For each of these alerts that ever was in an incident: the id of the youngest one that holds it."""
+    """For each of these alerts that ever was in an incident: the id of the youngest one that holds it and is not part of
+    another."""
     found: dict[str, str] = {}
     for portion in _portions(fingerprints):
         query = (
             sa.select(incident_alerts.c.fingerprint, incidents.c.id)
             .join(incidents, incident_alerts.c.incident_id == incidents.c.id)
-            .where(incident_alerts.c.fingerprint.in_(portion))
+            .where(incident_alerts.c.fingerprint.in_(portion), incidents.c.merged_into.is_(None))
             .order_by(incidents.c.created_at, incidents.c.id)
         )
         found.update((row.fingerprint, row.id) for row in connection.execute(query))
     return found
+
+
+def drop_alerts(connection: Connection, incident_id: str, fingerprints: Sequence[str]) -> None:
+    """Take these alerts out of an incident."""
+    table = incident_alerts
+    for portion in _portions(fingerprints):
+        wanted = sa.and_(table.c.incident_id == incident_id, table.c.fingerprint.in_(portion))
+        connection.execute(sa.delete(table).where(wanted))
 
 
 def append_events(connection: Connection, rows: Sequence[Mapping[str, object]]) -> None:

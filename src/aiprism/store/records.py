@@ -122,6 +122,8 @@ incidents = sa.Table(
     _time("responded_at"),
     sa.Column("due_at", sa.Float, index=True),  # when time alone changes it, or has people told
     sa.Column("progress", sa.JSON),  # of the steps after missed deadlines (`respond.deadlines`)
+    sa.Column("work", sa.JSON),  # roles, tasks, evidence and the like (`respond.incident.work`)
+    sa.Column("merged_into", sa.String),  # the incident it goes on as a part of
     sa.Column("services", sa.JSON, nullable=False, default=list),
     _mapping("labels"),
 )

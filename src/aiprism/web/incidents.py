@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Literal
 
 from fastapi import APIRouter, Query
@@ -25,6 +26,7 @@ from aiprism.respond.incident import (
 from aiprism.respond.responder import Responder
 from aiprism.respond.tiers import Deadline
 from aiprism.store import incidents as store
+from aiprism.web import incidentwork
 
 
 class Said(BaseModel):
@@ -73,10 +75,11 @@ def router(responder: Responder) -> APIRouter:
 
     @routes.get("/{incident_id}", summary="One incident with its timeline, notifications and runbook runs")
     async def one(incident_id: str) -> dict[str, Any]:
-        return await asyncio.to_thread(_one, responder, incident_id)
+        return await asyncio.to_thread(shown, responder, incident_id)
 
     _people(routes, responder)
     _runbooks(routes, responder)
+    routes.include_router(incidentwork.router(responder.pipeline, partial(shown, responder)))
     return routes
 
 
@@ -94,8 +97,8 @@ def _people(routes: APIRouter, responder: Responder) -> None:
     """What people say about an incident."""
 
     async def happened(incident_id: str, event: Event) -> dict[str, Any]:
-        await asyncio.to_thread(responder.happen, incident_id, event)
-        return await asyncio.to_thread(_one, responder, incident_id)
+        after = await asyncio.to_thread(responder.happen, incident_id, event)
+        return await asyncio.to_thread(shown, responder, after.id)
 
     def said_with(word: str, summary: str, event: Callable[[str, str], Event]) -> None:
         @routes.post(f"/{{incident_id}}/{word}", summary=summary, name=word)
@@ -119,13 +122,13 @@ def _runbooks(routes: APIRouter, responder: Responder) -> None:
         run = await asyncio.to_thread(
             begin, incident_id, wanted.runbook, wanted.actor, wanted.reason, wanted.fingerprint
         )
-        return {**await asyncio.to_thread(_one, responder, incident_id), "run": run}
+        return {**await asyncio.to_thread(shown, responder, incident_id), "run": run}
 
     @routes.post("/{incident_id}/runs/{run_id}/abort", summary="End a run: what it did is rolled back")
     async def abort(incident_id: str, run_id: str, ended: Ended) -> dict[str, Any]:
         await asyncio.to_thread(_check_run, responder, incident_id, run_id)
         await asyncio.to_thread(responder.remediation.abort, run_id, ended.actor, ended.reason)
-        return await asyncio.to_thread(_one, responder, incident_id)
+        return await asyncio.to_thread(shown, responder, incident_id)
 
     @routes.post("/{incident_id}/runs/{run_id}/approve", summary="Let a runbook that waits for approval go ahead")
     async def approve(incident_id: str, run_id: str, decider: Decider) -> dict[str, Any]:
@@ -140,7 +143,7 @@ def _runbooks(routes: APIRouter, responder: Responder) -> None:
     ) -> dict[str, Any]:
         await asyncio.to_thread(_check_run, responder, incident_id, run_id)
         await asyncio.to_thread(decide, run_id, decider.actor)
-        return await asyncio.to_thread(_one, responder, incident_id)
+        return await asyncio.to_thread(shown, responder, incident_id)
 
 
 def _listed(responder: Responder, status: str, limit: int) -> list[dict[str, Any]]:
@@ -156,7 +159,8 @@ def _check_run(responder: Responder, incident_id: str, run_id: str) -> None:
         raise NotFound(f"incident {incident_id!r} has no runbook run {run_id!r}")
 
 
-def _one(responder: Responder, incident_id: str) -> dict[str, Any]:
+def shown(responder: Responder, incident_id: str) -> dict[str, Any]:
+    """Everything about one incident, as its own page tells it."""
     periods = responder.policy.periods
     with responder.records.reading() as connection:
         told = dossier.dossier(connection, incident_id)

@@ -8,11 +8,12 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from aiprism.model.alerts import Alert, AlertState, Priority
+from aiprism.model.alerts import Alert, AlertState
 from aiprism.respond.incident import lateness
 from aiprism.respond.incident.effects import Entry, Notice, Remediate, Step, Tell
 from aiprism.respond.incident.events import AlertCleared, AlertFired
 from aiprism.respond.incident.moves import reopened, settled
+from aiprism.respond.incident.rating import Said
 from aiprism.respond.incident.values import MACHINE, Incident, Periods, Status
 
 
@@ -25,7 +26,7 @@ def fired(incident: Incident, event: AlertFired, now: float, periods: Periods) -
     text = f"{alert.name} {'joined' if known is None else 'fires again'}"
     entry = Entry(now, word, MACHINE, text, {**alert_data(alert), **event.evidence})
     held = with_alert(incident, alert)
-    grown, effects = escalated(held, alert.priority, now, periods)
+    grown, effects = escalated(held, incident, now, periods)
     if not grown.open or grown.status is Status.MONITORING:
         again, more = reopened(grown, MACHINE, f"{text} during {grown.status.value}", now, now)
         return again, (entry, *effects, *more)
@@ -36,17 +37,19 @@ def fired(incident: Incident, event: AlertFired, now: float, periods: Periods) -
     return grown, (entry, *welcome, *effects, Remediate(considered))
 
 
-def escalated(incident: Incident, highest: Priority, now: float, periods: Periods) -> Step:
-    """The incident in the tier of `highest`, if that is more urgent than its own."""
-    before = incident.priority
-    if highest.urgency >= before.urgency:
+def escalated(incident: Incident, before: Incident, now: float, periods: Periods) -> Step:
+    """The incident in the priority its alerts say, if that is more urgent than its own and than what they said `before`:
+    what people said about it holds until it gets worse."""
+    highest, said = (each.reach.priority(periods.limits) for each in (incident, before))
+    if highest.urgency >= min(incident.priority.urgency, said.urgency):
         return incident, ()
-    target, raised = lateness.target(incident, periods), replace(incident, priority=highest)
+    was, target = incident.priority, lateness.target(incident, periods)
+    raised = replace(incident, priority=highest, work=replace(incident.work, said=Said()))
     # Who was promised a time keeps it, should the higher tier allow more of it.
     if target is not None and target < (lateness.target(raised, periods) or math.inf):
         raised = replace(raised, progress=replace(incident.progress, no_later=target))
-    text = f"priority raised from {before.value} to {highest.value}"
-    data = {"from": before.value, "to": highest.value}
+    text = f"priority raised from {was.value} to {highest.value}"
+    data = {"from": was.value, "to": highest.value, "impact": incident.reach.impact(periods.limits).value}
     return raised, (Entry(now, "escalated", MACHINE, text, data), Tell(Notice.ESCALATED, text))
 
 
@@ -75,11 +78,11 @@ def same_episode(known: Alert, alert: Alert) -> bool:
 
 def with_alert(incident: Incident, alert: Alert) -> Incident:
     """The incident holding `alert`, in place of what it knew of it."""
-    place = incident.places.get(alert.fingerprint)
+    place, reach = incident.places.get(alert.fingerprint), incident.reach.grown(alert)
     if place is None:
         places = {**incident.places, alert.fingerprint: len(incident.alerts)}
-        return replace(incident, alerts=(*incident.alerts, alert), places=places)
-    return replace(incident, alerts=(*incident.alerts[:place], alert, *incident.alerts[place + 1 :]))
+        return replace(incident, alerts=(*incident.alerts, alert), places=places, reach=reach)
+    return replace(incident, alerts=(*incident.alerts[:place], alert, *incident.alerts[place + 1 :]), reach=reach)
 
 
 def alert_data(alert: Alert) -> dict[str, object]:

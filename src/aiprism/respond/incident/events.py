@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from aiprism.model.alerts import Alert
+from aiprism.model.alerts import Alert, Priority
+from aiprism.respond.incident.rating import Impact, Urgency
+from aiprism.respond.incident.values import MACHINE, Incident
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,131 @@ class Noted:
     data: Mapping[str, object] = field(default_factory=dict)
 
 
+# -- who has it, and how urgent it is
+
+
+@dataclass(frozen=True, slots=True)
+class PriorityChanged:
+    """A person says how much is affected, how soon it must be answered, or the priority itself, and why. Nothing said gives
+    it back to the alerts."""
+
+    actor: str
+    text: str
+    impact: Impact | None = None
+    urgency: Urgency | None = None
+    priority: Priority | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Assigned:
+    """Somebody is to take care of it; nobody when `to` is empty."""
+
+    actor: str
+    to: str
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RoleTaken:
+    """A person has a role from now on: whoever had it has it no longer."""
+
+    actor: str
+    role: str
+    person: str
+
+
+@dataclass(frozen=True, slots=True)
+class RoleReleased:
+    """Nobody has that role any more."""
+
+    actor: str
+    role: str
+
+
+# -- tasks and evidence
+
+
+@dataclass(frozen=True, slots=True)
+class TaskAdded:
+    """Something is to be done; `key` is the sender's name for it, so that saying it twice adds it once."""
+
+    actor: str
+    text: str
+    assignee: str = ""
+    due: float | None = None
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskAssigned:
+    """Who does a task, and by when; what is None stays as it is."""
+
+    actor: str
+    task: str
+    assignee: str | None = None
+    due: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskDone:
+    """A task is done."""
+
+    actor: str
+    task: str
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskReopened:
+    """A task is not done after all."""
+
+    actor: str
+    task: str
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """Evidence worth coming back to; the same again changes nothing."""
+
+    actor: str
+    what: str
+    text: str = ""
+
+
+# -- one and two
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """It takes in `other`: alerts, tasks, evidence. `told` are the receivers who heard of the other one."""
+
+    other: Incident
+    actor: str = MACHINE
+    text: str = ""
+    evidence: Mapping[str, object] = field(default_factory=dict)
+    told: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MergedInto:
+    """It goes on as part of the incident `into`."""
+
+    into: str
+    actor: str = MACHINE
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Parted:
+    """A person takes these alerts out of it: they are an incident of their own, `into`."""
+
+    fingerprints: frozenset[str]
+    into: str
+    actor: str
+    text: str = ""
+
+
 Event: TypeAlias = (
     AlertFired
     | AlertCleared
@@ -114,4 +241,16 @@ Event: TypeAlias = (
     | ResolvedByHand
     | ReopenedByHand
     | Noted
+    | PriorityChanged
+    | Assigned
+    | RoleTaken
+    | RoleReleased
+    | TaskAdded
+    | TaskAssigned
+    | TaskDone
+    | TaskReopened
+    | Pinned
+    | Merged
+    | MergedInto
+    | Parted
 )

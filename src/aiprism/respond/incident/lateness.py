@@ -74,12 +74,24 @@ def paged(incident: Incident, now: float, periods: Periods) -> Step:
     quiet: it stays with whoever took it, whoever is on call then."""
     if not incident.acknowledgeable or not (periods.rota.escalations or incident.progress.climbs):
         return incident, ()
-    first = incident.alert(incident.progress.first) or incident.alerts[0]  # of what was opened by a version before
-    policy = periods.rota.policy_of(incident.priority, _known_of(first))
+    policy = _policy(incident, periods)
     before = next((each.origin for each in incident.progress.climbs if each.key == OF_INCIDENT), "")
     if policy and policy != before:  # opened, reopened, given back, or of a higher tier with a policy of its own
         incident = _begun(incident, OF_INCIDENT, policy, now)
     return _climbed(incident, [each.key for each in incident.progress.climbs], now, periods.rota)
+
+
+def eased(incident: Incident, periods: Periods) -> Incident:
+    """It in a less urgent priority: without the targets of the former one, and without its pages where this one has none."""
+    progress = replace(incident.progress, no_later=None)
+    if not _policy(incident, periods):
+        progress = replace(progress, climbs=tuple(each for each in progress.climbs if each.key != OF_INCIDENT))
+    return replace(incident, progress=progress)
+
+
+def _policy(incident: Incident, periods: Periods) -> str:
+    first = incident.alert(incident.progress.first) or incident.alerts[0]  # of what was opened by a version before
+    return periods.rota.policy_of(incident.priority, _known_of(first))
 
 
 def _known_of(alert: Alert) -> dict[str, str]:

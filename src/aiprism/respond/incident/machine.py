@@ -13,22 +13,35 @@ from datetime import UTC, datetime
 from aiprism.model.alerts import Alert
 from aiprism.respond import deadlines
 from aiprism.respond.deadlines import Progress
-from aiprism.respond.incident import alerts, lateness, people
+from aiprism.respond.incident import alerts, lateness, merging, people, tasks
 from aiprism.respond.incident.effects import Entry, Notice, Remediate, Step, Tell
 from aiprism.respond.incident.events import (
     Acknowledged,
     AlertCleared,
     AlertFired,
+    Assigned,
     Event,
     Identified,
+    Merged,
+    MergedInto,
     Noted,
+    Parted,
+    Pinned,
+    PriorityChanged,
     ReopenedByHand,
     ResolvedByHand,
     Responded,
+    RoleReleased,
+    RoleTaken,
+    TaskAdded,
+    TaskAssigned,
+    TaskDone,
+    TaskReopened,
     Tick,
     Unacknowledged,
 )
 from aiprism.respond.incident.moves import Move, closed, settled
+from aiprism.respond.incident.rating import reach_of
 from aiprism.respond.incident.values import MACHINE, Incident, Periods, Status
 
 _BEGUN = "runbook_started"  # with which a runbook has begun to work on an incident
@@ -50,15 +63,17 @@ def opened(alert: Alert, now: float, periods: Periods, *, id: str = "") -> Step:
     """The incident that a firing `alert` opens."""
     begun = Incident(
         id=id or incident_id(now, alert),
-        priority=alert.priority,
+        priority=reach_of([alert]).priority(periods.limits),
         status=Status.INVESTIGATING,
         created_at=now,
         updated_at=now,
         alerts=(alert,),
         progress=Progress(first=alert.fingerprint),
     )
-    text = f"{alert.name} fires with priority {alert.priority.value}"
-    entry = Entry(now, "incident_created", MACHINE, text, alerts.alert_data(alert))
+    text = f"{alert.name} fires with priority {begun.priority.value}"
+    entry = Entry(
+        now, "incident_created", MACHINE, text, {**alerts.alert_data(alert), "priority": begun.priority.value}
+    )
     paged, pages = lateness.paged(begun, now, periods)
     incident = replace(paged, target_at=lateness.target(paged, periods))
     return incident, (entry, Tell(Notice.OPENED, text), Remediate((alert,)), *pages)
@@ -117,4 +132,16 @@ _ANSWERS: Mapping[type, Callable[..., Step]] = {
     ResolvedByHand: people.resolved_by_hand,
     ReopenedByHand: people.reopened_by_hand,
     Noted: _noted,
+    PriorityChanged: people.rated,
+    Assigned: tasks.assigned,
+    RoleTaken: tasks.role_taken,
+    RoleReleased: tasks.role_released,
+    TaskAdded: tasks.added,
+    TaskAssigned: tasks.handed,
+    TaskDone: tasks.done,
+    TaskReopened: tasks.undone,
+    Pinned: tasks.pinned,
+    Merged: merging.merged,
+    MergedInto: merging.merged_into,
+    Parted: merging.parted,
 }

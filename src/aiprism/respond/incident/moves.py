@@ -21,6 +21,7 @@ class Move(Enum):
     VALIDATE = "validate"  # it stayed quiet for the validation period
     REOPEN = "reopen"  # an alert fired again, or a person says so
     RESOLVE = "resolve"  # a person closes it
+    MERGE = "merge"  # another incident takes it in
 
 
 # The whole of what is legal: (from, move) → to. Whatever does not stand here is a Conflict.
@@ -34,6 +35,9 @@ MOVES: Mapping[tuple[Status, Move], Status] = {
     (Status.MONITORING, Move.RESOLVE): Status.RESOLVED,
     (Status.MONITORING, Move.REOPEN): Status.INVESTIGATING,
     (Status.RESOLVED, Move.REOPEN): Status.INVESTIGATING,
+    (Status.INVESTIGATING, Move.MERGE): Status.RESOLVED,
+    (Status.IDENTIFIED, Move.MERGE): Status.RESOLVED,
+    (Status.MONITORING, Move.MERGE): Status.RESOLVED,
 }
 
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 
 from aiprism.errors import Conflict
-from aiprism.respond.incident.effects import Entry, Notice, Step, Tell
+from aiprism.respond.incident import lateness
+from aiprism.respond.incident.effects import Entry, Notice, Remediate, Step, Tell
 from aiprism.respond.incident.events import (
     Acknowledged,
     Identified,
+    PriorityChanged,
     ReopenedByHand,
     ResolvedByHand,
     Responded,
     Unacknowledged,
 )
-from aiprism.respond.incident.lateness import round_of
 from aiprism.respond.incident.moves import Move, closed, moved, reopened
+from aiprism.respond.incident.rating import Said
 from aiprism.respond.incident.values import Incident, Periods
 
 
@@ -27,7 +29,7 @@ def acknowledged(incident: Incident, event: Acknowledged, now: float, _periods: 
         return incident, ()
     text = event.text or f"acknowledged by {event.actor}"
     after = replace(incident, acknowledged_at=now, acknowledged_by=event.actor)
-    tell = Tell(Notice.ACKNOWLEDGED, text, occasion=round_of(incident), origin=event.origin)
+    tell = Tell(Notice.ACKNOWLEDGED, text, occasion=lateness.round_of(incident), origin=event.origin)
     return after, (Entry(now, "acknowledged", event.actor, text), tell)
 
 
@@ -39,7 +41,7 @@ def unacknowledged(incident: Incident, event: Unacknowledged, now: float, _perio
     since = incident.begun_at if incident.progress.since is None else incident.progress.since
     progress = incident.progress.asked_again(_done_at(event.at, since, now))
     after = replace(incident, acknowledged_at=None, acknowledged_by="", progress=progress)
-    tell = Tell(Notice.UNACKNOWLEDGED, text, occasion=round_of(after), origin=event.origin)
+    tell = Tell(Notice.UNACKNOWLEDGED, text, occasion=lateness.round_of(after), origin=event.origin)
     return after, (Entry(now, "unacknowledged", event.actor, text), tell)
 
 
@@ -71,8 +73,36 @@ def resolved_by_hand(incident: Incident, event: ResolvedByHand, now: float, _per
 
 def reopened_by_hand(incident: Incident, event: ReopenedByHand, now: float, _periods: Periods) -> Step:
     """It is open again."""
+    if incident.work.merged_into:
+        raise Conflict(f"incident {incident.id} is part of {incident.work.merged_into}: reopen that one")
     text = event.text or f"reopened by {event.actor}"
     return reopened(incident, event.actor, text, now, _done_at(event.at, incident.begun_at, now), event.origin)
+
+
+def rated(incident: Incident, event: PriorityChanged, now: float, periods: Periods) -> Step:
+    """It has the priority that follows from what people say now and, where they are silent, from its alerts."""
+    said = Said(event.impact, event.urgency, event.priority)
+    said = said if said == Said() else said.over(incident.work.said)
+    before, after = incident.priority, said.rated(incident.reach, periods.limits)
+    if said == incident.work.said and after is before:
+        return incident, ()
+    names = {"impact": event.impact, "urgency": event.urgency, "priority": event.priority}
+    words = ", ".join(f"{name} {value.value}" for name, value in names.items() if value) or "as its alerts say"
+    text = f"{words}: priority {after.value}" + (f", until now {before.value}" if after is not before else "")
+    data = {"from": before.value, "to": after.value, "reason": event.text, **_words(said)}
+    changed = replace(incident, priority=after, work=replace(incident.work, said=said))
+    entry = Entry(now, "priority_changed", event.actor, f"{text}: {event.text}" if event.text else text, data)
+    if after.urgency < before.urgency:
+        return changed, (entry, Tell(Notice.ESCALATED, entry.text), Remediate(changed.firing))
+    if after.urgency > before.urgency:
+        # Whoever makes it less urgent takes back what was promised, and whom it would page.
+        return lateness.eased(changed, periods), (entry,)
+    return changed, (entry,)
+
+
+def _words(said: Said) -> dict[str, str | None]:
+    each = {"impact": said.impact, "urgency": said.urgency, "priority": said.priority}
+    return {name: value.value if value else None for name, value in each.items()}
 
 
 def _done_at(said: float | None, after: float, now: float) -> float:

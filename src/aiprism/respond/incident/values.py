@@ -12,6 +12,8 @@ from enum import Enum
 from aiprism.model.alerts import Alert, AlertState, Priority
 from aiprism.model.labels import Labels
 from aiprism.respond.deadlines import Progress
+from aiprism.respond.incident.rating import Limits, Reach, reach_of
+from aiprism.respond.incident.work import Work
 from aiprism.respond.oncall.rota import Rota
 from aiprism.respond.subject import service_of
 from aiprism.respond.tiers import Tiers, usual
@@ -45,6 +47,7 @@ class Periods:
     validation: float = 1800.0
     tiers: Tiers = field(default_factory=usual)
     rota: Rota = field(default_factory=Rota)
+    limits: Limits = field(default_factory=Limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +74,16 @@ class Incident:
     reopened_at: float | None = None
     responded_at: float | None = None  # when a person or a runbook began to work on it, in this round
     progress: Progress = field(default_factory=Progress)
+    work: Work = field(default_factory=Work)
     places: Mapping[str, int] = field(default_factory=dict, compare=False, repr=False)
+    reach: Reach = field(default_factory=Reach, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if len(self.places) != len(self.alerts):
             places = {alert.fingerprint: place for place, alert in enumerate(self.alerts)}
             object.__setattr__(self, "places", places)
+        if self.alerts and not self.reach.alerts:
+            object.__setattr__(self, "reach", reach_of(self.alerts))
 
     @property
     def title(self) -> str:
@@ -123,6 +130,11 @@ class Incident:
         """The labels all its alerts share."""
         shared = set.intersection(*(set(alert.labels.pairs) for alert in self.alerts)) if self.alerts else set()
         return Labels(shared)
+
+    def kept_apart(self, other: Incident) -> bool:
+        """Whether a person parted what is in the one from what is in the other: only a person may make them one again."""
+        mine, theirs = self.work.parted, other.work.parted
+        return any(name in other.places for name in mine) or any(name in self.places for name in theirs)
 
     def alert(self, fingerprint: str) -> Alert | None:
         """Its alert of that fingerprint, if it holds one."""
