@@ -117,7 +117,8 @@ class Patroni:
         while self._clock.now() < began + order.timeout:
             for member in await api.members():
                 serving = await api.serves(member) if member.name == heir.name else None
-                if serving is not None:
+                # A promotion begins a timeline; until it is told, what is told is from before.
+                if serving is not None and serving > timeline:
                     return _now_leads(member, timeline, serving, self._clock.now() - began, "ordered", lag=heir.lag)
             await self._clock.sleep(_PAUSE)
         return Done(False, f"{heir.name} was ordered to lead, and does not after {order.timeout:g} s")
