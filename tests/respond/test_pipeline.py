@@ -126,6 +126,41 @@ def test_services_that_are_known_to_depend_on_each_other_share_an_incident(recor
     assert [incident.services for incident in incidents(records)] == [("model-server", "api-gateway")]
 
 
+STORE = Ways({(caller, "store"): "declared" for caller in ("cart", "mail", "c", "d", "e", "f", "g")})
+CAUSE_LAST = [alert("HighErrorRate", name, at=T0 + 5 * n) for n, name in enumerate(["cart", "mail", "store"])]
+
+
+def everything(records):
+    with records.reading() as connection:
+        return {each.services[0]: each for each in journal.listed(connection, "all", 10)}
+
+
+@pytest.mark.parametrize("batches", [[CAUSE_LAST], [CAUSE_LAST[:2], CAUSE_LAST[2:]], [[each] for each in CAUSE_LAST]])
+def test_what_ails_two_incidents_makes_them_one(batches, records, clock):
+    respond = Respond(records, clock, Policy(ways=lambda: STORE))
+    for batch in batches:
+        respond.accept(batch)
+    found = everything(records)
+    merged = found["mail"].work.merged_into or found["cart"].work.merged_into
+    survivor = next(each for each in found.values() if each.id == merged)
+    assert sorted(survivor.services) == ["cart", "mail", "store"]
+    assert [each.id for each in found.values() if each.open] == [survivor.id]
+    respond.accept([cleared(each, T0 + 60) for each in CAUSE_LAST])
+    assert everything(records)[survivor.services[0]].status is Status.MONITORING
+
+
+def test_an_edge_stays_on_the_timeline_of_who_took_in_another(records, clock):
+    respond = Respond(records, clock, Policy(ways=lambda: STORE))
+    for each in CAUSE_LAST:
+        respond.accept([each])
+        clock.jump(1)
+    [survivor] = [each for each in everything(records).values() if each.open]
+    with records.reading() as connection:
+        lines = store.event_rows(connection, [survivor.id])
+    [line] = [each for each in lines if each["text"].startswith("HighErrorRate shows that")]
+    assert line["data"]["similarity"]["way"]["text"] in ("cart → store", "mail → store")
+
+
 def flushed(respond, clock, seconds=0):
     """Let time pass and tell what is due of groups."""
     clock._now += seconds

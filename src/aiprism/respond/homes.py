@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from aiprism.model.alerts import Alert, AlertState
-from aiprism.respond import journal
-from aiprism.respond.correlate import Neighbourhood
+from aiprism.respond import joining, journal
+from aiprism.respond.correlate import Link, Neighbourhood
 from aiprism.respond.desk import Batch, Change, Desk
 from aiprism.respond.incident import (
     AlertCleared,
@@ -81,18 +81,40 @@ class _Round:
         return replace(self._batch, changes=self._changes)
 
     def _changed(self, alert: Alert) -> Change | None:
-        home = self._changes.get(self._batch.homes.get(alert.fingerprint, ""))
+        home = self._home(alert)
         if alert.state is AlertState.RESOLVED:
             return self._after(home, AlertCleared(alert)) if home else None
         if home is not None and home.incident.open:
             return self._after(home, AlertFired(alert))
         found = self._around.joined(alert)
         if found is not None and alert.fingerprint not in self._changes[found.home.incident_id].incident.work.parted:
-            return self._after(self._changes[found.home.incident_id], AlertFired(alert, found.home.why.evidence()))
+            change = self._after(self._changes[found.home.incident_id], AlertFired(alert, found.home.why.evidence()))
+            for link in found.others:
+                change = self._one_with(change, link, alert)
+            return change
         if not self._desk.policy.periods.tiers.of[alert.priority].opens_incident:
             return None
         step = opened(alert, self._batch.now, self._desk.periods, id=self._free_id(alert))
         return Change(step[0]).then(step)
+
+    def _home(self, alert: Alert) -> Change | None:
+        home = self._changes.get(self._batch.homes.get(alert.fingerprint, ""))
+        while home is not None and home.incident.work.merged_into in self._changes:  # earlier in this batch
+            home = self._changes[home.incident.work.merged_into]
+        return home
+
+    def _one_with(self, into: Change, link: Link, alert: Alert) -> Change:
+        """`into` once it has taken in the incident that this edge of `alert` leads to."""
+        text = f"{alert.name} shows that {link.incident_id} has the same origin"
+        other = self._changes[link.incident_id]
+        survivor, given = joining.merged(into, other, self._desk, text=text, evidence=link.why.evidence())
+        # Of what was opened in this very batch nobody has heard, and nobody is to.
+        self._changes[link.incident_id] = given if given.before else replace(given, tells=())
+        self._around.merge(into.incident.id, link.incident_id)
+        return survivor
+
+    def _parted(self, one: str, other: str) -> bool:
+        return self._changes[one].incident.kept_apart(self._changes[other].incident)
 
     def _after(self, change: Change, event: Event) -> Change:
         return change.then(advance(change.incident, event, self._batch.now, self._desk.periods))
@@ -103,7 +125,7 @@ class _Round:
         if self._neighbours is None:
             incidents = (change.incident for change in self._changes.values())
             policy = self._desk.policy
-            self._neighbours = Neighbourhood(incidents, policy.ways(), policy.weights)
+            self._neighbours = Neighbourhood(incidents, policy.ways(), policy.weights, self._parted)
         return self._neighbours
 
     def _free_id(self, alert: Alert) -> str:
