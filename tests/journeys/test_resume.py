@@ -1,7 +1,8 @@
-"""kill -9 of the platform: a pending alert keeps its `for`, an open incident goes on, nobody is told twice."""
+"""kill -9 of the platform: a pending alert keeps its `for`, an open incident and its runbook go on, nobody is told twice."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
@@ -28,28 +29,46 @@ groups:
 """
 CONFIG = """
 rules: {files: [rules.yml]}
-respond: {alertmanager: alertmanager.yml, progress: 1s}
+respond: {alertmanager: alertmanager.yml, runbooks: [runbook.yml], progress: 1s}
+"""
+RUNBOOK = """
+name: repair
+match: [alertname="Broken"]
+steps:
+  - {{name: drain, webhook: {{url: "{url}/drain", method: PUT}}}}
+  - {{name: tell, webhook: {{url: "{url}/tell", method: POST}}}}
 """
 
 
 class Receiver:
-    """A webhook that remembers what it was sent."""
+    """A webhook that remembers what it was sent, and by which key each step of a runbook came. The first step gets no answer
+    before `patience` is set."""
 
     def __init__(self) -> None:
         self.received: list[dict[str, Any]] = []
-        received = self.received
+        self.steps: list[tuple[str, str]] = []
+        self.patience = threading.Event()
+        received, steps, patience = self.received, self.steps, self.patience
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                if self.path == "/hook":
+                    received.append(json.loads(body))
+                else:
+                    steps.append((self.path, self.headers["Idempotency-Key"]))
+                    patience.wait(60)
                 self.send_response(200)
-                self.end_headers()
+                with contextlib.suppress(OSError):  # who asked was killed
+                    self.end_headers()
+
+            do_PUT = do_POST
 
             def log_message(self, *args: object) -> None:
                 return None
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/hook"
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def close(self) -> None:
@@ -68,9 +87,11 @@ def receiver() -> Iterator[Receiver]:
 def server(tmp_path: Path, receiver: Receiver) -> Iterator[Server]:
     (tmp_path / "rules.yml").write_text(RULES, encoding="utf-8")
     (tmp_path / "alertmanager.yml").write_text(
-        f"route: {{receiver: hook, group_wait: 1s}}\nreceivers: [{{name: hook, webhook_configs: [{{url: '{receiver.url}'}}]}}]",
+        "route: {receiver: hook, group_wait: 1s}\n"
+        f"receivers: [{{name: hook, webhook_configs: [{{url: '{receiver.url}/hook'}}]}}]",
         encoding="utf-8",
     )
+    (tmp_path / "runbook.yml").write_text(RUNBOOK.format(url=receiver.url), encoding="utf-8")
     (tmp_path / "aiprism.yml").write_text(CONFIG, encoding="utf-8")
     running = Server(tmp_path / "data", tmp_path / "aiprism.yml").start()
     yield running
@@ -94,6 +115,11 @@ def sent(server: Server, incident_id: str) -> bool:
     return [each["state"] for each in shown] == ["sent"]
 
 
+def ended(server: Server, incident_id: str) -> list[dict[str, Any]]:
+    runs = server.get(f"/aiprism/v1/incidents/{incident_id}")["runs"]
+    return [run for run in runs if run["finished_at"] is not None]
+
+
 def test_for_goes_on_and_the_incident_stays_open_and_is_told_once(server: Server, receiver: Receiver) -> None:
     [pending] = eventually(lambda: alerts(server), what="a pending alert")
     assert pending["state"] == "pending"
@@ -110,8 +136,15 @@ def test_for_goes_on_and_the_incident_stays_open_and_is_told_once(server: Server
     [opened] = eventually(lambda: incidents(server), what="an incident")
     # What is killed between sending and noting that it was sent is sent again, under the same idempotency key.
     eventually(lambda: sent(server, opened["id"]), what="the notification noted as sent")
-    server.kill()
+    eventually(lambda: receiver.steps, what="the first step of the runbook under way")
+    server.kill()  # in the midst of the step
+    receiver.patience.set()
     server.start()
+    [run] = eventually(lambda: ended(server, opened["id"]), what="the runbook at its end")
+    assert ([step["state"] for step in run["steps"]], run["state"]) == (["done", "done"], "succeeded")
+    # The step that was cut off came again by the same key; the next one once.
+    [first, again, then] = receiver.steps
+    assert (first, first[0], then[0]) == (again, "/drain", "/tell")
     [still] = eventually(lambda: incidents(server), what="the incident after the restart")
     assert (still["id"], still["status"]) == (opened["id"], "investigating")
     assert [alert["state"] for alert in still["alerts"]] == ["firing"]

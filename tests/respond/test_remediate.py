@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections import Counter
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 
 import pytest
 
@@ -395,6 +396,18 @@ def test_each_alert_and_each_episode_of_it_is_repaired_once(records, clock):
 
     asyncio.run(twice())
     assert counting.effects["start"] == 3
+
+
+def test_an_alert_that_waited_for_its_time_is_not_repaired_again_after_a_restart(records, clock):
+    counting = Counting()
+    respond, remediation = room(records, clock, written(), actuator=counting)
+    respond.accept([replace(DOWN, active_at=T0 - 60, fired_at=T0)])
+    asyncio.run(live(clock, remediation))
+    respond, remediation = room(records, clock, written(), actuator=counting)
+    respond.flush()  # what fires is looked at anew, in case maintenance ended meanwhile
+    asyncio.run(live(clock, remediation))
+    assert counting.effects["start"] == 1
+    assert said(records, "alert_refired") == []
 
 
 def test_an_actuator_that_is_missing_fails_or_hangs_makes_the_step_fail(records, clock):

@@ -70,10 +70,11 @@ def cleared(incident: Incident, event: AlertCleared, now: float, _periods: Perio
 def same_episode(known: Alert, alert: Alert) -> bool:
     """True when `alert` is `known` said again, not a new firing after a quiet time.
 
-    A detector repeats what fires. Only a later `active_at` is a new episode; a resolved episode that is merely
-    repeated late (same `active_at`) stays resolved.
+    A detector repeats what fires. Only an `active_at` after the known one had fired is a new episode: what is known of an alert
+    without its rule (after a restart, after maintenance) begins when it fired, not when its `for` began. A resolved episode that
+    is merely repeated late stays resolved.
     """
-    return alert.active_at <= known.active_at
+    return alert.active_at <= max(known.active_at, known.fired_at or known.active_at)
 
 
 def with_alert(incident: Incident, alert: Alert) -> Incident:
