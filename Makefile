@@ -12,7 +12,7 @@ JOBS   ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 2) * 3 // 2)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench docs lock clean
+.PHONY: help install demo test check bench examples docs lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -42,6 +42,10 @@ check: install ## lint, types, import direction
 
 bench: install ## benchmarks beside peers (minutes)
 	@for each in bench/*.py bench/*/*.py; do echo "== $$each"; PYTHONPATH=. $(BIN)/python $$each; done
+
+examples: install ## the postmortems in docs/examples, by playing every scenario of the demo (minutes)
+	$(BIN)/aiprism demo --once --scenario all --postmortems docs/examples
+	$(BIN)/aiprism demo --once --scenario database-failover --postmortems docs/examples
 
 docs: install ## the documentation site, into site/
 	$(BIN)/mkdocs build --strict

@@ -103,7 +103,7 @@ def measured(kind: Kind, run: int, at: float, incidents: Sequence[Mapping[str, A
     meant = [each for each in runs if each["runbook"] in kind.runbooks]
     good = [each for each in meant if each["state"] == "succeeded" and str(each["outcome"]).startswith("verified")]
     fired = [alert["fired_at"] for each in ours for alert in each["alerts"] if alert["name"] in kind.alerts]
-    sent = [told["sent_at"] for each in incidents for told in each["notifications"] if told["event"] == "opened"]
+    sent = [told["sent_at"] for each in ours for told in each["notifications"] if told["event"] == "opened"]
     ended = [each["resolved_at"] for each in incidents]
     return Played(
         kind.name,

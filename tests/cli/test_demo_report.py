@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from aiprism.cli import demoreport
 from aiprism.cli.demoreport import Received, measured
 from aiprism.cli.demostage import _free_ports
 from aiprism.cli.demoview import Picture, PlainView, drawn
-from aiprism.cli.scenarios import SCENARIOS
+from aiprism.cli.scenarios import SCENARIOS, Scenario
 from tests.cli.test_incidents import INCIDENT_ID, OPENED, incident
 
 CRASH = SCENARIOS["service-crash"]
@@ -159,3 +161,17 @@ def test_the_live_view_keeps_to_the_terminals_size(width: int, height: int) -> N
 def test_ports_that_are_chosen_together_differ() -> None:
     ports = _free_ports(20)
     assert len(set(ports)) == 20
+
+
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=list(SCENARIOS))
+def test_each_story_has_its_postmortem_in_the_documentation(scenario: Scenario) -> None:
+    page = (EXAMPLES / f"{scenario.name}.md").read_text(encoding="utf-8")
+    assert scenario.alert in page
+    assert f"Runbook **{scenario.runbook}**: succeeded" in page
+    assert not re.search(r"/(tmp|home|root|work)/", page)  # nothing of the machine it was written on
+    charts = re.findall(r"!\[.*\]\((.*)\)", page)
+    assert sorted(charts) == sorted(f"{scenario.name}/{chart.name}" for chart in (EXAMPLES / scenario.name).iterdir())
+    assert f"[{scenario.name}]({scenario.name}.md)" in (EXAMPLES / "index.md").read_text(encoding="utf-8")
