@@ -80,6 +80,7 @@ from aiprism.respond.oncall.rota import Rota
 from aiprism.respond.responder import Responder
 from aiprism.respond.roomplan import RoomPlan
 from aiprism.respond.rooms import Rooms
+from aiprism.respond.updates import Updates
 from aiprism.store import usage
 from aiprism.store.alertstates import LOG_PATTERNS, AlertStates
 from aiprism.store.archive import Archive
@@ -141,6 +142,7 @@ from aiprism.web import (
     streamdoors,
     targets,
     tsdb,
+    updates,
     warroom,
 )
 from aiprism.web import services as services_door
@@ -477,6 +479,7 @@ async def running(
                 ("query respond", postmortems.router(postmortem_desk, lambda: external_url)),
                 ("query respond", warroom.router(rooms, clock)),
                 ("query respond", investigations.router(investigation_desk)),
+                ("query respond", updates.router(Updates(responder.pipeline), lambda: external_url)),
                 ("query respond", reports.router(responder, clock)),
                 ("query respond", catalogue.router(services_now)),
                 ("query respond", tiers_door.router(responder)),
@@ -590,7 +593,7 @@ def _policy(config: Config, external_url: str) -> Policy:
         weights=_weights(config),
         periods=Periods(config.respond.validation, _tiers(config, routing, rota), rota),
         planned=_planned(config),
-        rooms=_room_plan(config),
+        rooms=_room_plan(config, routing),
         flapping=flapping.Limits(config.respond.flap_changes, config.respond.flap_window, config.respond.flap_stable),
         external_url=external_url,
         incident_receivers=config.respond.incident_receivers,
@@ -651,11 +654,11 @@ def _planned(config: Config) -> holding.Planned:
     return holding.load(path)
 
 
-def _room_plan(config: Config) -> RoomPlan:
+def _room_plan(config: Config, routing: route.Routing) -> RoomPlan:
     if not config.respond.war_room:
         return roomplan.usual()
     [path] = config.resolved((config.respond.war_room,))
-    return roomplan.load(path)
+    return roomplan.load(path, routing.receivers)
 
 
 def _hook_secrets(config: Config) -> hooks.Secrets:

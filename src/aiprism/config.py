@@ -363,7 +363,9 @@ class RespondConfig:
     )
     tiers: str = setting("", "tiers.yml: who is told of each tier, by when they are to act, what follows if not")
     oncall: str = setting("", "oncall.yml: people, on-call schedules and escalation policies")
-    war_room: str = setting("", "war-room.yml: which incidents get a war room by themselves")
+    war_room: str = setting(
+        "", "war-room.yml: which incidents get a war room by themselves; audiences and words of status updates"
+    )
     runbooks: tuple[str, ...] = setting((), "runbook files or globs, or builtin:emergency")
     dry_run: bool = setting(False, "runbooks say what they would do, and do nothing")
     max_runs_per_hour: int = setting(0, "runs of all runbooks together that may begin in an hour; 0: any number")

@@ -65,7 +65,7 @@ GOOD = [
         "trackers, 1 tracker",
     ),
     ("pipelines.yml", "pipelines: [{name: a, match: 'level:DEBUG', drop: true}]\n", "pipelines, 1 step"),
-    ("war-room.yml", "war_room: {tiers: [P0, P1]}\n", "war room, for P0, P1"),
+    ("war-room.yml", "war_room: {tiers: [P0, P1]}\n", "war room, for P0, P1, 0 audiences"),
     ("aiprism.yml", "server:\n  listen: 127.0.0.1:0\n", "aiprism.yml, 0 files below it"),
 ]
 
@@ -75,14 +75,14 @@ WRONG = [
      "alertmanager.yml (route and receivers); "
          "a runbook (match and steps); services.yml (services); maintenance.yml (maintenance and suppress); tiers.yml (tiers); "
          "log hints (hints); oncall.yml (people, schedules and policies); "
-         "trackers.yml (trackers); pipelines.yml (pipelines); war-room.yml (war_room); "
+         "trackers.yml (trackers); pipelines.yml (pipelines); war-room.yml (war_room and audiences); "
          "a Sigma rule (logsource and detection); aiprism.yml (" + ", ".join(SECTIONS) + ")"),
     ("apiVersion: v1\nkind: Pod\n",
      "1: cannot tell what kind of file this is from its keys (apiVersion, kind); known are rules (groups); "
      "prometheus.yml (scrape_configs); alertmanager.yml (route and receivers); a runbook (match and steps); "
      f"services.yml (services); maintenance.yml (maintenance and suppress); tiers.yml (tiers); log hints (hints); "
-     f"oncall.yml (people, schedules and policies); trackers.yml (trackers); pipelines.yml (pipelines); war-room.yml (war_room); "
-     f"a Sigma rule (logsource and detection); aiprism.yml ({', '.join(SECTIONS)})"),
+     f"oncall.yml (people, schedules and policies); trackers.yml (trackers); pipelines.yml (pipelines); "
+     f"war-room.yml (war_room and audiences); a Sigma rule (logsource and detection); aiprism.yml ({', '.join(SECTIONS)})"),
     (RULES.replace("rate(", "rat("),
      '5: group \'api\': rule \'HighLatency\': 1:1: parse error: unknown function with name "rat"; did you mean "rate"? '
      "(at groups[0].rules[0].expr)"),

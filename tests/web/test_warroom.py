@@ -169,9 +169,9 @@ def test_there_is_no_room_of_what_is_no_incident(url):
 
 
 def test_the_examples_of_the_documentation_do_what_the_page_says(room):
-    [plan] = re.findall(r"runs this block -->\n```yaml\n(.*?)```", PAGE, re.DOTALL)
+    [plan] = re.findall(r"test_warroom.py runs this block -->\n```yaml\n(.*?)```", PAGE, re.DOTALL)
     assert {each.value for each in roomplan.read(parse(plan)).tiers} == {"P0", "P1"}
-    [body] = re.findall(r"runs this block -->\n```json\n(.*?)```", PAGE, re.DOTALL)
+    [body] = re.findall(r"test_warroom.py runs this block -->\n```json\n(.*?)```", PAGE, re.DOTALL)
     assert httpx.post(f"{room}/messages", json=json.loads(body)).status_code == 200
     found = httpx.get(room).json()
     assert (found["incident"]["status"], found["messages"][-1]["data"]["done"]) == ("identified", True)

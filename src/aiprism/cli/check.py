@@ -165,7 +165,9 @@ def _trackers(document: Node, path: Path) -> str:
 
 
 def _war_room(document: Node, path: Path) -> str:
-    return f"for {', '.join(sorted(each.value for each in roomplan.read(document).tiers)) or 'no tier'}"
+    found = roomplan.read(document)
+    tiers_ = ", ".join(sorted(each.value for each in found.tiers)) or "no tier"
+    return f"for {tiers_}, {_counted(len(found.audiences), 'audience')}"
 
 
 def _pipelines(document: Node, path: Path) -> str:
@@ -239,7 +241,7 @@ KINDS: Sequence[Kind] = (
     Kind("oncall", frozenset({"people", "schedules", "policies"}), _oncall),
     Kind("maintenance", frozenset({"maintenance", "suppress"}), _maintenance),
     Kind("trackers", frozenset({"trackers"}), _trackers),
-    Kind("war room", frozenset({"war_room"}), _war_room),
+    Kind("war room", frozenset({"war_room", "audiences"}), _war_room),
     Kind("pipelines", frozenset({"pipelines"}), _pipelines),
     Kind("aiprism.yml", frozenset({"data", *config.SECTIONS}), _configuration),
 )
@@ -255,7 +257,7 @@ _SIGNS: Mapping[str, str] = {
     "oncall.yml": "people, schedules and policies",
     "trackers.yml": "trackers",
     "pipelines.yml": "pipelines",
-    "war-room.yml": "war_room",
+    "war-room.yml": "war_room and audiences",
     "a Sigma rule": "logsource and detection",
     "aiprism.yml": ", ".join(config.SECTIONS),
 }

@@ -33,7 +33,8 @@ _DAY, _WEEK = 86_400.0, 7 * 86_400.0
 _KEPT = 35 * _DAY  # of episodes: trends look back a week, a digest over days of absence a little longer
 _SHOWN, _FEW = 50, 5  # rows of the table, and of the short lists
 # They call people, or open tickets that somebody closes: no place for a report.
-_PAGERS = frozenset({"pagerduty", "opsgenie", "victorops", "pushover", "twilio", "jira", "incidentio"})
+# What pages people, and so is sent no reports.
+PAGERS = frozenset({"pagerduty", "opsgenie", "victorops", "pushover", "twilio", "jira", "incidentio"})
 
 
 # -- when ------------------------------------------------------------------------------------------------------------
@@ -250,7 +251,7 @@ def _tell(desk: Desk, priority: Priority, plan: DigestPlan, period: Day) -> None
         letter_row(replace(said, receiver=receiver), integration, number, said.event)
         for receiver in plan.receivers
         for number, integration in enumerate(desk.policy.routing.integrations(receiver))
-        if integration.channel not in _PAGERS
+        if integration.channel not in PAGERS
     ]
     if not letters:
         why = "none of its receivers has a channel that reads reports: those that page are not sent any"

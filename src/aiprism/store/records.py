@@ -180,6 +180,21 @@ war_room_lines = sa.Table(
     sqlite_autoincrement=True,
 )
 
+status_updates = sa.Table(
+    "status_updates",
+    metadata,
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("incident_id", sa.String, sa.ForeignKey("incidents.id", ondelete="CASCADE"), nullable=False, index=True),
+    _time("at", required=True),
+    _text("author"),
+    _text("audience"),
+    _text("status"),
+    _text("title"),
+    _text("text"),
+    sa.Column("public", sa.Boolean, nullable=False),
+    sqlite_autoincrement=True,
+)
+
 notifications = sa.Table(
     "notifications",
     metadata,
@@ -694,7 +709,7 @@ def _insert(connection: sa.Connection, lines: Iterable[Mapping[str, Any]]) -> No
         while rows := [line["row"] for line in itertools.islice(group, 1000)]:
             connection.execute(sa.insert(then.tables[name]), rows)
     if connection.dialect.name == "postgresql":  # ids were given, so their counters have not moved
-        for name in ("incident_events", "war_room_lines"):
+        for name in ("incident_events", "war_room_lines", "status_updates"):
             if name in then.tables:
                 last = f"(SELECT coalesce(max(id), 0) + 1 FROM {name})"
                 connection.execute(sa.text(f"SELECT setval(pg_get_serial_sequence('{name}', 'id'), {last}, false)"))

@@ -70,6 +70,7 @@ _WORDS = {
     "firing": ("⚠️", "Alert"),
     "cleared": ("✅", "Cleared"),
     "digest": ("🗞️", "Digest"),
+    "update": ("📣", "Update"),
 }
 
 
@@ -255,6 +256,8 @@ def _own(message: Message) -> dict[str, Any]:
     """`text` for notifications and plain clients, blocks for the rest."""
     if message.digest:
         return _digest(message, message.digest)
+    if message.event == "update":
+        return _update(message)
     headline = f"{_headline(message)}: [{message.priority.value}] {message.title}"
     return {
         "text": cut(_escaped(headline), _SECTION),
@@ -296,6 +299,13 @@ def _digest(message: Message, facts: Mapping[str, Any]) -> dict[str, Any]:
     ]
     shown = {"color": _COLORS[message.priority], "fallback": cut(headline, _SECTION), "blocks": blocks}
     return {"text": cut(_escaped(f"{headline}: {message.text}"), _SECTION), "attachments": [shown]}
+
+
+def _update(message: Message) -> dict[str, Any]:
+    """A status update says what somebody wrote, and nothing else: it may go to people who know nothing of us."""
+    header = {"type": "header", "text": {"type": "plain_text", "text": cut(message.title, _HEADER), "emoji": True}}
+    shown = {"color": "#2f6db3", "fallback": message.title, "blocks": [header, _section(_escaped(message.text))]}
+    return {"text": cut(_escaped(f"{message.title}: {message.text}"), _SECTION), "attachments": [shown]}
 
 
 def _headline(message: Message) -> str:
