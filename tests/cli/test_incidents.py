@@ -240,3 +240,31 @@ def test_quiet_is_said_in_words(aiprism: Run) -> None:
     with pretended({"/api/v1/alerts": {"status": "success", "data": {"alerts": []}}}) as server:
         assert aiprism("alerts", "--server", server.url)[1] == "no alert is pending or firing\n"
         assert aiprism("alerts", "--state", "firing", "--server", server.url)[1] == "no alert is firing\n"
+
+
+GRAPH = {
+    "alerts": [
+        {"fingerprint": "ab12", "name": "HighLatency", "service": "model-server"},
+        {"fingerprint": "cd34", "name": "HighErrorRate", "service": "api-gateway"},
+    ],
+    "edges": [
+        {
+            "from": "cd34", "to": "ab12", "at": OPENED + 40, "took_in": "INC_7", "score": 0.715,
+            "parts": {"time": 0.95, "service": 0.7, "kind": 0.5},
+            "way": {"text": "api-gateway → model-server", "known": "declared and seen"},
+        }
+    ],
+    "changes": [{"kind": "deployment", "service": "model-server", "title": "model-server 2.2.0", "before": 180.0}],
+}  # fmt: skip
+
+
+def test_why_alerts_are_one_incident_is_told_an_edge_a_line(aiprism: Run) -> None:
+    where = f"/aiprism/v1/incidents/{INCIDENT_ID}"
+    with pretended({where: incident(), f"{where}/correlation": GRAPH}) as server:
+        status, out, _ = aiprism("incidents", "show", INCIDENT_ID, "--server", server.url)
+    assert status == 0
+    told = " ".join(out.partition("why it is one incident")[2].split())
+    for part in ("0.715", "HighErrorRate api-gateway – HighLatency model-server", "time 0.95 · service 0.7 · kind 0.5",
+                 "api-gateway → model-server (declared and seen) took in INC_7",
+                 "deployment of model-server 3 min 0 s before the first onset: model-server 2.2.0"):  # fmt: skip
+        assert part in told

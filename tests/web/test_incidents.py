@@ -213,3 +213,12 @@ def test_the_tiers_that_hold_are_shown_with_whom_they_tell(client):
     urgent = shown["tiers"][0]
     assert (urgent["receivers"], urgent["acknowledge_within"], urgent["opens_incident"]) == (["everyone"], 300.0, True)
     assert urgent["severities"] == ["critical", "p0", "p0_critical", "page"]
+
+
+def test_why_its_alerts_are_one_incident_is_answered(client, responder):
+    responder.accept([DOWN, alert("HighErrorRate", "document-processor", at=T0)])
+    told = client.get(f"{BASE}/{only(client)['id']}/correlation").json()
+    assert [(each["from"], each["to"]) for each in told["edges"]] == [
+        (alert("HighErrorRate", "document-processor").fingerprint, DOWN.fingerprint)
+    ]
+    assert client.get(f"{BASE}/INC_none/correlation").status_code == 404

@@ -24,6 +24,9 @@ def pages(incident: Mapping[str, Any], now: float) -> Iterator[RenderableType]:
     if incident["alerts"]:
         yield printing.titled("alerts")
         yield alerts(incident)
+    if (incident.get("correlation") or {}).get("edges"):
+        yield printing.titled("why it is one incident")
+        yield from correlation(incident["correlation"])
     if incident.get("investigation"):
         yield printing.titled("investigation")
         yield from investigation(incident["investigation"])
@@ -125,6 +128,29 @@ def alerts(incident: Mapping[str, Any]) -> Table:
     return rows
 
 
+def correlation(graph: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """By which edges the alerts came together, a line each, and what was changed shortly before the first of them."""
+    names = {each["fingerprint"]: f"{each['name']} {each['service']}".strip() for each in graph["alerts"]}
+    rows = _bare()
+    for edge in graph["edges"][:_EDGES]:
+        parts = " · ".join(f"{name} {value:g}" for name, value in edge["parts"].items())
+        way = edge["way"]
+        known = f"  {way['text']} ({way['known']})" if way and way["known"] else ""
+        took_in = f"  took in {edge['took_in']}" if edge["took_in"] else ""
+        rows.add_row(
+            Text(f"  {edge['score']:.3f}", style="cyan"),
+            Text(printing.clock(edge["at"]), style="dim"),
+            "",
+            Text(f"{names[edge['from']]} – {names[edge['to']]}  {parts}{known}{took_in}"),
+        )
+    yield rows
+    if (hidden := len(graph["edges"]) - _EDGES) > 0:
+        yield Text(f"  … and {hidden} more", style="dim")
+    for change in graph["changes"]:
+        before = printing.duration(float(round(change["before"])))
+        yield Text(f"  {change['kind']} of {change['service']} {before} before the first onset: {change['title']}")
+
+
 def investigation(found: Mapping[str, Any]) -> Iterator[RenderableType]:
     """What was found: the conclusion, what may be the cause and why, and the first findings of each kind."""
     said = found["conclusion"] or f"it is {found['state']}"
@@ -151,7 +177,7 @@ def investigation(found: Mapping[str, Any]) -> Iterator[RenderableType]:
     yield from (Text(f"  not looked at: {line}", style="yellow") for line in told.get("missed", ()))
 
 
-_HYPOTHESES, _FOUND = 3, 5
+_HYPOTHESES, _FOUND, _EDGES = 3, 5, 12
 
 
 def tasks(incident: Mapping[str, Any], now: float) -> Table:

@@ -84,7 +84,8 @@ def show(wanted: argparse.Namespace) -> int:
     """One incident with all that is known of it."""
     remote = Remote(wanted.server)
     incident = remote.get(f"/aiprism/v1/incidents/{identified(remote, wanted.incident_id)}")
-    _print({**incident, "investigation": _investigation(remote, incident["id"])}, wanted)
+    more = {name: _if_any(remote, incident["id"], name) for name in ("investigation", "correlation")}
+    _print({**incident, **more}, wanted)
     return 0
 
 
@@ -110,10 +111,10 @@ def investigate(wanted: argparse.Namespace) -> int:
     return 0 if found["state"] != "failed" else 1
 
 
-def _investigation(remote: Remote, incident_id: str) -> Any:
-    """What was found about it last; None when nothing was yet."""
+def _if_any(remote: Remote, incident_id: str, name: str) -> Any:
+    """What is known of an incident under this name; None when nothing is, as before it was investigated."""
     try:
-        return remote.get(f"/aiprism/v1/incidents/{incident_id}/investigation")
+        return remote.get(f"/aiprism/v1/incidents/{incident_id}/{name}")
     except Refusal as refusal:
         if refusal.status != _NO_SUCH:
             raise

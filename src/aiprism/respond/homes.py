@@ -107,7 +107,8 @@ class _Round:
         """`into` once it has taken in the incident that this edge of `alert` leads to."""
         text = f"{alert.name} shows that {link.incident_id} has the same origin"
         other = self._changes[link.incident_id]
-        survivor, given = joining.merged(into, other, self._desk, text=text, evidence=link.why.evidence())
+        evidence = {**link.why.evidence(), "by": {"fingerprint": alert.fingerprint, "alertname": alert.name}}
+        survivor, given = joining.merged(into, other, self._desk, text=text, evidence=evidence)
         # Of what was opened in this very batch nobody has heard, and nobody is to.
         self._changes[link.incident_id] = given if given.before else replace(given, tells=())
         self._around.merge(into.incident.id, link.incident_id)

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from aiprism.errors import NotFound
-from aiprism.respond import deadlines, dossier, journal
+from aiprism.respond import deadlines, dossier, graph, journal
 from aiprism.respond.incident import (
     Acknowledged,
     Event,
@@ -76,6 +76,10 @@ def router(responder: Responder) -> APIRouter:
     @routes.get("/{incident_id}", summary="One incident with its timeline, notifications and runbook runs")
     async def one(incident_id: str) -> dict[str, Any]:
         return await asyncio.to_thread(shown, responder, incident_id)
+
+    @routes.get("/{incident_id}/correlation", summary="Why its alerts are one incident: nodes, edges, changes before")
+    async def correlation(incident_id: str) -> dict[str, Any]:
+        return await asyncio.to_thread(_graph, responder, incident_id)
 
     _people(routes, responder)
     _runbooks(routes, responder)
@@ -149,6 +153,11 @@ def _runbooks(routes: APIRouter, responder: Responder) -> None:
 def _listed(responder: Responder, status: str, limit: int) -> list[dict[str, Any]]:
     with responder.records.reading() as connection:
         return [dossier.summary(incident) for incident in journal.listed(connection, status, limit)]
+
+
+def _graph(responder: Responder, incident_id: str) -> dict[str, Any]:
+    with responder.records.reading() as connection:
+        return graph.read(connection, incident_id)
 
 
 def _check_run(responder: Responder, incident_id: str, run_id: str) -> None:
