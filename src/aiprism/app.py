@@ -588,7 +588,7 @@ def _policy(config: Config, external_url: str) -> Policy:
         runbooks=runbook.load(config.resolved(config.respond.runbooks)),
         dry_run=config.respond.dry_run,
         max_runs_per_hour=config.respond.max_runs_per_hour,
-        roles={role: tuple(filter(None, map(str.strip, who.split(",")))) for role, who in config.respond.roles.items()},
+        roles=config.respond.people_of,
         services=services,
         weights=_weights(config),
         periods=Periods(config.respond.validation, _tiers(config, routing, rota), rota),

@@ -395,6 +395,11 @@ class RespondConfig:
         metadata={"help": "the cluster that `kubernetes:` steps change", "kind": "section"},
     )
 
+    @property
+    def people_of(self) -> Mapping[str, tuple[str, ...]]:
+        """The people of each role."""
+        return {role: tuple(filter(None, map(str.strip, who.split(",")))) for role, who in self.roles.items()}
+
 
 @dataclass(frozen=True, slots=True)
 class CorrelationConfig:

@@ -175,6 +175,37 @@ def test_who_is_on_call_is_checked_with_whom_they_are_reached_by_and_gaps_are_wa
     assert (status, "tiers.yml:1: 'nights' is no schedule of oncall.yml; known: s" in err) == (1, True)
 
 
+@pytest.mark.parametrize(
+    ("role", "warned"),
+    [
+        ("sre", ""),
+        ("commander", ""),
+        ("oncall", ""),
+        ("oncall:s", ""),
+        ("oncall:t", "there is no schedule 't'"),
+        ("empty", "respond.roles names nobody for it"),
+        ("comander", "known: sre, empty, oncall, oncall:SCHEDULE, commander, scribe, "),
+    ],
+)
+def test_an_approval_that_nobody_can_ever_give_is_warned_of(
+    aiprism: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, role: str, warned: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "alertmanager.yml").write_text(ROUTING)
+    (tmp_path / "oncall.yml").write_text(
+        "people: {ann: {receivers: team}}\nschedules: {s: {layers: [{start: 2026-01-01, people: ann}]}}\n"
+    )
+    (tmp_path / "runbook.yml").write_text(RUNBOOK + f"guard: {{approval: {{role: '{role}'}}}}\n")
+    (tmp_path / "aiprism.yml").write_text(
+        "respond: {alertmanager: alertmanager.yml, oncall: oncall.yml, runbooks: [runbook.yml],\n"
+        "  roles: {sre: 'ann, bob', empty: ' '}}\n"
+    )
+    status, _, err = aiprism("check", "aiprism.yml")
+    assert (status, bool(err)) == (0, bool(warned))
+    assert warned in err
+    assert not warned or f"runbook.yml:1: runbook 'restart' asks for role '{role}': " in err
+
+
 def test_rules_on_logs_are_checked_and_stand_in_files_of_their_own(
     aiprism: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

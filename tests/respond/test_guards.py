@@ -8,9 +8,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from aiprism import yamlfile
 from aiprism.errors import ConfigError, Conflict, Forbidden, NotFound
+from aiprism.respond import journal, permission
 from aiprism.respond.guards import Approval, BlastRadius, Guard, Hours, Refusal, Touch, refusal
+from aiprism.respond.incident import RoleTaken
 from aiprism.respond.mute.hours import Span, TimeInterval
+from aiprism.respond.oncall import reading
+from aiprism.store import incidents as store
 from tests.respond.making import T0, alert, cleared, runbooks
 from tests.respond.test_remediate import DOWN, Counting, Metrics, live, room, run_of, runs, said, story, written
 
@@ -186,6 +191,65 @@ def test_only_who_has_the_role_lets_a_run_go_ahead_and_anybody_may_end_it(record
     remediation.approve(run["id"], "bob")
     asyncio.run(live(clock, remediation))
     assert (run_of(records)["state"], said(records, "runbook_approved")) == ("succeeded", ["restart: bob approved it"])
+
+
+def test_who_has_taken_the_role_in_the_incident_or_the_one_it_goes_on_as_lets_a_run_go_ahead(records, clock):
+    respond, remediation = room(records, clock, written("guard: {approval: {role: commander}}"))
+    respond.accept([alert("Other", "elsewhere")])
+    asyncio.run(clock.advance(3600))
+    respond.accept([DOWN])
+    asyncio.run(live(clock, remediation))
+    with records.reading() as connection:
+        [younger, older] = [each.id for each in journal.listed(connection, "all", 10)]
+        [run] = store.run_rows(connection, [younger])
+    respond.happen(younger, RoleTaken("ann", "commander", "Ann"))
+    with pytest.raises(Forbidden, match=r"role 'commander', which Ann has now"):
+        remediation.approve(run["id"], "bob")
+    respond.merge(older, younger, "bob")
+    with pytest.raises(
+        Forbidden, match=r"which nobody has now"
+    ):  # the one that goes on has a commander of its own, or none
+        remediation.approve(run["id"], "ann")
+    respond.happen(older, RoleTaken("eve", "commander", "eve"))
+    remediation.approve(run["id"], "eve")
+    asyncio.run(live(clock, remediation))
+    with records.reading() as connection:
+        [run] = store.run_rows(connection, [older])
+    assert run["state"] == "succeeded"
+
+
+ONCALL = """
+people: {ann: {name: Ann Lee, receivers: x}, bob: {receivers: x}, cid: {receivers: x}}
+schedules:
+  primary: {layers: [{start: 2026-11-22, handoff: "14:30", every: 1d, people: [ann, bob]}]}
+  database: {layers: [{start: 2026-11-22, people: cid}]}
+"""  # T0 is 14:15: ann hands on to bob a quarter of an hour later
+
+
+@pytest.mark.parametrize(
+    ("role", "now", "later"),
+    [("oncall:primary", {"ann", "Ann Lee"}, {"bob"}), ("oncall", {"ann", "Ann Lee", "cid"}, {"bob", "cid"})],
+)
+def test_who_is_on_call_at_that_moment_lets_a_run_go_ahead_by_id_or_name(records, clock, role, now, later):
+    respond, remediation = room(records, clock, written(f"guard: {{approval: {{role: '{role}'}}}}"))
+    rota = reading.read(yamlfile.parse(ONCALL, file="oncall.yml"))
+    respond.policy = replace(respond.policy, periods=replace(respond.policy.periods, rota=rota))
+    respond.accept([DOWN])
+    asyncio.run(live(clock, remediation))
+
+    def able():
+        with records.reading() as connection:
+            people = permission.people_of(connection, respond.policy, incident_of(records), role, clock.now())
+        return {name for name in ("ann", "Ann Lee", "bob", "cid", "eve") if name in people}
+
+    assert able() == now
+    asyncio.run(clock.advance(900))
+    assert able() == later
+    with pytest.raises(Forbidden, match=f"role '{role}', which .*bob"):
+        remediation.approve(run_of(records)["id"], "ann")
+    remediation.approve(run_of(records)["id"], "Bob")
+    asyncio.run(live(clock, remediation))
+    assert run_of(records)["state"] == "succeeded"
 
 
 @pytest.mark.parametrize(("otherwise", "state"), [("skip", "skipped"), ("go_ahead", "succeeded")])

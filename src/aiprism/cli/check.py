@@ -24,7 +24,7 @@ from aiprism.query import sigma
 from aiprism.query.lucene import condition
 from aiprism.receive import pipelinefile, redaction, scrapeconfig
 from aiprism.receive.discovery.listed import Files
-from aiprism.respond import roomplan, route, runbook, tiers
+from aiprism.respond import permission, roomplan, route, runbook, tiers
 from aiprism.respond.actions.trackers import reading as trackers
 from aiprism.respond.mute import holding
 from aiprism.respond.oncall import reading
@@ -196,8 +196,9 @@ def _configuration(document: Node, path: Path) -> str:
     ]
     told = [f"  {os.path.relpath(each)}: {checked(each)}" for each in below]
     rules.load(found.resolved(found.rules.files))  # a rule on logs stands in the other files
-    _check_trackers(found, runbook.load(found.resolved(found.respond.runbooks)))
-    _check_tiers(found)
+    runbooks = runbook.load(found.resolved(found.respond.runbooks))
+    _check_trackers(found, runbooks)
+    _check_roles(found, runbooks, _check_tiers(found))
     redaction.kinds(found.logs.redact)
     return "\n".join([f"{_counted(len(below), 'file')} below it", *told])
 
@@ -218,8 +219,16 @@ def _check_trackers(found: config.Config, runbooks: Sequence[runbook.Runbook]) -
             print(f"warning: {book.where}: {what}, as respond.trackers names no file", file=sys.stderr)
 
 
-def _check_tiers(found: config.Config) -> None:
-    """Whether what tiers and people name stands in the other files."""
+def _check_roles(found: config.Config, runbooks: Sequence[runbook.Runbook], rota: Rota) -> None:
+    """Warn of an approval that nobody can ever give. No error: a variable of the environment may name people."""
+    for book in runbooks:
+        role = book.guard.approval.role if book.guard.approval else ""
+        if role and (why := permission.never_held(role, found.respond.people_of, rota.schedules)):
+            print(f"warning: {book.where}: runbook {book.name!r} asks for role {role!r}: {why}", file=sys.stderr)
+
+
+def _check_tiers(found: config.Config) -> Rota:
+    """Whether what tiers and people name stands in the other files; who is on call."""
     routings = found.resolved((found.respond.alertmanager,) if found.respond.alertmanager else ())
     receivers = [name for each in routings for name in route.load(each).receivers]
     rota = Rota()
@@ -227,6 +236,7 @@ def _check_tiers(found: config.Config) -> None:
         rota = reading.load(path, receivers)
     for path in found.resolved((found.respond.tiers,) if found.respond.tiers else ()):
         tiers.load(path, tiers.Named(receivers, rota.schedules, rota.escalations))
+    return rota
 
 
 KINDS: Sequence[Kind] = (

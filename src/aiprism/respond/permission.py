@@ -5,7 +5,7 @@ In: a run, inside a transaction. Out: a `Refusal` or None; for a person, Forbidd
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from sqlalchemy import Connection
 
@@ -15,6 +15,7 @@ from aiprism.respond import guards, journal
 from aiprism.respond.desk import Policy
 from aiprism.respond.guards import Approval, Refusal
 from aiprism.respond.incident import Status
+from aiprism.respond.incident.work import ROLES
 from aiprism.respond.oncall import overrides
 from aiprism.respond.runs import Run, episode_of, touch_of
 from aiprism.store import incidents as store
@@ -82,5 +83,18 @@ def people_of(connection: Connection, policy: Policy, incident_id: str, role: st
 
 
 def _taken(connection: Connection, incident_id: str, role: str) -> list[str]:
-    """Who has taken that role in the incident."""
-    return []
+    """Who has taken that role in the incident, or in the one it goes on as."""
+    person = journal.current(connection, incident_id).work.roles.get(role, "")
+    return [person] if person else []
+
+
+def never_held(role: str, roles: Mapping[str, Collection[str]], schedules: Collection[str]) -> str:
+    """Why nobody can ever have a role, where `roles` of the settings name people and `schedules` are those of oncall.yml;
+    empty when somebody may."""
+    kind, _, schedule = role.partition(":")
+    if role in ROLES or roles.get(role) or (kind == ON_CALL and (schedule in schedules if schedule else schedules)):
+        return ""
+    if kind == ON_CALL:
+        return f"there is no schedule {schedule!r}" if schedule else "there are no schedules (respond.oncall)"
+    known = ", ".join([*roles, ON_CALL, f"{ON_CALL}:SCHEDULE", *ROLES])
+    return f"respond.roles names nobody for it, and it is none that is taken in an incident; known: {known}"
