@@ -18,7 +18,7 @@ from aiprism.respond.incident import Periods, Status
 from aiprism.respond.pipeline import Respond
 from aiprism.respond.remediate import Remediation
 from aiprism.store import incidents as store
-from tests.respond.making import T0, again, alert, cleared, runbooks, settled, threads
+from tests.respond.making import T0, again, alert, cleared, runbooks, settled, threads, until
 
 DOWN = alert("ServiceDown", "document-processor")
 PLAIN = """
@@ -358,6 +358,66 @@ def test_a_run_that_needs_approval_waits_for_a_person(records, clock):
     asyncio.run(live(clock, remediation))
     assert run_of(records)["state"] == "succeeded"
     assert said(records, "runbook_approved") == ["restart: ann approved it"]
+
+
+def test_a_run_that_cooled_down_before_it_waits_for_approval_waits_in_peace(records, clock):
+    respond, remediation = room(records, clock, written("guard: {cooldown: 10m, approval: required}"))
+
+    async def lives():
+        respond.accept([DOWN])
+        await live(clock, remediation)
+        remediation.approve(run_of(records)["id"], "ann")
+        await live(clock, remediation)
+        respond.accept([cleared(DOWN, T0 + 5)])
+        respond.accept([again(DOWN, T0 + 10)])
+        await live(clock, remediation)
+        assert [state for state, _ in runs(records)] == ["succeeded", "planned"]
+        await clock.advance(600)
+        await live(clock, remediation)
+        await live(clock, remediation)  # a run that were looked at over and over would never let it return
+
+    asyncio.run(lives())
+    assert [state for state, _ in runs(records)] == ["succeeded", "waiting_approval"]
+
+
+def test_a_run_under_way_that_goes_on_in_another_incident_is_carried_out_once(records, clock):
+    class Slow(Counting):
+        async def act(self, order):
+            done = await super().act(order)
+            await acted.wait()
+            return done
+
+    counting, acted = Slow(), asyncio.Event()
+    books = written(second="webhook: {url: 'http://x/'}")
+    respond, remediation = room(records, clock, books, actuator=counting)
+
+    async def lives():
+        respond.accept([alert("ServiceUp", "elsewhere")])
+        await clock.advance(3600)
+        respond.accept([DOWN])
+        with records.reading() as connection:
+            [younger, older] = [each.id for each in journal.listed(connection, "all", 10)]
+        task = asyncio.create_task(remediation.run())
+        await until(lambda: counting.calls, "its first step")
+        respond.merge(older, younger, "ann")
+        with threads() as at_work:
+            for _ in range(5):
+                respond.ring()
+                await settled(at_work)
+        assert [call[0] for call in counting.calls] == ["stop"]
+        acted.set()
+        while not (finished := await asyncio.to_thread(succeeded, older)):
+            await clock.advance(0.5)
+            await asyncio.sleep(0.002)
+        task.cancel()
+        return finished
+
+    def succeeded(incident):
+        with records.reading() as connection:
+            return [row["outcome"] for row in store.run_rows(connection, [incident]) if row["finished_at"] is not None]
+
+    assert asyncio.run(asyncio.wait_for(lives(), 30)) == ["verified: 0 before, 1 after"]
+    assert [call[0] for call in counting.calls] == ["stop", "wait", "start"]
 
 
 def test_a_run_that_is_refused_is_over(records, clock):

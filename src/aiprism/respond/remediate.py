@@ -69,7 +69,7 @@ class Remediation:
         self._steps = Steps(respond, actuators, clock)
         self._bell = Bell()
         self._busy: dict[str, asyncio.Task[None]] = {}
-        self._watched: dict[str, Bell] = {}  # of each run under way; rung when a person ends it
+        self._driven: dict[str, Bell] = {}  # of each run that is carried on; rung when a person ends it
         respond.on_work(self._bell.ring)
 
     async def run(self) -> None:
@@ -134,7 +134,7 @@ class Remediation:
             _mark(desk, run_id, {"aborted": text})
             noted = Noted("runbook_abort_asked", actor, f"{row['runbook']}: {text}", {"run": run_id})
             desk.happen(row["incident_id"] or "", noted)
-        if (bell := self._watched.get(run_id)) is not None:
+        if (bell := self._driven.get(run_id)) is not None:
             bell.ring()
 
     def _decide(self, run_id: str, state: str, event: str, actor: str, text: str, **data: object) -> None:
@@ -184,7 +184,9 @@ class Remediation:
         now = self._clock.now()
         with self._respond.reading() as connection:
             rows = store.runs_in(connection, _ACTIVE)
-        mine = [row for row in rows if incident_id is None or row["incident_id"] == incident_id]
+        # A run that came with a merged incident is carried on by who began it; its end has us look again.
+        held = {row["incident_id"] for row in rows if row["id"] in self._driven}
+        mine = [row for row in rows if incident_id in (None, row["incident_id"]) and row["incident_id"] not in held]
         ready = [row for row in mine if _rests_until(row) <= now]
         # What has begun is finished before anything new begins; then as the files have it.
         ready.sort(key=lambda row: (row["state"] == PLANNED, row["data"].get("order", 0), row["id"]))
@@ -202,6 +204,15 @@ class Remediation:
 
     async def drive(self, row: store.RunRow) -> None:
         """Carry one run on from wherever it stands to its end, or to where it waits for a person."""
+        if row["id"] in self._driven:
+            return
+        self._driven[row["id"]] = bell = Bell()
+        try:
+            await self._drive(row, bell)
+        finally:
+            del self._driven[row["id"]]
+
+    async def _drive(self, row: store.RunRow, bell: Bell) -> None:
         run = runs.of_row(row, self._respond.policy.runbooks)
         if run is None:
             await asyncio.to_thread(self._lost, row)
@@ -213,11 +224,7 @@ class Remediation:
             run = await self._admitted(run)
             if run is None:
                 return
-        self._watched[run.id] = bell = Bell()
-        try:
-            await self._carry(run, Trouble(run, self._asked, functools.partial(self._aborted, run), self._clock, bell))
-        finally:
-            del self._watched[run.id]
+        await self._carry(run, Trouble(run, self._asked, functools.partial(self._aborted, run), self._clock, bell))
 
     async def _carry(self, run: Run, trouble: Trouble) -> None:
         if run.row["state"] == RUNNING:
@@ -322,7 +329,7 @@ class Remediation:
         with self._respond.desk() as desk:
             if _row(desk, run.id)["state"] != PLANNED:
                 return
-            until = {} if approval.within is None else {"not_before": desk.now + approval.within}
+            until = {} if approval.within is None else {"decide_by": desk.now + approval.within}
             _mark(desk, run.id, until, state=WAITING)
             whose = f" of {approval.role}" if approval.role else ""
             text = f"runbook {run.runbook.name} waits for approval{whose}: {run.told_steps()}"
@@ -483,8 +490,9 @@ class Remediation:
 
 def _rests_until(row: store.RunRow) -> float:
     """Before which time there is nothing to do about a run."""
-    never = math.inf if row["state"] == WAITING else 0.0
-    return float(row["data"].get("not_before", never)) if row["state"] in (PLANNED, WAITING) else 0.0
+    if row["state"] == WAITING:
+        return float(row["data"].get("decide_by", math.inf))
+    return float(row["data"].get("not_before", 0.0)) if row["state"] == PLANNED else 0.0
 
 
 def _row(desk: Desk, run_id: str) -> store.RunRow:
