@@ -16,7 +16,7 @@ from aiprism.respond.incident import RoleTaken
 from aiprism.respond.mute.hours import Span, TimeInterval
 from aiprism.respond.oncall import reading
 from aiprism.store import incidents as store
-from tests.respond.making import T0, alert, cleared, runbooks
+from tests.respond.making import T0, again, alert, cleared, runbooks
 from tests.respond.test_remediate import DOWN, Counting, Metrics, live, room, run_of, runs, said, story, written
 
 NOW = 10_000.0
@@ -55,6 +55,7 @@ WIDE = [
     ),
     (BlastRadius(600, share=0.5), [], 1, ""),  # one may always be repaired
     (BlastRadius(600, share=0.5), [], None, "is not known"),
+    (BlastRadius(600, share=0.29), [touch(instance=f"i{i}", ago=9) for i in range(28)], 100, ""),
 ]
 
 
@@ -63,6 +64,12 @@ def test_how_much_runbooks_touched_lately_keeps_the_next_from_beginning(radius, 
     found = refusal(Guard(blast_radius=radius), touch(instance="3"), past, instances=instances)
     assert says in found.reason if found else not says
     assert found is None or (found.until or 0.0) > NOW
+
+
+def test_a_clock_that_was_set_back_keeps_no_run_from_beginning_that_need_not_rest():
+    past = [touch(ago=-3000)]
+    assert refusal(Guard(), touch(), past) is None
+    assert refusal(Guard(cooldown=60), touch(), past) is not None
 
 
 def test_a_run_waits_until_what_was_touched_first_is_long_enough_ago():
@@ -282,6 +289,39 @@ def test_a_server_can_make_every_run_a_dry_one(records, clock):
     assert run_of(records)["outcome"].startswith("would do: one (process)")
 
 
+def test_a_run_nobody_decides_about_ends_with_its_alert(records, clock):
+    respond, remediation = room(records, clock, written("guard: {approval: required}"))
+
+    async def lives():
+        respond.accept([DOWN])
+        await live(clock, remediation)
+        respond.accept([cleared(DOWN, T0 + 5)])
+        respond.accept([again(DOWN, T0 + 10)])
+        await clock.advance(61)
+        await live(clock, remediation)
+        assert [state for state, _ in runs(records)] == ["skipped", "waiting_approval"]  # the new one is asked about
+        respond.accept([cleared(again(DOWN, T0 + 10), T0 + 90)])
+        await clock.advance(61)
+        await live(clock, remediation)
+
+    asyncio.run(lives())
+    assert [state for state, _ in runs(records)] == ["skipped", "skipped"]
+
+
+def test_a_run_that_rests_is_looked_at_again_when_the_clock_was_set_back(records, clock):
+    counting = Counting()
+    respond, remediation = room(records, clock, written(WEEKEND.format("wait")), actuator=counting)
+
+    async def lives():
+        respond.accept([DOWN])
+        await live(clock, remediation)
+        clock.jump(-2 * 86_400)  # T0 is a Monday
+        await live(clock, remediation)
+
+    asyncio.run(lives())
+    assert (run_of(records)["state"], counting.effects["start"]) == ("succeeded", 1)
+
+
 # -- by hand -----------------------------------------------------------------------------------------------------------
 
 
@@ -326,6 +366,21 @@ def test_who_may_approve_a_runbook_approves_it_by_starting_it_and_nobody_else_st
     remediation.start(incident, "sure", "ann", "", DOWN.fingerprint)
     asyncio.run(live(clock, remediation))
     assert run_of(records)["state"] == "succeeded"
+
+
+def test_an_incident_that_was_merged_has_its_runbooks_started_by_the_name_people_know(records, clock):
+    counting = Counting()
+    respond, remediation = room(records, clock, written(), actuator=counting)
+    respond.accept([alert("Other", "elsewhere")])
+    asyncio.run(clock.advance(3600))
+    respond.accept([DOWN])
+    asyncio.run(live(clock, remediation))
+    with records.reading() as connection:
+        [younger, older] = [each.id for each in journal.listed(connection, "all", 10)]
+    respond.merge(older, younger, "ann")
+    started = [remediation.start(younger, "restart", "ann", "once more") for _ in range(2)]
+    asyncio.run(live(clock, remediation))
+    assert (len(set(started)), counting.effects["start"]) == (2, 3)
 
 
 def test_a_runbook_started_by_hand_for_an_incident_that_is_over_finds_nothing_to_do(records, clock):

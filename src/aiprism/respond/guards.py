@@ -109,7 +109,8 @@ def refusal(
 
 def _cooling(guard: Guard, mine: Touch, past: Sequence[Touch]) -> Refusal | None:
     here = [each.at for each in past if (each.runbook, each.service) == (mine.runbook, mine.service)]
-    if not here or mine.at - max(here) >= guard.cooldown:
+    # Without a cooldown not even one that began in the future, by a clock that was set back since, keeps it.
+    if not guard.cooldown or not here or mine.at - max(here) >= guard.cooldown:
         return None
     reason = f"cooling down: it ran {mine.at - max(here):.0f} s ago, and rests {guard.cooldown:g} s"
     return Refusal(reason, max(here) + guard.cooldown)
@@ -140,11 +141,20 @@ def _too_wide(radius: BlastRadius | None, mine: Touch, past: Sequence[Touch], in
         return Refusal(f"blast radius: how many instances {mine.service} has is not known", mine.at + LOOK_AGAIN)
     count = instances if "" in touched and instances is not None else len(touched)
     # Of a few instances a share may be less than one: one may always be repaired.
-    most = radius.instances if radius.share is None else max(1, int(radius.share * (instances or 0)))
+    most = radius.instances if radius.share is None else max(1, _part(radius.share, instances or 0))
     if most is None or count <= most:
         return None
     of = f"{instances} " if instances is not None else ""
     return Refusal(f"blast radius: {count} of {of}instances of {mine.service} {lately}, and may {most}", until)
+
+
+def _part(share: float, of: int) -> int:
+    """The whole ones in a share: 29 % of a hundred are 29, although 0.29 times 100 is a little less.
+
+    >>> _part(0.29, 100), _part(0.5, 3)
+    (29, 1)
+    """
+    return int(share * of + 1e-9)
 
 
 def outside(guard: Guard, now: float) -> Refusal | None:

@@ -28,13 +28,14 @@ def refused(connection: Connection, policy: Policy, run: Run, now: float, instan
     """Why the run must not begin, as far as the control database knows; None when it may. `instances` is how many its service
     has, where a guard asks for that."""
     return (
-        _pointless(connection, run)
+        pointless(connection, run)
         or guards.outside(run.runbook.guard, now)
         or _held(connection, policy, run, now, instances)
     )
 
 
-def _pointless(connection: Connection, run: Run) -> Refusal | None:
+def pointless(connection: Connection, run: Run) -> Refusal | None:
+    """Why there is nothing left for the run to do; None while there is."""
     incident = journal.read(connection, run.incident_id)
     alert = incident.alert(run.subject.fingerprint)
     if incident.status in (Status.MONITORING, Status.RESOLVED):

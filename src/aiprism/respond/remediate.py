@@ -98,11 +98,11 @@ class Remediation:
             incident = journal.current(desk.connection, incident_id)
             alert = _alert_for(found, incident, fingerprint)
             row = runs.planned(found, desk.policy.runbooks.index(found), incident, alert)
-            before = [run for run in store.run_rows(desk.connection, [incident_id]) if run["runbook"] == runbook]
+            before = [run for run in store.run_rows(desk.connection, [incident.id]) if run["runbook"] == runbook]
             asked = sum("asked_by" in run["data"] for run in before)
             row = runs.by_hand(row, asked + 1, actor, reason)
             run = runs.of_row(row, desk.policy.runbooks)
-            approval = found.guard.approval
+            approval = guards.approval_at(found.guard, desk.now)
             if run is not None and approval is not None:  # who asks for it and may approve it has approved it
                 permission.refuse_without_role(desk.connection, desk.policy, run, approval, actor, desk.now)
                 row["data"]["approved_by"] = actor
@@ -187,10 +187,10 @@ class Remediation:
         # A run that came with a merged incident is carried on by who began it; its end has us look again.
         held = {row["incident_id"] for row in rows if row["id"] in self._driven}
         mine = [row for row in rows if incident_id in (None, row["incident_id"]) and row["incident_id"] not in held]
-        ready = [row for row in mine if _rests_until(row) <= now]
+        ready = [row for row in mine if _rests_until(row, now) <= now]
         # What has begun is finished before anything new begins; then as the files have it.
         ready.sort(key=lambda row: (row["state"] == PLANNED, row["data"].get("order", 0), row["id"]))
-        return ready, [_rests_until(row) for row in mine if _rests_until(row) > now]
+        return ready, [_rests_until(row, now) for row in mine if _rests_until(row, now) > now]
 
     async def _answer(self, incident_id: str) -> None:
         try:
@@ -250,7 +250,9 @@ class Remediation:
         is worse than stopping."""
         text = "the runbook was changed or removed meanwhile; what it had begun is left as it is"
         with self._respond.desk() as desk:
-            self._close(desk, row, FAILED, "runbook_failed", text)
+            now = _row(desk, row["id"])
+            if now["state"] == row["state"]:  # a person may have ended it meanwhile
+                self._close(desk, now, FAILED, "runbook_failed", text)
 
     # -- may it run ----------------------------------------------------------------------------------------------
 
@@ -330,17 +332,23 @@ class Remediation:
             if _row(desk, run.id)["state"] != PLANNED:
                 return
             until = {} if approval.within is None else {"decide_by": desk.now + approval.within}
-            _mark(desk, run.id, until, state=WAITING)
+            _mark(desk, run.id, {"not_before": desk.now + LOOK_AGAIN, **until}, state=WAITING)
             whose = f" of {approval.role}" if approval.role else ""
             text = f"runbook {run.runbook.name} waits for approval{whose}: {run.told_steps()}"
             data = {"run": run.id, "role": approval.role, "within": approval.within}
             desk.happen(run.incident_id, Noted("runbook_waiting", run.actor, text, data))
 
     def _undecided(self, run: Run) -> None:
-        """Nobody approved or refused the run within its time."""
+        """Nobody has approved or refused the run so far: it is over when there is nothing left to do, or its time is."""
         with self._respond.desk() as desk:
             row, approval = _row(desk, run.id), run.runbook.guard.approval
-            if row["state"] != WAITING or approval is None or approval.within is None:
+            if row["state"] != WAITING:
+                return
+            if refusal := permission.pointless(desk.connection, run):
+                self._close(desk, row, SKIPPED, "runbook_skipped", refusal.reason)
+                return
+            if approval is None or approval.within is None or desk.now < row["data"].get("decide_by", math.inf):
+                _mark(desk, run.id, {"not_before": desk.now + LOOK_AGAIN})
                 return
             nobody = f"nobody decided within {format_duration(approval.within)}"
             if approval.goes_ahead:
@@ -488,11 +496,14 @@ class Remediation:
         return await asyncio.to_thread(self._ask, run.query(query), self._clock.now())
 
 
-def _rests_until(row: store.RunRow) -> float:
+def _rests_until(row: store.RunRow, now: float) -> float:
     """Before which time there is nothing to do about a run."""
-    if row["state"] == WAITING:
-        return float(row["data"].get("decide_by", math.inf))
-    return float(row["data"].get("not_before", 0.0)) if row["state"] == PLANNED else 0.0
+    if row["state"] not in (PLANNED, WAITING):
+        return 0.0
+    again = float(row["data"].get("not_before", 0.0))
+    decided = float(row["data"].get("decide_by", math.inf)) if row["state"] == WAITING else math.inf
+    # No run rests longer than that: the clock was set back.
+    return min(again, decided) if again <= now + LOOK_AGAIN else 0.0
 
 
 def _row(desk: Desk, run_id: str) -> store.RunRow:
