@@ -159,6 +159,15 @@ def test_what_a_person_parted_stays_parted():
     assert incidents_of(CAUSE_LAST, STORE, parted=lambda one, other: True) == ["a", "b store"]
 
 
+def test_what_a_person_parted_is_not_joined_over_a_third():
+    a, b, store = CAUSE_LAST
+    ways = Ways({(caller, "store"): "declared" for caller in "abcdefghijklmnopqrst"})
+    third = alert("HighErrorRate", "c", at=T0 + 8)
+    ids = {opened(each, each.active_at, Periods())[0].id for each in (a, b)}
+    found = incidents_of([a, b, third, store], ways, parted=lambda one, other: {one, other} == ids)
+    assert found == ["a", "b c store"]
+
+
 def test_the_older_of_two_is_the_one_that_stays():
     older, _ = opened(CAUSE_LAST[1], T0, Periods())
     younger, _ = opened(CAUSE_LAST[0], T0 + 9, Periods())

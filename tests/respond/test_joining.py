@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aiprism.errors import Conflict, NotFound
-from aiprism.model.alerts import Priority
+from aiprism.model.alerts import AlertState, Priority
 from aiprism.respond import journal
 from aiprism.respond.incident import (
     Acknowledged,
@@ -18,6 +18,7 @@ from aiprism.respond.incident import (
     TaskDone,
 )
 from aiprism.respond.pipeline import Respond
+from aiprism.respond.ways import Ways
 from aiprism.store import incidents as store
 from tests.respond.making import T0, again, alert, cleared, everyone, runbooks, telling
 
@@ -172,6 +173,53 @@ def test_an_alert_that_was_parted_stays_out_however_alike_it_is(respond, clock):
     respond.accept([again(errors, T0 + 30)])
     assert kept(respond, errors).id != first.id
     assert held(read(respond, first.id)) == {SLOW.fingerprint}
+
+
+STORE = Ways({(caller, "store"): "declared" for caller in "abcdefghijklmnopqrst"})
+A, B, C = (alert("HighErrorRate", name, at=T0 + n) for n, name in enumerate("abc"))
+BENEATH = alert("HighErrorRate", "store", at=T0 + 60)
+
+
+@pytest.mark.parametrize("third", ["no third", "an older third", "a younger third"])
+def test_what_was_parted_is_not_joined_by_an_alert_beneath_it_nor_over_a_third_nor_after_a_restart(
+    records, clock, third
+):
+    policy = telling(everyone("http://receiver.invalid"), ways=lambda: STORE)
+    respond = Respond(records, clock, policy)
+    before = {"an older third": [C], "no third": [], "a younger third": []}[third]
+    for each in [*before, A, B]:
+        respond.accept([each])
+        clock._now += 1
+    one, other = kept(respond, A).id, kept(respond, B).id
+    respond.merge(one, other, "ann")
+    respond.split(one, [B.fingerprint], "ann", "two faults after all")
+    if third == "a younger third":
+        clock._now += 1
+        respond.accept([C])
+    Respond(records, clock, policy).accept([BENEATH])
+    homes = [kept(respond, each).id for each in (A, B)]
+    assert homes[0] != homes[1]
+    assert kept(respond, BENEATH).id in homes
+
+
+def test_an_alert_that_was_parted_does_not_join_what_it_was_parted_from_over_another(records, clock):
+    respond = Respond(records, clock, telling(everyone("http://receiver.invalid"), ways=lambda: STORE))
+    respond.accept([B])
+    older = kept(respond, B).id
+    respond.happen(older, ResolvedByHand("ann"))
+    clock._now += 1
+    respond.accept([C, BENEATH])
+    home = kept(respond, C).id
+    new = respond.split(home, [BENEATH.fingerprint], "ann")
+    respond.happen(new.id, ResolvedByHand("ann"))
+    respond.accept([cleared(BENEATH, T0 + 100)])
+    respond.happen(older, ReopenedByHand("ann"))
+    respond.accept([again(BENEATH, T0 + 110)])
+    assert (kept(respond, C).id, kept(respond, BENEATH).id) == (home, older)
+    respond.accept([cleared(again(BENEATH, T0 + 110), T0 + 120)])
+    held_now = read(respond, older).alert(BENEATH.fingerprint)
+    assert held_now is not None
+    assert held_now.state is AlertState.RESOLVED, "the incident that is over, though younger, has not heard it instead"
 
 
 def test_what_people_merge_again_is_one_again(respond, two):

@@ -109,7 +109,12 @@ class Neighbourhood:
         if not found:
             return None
         first, *rest = sorted(found, key=_Edge.order)
-        one = [first, *(each for each in rest if self._are_one(first.home, each.home, service, alert))]
+        one = [first]
+        for each in rest:
+            # What people parted is not joined over a third either.
+            apart = any(self._parted(each.home.id, other.home.id) for other in one)
+            if not apart and self._are_one(first.home, each.home, service, alert):
+                one.append(each)
         first, *others = sorted(one, key=lambda each: (each.home.created_at, each.home.id)) if len(one) > 1 else one
         return Joined(
             self._link(first.onset, alert, subject, first.way),
@@ -166,8 +171,6 @@ class Neighbourhood:
 
     def _are_one(self, one: _Open, other: _Open, service: str, alert: Alert) -> bool:
         """Whether two incidents have one origin, now that a service of both or between them alerts."""
-        if self._parted(one.id, other.id):
-            return False
         return self._coherent(self._origins({*one.origins, *other.origins, service}), alert.active_at)
 
     def _origins(self, services: Set[str]) -> set[str]:

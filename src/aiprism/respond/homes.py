@@ -104,9 +104,11 @@ class _Round:
         return home
 
     def _one_with(self, into: Change, link: Link, alert: Alert) -> Change:
-        """`into` once it has taken in the incident that this edge of `alert` leads to."""
-        text = f"{alert.name} shows that {link.incident_id} has the same origin"
+        """`into` once it has taken in the incident that this edge of `alert` leads to, unless a person parted them."""
         other = self._changes[link.incident_id]
+        if into.incident.kept_apart(other.incident):  # for what it took in for this very alert, or for the alert itself
+            return into
+        text = f"{alert.name} shows that {link.incident_id} has the same origin"
         evidence = {**link.why.evidence(), "by": {"fingerprint": alert.fingerprint, "alertname": alert.name}}
         survivor, given = joining.merged(into, other, self._desk, text=text, evidence=evidence)
         # Of what was opened in this very batch nobody has heard, and nobody is to.

@@ -65,8 +65,8 @@ def these(connection: Connection, ids: Sequence[str]) -> list[Incident]:
 def last_incidents_of(
     connection: Connection, fingerprints: Sequence[str], known: Iterable[Incident] = ()
 ) -> dict[str, Incident]:
-    """For each of these alerts that ever was in an incident: the youngest one that holds it. Those that are known need not be
-    read."""
+    """For each of these alerts that ever was in an incident: the one that holds its latest episode. Those that are known need
+    not be read."""
     ids = store.newest_incidents_of(connection, fingerprints)
     incidents = {each.id: each for each in known}
     incidents |= {each.id: each for each in these(connection, sorted({*ids.values()} - incidents.keys()))}

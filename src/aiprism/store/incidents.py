@@ -212,15 +212,15 @@ def alert_rows(connection: Connection, incident_ids: Sequence[str]) -> list[Aler
 
 
 def newest_incidents_of(connection: Connection, fingerprints: Sequence[str]) -> dict[str, str]:
-    """For each of these alerts that ever was in an incident: the id of the youngest one that holds it and is not part of
-    another."""
+    """For each of these alerts that ever was in an incident: the id of the one that holds its latest episode, of equals the
+    youngest, and is not part of another. One that is open may be older than one that is over."""
     found: dict[str, str] = {}
     for portion in _portions(fingerprints):
         query = (
             sa.select(incident_alerts.c.fingerprint, incidents.c.id)
             .join(incidents, incident_alerts.c.incident_id == incidents.c.id)
             .where(incident_alerts.c.fingerprint.in_(portion), incidents.c.merged_into.is_(None))
-            .order_by(incidents.c.created_at, incidents.c.id)
+            .order_by(incident_alerts.c.active_at, incidents.c.created_at, incidents.c.id)
         )
         found.update((row.fingerprint, row.id) for row in connection.execute(query))
     return found
