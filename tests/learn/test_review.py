@@ -101,6 +101,18 @@ def test_only_runs_that_acted_and_were_left_to_act_tell_how_well_runbooks_repair
     assert (told["automation_rate"], told["runbook_success"], told["self_healed"]) == (acted, healed, 0.0)
 
 
+def test_incidents_that_were_merged_are_one_and_what_was_done_to_either_was_done_to_it(weeks):
+    first = weeks.incident(T0 + DAY, cleared_after=None)
+    second = weeks.incident(T0 + DAY + 600, service="stock", name="Full", run="succeeded", cleared_after=None)
+    weeks.responder.pipeline.merge(first, second, "ann")
+    weeks.clock._now = T0 + DAY + 1200
+    weeks.responder.happen(first, ResolvedByHand("ann"))
+    told = weeks.ask().json()["week"]
+    assert (told["all"]["incidents"], told["all"]["automation_rate"], told["all"]["self_healed"]) == (1, 1.0, 1.0)
+    assert told["all"]["restore"]["mean"] == 1200.0
+    assert {name: each["incidents"] for name, each in told["by_service"].items()} == {"shop": 1, "stock": 1}
+
+
 def test_times_are_means_and_percentiles_of_what_happened(two_weeks):
     told = two_weeks.ask().json()["week"]["all"]
     assert told["incidents"] == 4

@@ -51,7 +51,9 @@ def test_a_version_cannot_be_written_twice(connection):
 def test_what_was_resolved_and_not_written_of_wants_one_first_resolved_first(connection):
     for name, at in (("B", 60.0), ("A", 70.0), ("old", 20.0), ("done", 80.0), ("again", 90.0), ("theirs", 95.0)):
         resolved(connection, name, at)
-    incidents.put_incidents(connection, [incident("open", 50.0)], [])
+    part = incident("part", 50.0, "resolved", resolved_at=65.0)
+    part["merged_into"] = "A"
+    incidents.put_incidents(connection, [incident("open", 50.0), part], [])
     postmortems.add(connection, row(at=81.0, name="done"))
     postmortems.add(connection, row(at=40.0, name="again"))  # of a round before this one
     postmortems.add(connection, row(at=40.0, name="theirs"))

@@ -192,6 +192,26 @@ def test_a_run_of_another_incident_is_not_found_and_stays_as_it_is(client, respo
     assert client.get(f"{BASE}/{other['id']}").json()["runs"][0]["state"] == "waiting_approval"
 
 
+@pytest.mark.parametrize(("word", "state"), [("approve", "planned"), ("refuse", "skipped"), ("abort", "skipped")])
+def test_a_run_is_decided_on_by_the_name_of_an_incident_that_was_merged(client, responder, word, state):
+    responder.accept([alert("SlowAnswers", "other", at=T0 - 5)])
+    into = only(client)["id"]
+    responder.accept([DOWN])
+    gone = next(each["id"] for each in client.get(BASE).json()["incidents"] if each["id"] != into)
+    asyncio.run(responder.remediation.carry_out_all())
+    run = client.get(f"{BASE}/{gone}").json()["runs"][0]["id"]
+    assert client.post(f"{BASE}/{into}/merge", json={"actor": "ann", "other": gone}).status_code == 200
+    answer = client.post(f"{BASE}/{gone}/runs/{run}/{word}", json={"actor": "ann"})
+    assert answer.status_code == 200, answer.text
+    assert (answer.json()["id"], {each["id"]: each["state"] for each in answer.json()["runs"]}[run]) == (into, state)
+    again = [
+        client.post(f"{BASE}/{gone}/runs", json={"actor": "ann", "runbook": "restart", "reason": "it hangs"}).json()
+        for _ in range(2)
+    ]
+    assert {each["id"] for each in again} == {into}
+    assert again[0]["run"] != again[1]["run"]
+
+
 def test_who_begins_to_work_has_seen_it_and_may_hand_it_back(client, responder):
     responder.accept([DOWN])
     place = f"{BASE}/{only(client)['id']}"

@@ -124,7 +124,10 @@ def _decide(wanted: argparse.Namespace, word: str, body: Mapping[str, str]) -> i
 
 def _only(remote: Remote, incident: str, states: tuple[str, ...]) -> str:
     """The one run of an incident that can be meant."""
-    meant = [run["id"] for run in remote.get(f"/aiprism/v1/incidents/{incident}")["runs"] if run["state"] in states]
+    told = remote.get(f"/aiprism/v1/incidents/{incident}")
+    while told.get("merged_into"):  # which took over its runs
+        told = remote.get(f"/aiprism/v1/incidents/{told['merged_into']}")
+    meant = [run["id"] for run in told["runs"] if run["state"] in states]
     if not meant:
         raise NotFound(f"no run of {incident} is {' or '.join(states)}")
     if len(meant) > 1:

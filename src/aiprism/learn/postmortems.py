@@ -109,7 +109,9 @@ class Postmortems:
         """As `similar`, with the error patterns of `incident` as far as they are known."""
         with self._respond.reading() as connection:
             others = [
-                each for each in journal.listed(connection, "all", REMEMBERED) if each.created_at < incident.created_at
+                each
+                for each in journal.listed(connection, "all", REMEMBERED)
+                if each.created_at < incident.created_at and not each.work.merged_into
             ]
             known = store.errors(connection, [each.id for each in others])
         past: list[Traits] = [traits_of(each, known.get(each.id, ())) for each in others]
@@ -151,6 +153,10 @@ class Postmortems:
         with self._respond.reading() as connection:
             incident = journal.read(connection, incident_id)
             known = store.version(connection, incident_id)
+        if incident.work.merged_into:
+            raise Conflict(
+                f"incident {incident_id} goes on as part of {incident.work.merged_into}: the postmortem is that one's"
+            )
         if incident.open:
             raise Conflict(
                 f"incident {incident_id} is {incident.status.value}: its postmortem is written when it is resolved"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,7 +25,8 @@ from aiprism.store.incidents import EventRow, RunRow
 WEEK = 7 * 86_400.0
 
 DEFINITIONS: Mapping[str, str] = {
-    "incidents": "incidents opened in the week; all figures are of these, as far as they are known now",
+    "incidents": "incidents opened in the week, those that were merged as one; all figures are of these, as far as they are "
+    "known now",
     "detect": "MTTD: from the onset of the first alert to the opening of the incident",
     "acknowledge": "MTTA: from the opening until the first time somebody acknowledged it or began to work on it",
     "restore": "MTTR: from the opening until its alerts were clear for good, or a person closed it",
@@ -47,6 +48,14 @@ _DEEDS = frozenset(
         "comment",
         "resolved",
         "reopened",
+        "assigned",
+        "role_taken",
+        "task_added",
+        "priority_changed",
+        "pinned",
+        "evidence_pinned",
+        "merged",
+        "alerts_parted",
         "runbook_approved",
         "runbook_asked",
         "runbook_abort_asked",
@@ -73,7 +82,7 @@ class Past:
     def acknowledge(self) -> float | None:
         """Seconds until somebody was there, in its first round."""
         times = [each["at"] for each in self.events if each["event"] in ("acknowledged", "responded")]
-        return min(times) - self.incident.created_at if times else None
+        return max(0.0, min(times) - self.incident.created_at) if times else None
 
     @property
     def restored_at(self) -> float | None:
@@ -110,7 +119,7 @@ def _machine(actor: str) -> bool:
 def review(pasts: Iterable[Past], episodes: Sequence[EpisodeRow] | None, end: float) -> dict[str, Any]:
     """The week that ends at `end`, beside the one before. `episodes` are firings of alerts of tiers that keep them; None when
     no tier does."""
-    every = list(pasts)
+    every = _merged(pasts)
     weeks = {"week": end - WEEK, "week_before": end - 2 * WEEK}
     told = {name: _week(every, episodes, start) for name, start in weeks.items()}
     return {
@@ -125,6 +134,21 @@ def review(pasts: Iterable[Past], episodes: Sequence[EpisodeRow] | None, end: fl
     }
 
 
+def _merged(pasts: Iterable[Past]) -> list[Past]:
+    """Those that are incidents of their own. What happened to one that goes on as part of another happened to that one; it is
+    none where that one was over before these weeks."""
+    known = {past.incident.id: past for past in pasts}
+    own = {name: past for name, past in known.items() if not past.incident.work.merged_into}
+    for past in known.values():
+        into = past
+        while into.incident.work.merged_into in known:
+            into = known[into.incident.work.merged_into]
+        if into is not past and into.incident.id in own:
+            held = own[into.incident.id]
+            own[into.incident.id] = replace(held, events=[*held.events, *past.events], runs=[*held.runs, *past.runs])
+    return list(own.values())
+
+
 def _week(every: Sequence[Past], episodes: Sequence[EpisodeRow] | None, start: float) -> dict[str, Any]:
     ours = [past for past in every if start < past.incident.created_at <= start + WEEK]
     during = [each for each in episodes or () if start < each["heard_at"] <= start + WEEK]
@@ -132,7 +156,7 @@ def _week(every: Sequence[Past], episodes: Sequence[EpisodeRow] | None, start: f
         "all": _figures(ours, start),
         "by_tier": _by(ours, start, lambda past: [past.incident.priority.value]),
         "by_service": _by(ours, start, lambda past: past.incident.services),
-        "noisy_rules": _noisy(ours, during),
+        "noisy_rules": _noisy(ours, during, every),
     }
 
 
@@ -194,21 +218,24 @@ def _in_trouble(pasts: Sequence[Past], start: float) -> float:
     return total
 
 
-def _noisy(pasts: Sequence[Past], episodes: Sequence[EpisodeRow]) -> list[dict[str, Any]]:
-    """Names of alerts, those with most firings for nothing first."""
+def _noisy(pasts: Sequence[Past], episodes: Sequence[EpisodeRow], every: Sequence[Past]) -> list[dict[str, Any]]:
+    """Names of alerts, those with most firings for nothing first; `every` incident holds firings, whenever it was opened."""
     fired, idle, flapped = Counter[str](), Counter[str](), Counter[str]()
-    held: set[tuple[str, float]] = set()
+    lines = (each for past in every for each in past.events if each["event"] in _FIRED)
+    held = {
+        (str(each["data"].get("fingerprint", "")), round(float(each["data"].get("active_at") or 0))) for each in lines
+    }
     for past in pasts:
         names = {alert.fingerprint: alert.name for alert in past.incident.alerts}
         nothing = past.touched_at is None and not past.automated and past.restored_at is not None
         for each in past.events:
-            fingerprint = str(each["data"].get("fingerprint", ""))
+            # An alert that people took out of it is known by its line only.
+            name = str(each["data"].get("alertname") or names.get(str(each["data"].get("fingerprint", "")), ""))
             if each["event"] in _FIRED:
-                fired[names.get(fingerprint, "")] += 1
-                idle[names.get(fingerprint, "")] += nothing
-                held.add((fingerprint, round(float(each["data"].get("active_at") or 0))))
+                fired[name] += 1
+                idle[name] += nothing
             elif each["event"] == "alert_flapping":
-                flapped[names.get(fingerprint, "")] += 1
+                flapped[name] += 1
     alone = Counter(each["name"] for each in episodes if (each["fingerprint"], round(each["starts_at"])) not in held)
     noise = {name: alone[name] + idle[name] + flapped[name] for name in {*fired, *alone, *flapped}}
     worst = sorted((name for name, count in noise.items() if count), key=lambda name: (-noise[name], name))[:_NOISY]

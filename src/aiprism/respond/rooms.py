@@ -242,7 +242,8 @@ class Rooms:
 
     def _waiting(self, incident_id: str, runbook: str) -> incident_store.RunRow:
         with self._respond.reading() as connection:
-            runs = [run for run in incident_store.run_rows(connection, [incident_id]) if run["state"] == WAITING]
+            holder = journal.current(connection, incident_id).id  # which took over the runs of one that it took in
+            runs = [run for run in incident_store.run_rows(connection, [holder]) if run["state"] == WAITING]
         meant = [run for run in runs if runbook in ("", run["runbook"])]
         if len(meant) == 1:
             return meant[0]

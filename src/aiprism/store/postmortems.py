@@ -70,7 +70,7 @@ def errors(connection: Connection, incident_ids: Sequence[str]) -> dict[str, lis
 
 def wanting(connection: Connection, since: float, machine: str) -> list[str]:
     """The incidents that were resolved since then and have no postmortem of it, first resolved first. One that people have
-    worked on is not wanted anew."""
+    worked on is not wanted anew; one that goes on as part of another is told of there."""
     last = sa.select(
         postmortems.c.incident_id,
         postmortems.c.at,
@@ -84,6 +84,7 @@ def wanting(connection: Connection, since: float, machine: str) -> list[str]:
         sa.select(incidents.c.id)
         .outerjoin(last, sa.and_(last.c.incident_id == incidents.c.id, last.c.place == 1))
         .where(incidents.c.status == "resolved", incidents.c.resolved_at >= since, stale)
+        .where(incidents.c.merged_into.is_(None))
         .order_by(incidents.c.resolved_at, incidents.c.id)
     )
     return list(connection.scalars(query))

@@ -126,13 +126,13 @@ def _runbooks(routes: APIRouter, responder: Responder) -> None:
         run = await asyncio.to_thread(
             begin, incident_id, wanted.runbook, wanted.actor, wanted.reason, wanted.fingerprint
         )
-        return {**await asyncio.to_thread(shown, responder, incident_id), "run": run}
+        return {**await asyncio.to_thread(_shown_now, responder, incident_id), "run": run}
 
     @routes.post("/{incident_id}/runs/{run_id}/abort", summary="End a run: what it did is rolled back")
     async def abort(incident_id: str, run_id: str, ended: Ended) -> dict[str, Any]:
-        await asyncio.to_thread(_check_run, responder, incident_id, run_id)
+        holder = await asyncio.to_thread(_holder, responder, incident_id, run_id)
         await asyncio.to_thread(responder.remediation.abort, run_id, ended.actor, ended.reason)
-        return await asyncio.to_thread(shown, responder, incident_id)
+        return await asyncio.to_thread(shown, responder, holder)
 
     @routes.post("/{incident_id}/runs/{run_id}/approve", summary="Let a runbook that waits for approval go ahead")
     async def approve(incident_id: str, run_id: str, decider: Decider) -> dict[str, Any]:
@@ -145,9 +145,9 @@ def _runbooks(routes: APIRouter, responder: Responder) -> None:
     async def decided(
         incident_id: str, run_id: str, decider: Decider, decide: Callable[[str, str], None]
     ) -> dict[str, Any]:
-        await asyncio.to_thread(_check_run, responder, incident_id, run_id)
+        holder = await asyncio.to_thread(_holder, responder, incident_id, run_id)
         await asyncio.to_thread(decide, run_id, decider.actor)
-        return await asyncio.to_thread(shown, responder, incident_id)
+        return await asyncio.to_thread(shown, responder, holder)
 
 
 def _listed(responder: Responder, status: str, limit: int) -> list[dict[str, Any]]:
@@ -160,12 +160,23 @@ def _graph(responder: Responder, incident_id: str) -> dict[str, Any]:
         return graph.read(connection, incident_id)
 
 
-def _check_run(responder: Responder, incident_id: str, run_id: str) -> None:
-    """NotFound unless the run is one of this incident: a run is of one incident for ever, so this cannot change."""
+def _holder(responder: Responder, incident_id: str, run_id: str) -> str:
+    """The incident that a run is of: this one, or the one it goes on as part of, which took its runs over; NotFound when it
+    is neither's."""
     with responder.records.reading() as connection:
         run = store.run_row(connection, run_id)
-    if run is None or run["incident_id"] != incident_id:
+        mine = {incident_id, journal.current(connection, incident_id).id}
+    holder = run["incident_id"] if run else None
+    if holder is None or holder not in mine:
         raise NotFound(f"incident {incident_id!r} has no runbook run {run_id!r}")
+    return holder
+
+
+def _shown_now(responder: Responder, incident_id: str) -> dict[str, Any]:
+    """As `shown`, of the incident that this one goes on as part of."""
+    with responder.records.reading() as connection:
+        now = journal.current(connection, incident_id).id
+    return shown(responder, now)
 
 
 def shown(responder: Responder, incident_id: str) -> dict[str, Any]:
