@@ -42,7 +42,14 @@ def noted(engine: Engine) -> Sequence[ChangeEvent]:
     return EventStore(engine).search(TimeRange(0, 2 * AT))
 
 
+def known(engine: Engine, *services: str) -> None:
+    """These were seen long ago, with a version or without."""
+    for service in services:
+        sends(engine, service, at=AT - 86_400)
+
+
 def test_a_new_version_is_noted_when_its_first_span_began(engine: Engine) -> None:
+    known(engine, "orders")
     sends(engine, "orders", service_version="1.4.2", deployment_environment_name="prod")
     Deployments(engine).note(AT + 60)
     attributes = {"version": "1.4.2", "environment": "prod"}
@@ -61,6 +68,7 @@ def test_a_new_version_is_noted_when_its_first_span_began(engine: Engine) -> Non
 
 
 def test_it_is_noted_once_whoever_looks_and_how_often(engine: Engine) -> None:
+    known(engine, "orders")
     one, other = Deployments(engine), Deployments(engine)
     for minute in range(4):
         sends(engine, "orders", at=AT + 60 * minute, service_version="1")
@@ -70,12 +78,28 @@ def test_it_is_noted_once_whoever_looks_and_how_often(engine: Engine) -> None:
 
 
 def test_each_environment_and_version_is_its_own_and_one_that_comes_back_is_not(engine: Engine) -> None:
+    known(engine, "orders")
     running, made = Deployments(engine), []
     for minute, (version, environment) in enumerate([("1", "prod"), ("2", "prod"), ("1", "prod"), ("2", "test")]):
         at = AT + 600 * minute
         sends(engine, "orders", at=at, service_version=version, deployment_environment=environment)
         made.append([each.id for each in running.note(at + 30)])
     assert made == [["deployment:orders:prod:1"], ["deployment:orders:prod:2"], [], ["deployment:orders:test:2"]]
+
+
+def test_the_first_version_of_a_service_is_its_start_and_those_after_it_are_deployments(engine: Engine) -> None:
+    known(engine, "mailer")
+    for service in ("orders", "mailer"):
+        sends(engine, service, service_version="1")
+    sends(engine, "orders", at=AT + 30, service_version="2")
+    Deployments(engine).note(AT + 60)
+    sends(engine, "orders", at=AT + 600, service_version="3")
+    sends(engine, "orders", at=AT + 610, service_version="1")
+    Deployments(engine).note(AT + 630)  # of a process that was started meanwhile
+    kinds = {each.title: each.kind for each in noted(engine)}
+    assert kinds == {
+        "orders 1": "start", "mailer 1": "deployment", "orders 2": "deployment", "orders 3": "deployment",
+    }  # fmt: skip
 
 
 def test_who_says_no_version_or_did_so_long_ago_is_not_noted(engine: Engine) -> None:

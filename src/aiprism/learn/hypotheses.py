@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from aiprism.learn.findings import Case, Family, Findings, Hypothesis, LogChange, MetricChange
 from aiprism.learn.look import Look
 from aiprism.learn.similar import Likeness
-from aiprism.model.events import ChangeEvent
+from aiprism.model.events import START, ChangeEvent
 from aiprism.model.timerange import TimeRange, format_duration
 from aiprism.respond.changes import BEFORE
 from aiprism.respond.subject import Kind, kind_of
@@ -112,7 +112,7 @@ def _of_changes(known: _Known) -> Iterator[Hypothesis]:
     for change in sorted(known.changes, key=lambda each: abs(known.case.onset - each.ts)):
         service = known.case.names.get(change.service, change.service)
         ours = service in known.everyone and change.ts <= known.case.onset + _TOO_LATE
-        if ours and (service, change.kind) not in told:
+        if ours and change.kind != START and (service, change.kind) not in told:
             told.add((service, change.kind))
             yield _of_change(known, change, service)
 

@@ -19,6 +19,7 @@ from markdown_it import MarkdownIt
 from aiprism.learn.chart import Chart, svg
 from aiprism.learn.evidence import ErrorPattern, Evidence, ServiceImpact
 from aiprism.learn.similar import Likeness
+from aiprism.model.events import START
 from aiprism.model.timerange import format_duration
 from aiprism.respond.incident import Incident
 from aiprism.respond.runs import SUCCEEDED
@@ -104,7 +105,7 @@ def actions(facts: Facts) -> tuple[Action, ...]:
 def _of_changes(facts: Facts) -> Iterator[Action]:
     for change in facts.evidence.changes:
         before = facts.onset - change.ts
-        if 0 <= before <= _SUSPECT:
+        if 0 <= before <= _SUSPECT and change.kind != START:
             yield Action(
                 f"Review {change.kind} “{change.title}”, and how a change like it is noticed or taken back sooner",
                 f"it came {_lasting(before)} before the first alert",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+START = "start"  # the kind of what says that a service was seen for the first time: nothing of it was changed
+
 
 @dataclass(frozen=True, slots=True)
 class ChangeEvent:

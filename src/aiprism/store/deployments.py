@@ -2,17 +2,19 @@
 
 In: the spans of the last minutes. Out: one event for each service, environment and version, whose id is made of these
 three, so that it is one however often, and by whichever process, it is found; who announces deployments may use that id.
-A version that was announced is not noted again, nor one that comes back.
+A version that was announced is not noted again, nor one that comes back. The first version of a service that nobody has seen
+before is its start: kept, so that it is known, and no deployment.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 import structlog
 
-from aiprism.model.events import ChangeEvent
+from aiprism.model.events import START, ChangeEvent
 from aiprism.model.timerange import TimeRange
 from aiprism.store.engine import Engine
 from aiprism.store.events import EventStore
@@ -49,6 +51,13 @@ LIMIT 1000
 """
 
 
+# Of the services that nothing was ever noted of: those whose spans are older than what is looked at.
+_OLDER = """
+SELECT DISTINCT service FROM spans
+WHERE service IN {services:Array(String)} AND start < fromUnixTimestamp64Nano({begin:Int64}, 'UTC')
+"""
+
+
 class Deployments:
     """Notes the versions that one tenant's services run."""
 
@@ -64,7 +73,12 @@ class Deployments:
         stored = self._events.times([each.id for each in unknown])
         new = [each for each in unknown if each.id not in stored]
         announced = self._announced(new)
-        made = [each for each in new if _version(each) not in announced]
+        starts = self._starts(new, now)
+        made = [
+            replace(each, kind=START) if _version(each) in starts else each
+            for each in new
+            if _version(each) not in announced
+        ]
         if made:
             self._events.put(made)
             log.info("deployments.noted", versions=[each.title for each in made])
@@ -82,6 +96,26 @@ class Deployments:
         services = sorted({each.service for each in events})
         said = self._events.search(around, kinds=[KIND], services=services, limit=10_000)
         return {_version(each) for each in said if each.source != SOURCE}
+
+    def _starts(self, events: Sequence[ChangeEvent], now: float) -> set[tuple[str, str]]:
+        """Of each service among `events` that was never seen before: the service and its earliest version."""
+        services = sorted({each.service for each in events})
+        if not services:
+            return set()
+        noted = self._events.search(TimeRange(0, now), kinds=[KIND, START], services=services, limit=10_000)
+        unnoted = sorted({*services} - {each.service for each in noted})
+        older = {
+            str(service)
+            for [service] in (
+                self._engine.query(_OLDER, {"services": unnoted, "begin": round((now - WINDOW) * 1e9)})
+                if unnoted
+                else ()
+            )
+        }
+        first: dict[str, ChangeEvent] = {}
+        for each in events:  # the earliest first
+            first.setdefault(each.service, each)
+        return {_version(first[service]) for service in unnoted if service not in older}
 
 
 def _event(service: str, environment: str, version: str, at: float) -> ChangeEvent:
