@@ -16,6 +16,8 @@ from aiprism.model.alerts import Priority
 from aiprism.respond import runbook, shelf
 from aiprism.respond.actions.kinds import KINDS
 from aiprism.store import incidents as store
+from tests.query.promql import script
+from tests.query.promql.stocked import Stocked
 from tests.respond.making import alert, runbooks
 from tests.respond.test_guards import WORSE
 from tests.respond.test_remediate import DOWN, Counting, live, room, run_of, written
@@ -149,6 +151,27 @@ def test_they_are_named_in_the_configuration_and_carried_out(records, clock, tmp
         config.resolved(("builtin:emergancy",))
 
 
+SCALED = """
+load 30s
+  up{job="two",instance="a"} 1x4
+  up{job="two",instance="b"} 0x4
+  up{job="three",instance="a"} 1x4
+  up{job="three",instance="b"} 1x4
+  up{job="three",instance="c"} 0x4
+  up{job="off",instance="a"} 0x4
+"""
+
+
+def test_the_emergency_scale_up_is_for_few_processes_of_which_one_is_up(engine, tmp_path):
+    [query] = [each.guard.precondition for each in runbook.load(SHIPPED[-1:]) if each.name == "emergency-scale-up"]
+    asked = [" ".join(query.replace("${labels.service}", job).split()) for job in ("two", "three", "off")]
+    evals = "".join(
+        f"\neval instant at 60s {each}\n{holds}" for each, holds in zip(asked, ("  {} 1\n", "", ""), strict=True)
+    )
+    (tmp_path / "scaled.test").write_text(SCALED + evals)
+    assert script.run(tmp_path / "scaled.test", Stocked.on(engine)) == 3
+
+
 # -- lists and rehearsals ----------------------------------------------------------------------------------------------
 
 
@@ -211,6 +234,26 @@ def test_a_rehearsal_names_the_value_an_alert_lacks(records, clock):
     )
     [told] = shelf.rehearsed(respond.policy, {"alertname": "Down"}, Priority.P0, clock.now())["runbooks"]
     assert (told["runs"], "labels.pod" in told["why_not"]) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("more", "why_not"),
+    [
+        (
+            {"verify": "{query: 'up{job=\"${labels.job}\"} == 1'}"},
+            "a query: ${labels.job}: the alert has no such value",
+        ),
+        ({"rollback": "[{command: {name: '${labels.pod}'}}]"}, "step 'command': ${labels.pod}: the alert has no such"),
+        ({"steps": "[{command: {name: '${annotations.summary}'}}]"}, ""),
+        ({"guard": "{hours: {times: [{weekdays: [saturday]}], outside: skip}}"}, "outside its hours"),  # T0 is a Monday
+        ({"guard": "{hours: {times: [{weekdays: [saturday]}], outside: wait}}"}, ""),
+    ],
+)
+def test_a_rehearsal_finds_what_would_keep_a_run_from_its_first_step(records, clock, more, why_not):
+    respond, _ = room(records, clock, runbooks(one(match="[alertname=Down]", **more)))
+    [told] = shelf.rehearsed(respond.policy, {"alertname": "Down"}, Priority.P0, clock.now())["runbooks"]
+    assert (told["runs"], bool(told["why_not"])) == (not why_not, bool(why_not))
+    assert told["why_not"].startswith(why_not)
 
 
 def test_a_run_that_never_began_does_not_count(records, clock):

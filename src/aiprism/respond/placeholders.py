@@ -72,19 +72,23 @@ def filled_query(query: str, subject: Subject) -> str:
 
 def refuse_unknown(node: Node, value: object) -> None:
     """ConfigError at `node` when `value`, read from it, holds a placeholder of a name nobody knows."""
-    unknown = _unknown_placeholders(value)
+    unknown = [name for name in spoken_of(value) if name not in _FIXED and not _is_spaced(name)]
     if unknown:
         raise node.error(f"unknown placeholder ${{{unknown[0]}}}; {_KNOWN}")
 
 
-def _unknown_placeholders(value: object) -> list[str]:
+def spoken_of(value: object) -> list[str]:
+    """The names of the placeholders in the texts of `value`, however deep.
+
+    >>> spoken_of({"to": ["${labels.service}!", "$${x}", 3]})
+    ['labels.service']
+    """
     if isinstance(value, str):
-        names = [found[1] for found in _PLACEHOLDER.finditer(value) if found[1] is not None]
-        return [name for name in names if name not in _FIXED and not _is_spaced(name)]
+        return [found[1] for found in _PLACEHOLDER.finditer(value) if found[1] is not None]
     if isinstance(value, Mapping):
-        return [name for inner in value.values() for name in _unknown_placeholders(inner)]
+        return [name for inner in value.values() for name in spoken_of(inner)]
     if isinstance(value, list | tuple):
-        return [name for inner in value for name in _unknown_placeholders(inner)]
+        return [name for inner in value for name in spoken_of(inner)]
     return []
 
 

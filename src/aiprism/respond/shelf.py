@@ -5,7 +5,7 @@ In: the policy in force, rows of runs, labels. Out: plain values for the API and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
@@ -16,7 +16,7 @@ from aiprism.model.labels import Labels
 from aiprism.respond import guards
 from aiprism.respond.desk import Policy
 from aiprism.respond.guards import Guard
-from aiprism.respond.placeholders import Subject
+from aiprism.respond.placeholders import Subject, filled_query, spoken_of
 from aiprism.respond.runbook import Runbook, Step, filled_params
 from aiprism.respond.runs import FAILED, ROLLED_BACK, SUCCEEDED
 from aiprism.store import incidents as store
@@ -62,22 +62,21 @@ def rehearsed(policy: Policy, labels: Mapping[str, str], priority: Priority | No
     they are. Nothing runs, and no precondition is asked."""
     alert = policy.periods.tiers.placed(Alert(Labels(labels), Labels({}), AlertState.FIRING, 0.0, now, now))
     tier = priority or alert.priority
-    subject = Subject(alert.labels.to_dict(), {}, "INC_test", alert.name, alert.fingerprint)
     return {
         "priority": tier.value,
-        "runbooks": [_rehearsed(each, alert, tier, subject, now, policy) for each in policy.runbooks],
+        "runbooks": [_rehearsed(each, alert, tier, now, policy) for each in policy.runbooks],
     }
 
 
-def _rehearsed(
-    runbook: Runbook, alert: Alert, tier: Priority, subject: Subject, now: float, policy: Policy
-) -> dict[str, Any]:
+def _rehearsed(runbook: Runbook, alert: Alert, tier: Priority, now: float, policy: Policy) -> dict[str, Any]:
     not_matched = [str(each) for each in runbook.match if not each.matches(alert.labels.get(each.name, ""))]
     why = f"{not_matched[0]} does not hold" if not_matched else ""
     if not why and tier not in runbook.priorities:
         why = f"it is for {', '.join(sorted(each.value for each in runbook.priorities))}, not {tier.value}"
-    steps, problem = ([], "") if why else _filled(runbook.steps, subject)
     outside = guards.outside(runbook.guard, now)
+    if not why and outside is not None and outside.until is None:
+        why = outside.reason
+    steps, problem = ([], "") if why else _filled(runbook, _subject(runbook, alert))
     asks = [
         *([] if why or outside is None else [outside.reason]),
         *([] if why else _asks(runbook.guard, policy, now)),
@@ -91,15 +90,28 @@ def _rehearsed(
     }
 
 
-def _filled(steps: Iterable[Step], subject: Subject) -> tuple[list[dict[str, Any]], str]:
-    """The steps with the alert's values, and what keeps one from being carried out."""
+def _subject(runbook: Runbook, alert: Alert) -> Subject:
+    """The alert as the runbook speaks of it. Which annotations it will have its labels do not tell: those stay as written."""
+    written = [runbook.queries, *(step.params for step in (*runbook.steps, *runbook.rollback))]
+    names = [name.partition(".")[2] for name in spoken_of(written) if name.startswith("annotations.")]
+    annotations = {name: f"${{annotations.{name}}}" for name in names}
+    return Subject(alert.labels.to_dict(), annotations, "INC_test", alert.name, alert.fingerprint)
+
+
+def _filled(runbook: Runbook, subject: Subject) -> tuple[list[dict[str, Any]], str]:
+    """The steps with the alert's values, and what keeps the run from its first one, as `Run.rehearse` would find."""
     found = []
-    for step in steps:
+    for step in (*runbook.steps, *runbook.rollback):
         try:
             found.append({**_step(step), "params": filled_params(step, subject)})
         except AiprismError as error:
-            return found, f"step {step.name!r}: {error}"
-    return found, ""
+            return found[: len(runbook.steps)], f"step {step.name!r}: {error}"
+    try:
+        for query in runbook.queries:
+            filled_query(query, subject)
+    except AiprismError as error:
+        return found[: len(runbook.steps)], f"a query: {error}"
+    return found[: len(runbook.steps)], ""
 
 
 def _asks(guard: Guard, policy: Policy, now: float) -> list[str]:
