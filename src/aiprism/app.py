@@ -582,6 +582,7 @@ def _policy(config: Config, external_url: str) -> Policy:
             f"known: {', '.join(routing.receivers) or 'none'}"
         )
     services, rota = _services(config), _rota(config, routing)
+    rooms = _room_plan(config, routing)
     _change_secrets(config)  # refused now, not when somebody knocks
     return Policy(
         routing=routing,
@@ -591,9 +592,9 @@ def _policy(config: Config, external_url: str) -> Policy:
         roles=config.respond.people_of,
         services=services,
         weights=_weights(config),
-        periods=Periods(config.respond.validation, _tiers(config, routing, rota), rota),
+        periods=Periods(config.respond.validation, _tiers(config, routing, rota), rota, updates=rooms.updates_every),
         planned=_planned(config),
-        rooms=_room_plan(config, routing),
+        rooms=rooms,
         flapping=flapping.Limits(config.respond.flap_changes, config.respond.flap_window, config.respond.flap_stable),
         external_url=external_url,
         incident_receivers=config.respond.incident_receivers,

@@ -123,6 +123,25 @@ def test_who_speaks_is_in_the_room_until_they_leave_and_all_of_it_outlives_incid
     assert ([each["name"] for each in found["participants"]], found["incident"]["status"]) == (["bob"], "resolved")
 
 
+def test_who_takes_care_and_what_is_to_be_done_is_said_in_the_room(house):
+    incident = house.trouble()
+    for text in (
+        "/assign",
+        "/assign @bob",
+        "/task ask ann@example about the pool",
+        "/task restart it @bob",
+        "/done t1 yes",
+    ):
+        house.rooms.say(incident, "ann", text)
+    with house.records.reading() as connection:
+        work = journal.read(connection, incident).work
+    assert work.assignee == "bob"
+    assert [(task.text, task.assignee, task.done_by) for task in work.tasks] == [
+        ("ask ann@example about the pool", "", "ann"),
+        ("restart it", "bob", ""),
+    ]
+
+
 def test_a_command_happens_to_the_incident_and_what_cannot_is_answered_in_words(house):
     incident = house.trouble()
     for text in ("/ACK on it", "/identify the pool", "/identify again", "/note look at the pool", "/who", "/approve"):

@@ -10,11 +10,13 @@ from xml.etree import ElementTree as Xml
 
 import pytest
 
+from aiprism.cli import run
 from aiprism.clock import FakeClock
 from aiprism.errors import ConfigError
 from aiprism.respond import roomplan
 from aiprism.respond.desk import Policy
 from aiprism.respond.responder import Responder
+from aiprism.respond.rooms import Rooms
 from aiprism.respond.updates import Updates
 from aiprism.store import incidents as store
 from aiprism.store.records import Records
@@ -110,6 +112,32 @@ def test_a_preview_tells_nobody(world):
     assert re.fullmatch(r"P0: .*billing-internal.*", seen["text"])
     asyncio.run(responder.delivery.deliver_due())
     assert (desk.got, client.get(f"{base}/updates").json()) == ([], {"updates": []})
+
+
+def test_the_room_and_the_command_line_tell_an_audience_too(world, capsys):
+    client, base, responder, _ = world
+    incident = base.rpartition("/")[2]
+    rooms = Rooms(responder.pipeline, responder.remediation)
+    rooms.say(incident, "ann", "/status management identified it is the pool")
+    rooms.say(incident, "ann", "/status press it is the pool")
+    answers = [each["text"] for each in rooms.messages(incident) if each["kind"] == "answered"]
+    assert answers[0] == "management is told by leads: it is the pool"
+    assert "there is no audience 'press'" in answers[1]
+    asked = ["incidents", "update", incident, "--server", str(client.base_url)]
+    assert run([*asked, "--to", "customers", "--preview", "--text", "not yet"]) == 0
+    assert "status-page by webhook: would be told" in capsys.readouterr().out
+    assert run([*asked, "--to", "customers", "--text", "Nothing is lost.", "--as", "bob"]) == 0
+    capsys.readouterr()
+    assert run(asked) == 0
+    shown = capsys.readouterr().out
+    assert ("ann to management" in shown, "it is the pool" in shown) == (True, True)
+    assert ("bob to customers (public)" in shown, "Nothing is lost." in shown, "not yet" in shown) == (
+        True,
+        True,
+        False,
+    )
+    assert run([*asked, "--text", "to nobody"]) == 1
+    assert "name the audience that is told: --to AUDIENCE" in capsys.readouterr().err
 
 
 def test_the_feed_is_atom_whatever_was_written(world):

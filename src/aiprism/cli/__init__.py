@@ -273,7 +273,22 @@ def _responding(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     room.add_argument(
         "--actor", "--as", dest="actor", default=_user(), metavar="NAME", help="who you are (%(default)s)"
     )
+    _incident_update(verbs)
     _incident_work(verbs)
+
+
+def _incident_update(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    update = _below(verbs, "update", "updates:update", "tell an audience how it stands, or show what was told whom")
+    update.add_argument("incident_id", metavar="ID", help=_INCIDENT)
+    update.add_argument("--to", default="", metavar="AUDIENCE", help="of war-room.yml; without one the log is shown")
+    update.add_argument("--text", default="", metavar="SENTENCE", help="what is told (the words of the status)")
+    update.add_argument("--status", default="", help="investigating, identified, monitoring, resolved (the incident's)")
+    update.add_argument("--template", default="", metavar="NAME", help="the words of this template of war-room.yml")
+    update.add_argument("--title", default="", help="its title (that of the audience)")
+    update.add_argument("--preview", action="store_true", help="show what would be told, and tell nobody")
+    update.add_argument(
+        "--actor", "--as", dest="actor", default=_user(), metavar="NAME", help="who you are (%(default)s)"
+    )
 
 
 def _incident_work(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

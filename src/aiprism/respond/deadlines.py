@@ -29,6 +29,9 @@ class Progress:
     no_later: float | None = None  # the target of a lower tier of this round, where that is the earlier one
     climbs: tuple[Climb, ...] = ()  # how far the policies of oncall.yml have come with it
     climbed: int = 0  # how many there were in this round
+    update_told: float | None = None  # when an audience was told last how it stands, in this round
+    update_asked: float | None = None  # when somebody was reminded to
+    update_asks: int = 0  # how often that was
     first: str = ""  # the fingerprint of the alert that opened the incident: alerts are kept in the order they began
 
     def anew(self, at: float) -> Progress:

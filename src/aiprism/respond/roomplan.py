@@ -23,6 +23,8 @@ _WORDS = {
     "monitoring": "The problem is repaired. We are watching whether it stays so.",
     "resolved": "The problem is over.",
 }
+_MINUTE = 60.0
+_EVERY = {Priority.P0: 30 * _MINUTE, Priority.P1: 60 * _MINUTE}  # between updates, where there is anybody to tell
 _PRIORITIES = tuple(each.value for each in Priority)
 
 
@@ -48,6 +50,7 @@ class RoomPlan:
     tiers: frozenset[Priority] = frozenset()
     audiences: Mapping[str, Audience] = field(default_factory=dict)
     templates: Mapping[str, Words] = field(default_factory=_usual_words)  # by status, or by a name of one's own
+    updates_every: Mapping[Priority, float] = field(default_factory=dict)  # seconds between updates, before one is due
 
 
 def usual() -> RoomPlan:
@@ -62,15 +65,24 @@ def load(path: Path, receivers: Collection[str] | None = None) -> RoomPlan:
 
 def read(root: Node, receivers: Collection[str] | None = None) -> RoomPlan:
     """The plan of a document. None: which receivers there are is not known, and not looked for."""
-    root.fields("war_room", "audiences", "templates")
+    root.fields("war_room", "audiences", "templates", "updates_every")
     room, found = root["war_room"].fields("tiers"), usual()
     named = frozenset(Priority(item.one_of(*_PRIORITIES)) for item in room["tiers"].items())
     words = library().mapping(root["templates"])
+    audiences = {name: _audience(name, node, receivers) for name, node in root["audiences"].entries().items()}
+    every = _every(root["updates_every"])
     return RoomPlan(
-        named if room["tiers"] else found.tiers,
-        {name: _audience(name, node, receivers) for name, node in root["audiences"].entries().items()},
-        {**found.templates, **words},
+        named if room["tiers"] else found.tiers, audiences, {**found.templates, **words}, every if audiences else {}
     )
+
+
+def _every(node: Node) -> Mapping[Priority, float]:
+    """How often is told of which priority. 0s: nobody is reminded of its updates."""
+    said = {Priority(name): each.seconds() for name, each in node.fields(*_PRIORITIES).entries().items()}
+    for name, each in node.entries().items():
+        if 0 < said[Priority(name)] < _MINUTE:
+            raise each.error("nobody can tell more often than once in a minute: give 1m or more, or 0s for never")
+    return {priority: seconds for priority, seconds in {**_EVERY, **said}.items() if seconds}
 
 
 def _audience(name: str, node: Node, known: Collection[str] | None) -> Audience:

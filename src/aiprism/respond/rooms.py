@@ -22,7 +22,9 @@ from aiprism.respond.incident import MACHINE, Noted
 from aiprism.respond.pipeline import Respond
 from aiprism.respond.remediate import Remediation
 from aiprism.respond.roomkeeping import come_in, folded, line_of, open_room, write
+from aiprism.respond.roomplan import STATUSES
 from aiprism.respond.runs import WAITING
+from aiprism.respond.updates import Updates, Wanted
 from aiprism.respond.warroom import Command, Evidence, Kind, Line, Room
 from aiprism.store import incidents as incident_store
 from aiprism.store import warroom as store
@@ -67,6 +69,7 @@ class Rooms:
 
     def __init__(self, respond: Respond, remediation: Remediation) -> None:
         self._respond, self._remediation = respond, remediation
+        self._updates = Updates(respond)
         self._bells: set[Bell] = set()
         respond.on_work(self._ring)
 
@@ -217,6 +220,7 @@ class Rooms:
             "approve": self._approve,
             "refuse": self._refuse,
             "run": self._run,
+            "status": self._status,
             "who": self._who,
             "help": lambda *_: "\n".join(f"{each.usage}: {each.does}" for each in warroom.COMMANDS.values()),
         }
@@ -239,6 +243,14 @@ class Rooms:
         runbook, _, reason = words.partition(" ")
         self._remediation.start(incident_id, runbook, actor, reason.strip() or "asked for in the war room")
         return f"called for: {runbook}"
+
+    def _status(self, incident_id: str, actor: str, words: str) -> str:
+        audience, _, said = words.partition(" ")
+        first, _, rest = said.strip().partition(" ")
+        status, text = (first, rest.strip()) if first in STATUSES else ("", said.strip())
+        update = self._updates.post(incident_id, actor, Wanted(audience, status, text))
+        to = ", ".join(dict.fromkeys(each["receiver"] for each in update["told"]))
+        return f"{audience} {'is' if to else 'would be'} told{f' by {to}' if to else ''}: {update['text']}"
 
     def _waiting(self, incident_id: str, runbook: str) -> incident_store.RunRow:
         with self._respond.reading() as connection:

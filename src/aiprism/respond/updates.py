@@ -16,6 +16,7 @@ from aiprism.respond.consequences import letter_row
 from aiprism.respond.desk import Desk, Policy
 from aiprism.respond.digest import PAGERS
 from aiprism.respond.incident import Incident, Noted
+from aiprism.respond.incident.updating import TOLD
 from aiprism.respond.message import Message
 from aiprism.respond.pipeline import Respond
 from aiprism.respond.roomplan import STATUSES, Audience
@@ -68,7 +69,7 @@ class Updates:
             told = _tell(desk, incident_id, audience, said, number)
             text = f"{audience.name} {'is' if told else 'would be'} told: {said.text}"
             data = {"update": number, "audience": audience.name, "status": said.status, "letters": told}
-            desk.happen(incident_id, Noted("status_update", author, text, data))
+            desk.happen(incident_id, Noted(TOLD, author, text, data))
             desk.made_work = True
         return next(each for each in self.log(incident_id) if each["id"] == number)
 

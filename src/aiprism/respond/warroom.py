@@ -13,12 +13,15 @@ from enum import Enum
 from aiprism.errors import BadInput, TooMany
 from aiprism.respond.incident import (
     Acknowledged,
+    Assigned,
     Event,
     Identified,
     Noted,
     ReopenedByHand,
     ResolvedByHand,
     Responded,
+    TaskAdded,
+    TaskDone,
     Unacknowledged,
 )
 
@@ -163,6 +166,22 @@ class Offer:
     needs_words: bool = False
 
 
+def _assigned(who: str, words: str) -> Event:
+    return Assigned(who, words.removeprefix("@") or who)
+
+
+def _task(who: str, words: str) -> Event:
+    """Words that end with @somebody are that one's task."""
+    text, at, person = words.rpartition(" @")
+    named = at and person and " " not in person
+    return TaskAdded(who, text.strip() if named else words, person if named else "")
+
+
+def _task_done(who: str, words: str) -> Event:
+    task, _, text = words.partition(" ")
+    return TaskDone(who, task.upper(), text.strip())
+
+
 COMMANDS: Mapping[str, Offer] = {
     "ack": Offer("/ack [words]", "say that you have seen it and take care", Acknowledged),
     "unack": Offer("/unack [words]", "say that you do not take care of it after all", Unacknowledged),
@@ -171,6 +190,10 @@ COMMANDS: Mapping[str, Offer] = {
     "resolve": Offer("/resolve [words]", "close it by hand", ResolvedByHand),
     "reopen": Offer("/reopen [words]", "open it again", ReopenedByHand),
     "note": Offer("/note WORDS", "put a sentence on the timeline", lambda who, text: Noted("comment", who, text), True),
+    "assign": Offer("/assign [PERSON]", "say who is to take care of it; you, when nobody is named", _assigned),
+    "task": Offer("/task WORDS [@PERSON]", "note what is to be done, and by whom", _task, True),
+    "done": Offer("/done TASK [words]", "say that a task is done", _task_done, True),
+    "status": Offer("/status AUDIENCE [STATUS] [words]", "tell an audience how it stands", needs_words=True),
     "pin": Offer("/pin WORDS", "pin what you write", needs_words=True),
     "run": Offer("/run RUNBOOK [reason]", "start a runbook; its guards apply", needs_words=True),
     "approve": Offer("/approve [RUNBOOK]", "let a runbook that waits for approval go ahead"),

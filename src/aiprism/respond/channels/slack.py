@@ -50,7 +50,7 @@ _POST_MESSAGE = "https://slack.com/api/chat.postMessage"
 _POST = "chat.postMessage"
 # The first message cannot be changed any more: another one takes its place.
 _GONE = {f"Slack says {why}" for why in ("message_not_found", "cant_update_message", "edit_window_closed")}
-_LOUD = {"opened", "escalated", "reopened", "firing", "overdue", "reminded", "paged"}
+_LOUD = {"opened", "escalated", "reopened", "firing", "overdue", "reminded", "paged", "update_due"}
 _BUSY = {"ratelimited", "rate_limited", "internal_error", "fatal_error", "request_timeout", "service_unavailable"}
 
 _COLORS = {Priority.P0: "#a30200", Priority.P1: "#e8590c", Priority.P2: "#daa038", Priority.P3: "#5b7083"}
@@ -69,6 +69,7 @@ _WORDS = {
     "resolved": ("✅", "Resolved"),
     "firing": ("⚠️", "Alert"),
     "cleared": ("✅", "Cleared"),
+    "update_due": ("🕰️", "Update due"),
     "digest": ("🗞️", "Digest"),
     "update": ("📣", "Update"),
 }

@@ -28,6 +28,7 @@ class Notice(Enum):
     REMINDED = "reminded"  # nobody has acknowledged it yet
     UNACKNOWLEDGED = "unacknowledged"
     FLAPPING = "flapping"  # an alert of it comes and goes
+    UPDATE_DUE = "update_due"  # an audience is to hear how it stands
     PAGED = "paged"  # somebody is on call and is to acknowledge it
 
 

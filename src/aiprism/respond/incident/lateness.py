@@ -74,7 +74,7 @@ def paged(incident: Incident, now: float, periods: Periods) -> Step:
     quiet: it stays with whoever took it, whoever is on call then."""
     if not incident.acknowledgeable or not (periods.rota.escalations or incident.progress.climbs):
         return incident, ()
-    policy = _policy(incident, periods)
+    policy = policy_of(incident, periods)
     before = next((each.origin for each in incident.progress.climbs if each.key == OF_INCIDENT), "")
     if policy and policy != before:  # opened, reopened, given back, or of a higher tier with a policy of its own
         incident = _begun(incident, OF_INCIDENT, policy, now)
@@ -84,12 +84,13 @@ def paged(incident: Incident, now: float, periods: Periods) -> Step:
 def eased(incident: Incident, periods: Periods) -> Incident:
     """It in a less urgent priority: without the targets of the former one, and without its pages where this one has none."""
     progress = replace(incident.progress, no_later=None)
-    if not _policy(incident, periods):
+    if not policy_of(incident, periods):
         progress = replace(progress, climbs=tuple(each for each in progress.climbs if each.key != OF_INCIDENT))
     return replace(incident, progress=progress)
 
 
-def _policy(incident: Incident, periods: Periods) -> str:
+def policy_of(incident: Incident, periods: Periods) -> str:
+    """The policy of oncall.yml that it is escalated by; empty where there is none."""
     first = incident.alert(incident.progress.first) or incident.alerts[0]  # of what was opened by a version before
     return periods.rota.policy_of(incident.priority, _known_of(first))
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from aiprism.model.alerts import Alert
 from aiprism.respond import deadlines
 from aiprism.respond.deadlines import Progress
-from aiprism.respond.incident import alerts, lateness, merging, people, tasks
+from aiprism.respond.incident import alerts, lateness, merging, people, tasks, updating
 from aiprism.respond.incident.effects import Entry, Notice, Remediate, Step, Tell
 from aiprism.respond.incident.events import (
     Acknowledged,
@@ -87,13 +87,14 @@ def advance(incident: Incident, event: Event, now: float, periods: Periods) -> S
     """
     now = max(now, incident.updated_at)
     # What was missed comes first: an acknowledgement that comes only now is late.
-    late, overdue = lateness.late(incident, now, periods)
+    asked, reminder = updating.reminded(incident, now, periods)
+    late, overdue = lateness.late(asked, now, periods)
     after, effects = _ANSWERS[type(event)](late, event, now, periods)
     raised, more = (after, ()) if after.priority is late.priority else lateness.late(after, now, periods)
     paged, pages = lateness.paged(raised, now, periods)
-    if paged == incident and not (effects or overdue or more or pages):
+    if paged == incident and not (effects or reminder or overdue or more or pages):
         return incident, ()
-    told = (*overdue, *effects, *more, *pages)
+    told = (*reminder, *overdue, *effects, *more, *pages)
     return replace(paged, updated_at=now, target_at=lateness.target(paged, periods)), told
 
 
@@ -103,7 +104,8 @@ def next_due(incident: Incident, periods: Periods) -> float | None:
         return (incident.monitoring_since or incident.updated_at) + periods.validation
     step = deadlines.next_due(incident, periods.tiers.of[incident.priority])
     climbs = incident.progress.climbs if incident.acknowledgeable else ()
-    return min((at for at in (step, *(each.next_due for each in climbs)) if at is not None), default=None)
+    told = updating.due_at(incident, periods)
+    return min((at for at in (step, told, *(each.next_due for each in climbs)) if at is not None), default=None)
 
 
 def _ticked(incident: Incident, _event: Tick, now: float, periods: Periods) -> Step:
@@ -118,6 +120,8 @@ def _ticked(incident: Incident, _event: Tick, now: float, periods: Periods) -> S
 def _noted(incident: Incident, event: Noted, now: float, _periods: Periods) -> Step:
     if event.event == _BEGUN and incident.responded_at is None:
         incident = replace(incident, responded_at=now)
+    if event.event == updating.TOLD:
+        incident = updating.told(incident, now)
     return incident, (Entry(now, event.event, event.actor, event.text, event.data),)
 
 

@@ -37,8 +37,8 @@ _WORKING = frozenset({Status.INVESTIGATING, Status.IDENTIFIED})
 
 @dataclass(frozen=True, slots=True)
 class Periods:
-    """How long things may take: seconds of quiet before an incident is over, what each tier expects of people, and who of
-    them is on call.
+    """How long things may take: seconds of quiet before an incident is over, what each tier expects of people, who of them
+    is on call, and how often they are to tell others how it stands.
 
     The usual deadlines to acknowledge and respond are the plan's (L712). It asks for resolution targets (L2595) without
     giving them; the usual ones are four times its response deadlines.
@@ -48,6 +48,7 @@ class Periods:
     tiers: Tiers = field(default_factory=usual)
     rota: Rota = field(default_factory=Rota)
     limits: Limits = field(default_factory=Limits)
+    updates: Mapping[Priority, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
