@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 
 import pytest
 
+from aiprism.clock import FakeClock
 from aiprism.respond import journal
+from aiprism.respond.desk import Policy
 from aiprism.respond.incident import Acknowledged, ResolvedByHand
 from aiprism.respond.pipeline import Respond
+from aiprism.respond.ways import Ways
+from aiprism.store.records import Records
 from tests.respond.making import T0, alert, cleared
 
 ALERTS = [alert("HighErrorRate", f"service-{n}") for n in range(6)]
@@ -63,3 +68,63 @@ def _resolved_and_failed(respond):
     with respond.desk() as desk:
         desk.happen(respond._standing.open_incidents(desk.connection)[0].id, ResolvedByHand("ann"))
         raise RuntimeError("the disk is full")
+
+
+CALLED = Ways({(f"service-{n}", f"service-{n // 2}"): "seen" for n in range(1, 12)})
+NAMES = ("HighErrorRate", "HighLatency", "ServiceDown")
+
+
+def test_alerts_of_what_is_open_are_arranged_once_and_not_for_each_batch(records, clock):
+    respond = Respond(records, clock, Policy(ways=lambda: CALLED))
+    respond.accept(ALERTS[:2])
+    arranged = respond._standing.neighbours
+    respond.accept(ALERTS[2:])
+    respond.accept([cleared(ALERTS[0], T0 + 5), alert("HighLatency", "service-1", at=T0 + 1)])
+    assert respond._standing.neighbours is arranged
+    with respond.reading() as connection:
+        [first, *_] = journal.open_incidents(connection)
+    respond.happen(first.id, ResolvedByHand("ann"))
+    respond.accept([alert("HighLatency", "service-2", at=T0 + 1)])
+    assert respond._standing.neighbours is not arranged
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_kept_alerts_make_the_same_incidents_as_those_arranged_anew(seed, tmp_path):
+    kept, anew = (_lived(seed, tmp_path / f"{forgets}.db", forgets=forgets) for forgets in (False, True))
+    assert kept == anew
+    assert len(kept) > 1
+
+
+def _lived(seed, path, *, forgets):
+    """Into what some random batches are divided: two processes take them, and people close and part incidents in between."""
+    dice, clock = random.Random(seed), FakeClock(T0)
+    records = Records.open(f"sqlite:///{path}")
+    both = [Respond(records, clock, Policy(ways=lambda: CALLED)) for _ in range(2)]
+    for _ in range(25):
+        respond = dice.choice(both)
+        if forgets:
+            respond._standing.forget()
+        respond.accept([_said(dice, clock.now()) for _ in range(dice.randint(1, 5))])
+        with respond.reading() as connection:
+            found = journal.open_incidents(connection)
+        _by_people(dice, respond, found)
+        clock.jump(dice.choice((1, 20, 200)))
+    with records.reading() as connection:
+        told = journal.listed(connection, "all", 1000)
+    records.close()
+    return {each.id: (each.status, each.work.merged_into, sorted(each.places)) for each in told}
+
+
+def _said(dice, now):
+    said = alert(dice.choice(NAMES), f"service-{dice.randrange(12)}", at=now - dice.choice((0, 10, 60)))
+    return cleared(said, now) if dice.random() < 0.2 else said
+
+
+def _by_people(dice, respond, found):
+    if not found or dice.random() < 0.7:
+        return
+    chosen = dice.choice(found)
+    if len(chosen.alerts) > 1:
+        respond.split(chosen.id, [chosen.alerts[0].fingerprint], "ann")
+    else:
+        respond.happen(chosen.id, ResolvedByHand("ann"))

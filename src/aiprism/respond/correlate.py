@@ -11,9 +11,10 @@ whom, out go ids with the edges that say why. Pure; `bench/correlation` measures
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import TypeAlias
 
 from aiprism.model.alerts import Alert
 from aiprism.respond.incident import Incident
@@ -50,6 +51,9 @@ class Joined:
     others: tuple[Link, ...] = ()
 
 
+Parted: TypeAlias = Callable[[str, str], bool]
+
+
 def never(_one: str, _other: str) -> bool:
     """Nobody has parted any two incidents."""
     return False
@@ -67,18 +71,45 @@ class Neighbourhood:
         incidents: Iterable[Incident] = (),
         ways: Ways | None = None,
         weights: Weights | None = None,
-        parted: Callable[[str, str], bool] = never,
+        parted: Parted = never,
     ) -> None:
         self._ways, self._weights, self._parted = ways or Ways(), weights or Weights(), parted
         self._onsets: dict[str, dict[Subject, list[_Onset]]] = {}
         self._open: dict[str, _Open] = {}
+        self._stale = False  # whether the next batch would arrange it in another way
+        self._arrange(incidents)
+
+    def current(self, incidents: Iterable[Incident], ways: Ways, weights: Weights, parted: Parted) -> Neighbourhood:
+        """This one with what joined these incidents since, or a new one if something else happened: an incident is over or was
+        taken in, an alert went elsewhere or fires anew, the topology is another one. So it holds what a new one would hold."""
+        standing = [each for each in incidents if each.open]
+        if ways == self._ways and weights == self._weights and self._only_grew(standing):
+            self._parted = parted
+            self._arrange(standing)
+            return self
+        return Neighbourhood(standing, ways, weights, parted)
+
+    def _only_grew(self, standing: Sequence[Incident]) -> bool:
+        if self._stale or not self._open.keys() <= {each.id for each in standing}:
+            return False
+        homes = ((incident, self._open.get(incident.id)) for incident in standing)
+        return all(home is None or home.grew_to(incident) for incident, home in homes)
+
+    def _arrange(self, incidents: Iterable[Incident]) -> None:
         for incident in incidents:
-            for alert in incident.alerts if incident.open else ():
-                self.add(incident, alert)
+            home = self._open.get(incident.id)
+            if not incident.open or (home and home.incident is incident):
+                continue
+            for alert in incident.alerts:
+                if home is None or alert.fingerprint not in home.onsets:
+                    self.add(incident, alert)
+            if home := self._open.get(incident.id):
+                home.incident = incident
 
     def add(self, incident: Incident, alert: Alert) -> None:
         """From now on `alert` is known to be in `incident`."""
         home = self._open.setdefault(incident.id, _Open(incident.id, incident.created_at))
+        self._stale |= home.onsets.setdefault(alert.fingerprint, alert.active_at) != alert.active_at
         subject = subject_of(alert.labels)
         service = self._ways.named(subject.service)
         if not service:
@@ -95,6 +126,7 @@ class Neighbourhood:
         gone.merged_into = into
         into.services |= gone.services
         into.origins = self._origins(into.origins | gone.origins)
+        self._stale = True  # the order of onsets goes by the incident's age, too
 
     def joined(self, alert: Alert) -> Joined | None:
         """Where `alert` belongs and why; None when it is like none. The most alike wins, of equals the older incident."""
@@ -229,7 +261,15 @@ class _Open:
     created_at: float
     services: set[str] = field(default_factory=set)
     origins: set[str] = field(default_factory=set)
+    onsets: dict[str, float] = field(default_factory=dict)  # fingerprint → as it is arranged
+    incident: Incident | None = None  # as it was when all its alerts were arranged last
     merged_into: _Open | None = None
+
+    def grew_to(self, incident: Incident) -> bool:
+        """Whether all that is arranged of it is in `incident` as it is."""
+        if self.incident is incident:
+            return True
+        return self.onsets.items() <= {alert.fingerprint: alert.active_at for alert in incident.alerts}.items()
 
 
 @dataclass(slots=True)

@@ -124,11 +124,12 @@ class _Round:
 
     @property
     def _around(self) -> Neighbourhood:
-        """The alerts of open incidents: arranged only for a batch that has something new."""
+        """The alerts of open incidents: looked at only for a batch that has something new, and kept for the next one."""
         if self._neighbours is None:
             incidents = (change.incident for change in self._changes.values())
-            policy = self._desk.policy
-            self._neighbours = Neighbourhood(incidents, policy.ways(), policy.weights, self._parted)
+            policy, standing = self._desk.policy, self._desk.standing
+            self._neighbours = standing.neighbours.current(incidents, policy.ways(), policy.weights, self._parted)
+            standing.neighbours = self._neighbours
         return self._neighbours
 
     def _free_id(self, alert: Alert) -> str:
