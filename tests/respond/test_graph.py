@@ -8,7 +8,7 @@ from pathlib import Path
 
 from aiprism.clock import FakeClock
 from aiprism.model.events import ChangeEvent
-from aiprism.respond import changes, graph, journal
+from aiprism.respond import changes, dossier, graph, journal
 from aiprism.respond.desk import Policy
 from aiprism.respond.pipeline import Respond
 from aiprism.respond.ways import Ways
@@ -44,14 +44,18 @@ def example(place):
     for each in found:
         respond.happen(incident.id, changes.line(incident, each))
     told = shown(respond, incident.id)
+    with respond.reading() as connection:
+        described = dossier.dossier(connection, incident.id)["description"].splitlines()
     records.close()
-    return told
+    return told, described[-1]
 
 
 def test_the_example_of_the_page_is_what_is_answered(tmp_path):
     said = re.search(r"/correlation`.*?```json\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     assert said is not None
-    assert example(tmp_path) == json.loads(said[1])
+    told, described = example(tmp_path)
+    assert told == json.loads(said[1])
+    assert described == "Changed 3 minutes before: model-server 2.2.0 (deployment)."
 
 
 def test_an_edge_by_which_another_incident_was_taken_in_is_of_both(records, clock):

@@ -8,9 +8,9 @@ Only looking for them reads telemetry, so that happens beside the pipeline and k
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import structlog
 from sqlalchemy import Connection
@@ -29,6 +29,7 @@ log = structlog.get_logger()
 
 LINE = "change"  # the event of the timeline
 BEFORE = 7200.0  # seconds before an incident in which a change may explain it
+SHORTLY = 900.0  # and before its first onset, in which it probably does
 MOST = 50  # lines on one incident: a rollout that restarts everything is told by its first ones
 
 _EVERY = 15.0  # seconds between looks while an incident is open, whatever rings
@@ -140,6 +141,18 @@ def line(incident: Incident, change: ChangeEvent) -> Noted:
     return Noted(
         LINE, change.source or MACHINE, f"{change.kind} of {change.service}, {when}: {change.title}", asdict(change)
     )
+
+
+def shortly(incident: Incident, lines: Iterable[store.EventRow]) -> list[dict[str, Any]]:
+    """What these timelines tell of changes in the minutes before the first onset, the last one first; `before` in seconds."""
+    onset = min((alert.active_at for alert in incident.alerts), default=incident.created_at)
+    found: dict[str, dict[str, Any]] = {}
+    for each in lines:
+        data: Mapping[str, Any] = each["data"] or {}
+        if each["event"] == LINE and 0 <= onset - data["ts"] <= SHORTLY:
+            told = {name: data[name] for name in ("id", "ts", "kind", "service", "title", "source")}
+            found[data["id"]] = {**told, "before": round(onset - data["ts"], 3)}
+    return sorted(found.values(), key=lambda change: (change["before"], change["id"]))
 
 
 def _noted(connection: Connection, incidents: Sequence[str]) -> dict[str, frozenset[str]]:

@@ -12,11 +12,12 @@ from typing import Any
 from sqlalchemy import Connection
 
 from aiprism.model.alerts import Alert
-from aiprism.respond import journal
+from aiprism.respond import changes, journal, wording
 from aiprism.respond.incident import Incident, Limits
 from aiprism.respond.runs import SUCCEEDED
 from aiprism.store import incidents as store
 
+_CHANGES = 2  # that a description tells; the others stand on the timeline
 _OURS = ("incident_id", "payload", "dedup_key", "next_at", "deadline", "tells")
 
 
@@ -67,9 +68,14 @@ def dossier(connection: Connection, incident_id: str) -> dict[str, Any]:
     notifications = store.notification_rows(connection, [incident_id])
     runs = store.run_rows(connection, [incident_id])
     steps = store.step_rows(connection, [run["id"] for run in runs])
+    timeline = store.event_rows(connection, [incident_id])
+    changed = [
+        wording.changed(each["title"], each["kind"], each["before"]) for each in changes.shortly(incident, timeline)
+    ]
     return {
         **summary(incident),
-        "timeline": [_without(event, "incident_id") for event in store.event_rows(connection, [incident_id])],
+        "description": "\n".join([incident.description, *changed[:_CHANGES]]),
+        "timeline": [_without(event, "incident_id") for event in timeline],
         "notifications": [
             _without(row, "incident_id", "payload", "dedup_key", "next_at", "deadline", "tells")
             for row in notifications

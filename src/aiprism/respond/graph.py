@@ -18,7 +18,6 @@ from aiprism.respond.incident import Incident
 from aiprism.respond.subject import service_of
 from aiprism.store import incidents as store
 
-BEFORE = 900.0  # seconds before the first onset in which a change is evidence
 _PARTS = ("time", "service", "kind")
 
 
@@ -46,7 +45,7 @@ def graph(incident: Incident, lines: Sequence[store.EventRow]) -> dict[str, Any]
         "services": _services(incident.alerts),
         "edges": sorted(edges, key=lambda edge: edge["at"]),
         "by_hand": [*_by_hand(line for line in lines if line["incident_id"] == incident.id)],
-        "changes": _changes(incident, lines),
+        "changes": changes.shortly(incident, lines),
     }
 
 
@@ -103,15 +102,3 @@ def _by_hand(lines: Iterable[store.EventRow]) -> Iterator[dict[str, Any]]:
                 "actor": line["actor"],
                 "text": line["text"],
             }
-
-
-def _changes(incident: Incident, lines: Iterable[store.EventRow]) -> list[dict[str, Any]]:
-    """What was changed at its services in the minutes before the first onset, the last one first; `before` in seconds."""
-    onset = min(alert.active_at for alert in incident.alerts)
-    found: dict[str, dict[str, Any]] = {}
-    for line in lines:
-        data: Mapping[str, Any] = line["data"] or {}
-        if line["event"] == changes.LINE and 0 <= onset - data["ts"] <= BEFORE:
-            told = {name: data[name] for name in ("id", "ts", "kind", "service", "title", "source")}
-            found[data["id"]] = {**told, "before": round(onset - data["ts"], 3)}
-    return sorted(found.values(), key=lambda each: (each["before"], each["id"]))

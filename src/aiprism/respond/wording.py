@@ -85,6 +85,17 @@ def description_of(alerts: Sequence[Alert]) -> str:
     return "\n".join([*_lead(ordered), *told])
 
 
+def changed(title: str, kind: str, before: float) -> str:
+    """A sentence on what was changed so many seconds before the first alert began.
+
+    >>> changed("model-server 2.2.0", "deployment", 181.0)
+    'Changed 3 minutes before: model-server 2.2.0 (deployment).'
+    """
+    minutes = round(before / 60)
+    when = "just" if minutes < 1 else "a minute" if minutes == 1 else f"{minutes} minutes"
+    return f"Changed {when} before: {title} ({kind})."
+
+
 def _ordered(alerts: Sequence[Alert]) -> list[Alert]:
     return sorted(alerts, key=lambda alert: (alert.active_at, alert.fingerprint))
 
