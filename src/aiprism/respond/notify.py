@@ -77,6 +77,7 @@ class Round:
     flushes: tuple[Flush, ...]
     holding: Holding
     told: Mapping[tuple[str, Address], Told]
+    standing: Callable[[], Iterable[Incident]] = tuple  # the open incidents, if they are known without reading them
     flaps: Mapping[str, Flap] = field(default_factory=dict)  # fingerprint → of the alerts that flap
     homes: Mapping[str, Incident] = field(default_factory=dict)  # fingerprint → the incident that holds it
     held: Counter[str] = field(default_factory=Counter)
@@ -127,9 +128,10 @@ def gathered(
     buttons: bool,
     now: float,
     holding: Callable[[], Holding],
+    standing: Callable[[], Iterable[Incident]] = tuple,
 ) -> Round:
-    """The round of `now`; `holding` is asked when there is anything to tell. Groups with a notification on its way are put
-    off; one that was tried for too long is given up."""
+    """The round of `now`; `holding` and `standing` are asked when there is anything to tell. Groups with a notification on
+    its way are put off; one that was tried for too long is given up."""
     due = [group_of(row) for row in store.due_groups(connection, now)]
     ready = _put_off(connection, due, now)
     flaps = flapping(connection, now)
@@ -151,6 +153,7 @@ def gathered(
         flushes=tuple(flushes),
         holding=holding() if any(each.all for each in flushes) else nothing(routing, now),
         told=_told(connection, [flush.group.key for flush in flushes], now),
+        standing=standing,
         flaps=flaps,
     )
 
@@ -405,7 +408,9 @@ def _tells(telling: Telling, flush: Flush) -> dict[str, object]:
 def find_homes(round_: Round, connection: Connection) -> Round:
     """Find the incidents that hold what is to be told."""
     told = {each.fingerprint: each for flush in round_.flushes if flush.tellings for each in flush.alerts}
-    homes = journal.last_incidents_of(connection, sorted(told))
+    if not told:
+        return round_
+    homes = journal.last_incidents_of(connection, sorted(told), round_.standing())
     return replace(round_, homes={key: home for key, home in homes.items() if _holds(home, told[key])})
 
 

@@ -281,6 +281,7 @@ def _tell_groups(desk: Desk) -> Counter[str]:
         buttons=policy.buttons,
         now=desk.now,
         holding=desk.holding,
+        standing=lambda: desk.standing.open_incidents(desk.connection),
     )
     for stage in FLUSH:
         round_ = stage(round_, desk.connection)
