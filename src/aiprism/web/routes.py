@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from importlib.resources import files
 from ipaddress import ip_address
 from typing import Any
 
 import structlog
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -25,6 +24,7 @@ from aiprism.config import IngestConfig
 from aiprism.errors import Refused, StoreError
 from aiprism.receive.inflight import InFlight
 from aiprism.telemetry import Telemetry
+from aiprism.web import pages
 from aiprism.web.bodies import BoundedBodies, retry_headers
 
 log = structlog.get_logger()
@@ -35,8 +35,6 @@ Check = Callable[[], Awaitable[str | None]]
 Note = Callable[[], str | None]
 # Reads the configuration anew, or raises BadInput and keeps the old one.
 Reload = Callable[[], Awaitable[None]]
-# What `/` answers to those who do not want the page; None to those who do.
-AtRoot = Callable[[Request], Response | None]
 
 _SAFE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -65,7 +63,7 @@ def build(
     *,
     names: Sequence[str] = (),
     origins: re.Pattern[str] | None = None,
-    at_root: AtRoot = lambda request: None,
+    at_root: pages.AtRoot = lambda request: None,
     bodies: IngestConfig | None = None,
     in_flight: InFlight | None = None,
     notes: Mapping[str, Note] | None = None,
@@ -83,7 +81,8 @@ def build(
         docs_url=None,  # its page would load scripts from another origin; /docs is ours
         redoc_url=None,
     )
-    for each in (*routers, _life(telemetry, checks, reload, notes or {}), _pages(at_root)):
+    # Pages first: their addresses are few and named, those of other clients' doors (`/<index>`) are any.
+    for each in (pages.router(at_root), *routers, _life(telemetry, checks, reload, notes or {})):
         app.include_router(each)
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -151,30 +150,6 @@ def _life(telemetry: Telemetry, checks: Mapping[str, Check], reload: Reload, not
 def _said(notes: Mapping[str, Note]) -> dict[str, dict[str, str]]:
     said = {name: text for name, note in notes.items() if (text := note())}
     return {"notes": said} if said else {}
-
-
-def _pages(at_root: AtRoot) -> APIRouter:
-    """The page at / and its script and style, as files of this package: nothing is loaded from elsewhere."""
-    routes = APIRouter(include_in_schema=False)
-    static = files("aiprism.web") / "static"
-    kinds = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
-
-    @routes.api_route("/", methods=["GET", "HEAD"], response_class=Response)
-    async def index(request: Request) -> Response:
-        return at_root(request) or HTMLResponse((static / "index.html").read_text(encoding="utf-8"))
-
-    @routes.get("/docs", response_class=HTMLResponse)
-    async def docs() -> str:
-        return (static / "docs.html").read_text(encoding="utf-8")
-
-    @routes.get("/static/{name}", response_class=Response)
-    async def asset(name: str) -> Response:
-        file = static / name
-        if "/" in name or name.startswith(".") or not file.is_file():
-            raise HTTPException(404)
-        return Response(file.read_bytes(), media_type=kinds.get(name.rpartition(".")[2], "application/octet-stream"))
-
-    return routes
 
 
 async def _refused(request: Request, error: Exception) -> Response:

@@ -1,0 +1,86 @@
+/**
+ * What changes on the server, as it changes: one stream of server-sent events for all tabs of this browser.
+ *
+ * A browser opens six connections to a server and no more, so a stream per tab would starve the seventh tab. The tab that
+ * holds a lock listens for all; the others hear it over a channel, and one of them takes over when it is closed.
+ */
+
+import { useQueryClient } from "@tanstack/react-query";
+import { useEffect, useSyncExternalStore } from "react";
+
+/** `topic` says what changed, `data` what it is now. */
+export interface Change {
+  readonly topic: string;
+  readonly data: unknown;
+}
+
+const STREAM = "/aiprism/v1/live";
+const NAME = "aiprism-live";
+const TOPICS = ["incidents", "alerts", "silences", "status"] as const;
+/** Query keys begin with the topic whose change makes them stale. */
+export type Topic = (typeof TOPICS)[number];
+
+type Listener = (change: Change) => void;
+
+const listeners = new Set<Listener>();
+const watchers = new Set<() => void>();
+let connected = false;
+let started = false;
+
+function begin(): void {
+  if (started) return;
+  started = true;
+  const channel = new BroadcastChannel(NAME);
+  channel.onmessage = ({ data }: MessageEvent<Change>) => hear(data);
+  const tell = (change: Change) => {
+    hear(change);
+    channel.postMessage(change);
+  };
+  // Resolves never: the lock is held as long as this tab lives.
+  if (navigator.locks) void navigator.locks.request(NAME, () => listen(tell));
+  else void listen(tell); // a page over plain HTTP from another host has no locks
+}
+
+function hear(change: Change): void {
+  if (change.topic === "connection") {
+    connected = Boolean(change.data);
+    for (const watcher of watchers) watcher();
+  }
+  for (const listener of listeners) listener(change);
+}
+
+function listen(tell: Listener): Promise<never> {
+  const source = new EventSource(STREAM);
+  source.onopen = () => tell({ topic: "connection", data: true });
+  source.onerror = () => tell({ topic: "connection", data: false }); // it connects again by itself
+  for (const topic of TOPICS) {
+    source.addEventListener(topic, ({ data }: MessageEvent<string>) => tell({ topic, data: JSON.parse(data) }));
+  }
+  return new Promise(() => undefined);
+}
+
+/** Queries whose key begins with a topic are asked again when it changes, and all of them once the stream is back. */
+export function useLive(): void {
+  const client = useQueryClient();
+  useEffect(() => {
+    begin();
+    const listener: Listener = ({ topic, data }) => {
+      if (topic === "connection") {
+        if (data) void client.invalidateQueries({ predicate: ({ queryKey }) => TOPICS.includes(queryKey[0] as Topic) });
+      } else void client.invalidateQueries({ queryKey: [topic] });
+    };
+    listeners.add(listener);
+    return () => void listeners.delete(listener);
+  }, [client]);
+}
+
+/** Whether changes are heard of at present. */
+export function useConnected(): boolean {
+  return useSyncExternalStore(
+    (watcher) => {
+      watchers.add(watcher);
+      return () => watchers.delete(watcher);
+    },
+    () => connected,
+  );
+}

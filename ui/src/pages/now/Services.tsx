@@ -1,0 +1,108 @@
+import { Link } from "react-router";
+import { type RedRow, type ServiceRate, useRed, useServices } from "@/api/services";
+import { Spark } from "@/charts/Spark";
+import { Panel } from "@/components/Panel";
+import { Nothing, Shown } from "@/components/states";
+import { type Column, Table } from "@/components/Table";
+import { useGoto, useTime } from "@/components/time";
+import { stepFor } from "@/model/timerange";
+import { format } from "@/model/units";
+
+/** Rate, errors and duration of every service: as of the last minute, and how they were in the range that is looked at. */
+export function Services() {
+  const { span } = useTime();
+  const goto = useGoto();
+  const services = useServices(60);
+  const step = stepFor(span, 40, 60);
+  const red = useRed(span, step).data;
+  const course = (service: string, of: (row: RedRow) => number) => courseOf(red ?? [], service, span, step, of);
+  const columns: Column<ServiceRate>[] = [
+    {
+      title: "service",
+      cell: ({ service }) => <Link to={goto(`/services/${encodeURIComponent(service)}`)}>{service}</Link>,
+      by: ({ service }) => service,
+    },
+    { title: "requests/s", cell: ({ rate }) => format(rate, "none"), by: ({ rate }) => rate, number: true },
+    {
+      title: "",
+      cell: ({ service }) => <Spark label={`requests of ${service}`} values={course(service, (row) => row.rate)} />,
+      small: false,
+    },
+    {
+      title: "errors",
+      cell: ({ error_share }) => <span className={kindOf(error_share)}>{format(error_share, "percentunit")}</span>,
+      by: ({ error_share }) => error_share,
+      number: true,
+    },
+    {
+      title: " ",
+      cell: ({ service }) => (
+        <Spark
+          label={`errors of ${service}`}
+          colour="var(--bad)"
+          values={course(service, (row) => (row.spans ? row.errors / row.spans : 0))}
+        />
+      ),
+      small: false,
+    },
+    {
+      title: "p50",
+      cell: ({ p50_ms }) => format(p50_ms, "ms"),
+      by: ({ p50_ms }) => p50_ms,
+      number: true,
+      small: false,
+    },
+    { title: "p95", cell: ({ p95_ms }) => format(p95_ms, "ms"), by: ({ p95_ms }) => p95_ms, number: true },
+    {
+      title: "  ",
+      cell: ({ service }) => (
+        <Spark
+          label={`95th percentile of ${service}`}
+          colour="var(--info)"
+          values={course(service, (row) => row.p95_ms)}
+        />
+      ),
+      small: false,
+    },
+    { title: "objective", cell: () => <span className="faint">–</span>, small: false },
+  ];
+  return (
+    <Panel
+      title="Services"
+      note="the last minute; lines: the range above"
+      side={<Link to={goto("/services/map")}>map</Link>}
+    >
+      <Shown of={services} rows={7}>
+        {(rows) =>
+          rows.length ? (
+            <Table label="services" columns={columns} rows={rows} id={({ service }) => service} />
+          ) : (
+            <Nothing title="No service has answered a request in the last minute">
+              Point one at this server: OTLP over gRPC on port 4317, over HTTP on 4318.
+            </Nothing>
+          )
+        }
+      </Shown>
+    </Panel>
+  );
+}
+
+function kindOf(share: number): string {
+  return share >= 0.05 ? "bad" : share >= 0.01 ? "warn" : "";
+}
+
+function courseOf(
+  rows: readonly RedRow[],
+  service: string,
+  span: { start: number; end: number },
+  step: number,
+  of: (row: RedRow) => number,
+): (number | null)[] {
+  const first = Math.floor(span.start / step);
+  const values: (number | null)[] = Array(Math.max(0, Math.floor(span.end / step) - first)).fill(null); // the last step is not over
+  for (const row of rows) {
+    const at = Math.floor(row.at / step) - first;
+    if (row.service === service && at >= 0 && at < values.length) values[at] = of(row);
+  }
+  return values;
+}
