@@ -12,9 +12,9 @@ type Operation<P extends keyof paths, M extends Method> = M extends keyof paths[
 type Said<O, Where extends string> = O extends { parameters: { [W in Where]?: infer A } }
   ? Exclude<A, undefined>
   : never;
-/** Doors that read their query for themselves (Prometheus', Alertmanager's) declare none: anything may be said to them. */
+/** Doors that read their request for themselves (Prometheus', Alertmanager's) declare none: anything may be said to them. */
 type Anything = Readonly<Record<string, unknown>>;
-type PathOf<O> = [Said<O, "path">] extends [never] ? undefined : Said<O, "path">;
+type PathOf<O> = [Said<O, "path">] extends [never] ? Anything : Said<O, "path">;
 type QueryOf<O> = [Said<O, "query">] extends [never] ? Anything : Said<O, "query">;
 type BodyOf<O> = O extends { requestBody?: { content: { "application/json": infer B } } } ? B : unknown;
 

@@ -1,5 +1,42 @@
-import { Nothing } from "@/components/states";
+/** Questions to what is stored: metrics, logs, traces, SQL. */
 
-export default function Page() {
-  return <Nothing title="This page is being built">Its data is in the HTTP API: see /docs.</Nothing>;
+import { Tabs } from "@mantine/core";
+import { lazy, Suspense } from "react";
+import { Navigate, Route, Routes, useLocation, useNavigate } from "react-router";
+import { Loading } from "@/components/states";
+import { useGoto } from "@/components/time";
+
+const Metrics = lazy(() => import("./metrics"));
+const Logs = lazy(() => import("./logs"));
+const Traces = lazy(() => import("./traces"));
+const Sql = lazy(() => import("./sql"));
+
+const SIGNALS = ["metrics", "logs", "traces", "sql"] as const;
+
+export default function Explore() {
+  const navigate = useNavigate();
+  const goto = useGoto();
+  const at = useLocation().pathname.split("/")[2] ?? "metrics";
+  return (
+    <>
+      <Tabs value={at} onChange={(to) => to && navigate(goto(`/explore/${to}`))}>
+        <Tabs.List aria-label="signals">
+          {SIGNALS.map((signal) => (
+            <Tabs.Tab key={signal} value={signal}>
+              {signal === "sql" ? "SQL" : `${signal[0]!.toUpperCase()}${signal.slice(1)}`}
+            </Tabs.Tab>
+          ))}
+        </Tabs.List>
+      </Tabs>
+      <Suspense fallback={<Loading rows={8} />}>
+        <Routes>
+          <Route index element={<Navigate to={goto("metrics")} replace />} />
+          <Route path="metrics" element={<Metrics />} />
+          <Route path="logs" element={<Logs />} />
+          <Route path="traces/*" element={<Traces />} />
+          <Route path="sql" element={<Sql />} />
+        </Routes>
+      </Suspense>
+    </>
+  );
 }
