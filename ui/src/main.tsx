@@ -19,6 +19,7 @@ const theme = createTheme({
   fontSizes: { xs: "12px", sm: "13px", md: "13.5px", lg: "15px", xl: "18px" },
   defaultRadius: 6,
   primaryColor: "blue",
+  primaryShade: { light: 8, dark: 8 }, // white on it can be read
   cursorType: "pointer",
 });
 

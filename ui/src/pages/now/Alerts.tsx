@@ -21,7 +21,7 @@ export function Alerts() {
       title: "of",
       cell: ({ labels }) => <span className="quiet">{labels.service ?? labels.job ?? labels.instance}</span>,
     },
-    { title: "since", cell: ({ activeAt }) => ago(Date.parse(activeAt) / 1000, now), number: true, small: false },
+    { title: "since", cell: ({ since }) => ago(since, now), number: true, small: false },
   ];
   return (
     <Panel title="Alerts" side={<Link to={goto("/alerts")}>all</Link>}>
@@ -32,7 +32,7 @@ export function Alerts() {
               label="alerts"
               columns={columns}
               rows={order(rows).slice(0, MOST)}
-              id={({ labels }) => JSON.stringify(labels)}
+              id={({ fingerprint }) => fingerprint}
             />
           ) : (
             <Nothing title="Nothing fires">
@@ -45,9 +45,8 @@ export function Alerts() {
   );
 }
 
+const RANK = { firing: 0, pending: 1, suppressed: 2 } as const;
+
 function order(alerts: readonly Alert[]): readonly Alert[] {
-  return alerts.toSorted(
-    (one, other) =>
-      Number(other.state === "firing") - Number(one.state === "firing") || one.activeAt.localeCompare(other.activeAt),
-  );
+  return alerts.toSorted((one, other) => RANK[one.state] - RANK[other.state] || one.since - other.since);
 }

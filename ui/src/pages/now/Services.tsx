@@ -1,9 +1,11 @@
+import { useMemo } from "react";
 import { Link } from "react-router";
 import { type RedRow, type ServiceRate, useRed, useServices } from "@/api/services";
 import { Spark } from "@/charts/Spark";
 import { Panel } from "@/components/Panel";
 import { Nothing, Shown } from "@/components/states";
 import { type Column, Table } from "@/components/Table";
+import { Tag } from "@/components/Tag";
 import { useGoto, useTime } from "@/components/time";
 import { stepFor } from "@/model/timerange";
 import { format } from "@/model/units";
@@ -15,6 +17,7 @@ export function Services() {
   const services = useServices(60);
   const step = stepFor(span, 40, 60);
   const red = useRed(span, step).data;
+  const all = useMemo(() => withSilent(services.data ?? [], red ?? []), [services.data, red]);
   const course = (service: string, of: (row: RedRow) => number) => courseOf(red ?? [], service, span, step, of);
   const columns: Column<ServiceRate>[] = [
     {
@@ -22,7 +25,12 @@ export function Services() {
       cell: ({ service }) => <Link to={goto(`/services/${encodeURIComponent(service)}`)}>{service}</Link>,
       by: ({ service }) => service,
     },
-    { title: "requests/s", cell: ({ rate }) => format(rate, "none"), by: ({ rate }) => rate, number: true },
+    {
+      title: "requests/s",
+      cell: ({ rate }) => (rate > 0 ? format(rate, "none") : <Tag of="silent" kind="warn" />),
+      by: ({ rate }) => rate,
+      number: true,
+    },
     {
       title: "",
       cell: ({ service }) => <Spark label={`requests of ${service}`} values={course(service, (row) => row.rate)} />,
@@ -47,12 +55,12 @@ export function Services() {
     },
     {
       title: "p50",
-      cell: ({ p50_ms }) => format(p50_ms, "ms"),
+      cell: ({ p50_ms }) => msOf(p50_ms),
       by: ({ p50_ms }) => p50_ms,
       number: true,
       small: false,
     },
-    { title: "p95", cell: ({ p95_ms }) => format(p95_ms, "ms"), by: ({ p95_ms }) => p95_ms, number: true },
+    { title: "p95", cell: ({ p95_ms }) => msOf(p95_ms), by: ({ p95_ms }) => p95_ms, number: true },
     {
       title: "  ",
       cell: ({ service }) => (
@@ -73,11 +81,11 @@ export function Services() {
       side={<Link to={goto("/services/map")}>map</Link>}
     >
       <Shown of={services} rows={7}>
-        {(rows) =>
-          rows.length ? (
-            <Table label="services" columns={columns} rows={rows} id={({ service }) => service} />
+        {() =>
+          all.length ? (
+            <Table label="services" columns={columns} rows={all} id={({ service }) => service} />
           ) : (
-            <Nothing title="No service has answered a request in the last minute">
+            <Nothing title="No service has answered a request in this range">
               Point one at this server: OTLP over gRPC on port 4317, over HTTP on 4318.
             </Nothing>
           )
@@ -85,6 +93,18 @@ export function Services() {
       </Shown>
     </Panel>
   );
+}
+
+/** Also the services that were heard of in the range and are not any more: those one looks for. */
+function withSilent(rates: readonly ServiceRate[], rows: readonly RedRow[]): readonly ServiceRate[] {
+  const heard = new Set(rates.map(({ service }) => service));
+  const silent = [...new Set(rows.map(({ service }) => service))].filter((service) => !heard.has(service));
+  const none = silent.map((service) => ({ service, rate: 0, error_share: 0, p50_ms: Number.NaN, p95_ms: Number.NaN }));
+  return [...rates, ...none].toSorted((one, other) => one.service.localeCompare(other.service));
+}
+
+function msOf(ms: number): string {
+  return Number.isNaN(ms) ? "–" : format(ms, "ms");
 }
 
 function kindOf(share: number): string {

@@ -1,0 +1,105 @@
+"""Every page, in a browser, with data: it shows what there is, keeps nobody out, and fits a telephone."""
+
+from __future__ import annotations
+
+import re
+
+import httpx
+import pytest
+from playwright.sync_api import expect
+
+from tests.journeys.conftest import Server
+from tests.ui.conftest import Visit, downloaded, violations
+from tests.ui.seeding import SERVICES
+
+PAGES = {
+    "now": "/",
+    "metrics": "/explore/metrics?q=sum+by+(job)+(rate(ai_prism_http_requests_total[5m]))",
+}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_keeps_nobody_out(visit: Visit, name: str) -> None:
+    for dark in (False, True):
+        page = visit(PAGES[name], dark=dark)
+        expect(page.get_by_role("status", name="loading")).to_have_count(0)
+        assert violations(page) == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_fits_a_telephone(visit: Visit, name: str) -> None:
+    page = visit(PAGES[name], width=390, height=800)
+    expect(page.get_by_role("status", name="loading")).to_have_count(0)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_now_shows_the_incident_and_every_service_and_leads_to_them(visit: Visit) -> None:
+    page = visit("/")
+    incidents = page.get_by_role("table", name="open incidents")
+    expect(incidents).to_contain_text("model")
+    services = page.get_by_role("table", name="services")
+    for service in SERVICES:
+        expect(services.get_by_role("link", name=service)).to_have_attribute("href", f"/services/{service}")
+    expect(page.get_by_role("table", name="pipeline")).to_contain_text("store.spans")
+
+
+def test_a_range_of_time_is_of_the_address_and_back_goes_back(visit: Visit) -> None:
+    page = visit("/explore/metrics?q=up")
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="time range: last 1 hour").click()
+    page.get_by_role("button", name="6h", exact=True).click()
+    expect(page).to_have_url(re.compile("from=now-6h"))
+    expect(page.get_by_role("button", name="time range: last 6 hours")).to_be_visible()
+    page.go_back()
+    expect(page.get_by_role("button", name="time range: last 1 hour")).to_be_visible()
+
+
+def test_keys_lead_to_pages_and_the_palette_finds_a_service(visit: Visit) -> None:
+    page = visit("/")
+    expect(page.get_by_role("heading", name="Now")).to_be_visible()
+    page.keyboard.press("g")
+    page.keyboard.press("e")
+    expect(page).to_have_url(re.compile("/explore"))
+    page.keyboard.press("Control+k")
+    page.get_by_placeholder("a page, a service").fill("document-proc")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile("/services/document-processor"))
+
+
+def test_a_query_is_drawn_told_and_taken_along(visit: Visit) -> None:
+    page = visit(PAGES["metrics"])
+    expect(page.get_by_role("img", name="rate(ai_prism_http_requests_total").locator("canvas")).to_be_visible()
+    expect(page.get_by_role("table", name="values of")).to_contain_text("api-gateway")
+    page.get_by_role("button", name="panel menu").click()
+    with downloaded(page) as kept:
+        page.get_by_role("menuitem", name="CSV").click()
+    header, first, *_ = kept[0].decode().split("\r\n")
+    assert header.startswith("time,")
+    assert "document-processor" in header
+    assert first.count(",") >= len(SERVICES)
+
+
+def test_a_query_that_cannot_be_parsed_is_answered_in_words(visit: Visit) -> None:
+    page = visit("/explore/metrics", refused=True)
+    editor = page.get_by_label("query 1")
+    editor.click()
+    page.keyboard.type("rate(up")
+    with page.expect_response(re.compile("query_range")) as refused:
+        page.get_by_role("button", name="run").click()
+    assert refused.value.status == 400
+
+
+def test_links_of_alerts_to_prometheus_open_the_query(visit: Visit) -> None:
+    page = visit("/graph?g0.expr=sum(process_memory_bytes)&g0.tab=1")
+    expect(page).to_have_url(re.compile("/explore/metrics"))
+    expect(page.get_by_role("table", name="values of sum(process_memory_bytes)")).to_be_visible()
+
+
+def test_an_incident_that_opens_is_shown_without_asking_again(visit: Visit, platform: Server) -> None:
+    page = visit("/")
+    incidents = page.get_by_role("table", name="open incidents")
+    expect(incidents).to_contain_text("model")
+    expect(incidents).not_to_contain_text("postgres-9")
+    labels = {"alertname": "DatabaseDown", "severity": "critical", "service": "postgres-9"}
+    httpx.post(f"{platform.url}/api/v2/alerts", json=[{"labels": labels}]).raise_for_status()
+    expect(incidents).to_contain_text("postgres-9")
