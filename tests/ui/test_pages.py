@@ -15,6 +15,10 @@ from tests.ui.seeding import SERVICES
 PAGES = {
     "now": "/",
     "metrics": "/explore/metrics?q=sum+by+(job)+(rate(ai_prism_http_requests_total[5m]))",
+    "alerts": "/alerts",
+    "held back": "/alerts/held",
+    "rules": "/alerts/rules",
+    "silences": "/alerts/silences?new=alertname%3D%22AIModelLatencyHigh%22",
 }
 
 
@@ -103,3 +107,24 @@ def test_an_incident_that_opens_is_shown_without_asking_again(visit: Visit, plat
     labels = {"alertname": "DatabaseDown", "severity": "critical", "service": "postgres-9"}
     httpx.post(f"{platform.url}/api/v2/alerts", json=[{"labels": labels}]).raise_for_status()
     expect(incidents).to_contain_text("postgres-9")
+
+
+def test_an_alert_is_silenced_after_a_look_at_what_that_would_mute(visit: Visit, platform: Server) -> None:
+    labels = {"alertname": "NoisyNeighbour", "severity": "low", "service": "batch", "zone": "b"}
+    others = [{**labels, "zone": zone} for zone in ("a", "c")]
+    httpx.post(
+        f"{platform.url}/api/v2/alerts", json=[{"labels": each} for each in (labels, *others)]
+    ).raise_for_status()
+    page = visit('/alerts/active?match=alertname%3D"NoisyNeighbour"%2C+zone%3D"b"')
+    page.get_by_role("link", name="silence NoisyNeighbour").click()
+    expect(page.get_by_text("It would mute 1 of")).to_be_visible()
+    page.get_by_label("mutes what has").fill('alertname="NoisyNeighbour", zone=~"b|c"')
+    expect(page.get_by_role("table", name="what it would mute").get_by_role("row")).to_have_count(3)
+    page.get_by_label("by", exact=True).fill("ann")
+    page.get_by_label("because").fill("a load test")
+    page.get_by_role("button", name="silence", exact=True).click()
+    expect(page.get_by_role("table", name="silences")).to_contain_text("a load test")
+    page.goto('/alerts/active?match=alertname%3D"NoisyNeighbour"')
+    alerts = page.get_by_role("table", name="alerts")
+    expect(alerts.get_by_text("suppressed")).to_have_count(2)
+    expect(alerts.get_by_text("firing")).to_have_count(1)

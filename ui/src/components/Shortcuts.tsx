@@ -16,7 +16,7 @@ const HERE: readonly (readonly [string, string])[] = [
   ["r", "refresh now"],
   ["?", "this list"],
 ];
-const PATIENCE_MS = 1200;
+const PATIENCE_MS = 3000;
 
 export function Shortcuts() {
   const [open, setOpen] = useState(false);

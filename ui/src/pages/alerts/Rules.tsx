@@ -1,0 +1,117 @@
+import { TextInput } from "@mantine/core";
+import { Link } from "react-router";
+import { type Rule, type RuleGroup, useRules } from "@/api/rules";
+import { Panel } from "@/components/Panel";
+import { Nothing, Shown } from "@/components/states";
+import { type Column, Table } from "@/components/Table";
+import { Tag } from "@/components/Tag";
+import { useGoto, useTime, useUrl } from "@/components/time";
+import { ago, formatDuration } from "@/model/timerange";
+import { format } from "@/model/units";
+
+/** Every rule with its state, when it was evaluated last and how long that took, group by group. */
+export function Rules() {
+  const groups = useRules();
+  const { now } = useTime();
+  const goto = useGoto();
+  const [sought, setSought] = useUrl("rule");
+  const columns: Column<Rule>[] = [
+    { title: "state", cell: (rule) => <Tag of={stateOf(rule)} />, by: stateOf, width: "90px" },
+    {
+      title: "rule",
+      cell: ({ name, query, lastError }) => (
+        <>
+          <strong>{name}</strong>
+          <div>
+            <Link to={goto("/explore/metrics", { q: query })} className="mono quiet">
+              {query}
+            </Link>
+          </div>
+          {lastError && <div className="bad">{lastError}</div>}
+        </>
+      ),
+      by: ({ name }) => name,
+    },
+    {
+      title: "for",
+      cell: ({ duration }) => (duration ? formatDuration(duration) : ""),
+      by: ({ duration }) => duration ?? 0,
+      number: true,
+      small: false,
+    },
+    {
+      title: "alerts",
+      cell: ({ alerts }) => alerts?.length || "",
+      by: ({ alerts }) => alerts?.length ?? 0,
+      number: true,
+    },
+    { title: "evaluated", cell: ({ lastEvaluation }) => when(lastEvaluation, now), number: true, small: false },
+    {
+      title: "took",
+      cell: ({ evaluationTime }) => format(evaluationTime, "s"),
+      by: ({ evaluationTime }) => evaluationTime,
+      number: true,
+      small: false,
+    },
+  ];
+  return (
+    <>
+      <TextInput
+        size="xs"
+        maw={320}
+        aria-label="find rules"
+        placeholder="a word of a rule's name or expression"
+        value={sought}
+        onChange={(event) => setSought(event.currentTarget.value)}
+      />
+      <Shown of={groups} rows={8}>
+        {(all) => {
+          const shown = all
+            .map((group) => ({ ...group, rules: group.rules.filter((rule) => isSought(rule, sought)) }))
+            .filter(({ rules }) => rules.length > 0);
+          if (all.length === 0)
+            return (
+              <Nothing title="No rules">
+                Name files of rules in prometheus.yml (rule_files), or in aiprism.yml (rules.files).
+              </Nothing>
+            );
+          if (shown.length === 0)
+            return <Nothing title="None fits">No rule's name or expression has these words.</Nothing>;
+          return shown.map((group) => (
+            <Panel key={`${group.file} ${group.name}`} title={group.name} note={aboutGroup(group)}>
+              <Table
+                label={`rules of ${group.name}`}
+                columns={columns}
+                rows={group.rules}
+                id={({ name }, at) => `${at} ${name}`}
+              />
+            </Panel>
+          ));
+        }}
+      </Shown>
+    </>
+  );
+}
+
+function stateOf({ type, health, state }: Rule): string {
+  if (health === "err") return "error";
+  if (type === "recording") return health === "ok" ? "recording" : health;
+  return state ?? "inactive";
+}
+
+function isSought({ name, query }: Rule, sought: string): boolean {
+  const text = `${name} ${query}`.toLowerCase();
+  return sought
+    .toLowerCase()
+    .split(/\s+/)
+    .every((word) => text.includes(word));
+}
+
+function aboutGroup({ file, interval, evaluationTime }: RuleGroup): string {
+  return `every ${formatDuration(interval)}, took ${format(evaluationTime, "s")} · ${file.split("/").at(-1)}`;
+}
+
+function when(text: string, now: number): string {
+  const at = Date.parse(text) / 1000;
+  return at > 0 ? ago(at, now) : "not yet"; // Prometheus' zero is the year 1
+}

@@ -1,0 +1,110 @@
+import { Button, SegmentedControl } from "@mantine/core";
+import { notifications } from "@mantine/notifications";
+import { type Silence, useEndSilence, useSilences } from "@/api/silences";
+import { Panel } from "@/components/Panel";
+import { Fault, Nothing, Shown } from "@/components/states";
+import { type Column, Table } from "@/components/Table";
+import { Tag } from "@/components/Tag";
+import { useTime, useUrl } from "@/components/time";
+import { printMatchers } from "@/model/matchers";
+import { ago, dateTime } from "@/model/timerange";
+import { NewSilence } from "./NewSilence";
+
+/** Silences: which there are, a new one with a look at what it would mute, and an end to one. */
+export function Silences() {
+  const silences = useSilences();
+  const end = useEndSilence();
+  const { now, utc } = useTime();
+  const [state, setState] = useUrl("state", "active");
+  const [wanted, setWanted] = useUrl("new");
+  const columns: Column<Silence>[] = [
+    { title: "state", cell: ({ status }) => <Tag of={status.state} />, width: "80px" },
+    {
+      title: "mutes",
+      cell: ({ matchers, comment }) => (
+        <>
+          <code>{printMatchers(matchers)}</code>
+          <div className="quiet">{comment}</div>
+        </>
+      ),
+    },
+    { title: "by", cell: ({ createdBy }) => createdBy, by: ({ createdBy }) => createdBy, small: false },
+    {
+      title: "from",
+      cell: ({ startsAt }) => dateTime(seconds(startsAt), utc),
+      by: ({ startsAt }) => startsAt,
+      number: true,
+      small: false,
+    },
+    { title: "ends", cell: ({ endsAt }) => ago(seconds(endsAt), now), by: ({ endsAt }) => endsAt, number: true },
+    {
+      title: "",
+      cell: ({ id, status, matchers }) => (
+        <>
+          <Button size="compact-xs" variant="subtle" onClick={() => setWanted(printMatchers(matchers), true)}>
+            again
+          </Button>
+          {status.state !== "expired" && (
+            <Button
+              size="compact-xs"
+              variant="subtle"
+              color="red"
+              loading={end.isPending && end.variables === id}
+              onClick={() =>
+                end.mutate(id, {
+                  onSuccess: () => notifications.show({ message: "The silence is over: what it muted is told again." }),
+                })
+              }
+            >
+              end
+            </Button>
+          )}
+        </>
+      ),
+      small: false,
+    },
+  ];
+  return (
+    <>
+      {wanted ? (
+        <NewSilence key={wanted} matchers={wanted === "1" ? "" : wanted} done={() => setWanted("")} />
+      ) : (
+        <div>
+          <Button size="compact-sm" onClick={() => setWanted("1", true)}>
+            new silence
+          </Button>
+        </div>
+      )}
+      <Panel
+        title="Silences"
+        side={
+          <SegmentedControl
+            size="xs"
+            aria-label="state"
+            data={["active", "pending", "expired"]}
+            value={state}
+            onChange={setState}
+          />
+        }
+      >
+        {end.isError && <Fault error={end.error} />}
+        <Shown of={silences}>
+          {(all) => {
+            const rows = all.filter(({ status }) => status.state === state);
+            if (rows.length === 0)
+              return (
+                <Nothing title={`No ${state} silence`}>
+                  A silence mutes the alerts its matchers fit for a time; make one here, from an alert, or with amtool.
+                </Nothing>
+              );
+            return <Table label="silences" columns={columns} rows={rows} id={({ id }) => id} />;
+          }}
+        </Shown>
+      </Panel>
+    </>
+  );
+}
+
+function seconds(text: string): number {
+  return Date.parse(text) / 1000;
+}
