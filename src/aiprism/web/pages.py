@@ -50,8 +50,8 @@ def router(at_root: AtRoot) -> APIRouter:
         return _sent(request, place, "index.html", "no-cache")
 
     for each in PLACES:
-        routes.add_api_route(f"/{each}", page, methods=["GET", "HEAD"], name=each)
-        routes.add_api_route(f"/{each}/{{rest:path}}", page, methods=["GET", "HEAD"], name=f"within {each}")
+        routes.add_api_route(f"/{each}", page, methods=["GET"], name=each)
+        routes.add_api_route(f"/{each}/{{rest:path}}", page, methods=["GET"], name=f"within {each}")
 
     @routes.get("/graph", response_class=Response)
     @routes.get("/query", response_class=Response)

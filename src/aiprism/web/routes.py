@@ -81,8 +81,7 @@ def build(
         docs_url=None,  # its page would load scripts from another origin; /docs is ours
         redoc_url=None,
     )
-    # Pages first: their addresses are few and named, those of other clients' doors (`/<index>`) are any.
-    for each in (pages.router(at_root), *routers, _life(telemetry, checks, reload, notes or {})):
+    for each in (*routers, _life(telemetry, checks, reload, notes or {}), pages.router(at_root)):
         app.include_router(each)
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
