@@ -15,6 +15,9 @@ from tests.ui.seeding import SERVICES
 PAGES = {
     "now": "/",
     "metrics": "/explore/metrics?q=sum+by+(job)+(rate(ai_prism_http_requests_total[5m]))",
+    "services": "/services",
+    "map": "/services/map",
+    "service": "/services/document-processor",
     "alerts": "/alerts",
     "held back": "/alerts/held",
     "rules": "/alerts/rules",
@@ -128,3 +131,24 @@ def test_an_alert_is_silenced_after_a_look_at_what_that_would_mute(visit: Visit,
     alerts = page.get_by_role("table", name="alerts")
     expect(alerts.get_by_text("suppressed")).to_have_count(2)
     expect(alerts.get_by_text("firing")).to_have_count(1)
+
+
+def test_a_service_leads_to_its_neighbours_and_its_failed_traces(visit: Visit) -> None:
+    page = visit("/services")
+    page.get_by_role("table", name="services").get_by_role("link", name="document-processor").click()
+    expect(page.get_by_role("img", name="errors of document-processor").locator("canvas")).to_be_visible()
+    expect(page.get_by_role("table", name="operations")).to_contain_text("ai_model_invocation")
+    failed = page.get_by_role("table", name="errors").get_by_role("link").first
+    expect(failed).to_have_attribute("href", re.compile(r"^/explore/traces/[0-9a-f]{32}$"))
+    page.get_by_role("table", name="calls").get_by_role("link", name="model-server").click()
+    expect(page).to_have_url(re.compile("/services/model-server"))
+    expect(page.get_by_role("table", name="changes")).to_contain_text("model-server 2.2.0 rolled out")
+
+
+def test_the_map_draws_who_calls_whom_and_what_stands_around_one(visit: Visit) -> None:
+    page = visit("/services/map")
+    expect(page.get_by_role("group", name="3 services, 2 calls")).to_be_visible()
+    page.goto("/services/map?focus=api-gateway")
+    expect(page.get_by_role("group", name="2 services, 1 calls")).to_be_visible()
+    page.get_by_role("link", name="document-processor").press("Enter")
+    expect(page).to_have_url(re.compile("/services/document-processor"))

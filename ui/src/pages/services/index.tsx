@@ -1,5 +1,24 @@
-import { Nothing } from "@/components/states";
+/** Services: all of them, one with everything about it, and the map of who calls whom. */
 
-export default function Page() {
-  return <Nothing title="This page is being built">Its data is in the HTTP API: see /docs.</Nothing>;
+import { lazy } from "react";
+import { Route, Routes, useParams } from "react-router";
+import { List } from "./List";
+import { Service } from "./Service";
+
+const ServiceMap = lazy(() => import("./Map"));
+
+export default function Services() {
+  return (
+    <Routes>
+      <Route index element={<List />} />
+      <Route path="map" element={<ServiceMap />} />
+      <Route path="*" element={<Named />} />
+    </Routes>
+  );
+}
+
+/** A name may hold slashes, and they are of the name. */
+function Named() {
+  const name = useParams()["*"] ?? "";
+  return <Service key={name} name={name} />;
 }
