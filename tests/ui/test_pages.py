@@ -18,6 +18,8 @@ PAGES = {
     "services": "/services",
     "map": "/services/map",
     "service": "/services/document-processor",
+    "incidents": "/incidents",
+    "the week": "/incidents/review",
     "alerts": "/alerts",
     "held back": "/alerts/held",
     "rules": "/alerts/rules",
@@ -152,3 +154,19 @@ def test_the_map_draws_who_calls_whom_and_what_stands_around_one(visit: Visit) -
     expect(page.get_by_role("group", name="2 services, 1 calls")).to_be_visible()
     page.get_by_role("link", name="document-processor").press("Enter")
     expect(page).to_have_url(re.compile("/services/document-processor"))
+
+
+def test_an_incident_is_understood_and_taken_up_on_its_page(visit: Visit) -> None:
+    page = visit("/incidents")
+    page.get_by_role("table", name="incidents").get_by_role("link").filter(has_text="model").first.click()
+    expect(page.get_by_role("list", name="timeline")).to_contain_text("AIModelLatencyHigh fires")
+    expect(page.get_by_role("table", name="alerts of the incident")).to_contain_text("model-server")
+    assert violations(page) == []
+    page.get_by_label("you are").fill("ann")
+    page.get_by_label("what you say with it").fill("looking at the model")
+    page.get_by_role("button", name="acknowledge").click()
+    expect(page.get_by_role("list", name="timeline")).to_contain_text("looking at the model")
+    page.get_by_label("new task").fill("ask the provider")
+    page.get_by_label("new task").press("Enter")
+    page.get_by_label("ask the provider").check()
+    expect(page.get_by_role("list", name="timeline").get_by_text("task done")).to_be_visible()

@@ -1,5 +1,25 @@
-import { Nothing } from "@/components/states";
+/** Incidents: all of them, one with everything about it, its postmortem, and the week's review. */
 
-export default function Page() {
-  return <Nothing title="This page is being built">Its data is in the HTTP API: see /docs.</Nothing>;
+import { lazy } from "react";
+import { Route, Routes, useParams } from "react-router";
+import { List } from "./List";
+import { One } from "./One";
+
+const Postmortem = lazy(() => import("./Postmortem"));
+const Review = lazy(() => import("./Review"));
+
+export default function Incidents() {
+  return (
+    <Routes>
+      <Route index element={<List />} />
+      <Route path="review" element={<Review />} />
+      <Route path=":id" element={<Named of={One} />} />
+      <Route path=":id/postmortem" element={<Named of={Postmortem} />} />
+    </Routes>
+  );
+}
+
+function Named({ of: Page }: { of: React.ComponentType<{ id: string }> }) {
+  const { id = "" } = useParams();
+  return <Page key={id} id={id} />;
 }

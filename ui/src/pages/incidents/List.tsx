@@ -1,0 +1,117 @@
+import { Button, SegmentedControl, TextInput } from "@mantine/core";
+import { Link } from "react-router";
+import { type IncidentSummary, useIncidents } from "@/api/incidents";
+import { Panel } from "@/components/Panel";
+import { Nothing, Shown } from "@/components/states";
+import { type Column, Table } from "@/components/Table";
+import { Tag } from "@/components/Tag";
+import { useGoto, useTime, useUrl } from "@/components/time";
+import { ago, formatDuration, roughly } from "@/model/timerange";
+
+/** Incidents, newest first. */
+export function List() {
+  const [which, setWhich] = useUrl("which", "open");
+  const [sought, setSought] = useUrl("find");
+  const incidents = useIncidents(which === "all" ? "all" : "open", 500);
+  const { now } = useTime();
+  const goto = useGoto();
+  const columns: Column<IncidentSummary>[] = [
+    { title: "", cell: ({ priority }) => <Tag of={priority} />, by: ({ priority }) => priority, width: "40px" },
+    {
+      title: "incident",
+      cell: ({ id, title, services }) => (
+        <>
+          <Link to={goto(`/incidents/${id}`)}>
+            <strong>{title}</strong>
+          </Link>
+          <div className="quiet">
+            {id} · {services.join(", ")}
+          </div>
+        </>
+      ),
+    },
+    {
+      title: "status",
+      cell: ({ status, merged_into }) => <Tag of={merged_into ? "merged" : status} />,
+      by: ({ status }) => status,
+    },
+    {
+      title: "has it",
+      cell: ({ assignee, acknowledged_by }) => assignee || acknowledged_by || <span className="faint">nobody</span>,
+      small: false,
+    },
+    {
+      title: "alerts",
+      cell: ({ alerts }) => `${alerts.filter(({ state }) => state === "firing").length} / ${alerts.length}`,
+      number: true,
+      small: false,
+    },
+    {
+      title: "opened",
+      cell: ({ created_at }) => ago(created_at, now),
+      by: ({ created_at }) => created_at,
+      number: true,
+    },
+    {
+      title: "lasted",
+      cell: ({ created_at, resolved_at }) => formatDuration(roughly((resolved_at ?? now) - created_at)),
+      by: ({ created_at, resolved_at }) => (resolved_at ?? now) - created_at,
+      number: true,
+      small: false,
+    },
+  ];
+  return (
+    <Panel
+      title="Incidents"
+      side={
+        <>
+          <SegmentedControl size="xs" aria-label="which" data={["open", "all"]} value={which} onChange={setWhich} />
+          <TextInput
+            size="xs"
+            w={200}
+            aria-label="find incidents"
+            placeholder="word, service, person"
+            value={sought}
+            onChange={(event) => setSought(event.currentTarget.value)}
+          />
+          <Button size="compact-xs" variant="default" component={Link} to={goto("/incidents/review")}>
+            the week
+          </Button>
+        </>
+      }
+    >
+      <Shown of={incidents} rows={8}>
+        {(all) => {
+          const rows = all.filter((incident) => isSought(incident, sought));
+          if (rows.length > 0)
+            return (
+              <Table label="incidents" columns={columns} rows={rows} id={({ id }) => id} many={120} height={680} />
+            );
+          if (sought) return <Nothing title="None fits">No incident of these has all the words.</Nothing>;
+          return (
+            <Nothing title={which === "all" ? "There was none yet" : "No open incident"}>
+              An alert of tier P0 or P1 opens one; related alerts join it.
+            </Nothing>
+          );
+        }}
+      </Shown>
+    </Panel>
+  );
+}
+
+function isSought(incident: IncidentSummary, sought: string): boolean {
+  const text = [
+    incident.id,
+    incident.title,
+    incident.priority,
+    ...incident.services,
+    incident.assignee,
+    incident.acknowledged_by,
+  ]
+    .join(" ")
+    .toLowerCase();
+  return sought
+    .toLowerCase()
+    .split(/\s+/)
+    .every((word) => text.includes(word));
+}

@@ -1,0 +1,211 @@
+import { Button, Group } from "@mantine/core";
+import { Link } from "react-router";
+import { type Incident, useIncident, useSimilar } from "@/api/incidents";
+import { Labels } from "@/components/Labels";
+import { Panel } from "@/components/Panel";
+import { Nothing, Shown } from "@/components/states";
+import { Table } from "@/components/Table";
+import { Tag } from "@/components/Tag";
+import { useGoto, useTime } from "@/components/time";
+import { ago, dateTime, formatDuration, roughly } from "@/model/timerange";
+import { format } from "@/model/units";
+import { Acts } from "./Acts";
+import { Evidence } from "./Evidence";
+import { Found } from "./Found";
+import { Runs } from "./Runs";
+import { Timeline } from "./Timeline";
+import { Work } from "./Work";
+
+/** One incident: what it is, what was found, what was done, and what to do with it. */
+export function One({ id }: { id: string }) {
+  const incident = useIncident(id);
+  return (
+    <Shown of={incident} rows={14}>
+      {(one) => (
+        <>
+          <Head incident={one} />
+          <Acts incident={one} />
+          <div className="grid2">
+            <Found id={id} />
+            <Evidence incident={one} />
+            <Timeline incident={one} />
+            <div style={{ display: "grid", gap: 14 }}>
+              <Runs incident={one} />
+              <Work incident={one} />
+              <AlertsOf incident={one} />
+              <Told incident={one} />
+              <Similar id={id} />
+            </div>
+          </div>
+        </>
+      )}
+    </Shown>
+  );
+}
+
+function Head({ incident }: { incident: Incident }) {
+  const goto = useGoto();
+  const { now, utc } = useTime();
+  const { created_at, resolved_at, durations, deadlines } = incident;
+  const due = Object.entries(deadlines).filter(([, at]) => at !== null);
+  return (
+    <div>
+      <Group gap={10} align="baseline">
+        <Tag of={incident.priority} />
+        <strong style={{ fontSize: 18 }}>{incident.title}</strong>
+        <Tag of={incident.status} />
+        <Group gap={4} ml="auto">
+          {/* Its own document: it must work where these pages do not. */}
+          <Button size="compact-xs" variant="default" component="a" href={`/incidents/${incident.id}/room`}>
+            war room
+          </Button>
+          <Button
+            size="compact-xs"
+            variant="default"
+            component={Link}
+            to={goto(`/incidents/${incident.id}/postmortem`)}
+          >
+            postmortem
+          </Button>
+        </Group>
+      </Group>
+      <div style={{ maxWidth: "90ch", padding: "2px 0" }}>{incident.description}</div>
+      {incident.merged_into && (
+        <div className="warn">
+          It goes on in <Link to={goto(`/incidents/${incident.merged_into}`)}>{incident.merged_into}</Link>.
+        </div>
+      )}
+      <Group gap={16} className="quiet">
+        <span>{incident.id}</span>
+        <span>
+          opened <b>{dateTime(created_at, utc)}</b> ({ago(created_at, now)})
+        </span>
+        {resolved_at && (
+          <span>
+            lasted <b>{formatDuration(roughly(resolved_at - created_at))}</b>
+          </span>
+        )}
+        <span>
+          {incident.services.map((service, at) => (
+            <span key={service}>
+              {at > 0 && ", "}
+              <Link to={goto(`/services/${encodeURIComponent(service)}`)}>{service}</Link>
+            </span>
+          ))}
+        </span>
+        {Object.entries(durations).map(([name, seconds]) => (
+          <span key={name}>
+            {name} <b>{format(seconds, "s")}</b>
+          </span>
+        ))}
+        {due.map(([name, at]) => (
+          <span key={name} className={at! < now ? "bad" : ""}>
+            {name} due <b>{ago(at!, now)}</b>
+          </span>
+        ))}
+      </Group>
+    </div>
+  );
+}
+
+function AlertsOf({ incident }: { incident: Incident }) {
+  const { now } = useTime();
+  return (
+    <Panel title="Alerts" note={`${incident.alerts.length}`}>
+      <Table
+        label="alerts of the incident"
+        rows={incident.alerts}
+        id={({ fingerprint }) => fingerprint}
+        many={60}
+        height={320}
+        columns={[
+          { title: "state", cell: ({ state }) => <Tag of={state} />, width: "76px" },
+          {
+            title: "alert",
+            cell: ({ name, labels, annotations }) => (
+              <>
+                <strong>{name}</strong> <span className="quiet">{annotations.summary}</span>
+                <div>
+                  <Labels of={labels} without={["alertname"]} />
+                </div>
+              </>
+            ),
+            by: ({ name }) => name,
+          },
+          {
+            title: "since",
+            cell: ({ active_at }) => ago(active_at, now),
+            by: ({ active_at }) => active_at,
+            number: true,
+          },
+        ]}
+      />
+    </Panel>
+  );
+}
+
+function Told({ incident }: { incident: Incident }) {
+  const { utc } = useTime();
+  return (
+    <Panel title="Who was told">
+      {incident.notifications.length === 0 ? (
+        <div className="empty">Nobody: no receiver of alertmanager.yml is routed to, or it is held back.</div>
+      ) : (
+        <Table
+          label="notifications"
+          rows={incident.notifications}
+          id={({ id }) => id}
+          many={40}
+          height={260}
+          columns={[
+            { title: "state", cell: ({ state }) => <Tag of={state} />, width: "70px" },
+            {
+              title: "receiver",
+              cell: ({ receiver, channel, error }) => (
+                <>
+                  {receiver} <span className="quiet">by {channel}</span> {error && <div className="bad">{error}</div>}
+                </>
+              ),
+            },
+            { title: "of", cell: ({ event }) => event.split("#")[0], small: false },
+            { title: "at", cell: ({ sent_at }) => (sent_at ? dateTime(sent_at, utc).slice(11) : "–"), number: true },
+          ]}
+        />
+      )}
+    </Panel>
+  );
+}
+
+function Similar({ id }: { id: string }) {
+  const similar = useSimilar(id);
+  const goto = useGoto();
+  return (
+    <Panel title="Incidents like it">
+      <Shown of={similar} rows={2}>
+        {(found) =>
+          found.length ? (
+            <Table
+              label="similar incidents"
+              rows={found}
+              id={({ id: other }) => other}
+              columns={[
+                {
+                  title: "incident",
+                  cell: ({ id: other, title, reasons }) => (
+                    <>
+                      <Link to={goto(`/incidents/${other}`)}>{title || other}</Link>
+                      <div className="quiet">{reasons.join("; ")}</div>
+                    </>
+                  ),
+                },
+                { title: "alike", cell: ({ score }) => format(score, "percentunit"), number: true },
+              ]}
+            />
+          ) : (
+            <Nothing title="None">No incident of before resembles it.</Nothing>
+          )
+        }
+      </Shown>
+    </Panel>
+  );
+}

@@ -1,0 +1,78 @@
+import { Button } from "@mantine/core";
+import { post } from "@/api/http";
+import { type Incident, type Run, useIncidentActs } from "@/api/incidents";
+import { useActor } from "@/components/actor";
+import { Panel } from "@/components/Panel";
+import { Fault } from "@/components/states";
+import { Tag } from "@/components/Tag";
+import { useTime } from "@/components/time";
+import { clockTime } from "@/model/timerange";
+
+/** What runbooks did, step by step; one that waits for a person is let go or refused here, one that acts can be ended. */
+export function Runs({ incident }: { incident: Incident }) {
+  return (
+    <Panel title="Runbooks">
+      {incident.runs.length === 0 ? (
+        <div className="empty">None ran: no runbook's match fits its alerts and tier.</div>
+      ) : (
+        incident.runs.map((run) => <OneRun key={run.id} incident={incident} run={run} />)
+      )}
+    </Panel>
+  );
+}
+
+function OneRun({ incident, run }: { incident: Incident; run: Run }) {
+  const { utc } = useTime();
+  const [actor] = useActor();
+  const acts = useIncidentActs(incident.id);
+  const decide = (word: "approve" | "refuse") =>
+    acts.mutate((path) =>
+      post(`/aiprism/v1/incidents/{incident_id}/runs/{run_id}/${word}`, {
+        path: { ...path, run_id: run.id },
+        body: { actor },
+      }),
+    );
+  const abort = () =>
+    acts.mutate((path) =>
+      post("/aiprism/v1/incidents/{incident_id}/runs/{run_id}/abort", {
+        path: { ...path, run_id: run.id },
+        body: { actor, reason: "ended on its incident's page" },
+      }),
+    );
+  return (
+    <div style={{ padding: "3px 0 7px" }}>
+      <Tag of={run.state} /> <strong>{run.runbook}</strong>{" "}
+      <span className="quiet">{run.started_at ? clockTime(run.started_at, utc) : ""}</span>{" "}
+      {run.state === "waiting_approval" && (
+        <>
+          <Button size="compact-xs" disabled={!actor} loading={acts.isPending} onClick={() => decide("approve")}>
+            approve
+          </Button>{" "}
+          <Button
+            size="compact-xs"
+            variant="default"
+            color="red"
+            disabled={!actor}
+            loading={acts.isPending}
+            onClick={() => decide("refuse")}
+          >
+            refuse
+          </Button>
+        </>
+      )}
+      {["running", "verifying"].includes(run.state) && (
+        <Button size="compact-xs" variant="default" disabled={!actor} loading={acts.isPending} onClick={abort}>
+          end it
+        </Button>
+      )}
+      {acts.isError && <Fault error={acts.error} />}
+      <ol style={{ margin: "2px 0 0", paddingLeft: 22 }}>
+        {run.steps.map((step, at) => (
+          <li key={at}>
+            {step.name || step.kind} <Tag of={step.state} /> {step.error && <span className="bad">{step.error}</span>}
+          </li>
+        ))}
+      </ol>
+    </div>
+  );
+}

@@ -1,0 +1,88 @@
+import { SegmentedControl } from "@mantine/core";
+import { useState } from "react";
+import type { Entry, Incident } from "@/api/incidents";
+import { Panel } from "@/components/Panel";
+import { useTime, useUrl } from "@/components/time";
+import { clockTime, dateTime, formatDuration, roughly } from "@/model/timerange";
+
+const KINDS: Readonly<Record<string, RegExp>> = {
+  all: /./,
+  alerts: /^alert_|^incident_created|merged|split/,
+  people: /comment|acknowledg|respond|identif|resolved|reopen|assigned|role|task|pinned|priority|update/,
+  machine: /runbook|step|investigat|paged|notification|escalat|overdue|remind|change/,
+};
+const BAD = /created|refired|reopened|failed|overdue|missed|escalat|nobody/;
+const GOOD = /resolved|verified|succeeded|identified|cleared/;
+
+/** What happened, oldest first: when, how long after the beginning, by whom, and with what evidence. */
+export function Timeline({ incident }: { incident: Incident }) {
+  const [kind, setKind] = useUrl("timeline", "all");
+  const shown = incident.timeline.filter(({ event }) => (KINDS[kind] ?? KINDS.all!).test(event));
+  return (
+    <Panel
+      title="Timeline"
+      note={`${shown.length}`}
+      side={
+        <SegmentedControl
+          size="xs"
+          aria-label="of the timeline"
+          data={Object.keys(KINDS)}
+          value={kind}
+          onChange={setKind}
+        />
+      }
+    >
+      <ol style={{ listStyle: "none", margin: 0, padding: 0 }} aria-label="timeline">
+        {shown.map((entry) => (
+          <Line key={entry.id} entry={entry} begun={incident.created_at} />
+        ))}
+      </ol>
+    </Panel>
+  );
+}
+
+function Line({ entry, begun }: { entry: Entry; begun: number }) {
+  const { utc } = useTime();
+  const [open, setOpen] = useState(false);
+  const after = entry.at - begun;
+  const evidence = Object.entries(entry.data ?? {});
+  return (
+    <li
+      style={{
+        display: "grid",
+        gridTemplateColumns: "10px 64px 1fr",
+        gap: 8,
+        padding: "3px 0",
+        alignItems: "baseline",
+      }}
+    >
+      <span className={`dot ${BAD.test(entry.event) ? "bad" : GOOD.test(entry.event) ? "good" : ""}`} />
+      <time
+        className="quiet"
+        title={`${dateTime(entry.at, utc)}, ${after < 0 ? "-" : "+"}${formatDuration(roughly(Math.abs(after)))}`}
+      >
+        {clockTime(entry.at, utc)}
+      </time>
+      <div style={{ minWidth: 0, overflowWrap: "anywhere" }}>
+        <span className="quiet">{entry.event.replaceAll("_", " ")}</span> {entry.text}{" "}
+        <span className="faint">{entry.actor === "automated_system" ? "" : entry.actor}</span>
+        {evidence.length > 0 && (
+          <button
+            type="button"
+            className="faint"
+            aria-expanded={open}
+            onClick={() => setOpen(!open)}
+            style={{ background: "none", border: 0, cursor: "pointer", padding: "0 4px" }}
+          >
+            {open ? "less" : "evidence"}
+          </button>
+        )}
+        {open && (
+          <pre className="mono" style={{ margin: "2px 0 6px" }}>
+            {JSON.stringify(entry.data, null, 1)}
+          </pre>
+        )}
+      </div>
+    </li>
+  );
+}
