@@ -20,6 +20,8 @@ PAGES = {
     "service": "/services/document-processor",
     "incidents": "/incidents",
     "the week": "/incidents/review",
+    "logs": "/explore/logs?level=ERROR",
+    "patterns": "/explore/logs?view=patterns",
     "alerts": "/alerts",
     "held back": "/alerts/held",
     "rules": "/alerts/rules",

@@ -71,7 +71,7 @@ export default function Metrics() {
                 <PromQLEditor
                   value={text}
                   onChange={(next) => put(at, next)}
-                  onRun={() => run(drafts)}
+                  onRun={(now) => run(drafts.map((each, place) => (place === at ? now : each)))}
                   label={`query ${at + 1}`}
                   autoFocus={at === 0 && !text}
                 />
