@@ -86,6 +86,7 @@ from aiprism.store.alertstates import LOG_PATTERNS, AlertStates
 from aiprism.store.archive import Archive
 from aiprism.store.backup import Manifest
 from aiprism.store.backup import backup as take_backup
+from aiprism.store.dashboards import Dashboards
 from aiprism.store.engine import Engine
 from aiprism.store.events import EventStore
 from aiprism.store.following import Following
@@ -111,6 +112,7 @@ from aiprism.web import (
     catalogue,
     changehooks,
     control,
+    dashboards,
     elastic,
     events,
     explain,
@@ -482,6 +484,7 @@ async def running(
                 ("query respond", warroom.router(rooms, clock)),
                 ("query respond", investigations.router(investigation_desk)),
                 ("query respond", updates.router(Updates(responder.pipeline), lambda: external_url)),
+                ("query respond", dashboards.router(_shelf(records, lambda: loaded.config, clock))),
                 ("query respond", reports.router(responder, clock)),
                 ("query respond", catalogue.router(services_now)),
                 ("query respond", tiers_door.router(responder)),
@@ -687,6 +690,13 @@ def _scrape_file(config: Config) -> ScrapeFile:
     for each in found.unused:
         log.warning("scrape.file_not_used", file=path.name, what=each)
     return found
+
+
+def _shelf(records: Records, now: Callable[[], Config], clock: Clock) -> dashboards.Shelf:
+    """Dashboards that were saved before those of the configuration's folders, and those before ours."""
+    shipped = dashboards.SHIPPED if now().dashboards.shipped else None
+    folders = dashboards.Folders(lambda: [now().base / each for each in now().dashboards.folders], shipped=shipped)
+    return dashboards.Shelf(Dashboards(records), folders, clock)
 
 
 def _rule_groups(config: Config, scrape_file: ScrapeFile, saved: SavedSearches) -> Sequence[rule_files.Group]:

@@ -418,6 +418,16 @@ class CorrelationConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class DashboardsConfig:
+    """Where dashboards come from besides those that were saved."""
+
+    folders: tuple[str, ...] = setting(
+        (), "folders of Grafana's JSON (or YAML); they are read anew when a file changes"
+    )
+    shipped: bool = setting(True, "whether the dashboards that come with aiprism are shown")
+
+
+@dataclass(frozen=True, slots=True)
 class LearnConfig:
     """What is found out about incidents."""
 
@@ -476,6 +486,7 @@ class Config:
     correlation: CorrelationConfig = field(default_factory=CorrelationConfig)
     learn: LearnConfig = field(default_factory=LearnConfig)
     hooks: HooksConfig = field(default_factory=HooksConfig)
+    dashboards: DashboardsConfig = field(default_factory=DashboardsConfig)
     # What native files may refer to; not a setting.
     environment: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
@@ -538,6 +549,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "correlation": CorrelationConfig,
     "learn": LearnConfig,
     "hooks": HooksConfig,
+    "dashboards": DashboardsConfig,
 }
 
 

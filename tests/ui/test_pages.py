@@ -22,6 +22,8 @@ PAGES = {
     "the week": "/incidents/review",
     "logs": "/explore/logs?level=ERROR",
     "patterns": "/explore/logs?view=patterns",
+    "dashboards": "/dashboards",
+    "technical operations": "/dashboards/technical-operations",
     "alerts": "/alerts",
     "held back": "/alerts/held",
     "rules": "/alerts/rules",

@@ -20,6 +20,7 @@ from aiprism import config, services, yamlfile
 from aiprism.detect import loghints, rules
 from aiprism.detect.signals import Reading
 from aiprism.errors import ConfigError
+from aiprism.model import dashboards
 from aiprism.query import sigma
 from aiprism.query.lucene import condition
 from aiprism.receive import pipelinefile, redaction, scrapeconfig
@@ -174,6 +175,14 @@ def _pipelines(document: Node, path: Path) -> str:
     return _counted(len(pipelinefile.read(document, condition).steps), "step")
 
 
+def _dashboard(document: Node, path: Path) -> str:
+    found = dashboards.read(document.plain(), name=path.stem)
+    panels = found.document.get("panels") or [
+        panel for row in found.document["rows"] for panel in row.get("panels", [])
+    ]
+    return f"{found.title!r}, {_counted(len(panels), 'panel')}"
+
+
 def _configuration(document: Node, path: Path) -> str:
     """aiprism.yml, and every file it points to: that is what `serve` would read."""
     # Variables of the environment hide what the file says, so they have no part in judging the file.
@@ -193,6 +202,7 @@ def _configuration(document: Node, path: Path) -> str:
         *found.resolved((found.logs.hints,) if found.logs.hints else ()),
         *found.resolved((found.logs.pipelines,) if found.logs.pipelines else ()),
         *found.resolved(found.logs.sigma),
+        *_dashboards(found),
     ]
     told = [f"  {os.path.relpath(each)}: {checked(each)}" for each in below]
     rules.load(found.resolved(found.rules.files))  # a rule on logs stands in the other files
@@ -201,6 +211,14 @@ def _configuration(document: Node, path: Path) -> str:
     _check_roles(found, runbooks, _check_tiers(found))
     redaction.kinds(found.logs.redact)
     return "\n".join([f"{_counted(len(below), 'file')} below it", *told])
+
+
+def _dashboards(found: config.Config) -> list[Path]:
+    roots = [found.base / folder for folder in found.dashboards.folders]
+    for root in roots:
+        if not root.is_dir():
+            raise ConfigError("dashboards.folders: there is no such folder", file=str(root))
+    return sorted(path for root in roots for path in root.rglob("*") if path.suffix in (".json", ".yml", ".yaml"))
 
 
 def _check_trackers(found: config.Config, runbooks: Sequence[runbook.Runbook]) -> None:
@@ -253,6 +271,7 @@ KINDS: Sequence[Kind] = (
     Kind("trackers", frozenset({"trackers"}), _trackers),
     Kind("war room", frozenset({"war_room", "audiences"}), _war_room),
     Kind("pipelines", frozenset({"pipelines"}), _pipelines),
+    Kind("dashboard", frozenset({"panels", "templating", "schemaVersion", "dashboard", "gridPos"}), _dashboard),
     Kind("aiprism.yml", frozenset({"data", *config.SECTIONS}), _configuration),
 )
 _SIGNS: Mapping[str, str] = {
@@ -269,6 +288,7 @@ _SIGNS: Mapping[str, str] = {
     "pipelines.yml": "pipelines",
     "war-room.yml": "war_room and audiences",
     "a Sigma rule": "logsource and detection",
+    "a dashboard": "panels and schemaVersion, or dashboard",
     "aiprism.yml": ", ".join(config.SECTIONS),
 }
 _KNOWN = "known are " + "; ".join(f"{kind} ({keys})" for kind, keys in _SIGNS.items())

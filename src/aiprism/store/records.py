@@ -494,6 +494,21 @@ saved_searches = sa.Table(
 )
 
 
+dashboards = sa.Table(
+    "dashboards",
+    metadata,
+    sa.Column("uid", sa.String, primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+    _time("at", required=True),
+    _text("author"),
+    _text("message"),
+    _text("folder"),
+    _text("title"),
+    sa.Column("tags", sa.JSON, nullable=False, default=list),
+    sa.Column("document", sa.JSON, nullable=False),  # Grafana's JSON as it was written
+)
+
+
 # -- the database ----------------------------------------------------------------------------------------------------
 
 

@@ -1,5 +1,14 @@
-import { Nothing } from "@/components/states";
+/** Dashboards: the list of them, and one as Grafana would show it. */
 
-export default function Page() {
-  return <Nothing title="This page is being built">Its data is in the HTTP API: see /docs.</Nothing>;
+import { Route, Routes } from "react-router";
+import { List } from "./List";
+import { View } from "./View";
+
+export default function Dashboards() {
+  return (
+    <Routes>
+      <Route index element={<List />} />
+      <Route path=":uid" element={<View />} />
+    </Routes>
+  );
 }

@@ -11,8 +11,20 @@ interface View {
   readonly alone?: boolean;
 }
 
-export const of = (load: () => Promise<{ default: PanelView }>, alone = false): View => ({ view: lazy(load), alone });
+const of = (load: () => Promise<{ default: PanelView }>, alone = false): View => ({ view: lazy(load), alone });
 
-export const VIEWS: Readonly<Record<string, View>> = {};
+export const VIEWS: Readonly<Record<string, View>> = {
+  timeseries: of(() => import("./TimeSeriesPanel")),
+  stat: of(() => import("./Stat")),
+  gauge: of(() => import("./Gauge")),
+  bargauge: of(() => import("./BarGauge")),
+  barchart: of(() => import("./BarGauge")),
+  piechart: of(() => import("./PieChart")),
+  heatmap: of(() => import("./Heatmap")),
+  table: of(() => import("./TablePanel")),
+  text: of(() => import("./Text"), true),
+  alertlist: of(() => import("./Lists"), true),
+  dashlist: of(() => import("./Lists"), true),
+};
 
 export type { PanelProps, PanelView };

@@ -1,0 +1,84 @@
+/** Single numbers out of frames, as stat, gauge, bar gauge and pie panels show them. */
+
+import { type Displayed, display, statColour } from "./display";
+import { expression } from "./fieldconfig";
+import { numbers, titleOf } from "./frames";
+import { at, bool, num, text, texts } from "./options";
+import { reduced } from "./reduce";
+import type { Cell, Field, FieldConfig, Frame, Json } from "./types";
+
+export interface Figure {
+  readonly title: string;
+  readonly value: number | null;
+  readonly shown: Displayed;
+  readonly colour: string;
+  readonly config: FieldConfig;
+  /** The course behind the number. */
+  readonly course: readonly (number | null)[];
+}
+
+/** A figure for each field of numbers; for each row where the panel shows all values; texts where fields are named. */
+export function figures(frames: readonly Frame[], options: Json): readonly Figure[] {
+  const calc = texts(at(options, "reduceOptions.calcs"))[0] ?? "lastNotNull";
+  const wanted = text(at(options, "reduceOptions.fields"));
+  if (bool(at(options, "reduceOptions.values"))) {
+    return frames.flatMap((frame) => rows(frame, num(at(options, "reduceOptions.limit"), 25), wanted));
+  }
+  const pattern = wanted && wanted !== "/.*/" ? expression(wanted) : null;
+  const words = wanted
+    ? frames.flatMap((frame) =>
+        frame.fields.flatMap((each) => {
+          const title = titleOf(each, frame);
+          return each.kind === "text" && (!pattern || pattern.test(title)) ? [word(each, title)] : [];
+        }),
+      )
+    : [];
+  const counted = numbers(frames).filter(
+    ({ title, field }) => !pattern || pattern.test(title) || pattern.test(field.name),
+  );
+  return [
+    ...words,
+    ...counted.map(({ title, field: { values, config } }, place) => {
+      const value = reduced(values, calc);
+      return figure(title, value, config, place, values as (number | null)[]);
+    }),
+  ];
+}
+
+function figure(
+  title: string,
+  value: number | null,
+  config: FieldConfig,
+  place: number,
+  course: readonly (number | null)[] = [],
+): Figure {
+  return { title, value, shown: display(value, config), colour: statColour(value, config, place), config, course };
+}
+
+function word({ values, config }: Field, title: string): Figure {
+  const last: Cell = values.at(-1) ?? null;
+  const shown = display(last, config);
+  return { title, value: null, shown, colour: shown.colour, config, course: [] };
+}
+
+function rows(frame: Frame, most: number, wanted: string): Figure[] {
+  const name = frame.fields.find(({ kind }) => kind === "text");
+  const pattern = wanted ? expression(wanted) : null;
+  return frame.fields
+    .filter((each) => each.kind === "number" && (!pattern || pattern.test(titleOf(each, frame))))
+    .flatMap((each) =>
+      each.values.slice(0, most).map((value, row) => {
+        const title = name ? String(name.values[row] ?? "") : titleOf(each, frame);
+        return figure(title, typeof value === "number" ? value : null, each.config, row);
+      }),
+    );
+}
+
+/** The least and the most a figure's scale goes to: configured, or that of all figures. */
+export function scale(of: readonly Figure[], config: FieldConfig): readonly [number, number] {
+  const known = of.flatMap(({ value }) => (value === null || Number.isNaN(value) ? [] : [value]));
+  const percent = config.unit === "percent" ? 100 : config.unit === "percentunit" ? 1 : undefined;
+  const low = config.min ?? Math.min(0, ...known);
+  const high = config.max ?? percent ?? Math.max(...known, low + 1e-9);
+  return [low, high > low ? high : low + 1];
+}

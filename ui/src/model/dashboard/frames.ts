@@ -1,0 +1,146 @@
+/** What queries answer, as frames of fields; what a field is called, and which values of it a number stands for. */
+
+import type { Frame as Answer, Labels, Sample } from "@/api/prometheus";
+import { configured, NO_FIELD } from "./fieldconfig";
+import { legendOf } from "./interpolate";
+import type { Cell, Field, FieldConfig, Frame, Override, Target } from "./types";
+
+export function field(name: string, kind: Field["kind"], values: readonly Cell[], labels: Labels = {}): Field {
+  return { name, kind, values, labels, config: NO_FIELD };
+}
+
+/** A range query: a frame for each series; one frame of rows where a table is wanted. */
+export function ofRange({ times, series }: Answer, target: Target, legend: string): Frame[] {
+  if (target.form === "table") {
+    const rows = series.flatMap(({ labels, values }) =>
+      values.flatMap((value, at) => (value === null ? [] : [{ labels, time: times[at]!, value }])),
+    );
+    return [tableOf(rows, target.refId)];
+  }
+  return series.map(({ labels, values }) => ({
+    refId: target.refId,
+    name: target.form === "heatmap" && labels.le ? labels.le : seriesTitle(labels, legend),
+    form: target.form,
+    fields: [
+      field("Time", "time", times),
+      { ...field("Value", "number", values, labels), legend: legend ? legendOf(legend, labels) : undefined },
+    ],
+  }));
+}
+
+/** An instant query: a frame for each sample, or one with a row each where a table is wanted. */
+export function ofInstant(samples: readonly Sample[], target: Target, legend: string): Frame[] {
+  if (target.form === "table") return [tableOf(samples, target.refId)];
+  return samples.map(({ labels, time, value }) => ({
+    refId: target.refId,
+    name: seriesTitle(labels, legend),
+    form: target.form,
+    fields: [
+      field("Time", "time", [time]),
+      { ...field("Value", "number", [value], labels), legend: legend ? legendOf(legend, labels) : undefined },
+    ],
+  }));
+}
+
+function tableOf(rows: readonly Sample[], refId: string): Frame {
+  const names = [...new Set(rows.flatMap(({ labels }) => Object.keys(labels)))].toSorted();
+  return {
+    refId,
+    name: refId,
+    form: "table",
+    fields: [
+      field(
+        "Time",
+        "time",
+        rows.map(({ time }) => time),
+      ),
+      ...names.map((name) =>
+        field(
+          name,
+          "text",
+          rows.map(({ labels }) => labels[name] ?? ""),
+        ),
+      ),
+      field(
+        `Value #${refId}`,
+        "number",
+        rows.map(({ value }) => value),
+      ),
+    ],
+  };
+}
+
+function seriesTitle(labels: Labels, legend: string): string {
+  if (legend) return legendOf(legend, labels);
+  const { __name__: name = "", ...rest } = labels;
+  const pairs = Object.entries(rest).map(([key, value]) => `${key}="${value}"`);
+  return pairs.length > 0 ? `${name}{${pairs.join(", ")}}` : name || "Value";
+}
+
+/** What a field is called: its configured name, its legend, what tells it apart, its name. */
+export function titleOf(of: Field, frame: Frame): string {
+  if (of.config.displayName)
+    return of.config.displayName
+      .replace(/\$\{?__field\.labels\.(\w+)\}?/g, (_, label: string) => of.labels[label] ?? "")
+      .replace(/\$\{?__(?:field|series)\.(?:displayName|name)\}?/g, () => of.legend || frame.name || of.name)
+      .replace(/\$\{?__cell(?:_\d+)?\}?/g, "");
+  if (of.legend) return of.legend;
+  if (Object.keys(of.labels).length > 0 && of.name === "Value") return frame.name || of.name;
+  if (of.kind === "number" && frame.form === "series" && of.name === "Value" && frame.name) return frame.name;
+  return of.name.replace(/^Value #\w+$/, (whole) => (frame.name === frame.refId ? whole : of.name));
+}
+
+/** Frames whose fields have the configuration of the panel and its overrides. */
+export function withConfig(frames: readonly Frame[], base: FieldConfig, over: readonly Override[]): readonly Frame[] {
+  return frames.map((frame) => ({
+    ...frame,
+    fields: frame.fields.map((each) => ({
+      ...each,
+      config: configured(each, titleOf(each, frame), frame.refId, base, over),
+    })),
+  }));
+}
+
+/** A number to be drawn, whichever frame it is of. */
+export interface Numbers {
+  readonly field: Field;
+  readonly frame: Frame;
+  readonly title: string;
+  readonly times: readonly number[];
+}
+
+/** Every field of numbers, with its name and its times. */
+export function numbers(frames: readonly Frame[]): readonly Numbers[] {
+  return frames.flatMap((frame) => {
+    const times = (frame.fields.find(({ kind }) => kind === "time")?.values ?? []) as readonly number[];
+    return frame.fields
+      .filter(({ kind }) => kind === "number")
+      .map((each) => ({ field: each, frame, title: titleOf(each, frame), times }));
+  });
+}
+
+/** Fields over one row of times: those of all frames, null where a field has none at a time. */
+export function together(frames: readonly Frame[]): {
+  times: readonly number[];
+  columns: readonly (readonly (number | null)[])[];
+  of: readonly Numbers[];
+} {
+  const of = numbers(frames).filter(({ times }) => times.length > 0);
+  const first = of[0]?.times ?? [];
+  if (of.every(({ times }) => times === first || same(times, first)))
+    return { times: first, columns: of.map(({ field: each }) => each.values as (number | null)[]), of };
+  const times = [...new Set(of.flatMap((each) => each.times))].toSorted((a, b) => a - b);
+  const place = new Map(times.map((time, at) => [time, at]));
+  const columns = of.map(({ times: own, field: { values } }) => {
+    const row: (number | null)[] = Array(times.length).fill(null);
+    own.forEach((time, at) => {
+      row[place.get(time)!] = values[at] as number | null;
+    });
+    return row;
+  });
+  return { times, columns, of };
+}
+
+function same(one: readonly number[], other: readonly number[]): boolean {
+  return one.length === other.length && one[0] === other[0] && one.at(-1) === other.at(-1);
+}

@@ -1,0 +1,105 @@
+/** Which panels stand where once rows are open or shut and panels are repeated for the values of their variable. */
+
+import type { Chosen, Panel, Place } from "./types";
+
+/** A row's head with the panels under it; the first section may have no head. */
+export interface Section {
+  readonly row: Panel | null;
+  readonly panels: readonly Panel[];
+}
+
+const COLUMNS = 24;
+
+/** Panels in reading order, cut at rows; rows and panels repeated. `open` overrides what a dashboard says of its rows. */
+export function sections(
+  panels: readonly Panel[],
+  chosen: Readonly<Record<string, Chosen>>,
+  open: Readonly<Record<number, boolean>> = {},
+): readonly Section[] {
+  const ordered = panels.toSorted((a, b) => a.place.y - b.place.y || a.place.x - b.place.x);
+  const cut: { row: Panel | null; panels: Panel[] }[] = [{ row: null, panels: [] }];
+  for (const panel of ordered) {
+    if (panel.type === "row") cut.push({ row: panel, panels: panel.shut ? [...panel.inside] : [] });
+    else cut.at(-1)!.panels.push(panel);
+  }
+  return cut
+    .filter(({ row, panels: own }) => row !== null || own.length > 0)
+    .flatMap((section) => rowsFor(section, chosen))
+    .map(({ row, panels: own }) => {
+      const shut = row !== null && !(open[row.id] ?? !row.shut);
+      return { row: row && { ...row, shut }, panels: shut ? [] : packed(own, { ...chosen, ...row?.scoped }) };
+    });
+}
+
+/** A repeated row stands once for each value, with the panels of it. */
+function rowsFor(section: Section, chosen: Readonly<Record<string, Chosen>>): Section[] {
+  const { row, panels } = section;
+  const values = row?.repeat ? values_(chosen[row.repeat.variable]) : null;
+  if (!row || !values) return [section];
+  return values.map((value, at) => {
+    const scoped = { [row.repeat!.variable]: value };
+    return {
+      row: { ...row, id: numbered(row.id, at), scoped },
+      panels: panels.map((panel) => ({ ...panel, id: numbered(panel.id, at), scoped })),
+    };
+  });
+}
+
+function values_(of: Chosen | undefined): readonly Chosen[] | null {
+  if (!of) return null;
+  return of.values.map((value, at) => ({ values: [value], texts: [of.texts[at] ?? value], all: false }));
+}
+
+function numbered(id: number, at: number): number {
+  return at === 0 ? id : id * 1000 + at;
+}
+
+/** Panels moved up to the top of their section; a repeated one pushes down what stands below it. */
+function packed(panels: readonly Panel[], chosen: Readonly<Record<string, Chosen>>): readonly Panel[] {
+  const top = Math.min(...panels.map(({ place }) => place.y), Number.MAX_SAFE_INTEGER);
+  const result: Panel[] = [];
+  let pushed = 0;
+  for (const panel of panels.toSorted((a, b) => a.place.y - b.place.y || a.place.x - b.place.x)) {
+    const place = { ...panel.place, y: panel.place.y - top + pushed };
+    const copies = repeated({ ...panel, place }, chosen);
+    const lowest = Math.max(...copies.map((each) => each.place.y + each.place.h));
+    pushed += Math.max(0, lowest - (place.y + place.h));
+    result.push(...copies);
+  }
+  return result;
+}
+
+/** A panel once for each value of the variable it is repeated by: beside each other in lines, or below each other. */
+export function repeated(panel: Panel, chosen: Readonly<Record<string, Chosen>>): readonly Panel[] {
+  const values = panel.repeat ? values_(chosen[panel.repeat.variable]) : null;
+  if (!panel.repeat || !values || values.length === 0) return [panel];
+  const { variable, down, most } = panel.repeat;
+  const inLine = down ? 1 : Math.max(1, Math.min(values.length, most));
+  const width = down ? panel.place.w : Math.floor(COLUMNS / inLine);
+  return values.map((value, at) => ({
+    ...panel,
+    id: numbered(panel.id, at),
+    scoped: { ...panel.scoped, [variable]: value },
+    place: {
+      ...panel.place,
+      x: down ? panel.place.x : (at % inLine) * width,
+      y: panel.place.y + Math.floor(at / inLine) * panel.place.h,
+      w: width,
+    },
+  }));
+}
+
+const ROW = 30;
+const GAP = 8;
+
+/** Pixels from the top to the bottom of a place so many rows high. */
+export function pixels(h: number): number {
+  return h * (ROW + GAP) - GAP;
+}
+
+/** CSS of the place of a panel in the grid. */
+export function gridStyle({ x, y, w, h }: Place): { gridColumn: string; gridRow: string } {
+  const column = Math.max(0, Math.min(x, COLUMNS - 1));
+  const width = Math.max(1, Math.min(w, COLUMNS - column));
+  return { gridColumn: `${column + 1} / span ${width}`, gridRow: `${y + 1} / span ${h}` };
+}

@@ -1,0 +1,192 @@
+import { Button, Group } from "@mantine/core";
+import { IconChevronDown, IconChevronRight } from "@tabler/icons-react";
+import { useEffect, useMemo, useState } from "react";
+import { Link, useParams } from "react-router";
+import { type DashboardDocument, useDashboard } from "@/api/dashboards";
+import { save } from "@/components/Panel";
+import { Fault, Nothing, Shown } from "@/components/states";
+import { useGoto, useTime, useUrl } from "@/components/time";
+import { interpolate, type Scope } from "@/model/dashboard/interpolate";
+import { gridStyle, sections } from "@/model/dashboard/layout";
+import { readDashboard } from "@/model/dashboard/read";
+import type { Dashboard, Panel } from "@/model/dashboard/types";
+import { stepFor } from "@/model/timerange";
+import { SCRAPE } from "./data";
+import { Editor } from "./Editor";
+import { useMarks } from "./marks";
+import { PanelBox } from "./PanelBox";
+import { useVariables, VariableBar } from "./Variables";
+import { Versions } from "./Versions";
+
+/** One dashboard: its variables, its rows, its panels. */
+export function View() {
+  const { uid = "" } = useParams();
+  const [version] = useUrl("version");
+  const found = useDashboard(uid, version ? Number(version) : undefined);
+  return <Shown of={found}>{(document) => <Read key={`${uid} ${document.version}`} document={document} />}</Shown>;
+}
+
+function Read({ document }: { document: DashboardDocument }) {
+  const read = useMemo(() => {
+    try {
+      return readDashboard(document.dashboard);
+    } catch (error) {
+      return error as Error;
+    }
+  }, [document]);
+  return read instanceof Error ? <Fault error={read} /> : <Drawn dashboard={read} document={document} />;
+}
+
+function Drawn({ dashboard, document }: { dashboard: Dashboard; document: DashboardDocument }) {
+  useOwnTime(dashboard);
+  const { span } = useTime();
+  const [mode, setMode] = useUrl("do");
+  const variables = useVariables(dashboard.variables);
+  const marks = useMarks(dashboard);
+  const scope = useMemo<Scope>(
+    () => ({
+      chosen: variables.chosen,
+      span,
+      step: stepFor(span, 300),
+      scrape: SCRAPE,
+      title: dashboard.title,
+    }),
+    [variables.chosen, span, dashboard.title],
+  );
+  return (
+    <>
+      <Group gap={8} align="end">
+        <h2 style={{ margin: 0, fontSize: 15 }}>{dashboard.title}</h2>
+        {document.version > 0 && <span className="quiet">version {document.version}</span>}
+        <VariableBar variables={variables} />
+        <Links dashboard={dashboard} scope={scope} />
+        <Group gap={4} ml="auto">
+          <Doing of="edit" mode={mode} set={setMode} />
+          <Doing of="versions" mode={mode} set={setMode} />
+          <Button
+            size="compact-xs"
+            variant="default"
+            onClick={() =>
+              save(`${document.uid}.json`, JSON.stringify(document.dashboard, null, 2), "application/json")
+            }
+          >
+            export
+          </Button>
+        </Group>
+      </Group>
+      {mode === "edit" && <Editor document={document} />}
+      {mode === "versions" && <Versions document={document} />}
+      {variables.faults.map((text) => (
+        <div key={text} className="warn">
+          {text}
+        </div>
+      ))}
+      {dashboard.panels.length === 0 && <Nothing title="This dashboard has no panels">Add some with “edit”.</Nothing>}
+      {variables.ready && <Grid dashboard={dashboard} scope={scope} marks={marks} adhoc={variables.adhoc} />}
+    </>
+  );
+}
+
+function Doing({ of, mode, set }: { of: string; mode: string; set: (mode: string) => void }) {
+  return (
+    <Button
+      size="compact-xs"
+      variant={mode === of ? "filled" : "default"}
+      aria-pressed={mode === of}
+      onClick={() => set(mode === of ? "" : of)}
+    >
+      {of}
+    </Button>
+  );
+}
+
+/** A dashboard's own range and refresh hold where the address says nothing. */
+function useOwnTime(dashboard: Dashboard): void {
+  const { setRange } = useTime();
+  const [from] = useUrl("from");
+  const { range } = dashboard;
+  const own = range && !from && !(range.from === "now-1h" && range.to === "now") ? range : null;
+  useEffect(() => {
+    if (own) setRange(own);
+  }, [own, setRange]);
+}
+
+function Links({ dashboard, scope }: { dashboard: Dashboard; scope: Scope }) {
+  const goto = useGoto();
+  return dashboard.links
+    .filter(({ kind, url }) => kind === "link" && url)
+    .map(({ title, url }) => {
+      const address = interpolate(url, scope, "percentencode");
+      const own = /^\/?d\/([\w-]+)/.exec(address)?.[1];
+      return own ? (
+        <Link key={title + url} to={goto(`/dashboards/${own}`)}>
+          {title}
+        </Link>
+      ) : (
+        <a key={title + url} href={safe(address)} rel="noreferrer noopener" target="_blank">
+          {title}
+        </a>
+      );
+    });
+}
+
+function safe(address: string): string {
+  return /^(https?:|mailto:|\/(?!\/))/i.test(address) ? address : "#";
+}
+
+interface GridProps {
+  readonly dashboard: Dashboard;
+  readonly scope: Scope;
+  readonly marks: ReturnType<typeof useMarks>;
+  readonly adhoc: string;
+}
+
+function Grid({ dashboard, scope, marks, adhoc }: GridProps) {
+  const [open, setOpen] = useState<Readonly<Record<number, boolean>>>({});
+  const [viewed, setViewed] = useUrl("panel");
+  const parts = useMemo(() => sections(dashboard.panels, scope.chosen, open), [dashboard.panels, scope.chosen, open]);
+  const alone = viewed ? parts.flatMap(({ panels }) => panels).find(({ id }) => String(id) === viewed) : undefined;
+  const box = (panel: Panel, height?: number) => (
+    <PanelBox
+      key={panel.id}
+      panel={panel}
+      scope={scope}
+      marks={marks}
+      adhoc={adhoc}
+      height={height}
+      together={dashboard.together ? dashboard.uid || dashboard.title : undefined}
+      onView={() => setViewed(viewed ? "" : String(panel.id), true)}
+      alone={Boolean(viewed)}
+    />
+  );
+  if (alone) return box(alone, 560);
+  return parts.map(({ row, panels }, at) => (
+    <section
+      key={row ? `row ${row.id}` : `part ${at}`}
+      style={{ display: "grid", gap: 8 }}
+      aria-label={row?.title || undefined}
+    >
+      {row && (
+        <button
+          type="button"
+          className="dashrow"
+          aria-expanded={!row.shut}
+          onClick={() => setOpen({ ...open, [row.id]: row.shut })}
+        >
+          {row.shut ? <IconChevronRight size={14} /> : <IconChevronDown size={14} />}
+          {interpolate(row.title, { ...scope, chosen: { ...scope.chosen, ...row.scoped } }, "text")}
+          {row.shut && row.inside.length > 0 && <span className="quiet"> ({row.inside.length} panels)</span>}
+        </button>
+      )}
+      {panels.length > 0 && (
+        <div className="dashgrid">
+          {panels.map((panel) => (
+            <div key={panel.id} style={gridStyle(panel.place)}>
+              {box(panel)}
+            </div>
+          ))}
+        </div>
+      )}
+    </section>
+  ));
+}

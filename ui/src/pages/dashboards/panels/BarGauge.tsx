@@ -1,0 +1,35 @@
+import { figures, scale } from "@/model/dashboard/figures";
+import type { PanelProps } from "./interface";
+
+/** A bar for each number, all on one scale; bar charts of tables too. */
+export default function BarGauge({ panel, frames }: PanelProps) {
+  const all = figures(
+    frames,
+    panel.type === "barchart"
+      ? { reduceOptions: { values: frames.some(({ form }) => form === "table") } }
+      : panel.options,
+  );
+  return (
+    <table className="table bars" aria-label={panel.title || "bars"}>
+      <tbody>
+        {all.map(({ title, value, shown, colour, config }, at) => {
+          const [low, high] = scale(all, config);
+          const share = value === null ? 0 : Math.min(1, Math.max(0, (value - low) / (high - low)));
+          return (
+            <tr key={`${at} ${title}`}>
+              <th scope="row" className="cut" title={title}>
+                {title}
+              </th>
+              <td style={{ width: "100%" }}>
+                <div className="barrail">
+                  <div style={{ width: `${(share * 100).toFixed(1)}%`, background: colour || "var(--accent)" }} />
+                </div>
+              </td>
+              <td className="number">{shown.text}</td>
+            </tr>
+          );
+        })}
+      </tbody>
+    </table>
+  );
+}

@@ -1,0 +1,112 @@
+import { Select } from "@mantine/core";
+import { useMemo, useState } from "react";
+import { Spark } from "@/charts/Spark";
+import { type Column, Table } from "@/components/Table";
+import { useTime } from "@/components/time";
+import { display, displayTime } from "@/model/dashboard/display";
+import { titleOf } from "@/model/dashboard/frames";
+import { at, text } from "@/model/dashboard/options";
+import { reduced } from "@/model/dashboard/reduce";
+import type { Field, Frame } from "@/model/dashboard/types";
+import type { PanelProps } from "./interface";
+
+/** A table; where there are several, one of them, which can be chosen. */
+export default function TablePanel({ panel, frames, height, filled }: PanelProps) {
+  const { utc } = useTime();
+  const [chosen, setChosen] = useState(0);
+  const frame = frames[Math.min(chosen, frames.length - 1)];
+  const columns = useMemo(() => (frame ? columnsOf(frame, utc, filled) : []), [frame, utc, filled]);
+  const rows = useMemo(() => Array.from({ length: frame?.fields[0]?.values.length ?? 0 }, (_, row) => row), [frame]);
+  return (
+    <>
+      {frames.length > 1 && (
+        <Select
+          size="xs"
+          aria-label="which series"
+          data={frames.map((each, place) => ({ value: String(place), label: each.name || each.refId }))}
+          value={String(chosen)}
+          onChange={(value) => setChosen(Number(value ?? 0))}
+        />
+      )}
+      <Table label={panel.title || "table"} columns={columns} rows={rows} id={String} height={height} many={100} />
+    </>
+  );
+}
+
+function columnsOf(frame: Frame, utc: boolean, filled: PanelProps["filled"]): Column<number>[] {
+  const taken = new Set<string>();
+  return frame.fields
+    .filter(({ config }) => config.custom.hidden !== true && at(config.custom, "hideFrom.viz") !== true)
+    .map((field) => {
+      let title = titleOf(field, frame);
+      while (taken.has(title)) title += " ";
+      taken.add(title);
+      return {
+        title,
+        number: field.kind === "number" && field.config.custom.align !== "left",
+        by: (row: number) => sortable(field, row),
+        cell: (row: number) => <Cell field={field} frame={frame} row={row} utc={utc} filled={filled} />,
+      };
+    });
+}
+
+function sortable(field: Field, row: number): string | number | null {
+  const value = field.values[row] ?? null;
+  if (Array.isArray(value)) return reduced(value);
+  return typeof value === "number" || typeof value === "string" ? value : null;
+}
+
+interface CellProps {
+  readonly field: Field;
+  readonly frame: Frame;
+  readonly row: number;
+  readonly utc: boolean;
+  readonly filled: PanelProps["filled"];
+}
+
+function Cell({ field, frame, row, utc, filled }: CellProps) {
+  const value = field.values[row] ?? null;
+  if (Array.isArray(value)) {
+    return (
+      <span style={{ display: "inline-flex", gap: 8 }}>
+        <Spark values={value} label={`row ${row + 1} over time`} />{" "}
+        {display(reduced(value, field.labels.calc), field.config).text}
+      </span>
+    );
+  }
+  if (field.kind === "time") return <>{displayTime(value, utc)}</>;
+  const { text: shown, colour } = display(value, field.config);
+  const kind = text(at(field.config.custom, "cellOptions.type") ?? field.config.custom.displayMode, "auto");
+  const link = field.config.links[0];
+  const said = link ? (
+    <a href={address(link.url, field, frame, row, filled)} rel="noreferrer">
+      {shown}
+    </a>
+  ) : (
+    shown
+  );
+  if (kind.startsWith("color-background") && colour)
+    return (
+      <span style={{ background: `color-mix(in srgb, ${colour} 28%, transparent)`, padding: "0 6px", borderRadius: 3 }}>
+        {said}
+      </span>
+    );
+  if (kind === "color-text" && colour)
+    return <span style={{ color: `color-mix(in oklab, ${colour} 62%, var(--ink))` }}>{said}</span>;
+  return <>{said}</>;
+}
+
+/** A link of a cell with the row's values in it; only addresses a browser may go to. */
+function address(url: string, field: Field, frame: Frame, row: number, filled: PanelProps["filled"]): string {
+  const cell = (name: string) =>
+    String(frame.fields.find((each) => titleOf(each, frame) === name || each.name === name)?.values[row] ?? "");
+  const made = filled(
+    url
+      .replace(/\$\{__data\.fields(?:\.(\w+)|\["([^"]+)"\]|\['([^']+)'\])\}/g, (_, a, b, c) =>
+        encodeURIComponent(cell(a ?? b ?? c)),
+      )
+      .replace(/\$\{__value\.(?:raw|text)(?::\w+)?\}/g, () => encodeURIComponent(String(field.values[row] ?? ""))),
+    "percentencode",
+  );
+  return /^(https?:|\/(?!\/))/i.test(made) ? made : "#";
+}

@@ -1,0 +1,161 @@
+import { useMemo, useState } from "react";
+import { Legend } from "@/charts/Legend";
+import { type Line, TimeSeries } from "@/charts/TimeSeries";
+import { useTime } from "@/components/time";
+import { levels, seriesColour } from "@/model/dashboard/display";
+import { together as joined } from "@/model/dashboard/frames";
+import { at, bool, maybe, num, object, text, texts } from "@/model/dashboard/options";
+import { reduced } from "@/model/dashboard/reduce";
+import type { FieldConfig } from "@/model/dashboard/types";
+import { absolute } from "@/model/timerange";
+import type { PanelProps } from "./interface";
+import { LegendTable } from "./LegendTable";
+
+const MOST = 250;
+const LINE = 20;
+
+/** Series over time; also graphs of old. */
+export default function TimeSeriesPanel({ panel, frames, span, height, marks, together }: PanelProps) {
+  const { utc, setRange } = useTime();
+  const [hidden, setHidden] = useState<ReadonlySet<string>>(new Set());
+  const { times, lines, all } = useMemo(() => drawn(frames), [frames]);
+  const shown = useMemo(
+    () => lines.map((line) => (hidden.has(line.name) ? { ...line, hidden: true } : line)),
+    [lines, hidden],
+  );
+  const config = panel.field;
+  const legend = object(panel.options.legend);
+  const calcs = texts(legend.calcs);
+  const withLegend = bool(legend.showLegend, true) && legend.displayMode !== "hidden";
+  const right = withLegend && legend.placement === "right";
+  const table = withLegend && (legend.displayMode === "table" || calcs.length > 0);
+  const listed = lines.filter(({ name }) => !all.get(name)?.quiet);
+  const below =
+    !withLegend || right
+      ? 0
+      : Math.min(table ? (listed.length + 1) * LINE + 6 : LINE * (listed.length > 4 ? 2 : 1) + 6, height * 0.4);
+  const stack = text(at(config.custom, "stacking.mode"), "none");
+  const style = text(at(config.custom, "thresholdsStyle.mode"), "off");
+  const distribution = object(at(config.custom, "scaleDistribution"));
+  const names = table ? (
+    <LegendTable
+      lines={listed}
+      calcs={calcs.length ? calcs : ["lastNotNull"]}
+      config={config}
+      hidden={hidden}
+      onChange={setHidden}
+    />
+  ) : (
+    <Legend lines={listed} unit={config.unit} hidden={hidden} onChange={setHidden} />
+  );
+  return (
+    <div
+      style={{
+        display: "grid",
+        gridTemplateColumns: right ? "minmax(0, 1fr) minmax(120px, 30%)" : "minmax(0, 1fr)",
+        gap: right ? 10 : 0,
+      }}
+    >
+      <TimeSeries
+        label={panel.title || "series"}
+        times={times}
+        lines={shown}
+        span={span}
+        utc={utc}
+        height={Math.max(60, Math.floor(height - below))}
+        unit={config.unit}
+        decimals={config.decimals}
+        min={config.min ?? maybe(config.custom.axisSoftMin)}
+        max={config.max}
+        stacked={stack === "normal" ? true : stack === "percent" ? "percent" : false}
+        log={distribution.type === "log" ? (num(distribution.log, 10) === 2 ? 2 : 10) : undefined}
+        levels={
+          style === "off"
+            ? []
+            : levels(config)
+                .filter(({ value }) => Number.isFinite(value))
+                .map((level) => ({ ...level, fill: style.includes("area") }))
+        }
+        marks={marks}
+        together={together}
+        tip={
+          text(at(panel.options, "tooltip.mode")) === "none"
+            ? "none"
+            : text(at(panel.options, "tooltip.mode")) === "single"
+              ? "single"
+              : "multi"
+        }
+        onZoom={(to) => setRange(absolute(to))}
+      />
+      {withLegend && <div style={{ maxHeight: right ? height : below, overflowY: "auto" }}>{names}</div>}
+      {lines.length === MOST && (
+        <div className="warn">The first {MOST} series are drawn; aggregate to see the others.</div>
+      )}
+    </div>
+  );
+}
+
+interface Drawn {
+  readonly quiet: boolean; // not in the legend
+}
+
+function drawn(frames: PanelProps["frames"]) {
+  const { times, columns, of } = joined(frames);
+  const all = new Map<string, Drawn>();
+  const taken = new Map<string, number>();
+  const lines = of.slice(0, MOST).flatMap(({ field: { config }, title }, place): Line[] => {
+    const hide = object(config.custom.hideFrom);
+    if (bool(hide.viz)) return [];
+    const again = taken.get(title) ?? 0;
+    taken.set(title, again + 1);
+    const name = again ? `${title} (${again + 1})` : title;
+    all.set(name, { quiet: bool(hide.legend) });
+    const values = treated(columns[place]!, config);
+    return [{ name, values, colour: seriesColour(config, place, reduced(values)), ...looks(config) }];
+  });
+  return { times, lines, all };
+}
+
+/** Gaps closed or filled as the field says, and mirrored below zero where it is to be. */
+function treated(values: readonly (number | null)[], { custom }: FieldConfig): readonly (number | null)[] {
+  const filled = bool(custom.nullAsZero)
+    ? values.map((value) => value ?? 0)
+    : custom.spanNulls === true
+      ? bridged(values)
+      : values;
+  return custom.transform === "negative-Y" ? filled.map((value) => (value === null ? null : -value)) : filled;
+}
+
+function bridged(values: readonly (number | null)[]): readonly (number | null)[] {
+  const result = [...values];
+  let last = -1;
+  values.forEach((value, place) => {
+    if (value === null) return;
+    const from = last >= 0 ? values[last]! : 0;
+    for (let gap = last + 1; last >= 0 && gap < place; gap++)
+      result[gap] = from + ((value - from) * (gap - last)) / (place - last);
+    last = place;
+  });
+  return result;
+}
+
+function looks({ custom, unit }: FieldConfig): Partial<Line> {
+  const draw = custom.drawStyle === "bars" || custom.drawStyle === "points" ? custom.drawStyle : "line";
+  const step =
+    custom.lineInterpolation === "stepAfter"
+      ? "after"
+      : custom.lineInterpolation === "stepBefore"
+        ? "before"
+        : undefined;
+  const dash =
+    at(custom, "lineStyle.fill") === "dash" ? [8, 6] : at(custom, "lineStyle.fill") === "dot" ? [2, 5] : undefined;
+  return {
+    draw,
+    step,
+    dash,
+    width: num(custom.lineWidth, 1),
+    fill: num(custom.fillOpacity, 0) / 100,
+    unit,
+    axis: custom.axisPlacement === "right" ? "right" : "left",
+  };
+}
