@@ -1,7 +1,7 @@
 /** Records as lines: only those in sight are drawn, more are fetched as one scrolls on, and one opens to all it knows. */
 
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { useEffect, useRef } from "react";
+import { memo, useEffect, useRef } from "react";
 import { useTime } from "@/components/time";
 import { fieldOf, type LogRecord, levelColour, levelKind } from "@/model/logs";
 import { clockTime, dateTime } from "@/model/timerange";
@@ -30,7 +30,8 @@ export function Lines({ records, open, onOpen, onEnd, foot, wrap, height = "62vh
     count: records.length + 1, // the last one tells how it goes on
     getScrollElement: () => box.current,
     estimateSize: () => ROW,
-    overscan: 20,
+    overscan: 12,
+    useFlushSync: false, // scrolling goes on while lines are drawn
   });
   const items = list.getVirtualItems();
   const last = items.at(-1)?.index ?? 0;
@@ -50,19 +51,10 @@ export function Lines({ records, open, onOpen, onEnd, foot, wrap, height = "62vh
         <div style={{ transform: `translateY(${items[0]?.start ?? 0}px)` }}>
           {items.map(({ index }) => {
             const record = records[index];
-            const key = record ? keyOf(record) : "end";
             return (
               <div key={index} data-index={index} ref={list.measureElement} role="listitem">
                 {record ? (
-                  <>
-                    <Line
-                      record={record}
-                      isOpen={key === open}
-                      onOpen={() => onOpen(key === open ? "" : key)}
-                      {...rest}
-                    />
-                    {key === open && <Details record={record} {...rest} />}
-                  </>
+                  <Row record={record} open={open} onOpen={onOpen} {...rest} />
                 ) : (
                   <div className="quiet foot">{foot}</div>
                 )}
@@ -74,6 +66,20 @@ export function Lines({ records, open, onOpen, onEnd, foot, wrap, height = "62vh
     </div>
   );
 }
+
+type RowProps = { readonly record: LogRecord } & Pick<Props, "columns" | "open" | "onOpen" | "onTerm" | "onColumn">;
+
+/** Drawn once, however often the list moves. */
+const Row = memo(function Row({ record, open, onOpen, ...rest }: RowProps) {
+  const key = keyOf(record);
+  const isOpen = key === open;
+  return (
+    <>
+      <Line record={record} isOpen={isOpen} onOpen={() => onOpen(isOpen ? "" : key)} columns={rest.columns} />
+      {isOpen && <Details record={record} onTerm={rest.onTerm} onColumn={rest.onColumn} />}
+    </>
+  );
+});
 
 /** What tells a record from others, as far as an address needs it. */
 export function keyOf({ ts_ns, span_id, body }: LogRecord): string {
