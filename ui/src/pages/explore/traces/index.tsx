@@ -1,5 +1,16 @@
-import { Nothing } from "@/components/states";
+/** Traces: searched, told as one, compared. */
 
-export default function Page() {
-  return <Nothing title="This page is being built">Its data is in the HTTP API: see /docs.</Nothing>;
+import { Route, Routes } from "react-router";
+import { Compare } from "./Compare";
+import { Search } from "./Search";
+import { Trace } from "./Trace";
+
+export default function Traces() {
+  return (
+    <Routes>
+      <Route index element={<Search />} />
+      <Route path="compare" element={<Compare />} />
+      <Route path=":id" element={<Trace />} />
+    </Routes>
+  );
 }
