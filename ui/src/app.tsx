@@ -12,7 +12,6 @@ const Services = lazy(() => import("./pages/services"));
 const Alerts = lazy(() => import("./pages/alerts"));
 const Incidents = lazy(() => import("./pages/incidents"));
 const Dashboards = lazy(() => import("./pages/dashboards"));
-const Settings = lazy(() => import("./pages/settings"));
 
 export function App() {
   useLive();
@@ -26,7 +25,6 @@ export function App() {
           <Route path="/alerts/*" element={<Alerts />} />
           <Route path="/incidents/*" element={<Incidents />} />
           <Route path="/dashboards/*" element={<Dashboards />} />
-          <Route path="/settings/*" element={<Settings />} />
           <Route
             path="*"
             element={

@@ -6,7 +6,6 @@ import {
   IconChartHistogram,
   IconFlame,
   IconLayoutDashboard,
-  IconSettings,
   IconTopologyStar3,
 } from "@tabler/icons-react";
 
@@ -17,5 +16,4 @@ export const PLACES = [
   { path: "/alerts", name: "Alerts", key: "a", icon: IconBell },
   { path: "/incidents", name: "Incidents", key: "i", icon: IconFlame },
   { path: "/dashboards", name: "Dashboards", key: "d", icon: IconLayoutDashboard },
-  { path: "/settings", name: "Settings", key: "t", icon: IconSettings },
 ] as const;

@@ -1,4 +1,4 @@
-/** Questions to what is stored: metrics, logs, traces, SQL. */
+/** Questions to what is stored: metrics, logs, traces. */
 
 import { Tabs } from "@mantine/core";
 import { lazy, Suspense } from "react";
@@ -9,9 +9,8 @@ import { useGoto } from "@/components/time";
 const Metrics = lazy(() => import("./metrics"));
 const Logs = lazy(() => import("./logs"));
 const Traces = lazy(() => import("./traces"));
-const Sql = lazy(() => import("./sql"));
 
-const SIGNALS = ["metrics", "logs", "traces", "sql"] as const;
+const SIGNALS = ["metrics", "logs", "traces"] as const;
 
 export default function Explore() {
   const navigate = useNavigate();
@@ -23,7 +22,7 @@ export default function Explore() {
         <Tabs.List aria-label="signals">
           {SIGNALS.map((signal) => (
             <Tabs.Tab key={signal} value={signal}>
-              {signal === "sql" ? "SQL" : `${signal[0]!.toUpperCase()}${signal.slice(1)}`}
+              {`${signal[0]!.toUpperCase()}${signal.slice(1)}`}
             </Tabs.Tab>
           ))}
         </Tabs.List>
@@ -34,7 +33,6 @@ export default function Explore() {
           <Route path="metrics" element={<Metrics />} />
           <Route path="logs" element={<Logs />} />
           <Route path="traces/*" element={<Traces />} />
-          <Route path="sql" element={<Sql />} />
         </Routes>
       </Suspense>
     </>
