@@ -76,13 +76,15 @@ WRONG = [
          "a runbook (match and steps); services.yml (services); maintenance.yml (maintenance and suppress); tiers.yml (tiers); "
          "log hints (hints); oncall.yml (people, schedules and policies); "
          "trackers.yml (trackers); pipelines.yml (pipelines); war-room.yml (war_room and audiences); "
-         "a Sigma rule (logsource and detection); aiprism.yml (" + ", ".join(SECTIONS) + ")"),
+         "a Sigma rule (logsource and detection); a dashboard (panels and schemaVersion, or dashboard); "
+         "aiprism.yml (" + ", ".join(SECTIONS) + ")"),
     ("apiVersion: v1\nkind: Pod\n",
      "1: cannot tell what kind of file this is from its keys (apiVersion, kind); known are rules (groups); "
      "prometheus.yml (scrape_configs); alertmanager.yml (route and receivers); a runbook (match and steps); "
      f"services.yml (services); maintenance.yml (maintenance and suppress); tiers.yml (tiers); log hints (hints); "
      f"oncall.yml (people, schedules and policies); trackers.yml (trackers); pipelines.yml (pipelines); "
-     f"war-room.yml (war_room and audiences); a Sigma rule (logsource and detection); aiprism.yml ({', '.join(SECTIONS)})"),
+     f"war-room.yml (war_room and audiences); a Sigma rule (logsource and detection); "
+     f"a dashboard (panels and schemaVersion, or dashboard); aiprism.yml ({', '.join(SECTIONS)})"),
     (RULES.replace("rate(", "rat("),
      '5: group \'api\': rule \'HighLatency\': 1:1: parse error: unknown function with name "rat"; did you mean "rate"? '
      "(at groups[0].rules[0].expr)"),

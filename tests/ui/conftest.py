@@ -24,7 +24,7 @@ CONFIG = "respond: {alertmanager: alertmanager.yml}\n"
 Visit = Callable[..., Page]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # not longer: its event loop runs meanwhile, and tests elsewhere run their own
 def browser() -> Iterator[Browser]:
     """Debian's chromium, without a window."""
     if not CHROMIUM:

@@ -52,18 +52,18 @@ export function PanelBox({ panel, scope: page, marks, adhoc, together, height, a
         side={panel.description && <Hint text={interpolate(panel.description, scope, "text")} />}
       >
         <div ref={sized} style={{ height: "100%", overflow: "auto" }}>
-          {seen ? (
-            <Content
-              panel={panel}
-              data={data}
-              marks={marks}
-              together={together}
-              height={tall - HEADER - FOOT}
-              scope={scope}
-            />
-          ) : (
-            <Loading rows={3} />
-          )}
+          {
+            seen ? (
+              <Content
+                panel={panel}
+                data={data}
+                marks={marks}
+                together={together}
+                height={tall - HEADER - FOOT}
+                scope={scope}
+              />
+            ) : null /* it asks when it comes in sight */
+          }
         </div>
       </Box>
     </div>

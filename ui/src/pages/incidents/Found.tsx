@@ -28,7 +28,7 @@ export function Found({ id }: { id: string }) {
             <>
               {hypotheses.length === 0 && <div className="empty">Nothing points to a cause.</div>}
               {hypotheses.slice(0, 4).map(({ statement, confidence, evidence, next_steps, service }) => (
-                <div key={statement} style={{ padding: "4px 0 6px" }}>
+                <div key={statement} className="sentence" style={{ padding: "4px 0 6px" }}>
                   <strong>{format(confidence, "percentunit", 0)}</strong> {statement}{" "}
                   {service && <Link to={goto(`/services/${encodeURIComponent(service)}`)}>{service}</Link>}
                   {evidence.slice(0, 3).map((line) => (

@@ -16,7 +16,7 @@ export function List() {
   const { now } = useTime();
   const goto = useGoto();
   const columns: Column<IncidentSummary>[] = [
-    { title: "", cell: ({ priority }) => <Tag of={priority} />, by: ({ priority }) => priority, width: "40px" },
+    { title: "tier", cell: ({ priority }) => <Tag of={priority} />, by: ({ priority }) => priority, width: "40px" },
     {
       title: "incident",
       cell: ({ id, title, services }) => (
