@@ -47,7 +47,7 @@ def incident(trouble):
 @pytest.fixture(scope="module")
 def url(trouble):
     class Room:  # what the door of incidents asks of a responder
-        records, policy = trouble.records, trouble.respond.policy
+        records, policy, pipeline = trouble.records, trouble.respond.policy, trouble.respond
 
     doors = [investigations.router(trouble.investigations), incidents.router(Room())]  # type: ignore[arg-type]
     with serving(routes.build(doors, Telemetry(), checks={}, reload=_never)) as served:
