@@ -33,7 +33,7 @@ def pair(tmp_path: Path) -> Iterator[tuple[Server, Server, Receiver]]:
     (tmp_path / "rules.yml").write_text(RULES.replace("for: 10s", "for: 1s"), encoding="utf-8")
     (tmp_path / "alertmanager.yml").write_text(
         "route: {receiver: nobody}\nreceivers: [{name: nobody}, "
-        f"{{name: hook, webhook_configs: [{{url: '{receiver.url}'}}]}}]",
+        f"{{name: hook, webhook_configs: [{{url: '{receiver.url}/hook'}}]}}]",
         encoding="utf-8",
     )
     clickhouse = ClickHouse(tmp_path / "clickhouse", "one")
