@@ -19,9 +19,8 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 import aiprism
 
-POOL_SECONDS = (
-    2.0  # how long a request waits for a connection; users have gone before SQLAlchemy's half a minute is over
-)
+# How long a request waits for a connection: users have gone before SQLAlchemy's half a minute is over.
+POOL_SECONDS = 2.0
 
 SCHEMA = sa.MetaData()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Annotated
 
@@ -22,7 +22,7 @@ from sqlalchemy.engine import RowMapping
 import aiprism
 from aiprism_lab import pipeline
 from aiprism_lab.database import open_database
-from aiprism_lab.documentqueue import Claimed, DocumentQueue
+from aiprism_lab.documentqueue import LEASE_SECONDS, Claimed, DocumentQueue
 from aiprism_lab.documents import UnreadableDocumentError, format_of
 from aiprism_lab.pipeline import Analysis, Job
 from aiprism_lab.serving import RefusedError, new_app
@@ -33,6 +33,9 @@ WORKERS = 8  # documents of one replica under way at once; they mostly wait for 
 ANALYSIS_TIMEOUT_SECONDS = 90.0
 LOOK_SECONDS = 1.0  # how often an idle worker looks for documents that other replicas received
 REPORT_SECONDS = 5.0
+
+# What a database says that is away, is going, or has only just become the primary.
+_AWAY = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.InternalError, sa.exc.TimeoutError)
 
 log = aiprism.logger("document-processor")
 
@@ -128,11 +131,12 @@ class Workers:
         except (UnreadableDocumentError, AnalysisFailedError) as error:
             self._count(job, "failed")
             log.error("document processing failed", error=error, document_id=job.document_id)
-            await asyncio.to_thread(self._queue.fail, job.document_id, str(error), time.time())
+            reason = str(error)
+            await self._note(lambda: self._queue.fail(job.document_id, reason, time.time()), job, started)
             await self._tell(job, f"Your document could not be analysed: {error}")
             return
         duration_ms = (time.perf_counter() - started) * 1000
-        await asyncio.to_thread(self._queue.finish, job.document_id, report, time.time())
+        await self._note(lambda: self._queue.finish(job.document_id, report, time.time()), job, started)
         self._count(job, "completed")
         log.info(
             "document processing completed",
@@ -143,6 +147,17 @@ class Workers:
             degraded=report.degraded,
         )
         await self._tell(job, f"The analysis of “{report.title}” is ready: {len(report.feedback)} remarks.")
+
+    async def _note(self, note: Callable[[], None], job: Job, started: float) -> None:
+        """Note what came of a document, also after the database was away for a while: as long as nobody else may take it."""
+        while True:
+            try:
+                return await asyncio.to_thread(note)
+            except _AWAY as error:
+                if time.perf_counter() - started > LEASE_SECONDS:
+                    raise
+                log.error("what came of a document cannot be noted yet", error=error, document_id=job.document_id)
+            await asyncio.sleep(LOOK_SECONDS)
 
     def _count(self, job: Job, status: str) -> None:
         aiprism.metrics.documents_processed(
