@@ -70,7 +70,7 @@ def _may_see(here: str, there: str) -> bool:
         return there in ISLANDS[here]
     if here == "__init__":
         return there == "sdk"
-    if here in ("app", "__main__"):
+    if here in ("app", "configured", "__main__"):
         return there != "cli" or here == "__main__"
     if here in LEFT_OF_ALL:
         return there == "model" or (there in LEFT_OF_ALL and LEFT_OF_ALL.index(there) < LEFT_OF_ALL.index(here))

@@ -10,26 +10,22 @@ import asyncio
 import contextlib
 import logging
 import os
-import re
 import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from urllib.parse import urlsplit
 
 import structlog
 import uvloop
 from fastapi import APIRouter
 
-from aiprism import __version__
+from aiprism import __version__, configured
 from aiprism import config as configuration
 from aiprism import services as service_files
 from aiprism.clock import Clock, SystemClock
 from aiprism.config import Config
-from aiprism.detect import loghints, logvolume
 from aiprism.detect import rules as rule_files
 from aiprism.detect.annotations import Surroundings
 from aiprism.detect.duty import RuleDuty
@@ -37,48 +33,34 @@ from aiprism.detect.groups import RuleGroups
 from aiprism.detect.loganalysis import LogAnalysis
 from aiprism.detect.logsecurity import LogSecurity
 from aiprism.detect.patternwatch import PatternWatch
-from aiprism.detect.signals import Answers, Reading, RuleQuestion
+from aiprism.detect.signals import Answers, RuleQuestion
 from aiprism.errors import AiprismError, BadInput, ConfigError
-from aiprism.httpconfig import Secret
 from aiprism.learn import evidence
 from aiprism.learn.evidence import Gatherer
-from aiprism.learn.investigations import Bounds, Investigations
+from aiprism.learn.investigations import Investigations
 from aiprism.learn.postmortems import Postmortems
 from aiprism.learn.survey import Survey
 from aiprism.learn.telemetrylook import sources as telemetry_sources
 from aiprism.model.alerts import Alert
 from aiprism.model.events import ChangeEvent
 from aiprism.model.timerange import TimeRange
-from aiprism.query.lucene import condition
-from aiprism.query.promql import Limits, PromQL, Vector
+from aiprism.query.promql import PromQL, Vector
 from aiprism.query.promql.results import Results
 from aiprism.query.promql.values import Answer, Matrix
 from aiprism.query.remote_read import RemoteRead
-from aiprism.receive import otlp_grpc, pipelinefile, redaction, scrapeconfig
+from aiprism.receive import otlp_grpc
 from aiprism.receive.doors import OtlpDoors
 from aiprism.receive.exposition.pages import Pages
 from aiprism.receive.inflight import InFlight
 from aiprism.receive.limits import Admission
-from aiprism.receive.logpipeline import Pipeline
-from aiprism.receive.logtreatment import LogTreatment, Treatment
-from aiprism.receive.redaction import Redaction
+from aiprism.receive.logtreatment import LogTreatment
 from aiprism.receive.remote_write import RemoteWriteDoor
 from aiprism.receive.scrape import Handoffs, Scraping
-from aiprism.receive.scrapeconfig import ScrapeFile
-from aiprism.respond import roomplan, route, runbook, tiers
 from aiprism.respond.actions import kinds
 from aiprism.respond.actions.act import Means
 from aiprism.respond.actions.control import Control, ControlHub
-from aiprism.respond.changehooks import READERS
 from aiprism.respond.changes import ChangeWatch
-from aiprism.respond.desk import Policy
-from aiprism.respond.incident import Periods
-from aiprism.respond.likeness import Weights
-from aiprism.respond.mute import flapping, holding
-from aiprism.respond.oncall import reading as oncall_files
-from aiprism.respond.oncall.rota import Rota
 from aiprism.respond.responder import Responder
-from aiprism.respond.roomplan import RoomPlan
 from aiprism.respond.rooms import Rooms
 from aiprism.respond.updates import Updates
 from aiprism.store import usage
@@ -150,7 +132,7 @@ from aiprism.web import (
 )
 from aiprism.web import services as services_door
 from aiprism.web import tiers as tiers_door
-from aiprism.web.listening import HttpServer, address_of, listen, most_connections, url_of
+from aiprism.web.listening import HttpServer, listen, most_connections, url_of
 from aiprism.web.turns import Turns
 
 log = structlog.get_logger()
@@ -214,18 +196,18 @@ async def running(
         if config.server.otlp_grpc and "receive" in config.server.roles:
             listen(config.server.otlp_grpc, "server.otlp_grpc").close()  # gRPC will listen there by itself
         stream_sockets = streamdoors.opened(config, stack)
-        origins = _origins(config)
+        origins = configured.origins(config)
         external_url = config.server.external_url or url_of(main)
-        scrape_file = _scrape_file(config)
-        policy, hints = _policy(config, external_url), _hints(config)
-        treated = _treatment(config)
+        scrape_file = configured.scrape_file(config)
+        policy, hints = configured.policy(config, external_url), configured.hints(config)
+        treated = configured.treatment(config)
 
         # store
         telemetry = Telemetry()
         records = await asyncio.to_thread(Records.open, config.control_database)
         stack.callback(records.close)
         saved = SavedSearches(records)
-        groups = _rule_groups(config, scrape_file, saved)  # of which some may be made of saved searches
+        groups = configured.rule_groups(config, scrape_file, saved)  # of which some may be made of saved searches
         if opening:
             store = await asyncio.wrap_future(opening())
         else:
@@ -263,7 +245,7 @@ async def running(
         recent = Recent(config.query.recent_bytes, telemetry) if engine.embedded and config.query.recent_bytes else None
         samples = SampleStore(engine, index, rollups if config.retention.downsample else None, recent)
         results = _results(config, engine, index, clock, telemetry)
-        promql = PromQL(samples, _limits(config), results=results)
+        promql = PromQL(samples, configured.limits(config), results=results)
 
         answers = Answers(promql, engine, SignalStore(engine, config.rules.signal_series), seconds=config.query.timeout)
 
@@ -357,7 +339,13 @@ async def running(
             engine, samples, responder.pipeline, lambda: analysis.hints, postmortem_desk.resembling
         )
         investigation_desk = Investigations(
-            responder.pipeline, engine, looking, lambda: survey.known, clock, telemetry, _investigation_bounds(config)
+            responder.pipeline,
+            engine,
+            looking,
+            lambda: survey.known,
+            clock,
+            telemetry,
+            configured.investigation_bounds(config),
         )
 
         # receive what nobody sends
@@ -382,11 +370,11 @@ async def running(
             async with one_at_a_time:
                 try:
                     fresh = await asyncio.to_thread(load)
-                    fresh_policy = await asyncio.to_thread(_policy, fresh, external_url)
-                    fresh_file = await asyncio.to_thread(_scrape_file, fresh)
-                    fresh_groups = await asyncio.to_thread(_rule_groups, fresh, fresh_file, saved)
-                    fresh_treatment = await asyncio.to_thread(_treatment, fresh)
-                    fresh_hints = await asyncio.to_thread(_hints, fresh)
+                    fresh_policy = await asyncio.to_thread(configured.policy, fresh, external_url)
+                    fresh_file = await asyncio.to_thread(configured.scrape_file, fresh)
+                    fresh_groups = await asyncio.to_thread(configured.rule_groups, fresh, fresh_file, saved)
+                    fresh_treatment = await asyncio.to_thread(configured.treatment, fresh)
+                    fresh_hints = await asyncio.to_thread(configured.hints, fresh)
                     fresh_security = await asyncio.to_thread(LogSecurity, engine, fresh.resolved(fresh.logs.sigma))
                 except ConfigError as error:
                     loaded.taken = False
@@ -397,11 +385,11 @@ async def running(
                 treatment.reload(fresh_treatment)
                 await rule_groups.reload(fresh_groups)
                 pattern_watch.reload(fresh.logs, fresh_hints)
-                investigation_desk.bounds = _investigation_bounds(fresh)
+                investigation_desk.bounds = configured.investigation_bounds(fresh)
                 analysis.reload(fresh_hints, slow=fresh.logs.slow, security=fresh_security.events)
                 await scraping.reload(fresh_file.jobs)
                 loaded.config, loaded.at, loaded.taken = fresh, clock.now(), True
-                log.info("aiprism.reloaded", needs_restart=_kept_until_restart(config, fresh))
+                log.info("aiprism.reloaded", needs_restart=configured.kept_until_restart(config, fresh))
 
         def back_up(where: str) -> Manifest:
             return take_backup(engine, records, backup_place(where, config), now=clock.now(), version=__version__)
@@ -448,7 +436,7 @@ async def running(
                         clock,
                         around,
                         asked.timeout,
-                        lambda: _reading(loaded.config, saved),
+                        lambda: configured.reading(loaded.config, saved),
                     ),
                 ),
                 (
@@ -489,7 +477,7 @@ async def running(
                 ("query respond", catalogue.router(services_now)),
                 ("query respond", tiers_door.router(responder)),
                 ("query respond", oncall.router(responder, clock)),
-                ("query respond", hooks.router(responder, lambda: _hook_secrets(loaded.config), clock)),
+                ("query respond", hooks.router(responder, lambda: configured.hook_secrets(loaded.config), clock)),
                 (
                     "receive query respond",
                     changehooks.router(
@@ -498,7 +486,7 @@ async def running(
                         config.limits,
                         admission,
                         telemetry,
-                        secrets=lambda: _change_secrets(loaded.config),
+                        secrets=lambda: configured.change_secrets(loaded.config),
                         services=services_now,
                     ),
                 ),
@@ -515,7 +503,7 @@ async def running(
             checks={"store": _store_check(engine, disk), "control": _control_check(records)},
             reload=reload,
             notes={"store": housekeeping.note, "duties": leadership.note},
-            names=_host_names(config),
+            names=configured.host_names(config),
             origins=origins,
             at_root=elastic.root,
             bodies=config.ingest,
@@ -575,202 +563,11 @@ def _of_roles(config: Config, *routers: tuple[str, APIRouter]) -> list[APIRouter
     return [router for roles, router in routers if set(roles.split()) & set(config.server.roles)]
 
 
-def _policy(config: Config, external_url: str) -> Policy:
-    routing = route.nobody()
-    if config.respond.alertmanager:
-        [path] = config.resolved((config.respond.alertmanager,))
-        routing = route.load(path)
-    unknown = [name for name in config.respond.incident_receivers if name not in routing.receivers]
-    if unknown:
-        raise ConfigError(
-            f"respond.incident_receivers: {unknown[0]!r} is no receiver of {config.respond.alertmanager or 'alertmanager.yml'}; "
-            f"known: {', '.join(routing.receivers) or 'none'}"
-        )
-    services, rota = _services(config), _rota(config, routing)
-    rooms = _room_plan(config, routing)
-    _change_secrets(config)  # refused now, not when somebody knocks
-    return Policy(
-        routing=routing,
-        runbooks=runbook.load(config.resolved(config.respond.runbooks)),
-        dry_run=config.respond.dry_run,
-        max_runs_per_hour=config.respond.max_runs_per_hour,
-        roles=config.respond.people_of,
-        services=services,
-        weights=_weights(config),
-        periods=Periods(config.respond.validation, _tiers(config, routing, rota), rota, updates=rooms.updates_every),
-        planned=_planned(config),
-        rooms=rooms,
-        flapping=flapping.Limits(config.respond.flap_changes, config.respond.flap_window, config.respond.flap_stable),
-        external_url=external_url,
-        incident_receivers=config.respond.incident_receivers,
-        buttons=bool(_hook_secrets(config).slack),
-    )
-
-
-def _weights(config: Config) -> Weights:
-    wanted = Weights(**asdict(config.correlation))
-    if doubt := wanted.doubt():
-        raise ConfigError(f"correlation: {doubt}")
-    return wanted
-
-
-def _treatment(config: Config) -> Treatment:
-    pipeline = Pipeline()
-    if config.logs.pipelines:
-        [path] = config.resolved((config.logs.pipelines,))
-        pipeline = pipelinefile.load(path, condition, config.limits.attributes)
-    return Treatment(pipeline, Redaction(redaction.kinds(config.logs.redact)))
-
-
-def _hints(config: Config) -> loghints.Hints:
-    paths = config.resolved((config.logs.hints,)) if config.logs.hints else [None]
-    return loghints.load(paths[0])
-
-
-def _investigation_bounds(config: Config) -> Bounds:
-    learn = config.learn
-    return Bounds(learn.investigation_timeout, learn.investigations, learn.investigation_wait)
-
-
-def _services(config: Config) -> service_files.Catalogue:
-    if not config.respond.services:
-        return service_files.Catalogue()
-    [path] = config.resolved((config.respond.services,))
-    return service_files.load(path)
-
-
-def _tiers(config: Config, routing: route.Routing, rota: Rota) -> tiers.Tiers:
-    if not config.respond.tiers:
-        return tiers.usual()
-    [path] = config.resolved((config.respond.tiers,))
-    return tiers.load(path, tiers.Named(routing.receivers, rota.schedules, rota.escalations))
-
-
-def _rota(config: Config, routing: route.Routing) -> Rota:
-    if not config.respond.oncall:
-        return Rota()
-    [path] = config.resolved((config.respond.oncall,))
-    return oncall_files.load(path, routing.receivers)
-
-
-def _planned(config: Config) -> holding.Planned:
-    if not config.respond.maintenance:
-        return holding.Planned()
-    [path] = config.resolved((config.respond.maintenance,))
-    return holding.load(path)
-
-
-def _room_plan(config: Config, routing: route.Routing) -> RoomPlan:
-    if not config.respond.war_room:
-        return roomplan.usual()
-    [path] = config.resolved((config.respond.war_room,))
-    return roomplan.load(path, routing.receivers)
-
-
-def _hook_secrets(config: Config) -> hooks.Secrets:
-    return hooks.Secrets(*(_hook_secret(config, name) for name in ("slack", "pagerduty", "opsgenie")))
-
-
-def _change_secrets(config: Config) -> Mapping[str, Secret]:
-    return {name: _hook_secret(config, name) for name in READERS}
-
-
-def _hook_secret(config: Config, name: str) -> Secret:
-    text, file = getattr(config.hooks, f"{name}_secret"), getattr(config.hooks, f"{name}_secret_file")
-    if text and file:
-        raise ConfigError(f"hooks.{name}_secret and hooks.{name}_secret_file: give one of them")
-    return Secret(text, file=str(config.base / file) if file else "")
-
-
-def _scrape_file(config: Config) -> ScrapeFile:
-    if not config.scrape.file:
-        return ScrapeFile("")
-    [path] = config.resolved((config.scrape.file,))
-    found = scrapeconfig.read(path, config.environment)
-    for each in found.unused:
-        log.warning("scrape.file_not_used", file=path.name, what=each)
-    return found
-
-
 def _shelf(records: Records, now: Callable[[], Config], clock: Clock) -> dashboards.Shelf:
     """Dashboards that were saved before those of the configuration's folders, and those before ours."""
     shipped = dashboards.SHIPPED if now().dashboards.shipped else None
     folders = dashboards.Folders(lambda: [now().base / each for each in now().dashboards.folders], shipped=shipped)
     return dashboards.Shelf(Dashboards(records), folders, clock)
-
-
-def _rule_groups(config: Config, scrape_file: ScrapeFile, saved: SavedSearches) -> Sequence[rule_files.Group]:
-    own: list[str | Path] = list(config.resolved(config.rules.files))
-    theirs = [path for path in config.resolved(scrape_file.rule_files) if path not in own]
-    reading = _reading(config, saved)
-    signals = [path for path in config.resolved(config.rules.signals) if path not in own]
-    return (
-        *rule_files.load(own, default_interval=config.rules.interval),
-        *rule_files.load(signals, default_interval=config.rules.interval, reading=reading),
-        *rule_files.load(theirs, default_interval=scrape_file.evaluation_interval),
-        *(logvolume.groups(reading) if config.rules.log_volume else ()),
-    )
-
-
-def _reading(config: Config, saved: SavedSearches) -> Reading:
-    return Reading(config.rules.signal_delay, saved.find)
-
-
-def _kept_until_restart(running: Config, fresh: Config) -> list[str]:
-    """The sections that have changed and that a reload does not carry over."""
-    read_anew = replace(
-        running.respond,
-        alertmanager=fresh.respond.alertmanager,
-        tiers=fresh.respond.tiers,
-        oncall=fresh.respond.oncall,
-        runbooks=fresh.respond.runbooks,
-        validation=fresh.respond.validation,
-        incident_receivers=fresh.respond.incident_receivers,
-        services=fresh.respond.services,
-        maintenance=fresh.respond.maintenance,
-        war_room=fresh.respond.war_room,
-        flap_changes=fresh.respond.flap_changes,
-        flap_window=fresh.respond.flap_window,
-        flap_stable=fresh.respond.flap_stable,
-    )
-    rules_anew = replace(
-        running.rules,
-        files=fresh.rules.files,
-        signals=fresh.rules.signals,
-        signal_delay=fresh.rules.signal_delay,
-        log_volume=fresh.rules.log_volume,
-        interval=fresh.rules.interval,
-    )
-    names = ("server", "store", "control", "ingest", "streams", "limits", "otlp", "query")
-    changed = [name for name in names if getattr(running, name) != getattr(fresh, name)]
-    return changed + ["respond"] * (read_anew != fresh.respond) + ["rules"] * (rules_anew != fresh.rules)
-
-
-def _host_names(config: Config) -> Sequence[str]:
-    named = urlsplit(config.server.external_url).hostname
-    listening = address_of(config.server.listen, "server.listen")[0]
-    return [name for name in (named, listening) if name]
-
-
-def _origins(config: Config) -> re.Pattern[str] | None:
-    try:
-        return re.compile(config.server.cors_origin) if config.server.cors_origin else None
-    except re.error as error:
-        raise ConfigError(
-            f"server.cors_origin: {config.server.cors_origin!r} is no regular expression ({error}); "
-            r"write for example https://grafana\.example"
-        ) from error
-
-
-def _limits(config: Config) -> Limits:
-    asked = config.query
-    return Limits(
-        samples=asked.max_samples,
-        series=asked.max_series,
-        points=asked.max_points,
-        seconds=asked.timeout,
-        lookback=asked.lookback,
-    )
 
 
 def _results(config: Config, engine: Engine, index: SeriesIndex, clock: Clock, telemetry: Telemetry) -> Results | None:
