@@ -217,6 +217,9 @@ def kept_until_restart(running: Config, fresh: Config) -> list[str]:
     """The sections that have changed and that a reload does not carry over."""
     read_anew = replace(
         running.respond,
+        dry_run=fresh.respond.dry_run,
+        max_runs_per_hour=fresh.respond.max_runs_per_hour,
+        roles=fresh.respond.roles,
         alertmanager=fresh.respond.alertmanager,
         tiers=fresh.respond.tiers,
         oncall=fresh.respond.oncall,
