@@ -103,6 +103,7 @@ def test_a_query_that_cannot_be_parsed_is_answered_in_words(visit: Visit) -> Non
     with page.expect_response(re.compile("query_range")) as refused:
         page.get_by_role("button", name="run").click()
     assert refused.value.status == 400
+    expect(page.get_by_role("alert").first).to_contain_text("parse error")
 
 
 def test_links_of_alerts_to_prometheus_open_the_query(visit: Visit) -> None:

@@ -16,7 +16,7 @@ export interface Change {
 
 const STREAM = "/aiprism/v1/live";
 const NAME = "aiprism-live";
-const TOPICS = ["incidents", "alerts", "silences", "status"] as const;
+const TOPICS = ["incidents", "alerts", "silences"] as const;
 /** Query keys begin with the topic whose change makes them stale. */
 export type Topic = (typeof TOPICS)[number];
 

@@ -8,8 +8,8 @@ export interface ServiceRate {
   readonly service: string;
   readonly rate: number;
   readonly error_share: number;
-  readonly p50_ms: number;
-  readonly p95_ms: number;
+  readonly p50_ms: number | null;
+  readonly p95_ms: number | null;
 }
 
 /** Rate, errors and latency of each service in the last `seconds`. */

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { courses } from "./red";
+import { courses, kindOfShare } from "./red";
 
 const row = { spans: 4, errors: 1, rate: 4 / 60, p50_ms: 1, p95_ms: 2, p99_ms: 3 };
 
@@ -19,3 +19,10 @@ test("steps stand on one grid, without the one that is not over", () => {
 });
 
 test("a range shorter than a step has one", () => expect(courses([], { start: 61, end: 62 }, 60).times).toEqual([60]));
+
+test.each([
+  [0, ""],
+  [0.0099, ""],
+  [0.01, "warn"],
+  [0.05, "bad"],
+])("that %s fail is %j", (share, kind) => expect(kindOfShare(share)).toBe(kind));

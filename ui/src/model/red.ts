@@ -42,3 +42,8 @@ export function courses(rows: readonly Step[], span: Span, step: number): Course
     p99: column(({ p99_ms }) => p99_ms, null),
   };
 }
+
+/** How bad it is that this share of requests fails: from one in a hundred on it is told, from one in twenty on it is bad. */
+export function kindOfShare(share: number): "" | "warn" | "bad" {
+  return share >= 0.05 ? "bad" : share >= 0.01 ? "warn" : "";
+}

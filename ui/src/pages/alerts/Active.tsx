@@ -27,7 +27,7 @@ export function Active() {
         title: "alert",
         cell: ({ labels, annotations, source }) => (
           <>
-            <strong>{source ? <Link to={local(source)}>{labels.alertname}</Link> : labels.alertname}</strong>
+            <strong>{source ? <a href={local(source)}>{labels.alertname}</a> : labels.alertname}</strong>
             <div className="quiet">{annotations.summary ?? annotations.description}</div>
           </>
         ),
@@ -113,12 +113,7 @@ function isSought({ labels, annotations }: Alert, sought: string): boolean {
 
 /** Path and query of an address: what a rule names leads to this server, however it is called from outside. */
 function local(address: string): string {
-  try {
-    const { pathname, search } = new URL(address, location.origin);
-    return pathname.endsWith("/graph")
-      ? `/explore/metrics?${new URLSearchParams({ q: new URLSearchParams(search).get("g0.expr") ?? "" })}`
-      : pathname + search;
-  } catch {
-    return "/explore/metrics";
-  }
+  const found = URL.parse(address, location.origin);
+  // One slash at its head: with two it would be another host's.
+  return found ? `/${found.pathname.replace(/^\/+/, "")}${found.search}` : "/explore/metrics";
 }

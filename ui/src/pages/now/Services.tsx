@@ -7,6 +7,7 @@ import { Nothing, Shown } from "@/components/states";
 import { type Column, Table } from "@/components/Table";
 import { Tag } from "@/components/Tag";
 import { useGoto, useTime } from "@/components/time";
+import { type Courses, courses, kindOfShare } from "@/model/red";
 import { stepFor } from "@/model/timerange";
 import { format } from "@/model/units";
 
@@ -18,7 +19,20 @@ export function Services() {
   const step = stepFor(span, 40, 60);
   const red = useRed(span, step).data;
   const all = useMemo(() => withSilent(services.data ?? [], red ?? []), [services.data, red]);
-  const course = (service: string, of: (row: RedRow) => number) => courseOf(red ?? [], service, span, step, of);
+  const course = useMemo(() => {
+    const found = new Map<string, Courses>();
+    return (service: string) => {
+      const known =
+        found.get(service) ??
+        courses(
+          (red ?? []).filter((row) => row.service === service),
+          span,
+          step,
+        );
+      found.set(service, known);
+      return known;
+    };
+  }, [red, span, step]);
   const columns: Column<ServiceRate>[] = [
     {
       title: "service",
@@ -33,42 +47,34 @@ export function Services() {
     },
     {
       title: "",
-      cell: ({ service }) => <Spark label={`requests of ${service}`} values={course(service, (row) => row.rate)} />,
+      cell: ({ service }) => <Spark label={`requests of ${service}`} values={course(service).rate} />,
       small: false,
     },
     {
       title: "errors",
-      cell: ({ error_share }) => <span className={kindOf(error_share)}>{format(error_share, "percentunit")}</span>,
+      cell: ({ error_share }) => <span className={kindOfShare(error_share)}>{format(error_share, "percentunit")}</span>,
       by: ({ error_share }) => error_share,
       number: true,
     },
     {
       title: " ",
       cell: ({ service }) => (
-        <Spark
-          label={`errors of ${service}`}
-          colour="var(--bad)"
-          values={course(service, (row) => (row.spans ? row.errors / row.spans : 0))}
-        />
+        <Spark label={`errors of ${service}`} colour="var(--bad)" values={course(service).errors} />
       ),
       small: false,
     },
     {
       title: "p50",
-      cell: ({ p50_ms }) => msOf(p50_ms),
+      cell: ({ p50_ms }) => format(p50_ms, "ms"),
       by: ({ p50_ms }) => p50_ms,
       number: true,
       small: false,
     },
-    { title: "p95", cell: ({ p95_ms }) => msOf(p95_ms), by: ({ p95_ms }) => p95_ms, number: true },
+    { title: "p95", cell: ({ p95_ms }) => format(p95_ms, "ms"), by: ({ p95_ms }) => p95_ms, number: true },
     {
       title: "  ",
       cell: ({ service }) => (
-        <Spark
-          label={`95th percentile of ${service}`}
-          colour="var(--info)"
-          values={course(service, (row) => row.p95_ms)}
-        />
+        <Spark label={`95th percentile of ${service}`} colour="var(--info)" values={course(service).p95} />
       ),
       small: false,
     },
@@ -99,30 +105,6 @@ export function Services() {
 function withSilent(rates: readonly ServiceRate[], rows: readonly RedRow[]): readonly ServiceRate[] {
   const heard = new Set(rates.map(({ service }) => service));
   const silent = [...new Set(rows.map(({ service }) => service))].filter((service) => !heard.has(service));
-  const none = silent.map((service) => ({ service, rate: 0, error_share: 0, p50_ms: Number.NaN, p95_ms: Number.NaN }));
+  const none = silent.map((service) => ({ service, rate: 0, error_share: 0, p50_ms: null, p95_ms: null }));
   return [...rates, ...none].toSorted((one, other) => one.service.localeCompare(other.service));
-}
-
-function msOf(ms: number): string {
-  return Number.isNaN(ms) ? "–" : format(ms, "ms");
-}
-
-function kindOf(share: number): string {
-  return share >= 0.05 ? "bad" : share >= 0.01 ? "warn" : "";
-}
-
-function courseOf(
-  rows: readonly RedRow[],
-  service: string,
-  span: { start: number; end: number },
-  step: number,
-  of: (row: RedRow) => number,
-): (number | null)[] {
-  const first = Math.floor(span.start / step);
-  const values: (number | null)[] = Array(Math.max(0, Math.floor(span.end / step) - first)).fill(null); // the last step is not over
-  for (const row of rows) {
-    const at = Math.floor(row.at / step) - first;
-    if (row.service === service && at >= 0 && at < values.length) values[at] = of(row);
-  }
-  return values;
 }

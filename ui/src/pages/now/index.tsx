@@ -6,6 +6,7 @@ import { useAlerts } from "@/api/alerts";
 import { useIncidents } from "@/api/incidents";
 import { useServices } from "@/api/services";
 import { useGoto } from "@/components/time";
+import { kindOfShare } from "@/model/red";
 import { format } from "@/model/units";
 import { Alerts } from "./Alerts";
 import { Flow } from "./Flow";
@@ -54,7 +55,7 @@ function Figures() {
         to={goto("/services")}
         value={services && format(failed, "percentunit")}
         label="failed"
-        kind={failed >= 0.05 ? "bad" : failed >= 0.01 ? "warn" : ""}
+        kind={kindOfShare(failed)}
       />
     </div>
   );

@@ -8,6 +8,7 @@ import { Nothing, Shown } from "@/components/states";
 import { type Column, Table } from "@/components/Table";
 import { Tag } from "@/components/Tag";
 import { useGoto, useTime, useUrl } from "@/components/time";
+import { kindOfShare } from "@/model/red";
 import { format } from "@/model/units";
 
 /** Every service that is declared or was seen: who has it, how it does, whether something is wrong. */
@@ -52,7 +53,7 @@ export function List() {
     {
       title: "errors",
       cell: ({ error_share, calls }) =>
-        calls ? <span className={kindOf(error_share)}>{format(error_share, "percentunit")}</span> : "–",
+        calls ? <span className={kindOfShare(error_share)}>{format(error_share, "percentunit")}</span> : "–",
       by: ({ error_share }) => error_share,
       number: true,
     },
@@ -119,8 +120,4 @@ function isSought({ name, owner, team }: MapNode, sought: string): boolean {
     .toLowerCase()
     .split(/\s+/)
     .every((word) => text.includes(word));
-}
-
-export function kindOf(share: number): string {
-  return share >= 0.05 ? "bad" : share >= 0.01 ? "warn" : "";
 }

@@ -8,6 +8,7 @@ import { Panel } from "@/components/Panel";
 import { Nothing, Shown } from "@/components/states";
 import { useGoto, useTime, useUrl } from "@/components/time";
 import { curve, laidOut } from "@/model/maplayout";
+import { kindOfShare } from "@/model/red";
 import { dateTime, stepFor } from "@/model/timerange";
 import { format } from "@/model/units";
 
@@ -145,7 +146,7 @@ function near(map: ServiceMap, focus: string): ServiceMap {
 
 function colourOf({ calls, error_share }: Load): string {
   if (calls === 0) return "var(--line)";
-  return error_share >= 0.05 ? "var(--bad)" : error_share >= 0.01 ? "var(--warn)" : "var(--good)";
+  return `var(--${kindOfShare(error_share) || "good"})`;
 }
 
 function Wire({ edge, load, busiest, path }: { edge: MapEdge; load: Load; busiest: number; path: string }) {

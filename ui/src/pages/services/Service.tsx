@@ -8,10 +8,9 @@ import { Nothing, Shown } from "@/components/states";
 import { Table } from "@/components/Table";
 import { Tag } from "@/components/Tag";
 import { useGoto, useTime } from "@/components/time";
-import { courses } from "@/model/red";
+import { courses, kindOfShare } from "@/model/red";
 import { absolute, ago, dateTime, stepFor } from "@/model/timerange";
 import { format } from "@/model/units";
-import { kindOf } from "./List";
 
 /** One service: how it does over time, its operations, neighbours, errors, logs, changes, and what is wrong. */
 export function Service({ name }: { name: string }) {
@@ -241,7 +240,7 @@ function Operations({ service }: { service: ServicePage }) {
             {
               title: "errors",
               cell: ({ error_share }) => (
-                <span className={kindOf(error_share)}>{format(error_share, "percentunit")}</span>
+                <span className={kindOfShare(error_share)}>{format(error_share, "percentunit")}</span>
               ),
               by: ({ error_share }) => error_share,
               number: true,
@@ -283,7 +282,7 @@ function Neighbours({ title, of, none }: { title: string; of: readonly Neighbour
             {
               title: "failed",
               cell: ({ errors, calls }) => (
-                <span className={kindOf(calls ? errors / calls : 0)}>
+                <span className={kindOfShare(calls ? errors / calls : 0)}>
                   {format(calls ? errors / calls : 0, "percentunit")}
                 </span>
               ),
