@@ -366,6 +366,12 @@ class RespondConfig:
     war_room: str = setting(
         "", "war-room.yml: which incidents get a war room by themselves; audiences and words of status updates"
     )
+    slack_bot_token: str = setting(
+        "",
+        "token (xoxb-…) of the Slack app that makes a channel for each war room; without one there is none",
+        kind="secret",
+    )
+    slack_bot_token_file: str = setting("", "file with it")
     runbooks: tuple[str, ...] = setting((), "runbook files or globs, or builtin:emergency")
     dry_run: bool = setting(False, "runbooks say what they would do, and do nothing")
     max_runs_per_hour: int = setting(0, "runs of all runbooks together that may begin in an hour; 0: any number")

@@ -115,7 +115,8 @@ def _planned(config: Config) -> holding.Planned:
 
 def _room_plan(config: Config, routing: route.Routing) -> RoomPlan:
     file = _file(config, config.respond.war_room)
-    return roomplan.load(file, routing.receivers) if file else roomplan.usual()
+    plan = roomplan.load(file, routing.receivers) if file else roomplan.usual()
+    return plan.with_token(_secret(config, "respond", "slack_bot_token"))
 
 
 def hook_secrets(config: Config) -> hooks.Secrets:
@@ -129,9 +130,15 @@ def change_secrets(config: Config) -> Mapping[str, Secret]:
 
 
 def _hook_secret(config: Config, name: str) -> Secret:
-    text, file = getattr(config.hooks, f"{name}_secret"), getattr(config.hooks, f"{name}_secret_file")
+    return _secret(config, "hooks", f"{name}_secret")
+
+
+def _secret(config: Config, section: str, name: str) -> Secret:
+    """What a setting says, or the file that the setting beside it names."""
+    where = getattr(config, section)
+    text, file = getattr(where, name), getattr(where, f"{name}_file")
     if text and file:
-        raise ConfigError(f"hooks.{name}_secret and hooks.{name}_secret_file: give one of them")
+        raise ConfigError(f"{section}.{name} and {section}.{name}_file: give one of them")
     return Secret(text, file=str(config.base / file) if file else "")
 
 
@@ -229,6 +236,8 @@ def kept_until_restart(running: Config, fresh: Config) -> list[str]:
         services=fresh.respond.services,
         maintenance=fresh.respond.maintenance,
         war_room=fresh.respond.war_room,
+        slack_bot_token=fresh.respond.slack_bot_token,
+        slack_bot_token_file=fresh.respond.slack_bot_token_file,
         flap_changes=fresh.respond.flap_changes,
         flap_window=fresh.respond.flap_window,
         flap_stable=fresh.respond.flap_stable,

@@ -14,8 +14,8 @@ from aiprism.respond.desk import Policy
 from aiprism.respond.incident import Noted
 from aiprism.respond.pipeline import Respond
 from aiprism.respond.remediate import Remediation
-from aiprism.respond.rooms import SHOWN, Place, Rooms
-from aiprism.respond.warroom import Evidence, Kind, Line
+from aiprism.respond.rooms import SHOWN, Rooms
+from aiprism.respond.warroom import Evidence, Kind, Line, Place
 from aiprism.store import incidents as store
 from aiprism.store.records import Records
 from aiprism.yamlfile import parse

@@ -15,11 +15,15 @@ import sqlalchemy as sa
 
 from aiprism.clock import FakeClock
 from aiprism.httpconfig import Secret
-from aiprism.respond import dossier, journal, message
+from aiprism.respond import dossier, journal, message, roomchannel, roomkeeping
 from aiprism.respond.deliver import Delivery
 from aiprism.respond.desk import Policy
 from aiprism.respond.incident import Acknowledged, ResolvedByHand, Unacknowledged
+from aiprism.respond.oncall.rota import Person, Rota
 from aiprism.respond.responder import Responder
+from aiprism.respond.roomchannel import Channel, Stage
+from aiprism.respond.rooms import Rooms
+from aiprism.store import roomchannels
 from aiprism.store.records import Records, hook_events, notifications
 from aiprism.telemetry import Telemetry
 from aiprism.web import hooks, routes
@@ -259,6 +263,72 @@ def test_a_press_that_is_told_again_changes_nothing(client, responder, there):
 def test_other_buttons_are_none_of_ours(client, responder, there):
     assert press(client, there, "x", action="something").status_code == 200
     assert only(responder)["acknowledged_at"] is None
+
+
+def write(client, event, *, secret="slack-secret", at=T0, kind="event_callback", **more):
+    body = json.dumps({"type": kind, "event_id": "Ev1", "event": event, **more})
+    signed = f"v0={digest(secret, f'v0:{at:.0f}:{body}')}"
+    headers = {"X-Slack-Request-Timestamp": f"{at:.0f}", "X-Slack-Signature": signed}
+    return client.post(f"{BASE}/slack/events", content=body, headers={**headers, "Content-Type": "application/json"})
+
+
+@pytest.fixture
+def room(responder):
+    """The room of the incident, with the channel C1 in Slack."""
+    incident = only(responder)["id"]
+    row = roomchannel.stored(Channel(incident, Stage.OPEN, "C1", people={"ann@example.com": "UANN"}))
+    with responder.pipeline.desk() as desk:
+        roomkeeping.open_room(desk, incident, "ann", "opened")
+        roomchannels.begin(desk.connection, {**row, "kind": "slack"})
+    rooms = Rooms(responder.pipeline, responder.remediation)
+    return lambda: [(line["kind"], line["author"], line["text"]) for line in rooms.messages(incident)]
+
+
+MESSAGE = {
+    "type": "message",
+    "channel": "C1",
+    "user": "UCID",
+    "text": "look at <https://a.example|this> &amp; that",
+    "ts": "1.0",
+}
+
+
+def test_what_people_write_in_the_channel_of_a_room_is_said_there_once(responder, client, room):
+    people = {"ann": Person("ann", "Ann Ark", email="ann@example.com")}
+    policy = responder.policy
+    responder.pipeline.policy = replace(policy, periods=replace(policy.periods, rota=Rota(people)))
+    assert write(client, MESSAGE).json() == {"outcome": "done"}
+    assert write(client, MESSAGE).json() == {"outcome": "repeated"}
+    assert write(client, {**MESSAGE, "user": "UANN", "text": "/ack"}, event_id="Ev2").json() == {"outcome": "done"}
+    assert room() == [
+        ("joined", "UCID (Slack)", "UCID (Slack) joined"),
+        ("said", "UCID (Slack)", "look at this (https://a.example) & that"),
+        ("joined", "ann", "ann joined"),
+        ("said", "ann", "/ack"),
+    ]
+    assert only(responder)["acknowledged_by"] is None
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {**MESSAGE, "channel": "C2"}, {**MESSAGE, "bot_id": "B1"}, {**MESSAGE, "subtype": "message_changed"},
+        {**MESSAGE, "text": " "}, {**MESSAGE, "user": None}, {**MESSAGE, "type": "reaction_added"}, [], None,
+    ],
+)  # fmt: skip
+def test_what_no_person_wrote_in_a_channel_of_ours_is_not_said(client, room, event):
+    assert write(client, event).status_code == 200
+    assert room() == []
+
+
+@pytest.mark.parametrize("wrong", [{"secret": "guess"}, {"at": T0 - 301}, {"at": T0 + 301}])
+def test_nobody_writes_as_slack_who_does_not_sign_as_slack_just_now(client, room, wrong):
+    assert write(client, MESSAGE, **wrong).status_code == 403
+    assert room() == []
+
+
+def test_slack_sees_that_the_door_is_ours(client):
+    assert write(client, None, kind="url_verification", challenge="3eZb").json() == {"challenge": "3eZb"}
 
 
 # -- PagerDuty ---------------------------------------------------------------------------------------------------------

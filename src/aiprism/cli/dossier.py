@@ -62,6 +62,8 @@ def head(incident: Mapping[str, Any], now: float) -> Iterator[Text]:
     )
     for line in incident.get("description", "").splitlines():
         yield Text(line, style="dim")
+    if incident.get("channel"):
+        yield channel(incident["channel"])
     if told := _owned(incident):
         yield told
     if people := _people(incident):
@@ -178,6 +180,14 @@ def investigation(found: Mapping[str, Any]) -> Iterator[RenderableType]:
 
 
 _HYPOTHESES, _FOUND, _EDGES = 3, 5, 12
+
+
+def channel(found: Mapping[str, Any]) -> Text:
+    """The channel that a room has elsewhere, in a line."""
+    if found["error"]:
+        return Text.assemble((f"in {found['kind']}: ", "dim"), (found["error"], "red"))
+    name = f"#{found['name']} {found['url']}" if found["url"] else "a channel is being made"
+    return Text(f"in {found['kind']}: {name}", style="dim")
 
 
 def tasks(incident: Mapping[str, Any], now: float) -> Table:

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.text import Text
 
-from aiprism.cli import printing
+from aiprism.cli import dossier, printing
 from aiprism.cli.incidents import identified
 from aiprism.cli.remote import Remote
 
@@ -46,6 +46,8 @@ def _page(found: Mapping[str, Any]) -> Iterator[Text]:
     )
     here = ", ".join(person["name"] for person in found["participants"])
     yield Text(f"here: {here or 'nobody'}", style="dim")
+    if found["channel"]:
+        yield dossier.channel(found["channel"])
     if found["pins"]:
         yield printing.titled("pinned")
         for pin in found["pins"]:

@@ -12,11 +12,11 @@ _MOST = 64 * 1024
 PLAIN = {"Accept-Encoding": "identity"}
 
 
-async def beginning(response: httpx.Response) -> str:
-    """The text in the first 64 KiB of the body; the rest is not read."""
+async def beginning(response: httpx.Response, most: int = _MOST) -> str:
+    """The text in the first 64 KiB of the body, or in `most` bytes; the rest is not read."""
     read = b""
     async for chunk in response.aiter_raw():
-        read += chunk[: _MOST - len(read)]
-        if len(read) >= _MOST:
+        read += chunk[: most - len(read)]
+        if len(read) >= most:
             break
     return read.decode("utf-8", "replace")

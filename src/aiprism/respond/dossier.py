@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from aiprism.model.alerts import Alert
-from aiprism.respond import changes, journal, wording
+from aiprism.respond import changes, journal, roomkeeping, wording
 from aiprism.respond.incident import Incident, Limits
 from aiprism.respond.runs import SUCCEEDED
 from aiprism.store import incidents as store
@@ -82,6 +82,7 @@ def dossier(connection: Connection, incident_id: str) -> dict[str, Any]:
         ],
         "runs": [_run(run, [step for step in steps if step["run_id"] == run["id"]]) for run in runs],
         "durations": durations(incident, notifications, runs),
+        "channel": roomkeeping.channel_of(connection, incident_id),
     }
 
 

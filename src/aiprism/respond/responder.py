@@ -1,6 +1,6 @@
 """The response room as one thing: what app.py builds, starts and stops.
 
-Holds the pipeline that takes alerts, and the four loops behind it: groups, deadlines, delivery, runbooks. Everything
+Holds the pipeline that takes alerts, and the five loops behind it: groups, deadlines, delivery, runbooks, rooms. Everything
 they work on is in the control database, so `start` on an existing one goes on where a stopped or killed process was.
 """
 
@@ -22,6 +22,7 @@ from aiprism.respond.incident import Event, Incident
 from aiprism.respond.oncall import overrides, reading
 from aiprism.respond.pipeline import Respond
 from aiprism.respond.remediate import Ask, Remediation
+from aiprism.respond.roommirror import RoomMirror
 from aiprism.respond.watch import Watch
 from aiprism.store.records import Records
 from aiprism.telemetry import Telemetry
@@ -52,6 +53,7 @@ class Responder:
         self.dispatch = Dispatch(self.pipeline, clock)
         self.watch = Watch(self.pipeline, clock, check_interval)
         self.remediation = Remediation(self.pipeline, actuators, ask, clock)
+        self.mirror = RoomMirror(self.pipeline, clock, telemetry=telemetry)
         self._loops: list[asyncio.Task[None]] = []
 
     @property
@@ -89,7 +91,7 @@ class Responder:
         for warning in self.policy.routing.warnings:
             log.warning("routing.doubt", what=warning)
         await asyncio.to_thread(self._warn)
-        loops = [self.dispatch.run(), self.watch.run(), self.delivery.run(), self.remediation.run()]
+        loops = [self.dispatch.run(), self.watch.run(), self.delivery.run(), self.remediation.run(), self.mirror.run()]
         if self._records.shared:
             loops.append(self._look())
         self._loops = [asyncio.create_task(loop) for loop in loops]

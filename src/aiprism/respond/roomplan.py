@@ -1,16 +1,19 @@
-"""What war-room.yml says: which incidents get a war room by themselves, and who is told status updates in which words.
+"""What war-room.yml says: which incidents get a war room by themselves, where else it is heard, and who is told status updates in
+which words.
 
 In: the file, or nothing. Out: a frozen `RoomPlan`. What happens in a room is known in `warroom`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
 from aiprism import yamlfile
+from aiprism.httpconfig import NO_SECRET, Secret, is_web_address
 from aiprism.model.alerts import Priority
 from aiprism.respond.template import Words, library
 from aiprism.yamlfile import Node
@@ -38,6 +41,19 @@ class Audience:
     title: str = ""  # instead of the incident's; a public audience always has one
 
 
+@dataclass(frozen=True, slots=True)
+class Slack:
+    """The channel that a room has in Slack, as soon as there is a bot's token."""
+
+    tiers: frozenset[Priority] = frozenset({Priority.P0})
+    prefix: str = "inc"  # of its name
+    private: bool = False
+    invite: tuple[str, ...] = ()  # people of oncall.yml, or mail addresses, besides who is on call or takes part
+    archive_after: float = 0.0  # seconds after the incident was resolved; 0: never
+    api_url: str = "https://slack.com/api"
+    token: Secret = NO_SECRET  # of aiprism.yml
+
+
 @cache
 def _usual_words() -> Mapping[str, Words]:
     return {status: Words(text) for status, text in _WORDS.items()}
@@ -51,6 +67,12 @@ class RoomPlan:
     audiences: Mapping[str, Audience] = field(default_factory=dict)
     templates: Mapping[str, Words] = field(default_factory=_usual_words)  # by status, or by a name of one's own
     updates_every: Mapping[Priority, float] = field(default_factory=dict)  # seconds between updates, before one is due
+    receivers: tuple[str, ...] = ()  # of alertmanager.yml: what is said in a room is told there, too
+    slack: Slack = field(default_factory=Slack)
+
+    def with_token(self, token: Secret) -> RoomPlan:
+        """The same with the token that Slack's channels are made with."""
+        return replace(self, slack=replace(self.slack, token=token))
 
 
 def usual() -> RoomPlan:
@@ -65,14 +87,48 @@ def load(path: Path, receivers: Collection[str] | None = None) -> RoomPlan:
 
 def read(root: Node, receivers: Collection[str] | None = None) -> RoomPlan:
     """The plan of a document. None: which receivers there are is not known, and not looked for."""
-    root.fields("war_room", "audiences", "templates", "updates_every")
-    room, found = root["war_room"].fields("tiers"), usual()
-    named = frozenset(Priority(item.one_of(*_PRIORITIES)) for item in room["tiers"].items())
+    root.fields("war_room", "slack", "audiences", "templates", "updates_every")
+    room, found = root["war_room"].fields("tiers", "receivers"), usual()
     words = library().mapping(root["templates"])
     audiences = {name: _audience(name, node, receivers) for name, node in root["audiences"].entries().items()}
     every = _every(root["updates_every"])
     return RoomPlan(
-        named if room["tiers"] else found.tiers, audiences, {**found.templates, **words}, every if audiences else {}
+        _tiers(room["tiers"], found.tiers),
+        audiences,
+        {**found.templates, **words},
+        every if audiences else {},
+        _known(room["receivers"], receivers),
+        _slack(root["slack"]),
+    )
+
+
+def _tiers(node: Node, usual: frozenset[Priority]) -> frozenset[Priority]:
+    return frozenset(Priority(item.one_of(*_PRIORITIES)) for item in node.items()) if node else usual
+
+
+def _known(node: Node, known: Collection[str] | None) -> tuple[str, ...]:
+    """The receivers in `node`, each once."""
+    for each in node.texts():
+        if known is not None and each not in known:
+            raise node.error(f"{each!r} is no receiver of alertmanager.yml; known: {', '.join(known) or 'none'}")
+    return tuple(dict.fromkeys(node.texts()))
+
+
+def _slack(node: Node) -> Slack:
+    node.fields("tiers", "prefix", "private", "invite", "archive_after", "api_url")
+    usual_ = Slack()
+    prefix, url = node["prefix"].text(usual_.prefix), node["api_url"].text(usual_.api_url)
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,30}", prefix):
+        raise node["prefix"].error("a channel's name begins with small letters, digits and hyphens, such as inc")
+    if not is_web_address(url):
+        raise node["api_url"].error("expected the http(s) address of Slack's Web API, such as https://slack.com/api")
+    return Slack(
+        _tiers(node["tiers"], usual_.tiers),
+        prefix,
+        node["private"].flag(usual_.private),
+        tuple(dict.fromkeys(node["invite"].texts())),
+        node["archive_after"].seconds(usual_.archive_after),
+        url,
     )
 
 
@@ -87,11 +143,7 @@ def _every(node: Node) -> Mapping[Priority, float]:
 
 def _audience(name: str, node: Node, known: Collection[str] | None) -> Audience:
     node.fields("receivers", "public", "title")
-    receivers = tuple(dict.fromkeys(node["receivers"].texts()))
-    for each in receivers if known is not None else ():
-        if known is not None and each not in known:
-            raise node["receivers"].error(
-                f"{each!r} is no receiver of alertmanager.yml; known: {', '.join(known) or 'none'}"
-            )
     public = node["public"].flag(False)
-    return Audience(name, receivers, public, node["title"].text("Service disruption" if public else ""))
+    return Audience(
+        name, _known(node["receivers"], known), public, node["title"].text("Service disruption" if public else "")
+    )

@@ -21,37 +21,15 @@ from aiprism.respond.desk import Desk
 from aiprism.respond.incident import MACHINE, Noted
 from aiprism.respond.pipeline import Respond
 from aiprism.respond.remediate import Remediation
-from aiprism.respond.roomkeeping import come_in, folded, line_of, open_room, write
+from aiprism.respond.roomkeeping import channel_of, come_in, folded, line_of, open_room, write
 from aiprism.respond.roomplan import STATUSES
 from aiprism.respond.runs import WAITING
 from aiprism.respond.updates import Updates, Wanted
-from aiprism.respond.warroom import Command, Evidence, Kind, Line, Room
+from aiprism.respond.warroom import Command, Evidence, Kind, Line, Place, Room
 from aiprism.store import incidents as incident_store
 from aiprism.store import warroom as store
 
 SHOWN = 200  # lines of the room, and of the timeline, that are given at once
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """How far somebody has read: the ids of the last lines of room and timeline that they know.
-
-    >>> str(Place(17, 203)), Place.of("17-203"), Place.of("yesterday")
-    ('17-203', Place(line=17, event=203), None)
-    """
-
-    line: int
-    event: int
-
-    def __str__(self) -> str:
-        return f"{self.line}-{self.event}"
-
-    @classmethod
-    def of(cls, text: str) -> Place | None:
-        """The place that a text names; None when it names none."""
-        line, dash, event = text.partition("-")
-        known = dash and all(part.isascii() and part.isdigit() and len(part) < 19 for part in (line, event))
-        return cls(int(line), int(event)) if known else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +61,7 @@ class Rooms:
             room, place = folded(connection, incident_id), _end(connection, incident_id)
             lines = store.line_rows(connection, incident_id, last=SHOWN)
             events = store.last_events(connection, incident_id, SHOWN)
+            channel = channel_of(connection, incident_id)
         return {
             "incident": incident,
             "opened_at": opened["opened_at"],
@@ -92,6 +71,7 @@ class Rooms:
             "messages": [told(line) for line in lines],
             "timeline": [_event(event) for event in events],
             "place": str(place),
+            "channel": channel,
             "commands": [{"usage": each.usage, "does": each.does} for each in warroom.COMMANDS.values()],
         }
 

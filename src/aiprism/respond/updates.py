@@ -6,12 +6,14 @@ desk. What a public audience is told holds nothing that nobody wrote: no title, 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from aiprism.errors import BadInput, NotFound
 from aiprism.model.labels import Labels
 from aiprism.respond import journal, message
+from aiprism.respond.channels.post import Integration
 from aiprism.respond.consequences import letter_row
 from aiprism.respond.desk import Desk, Policy
 from aiprism.respond.digest import PAGERS
@@ -52,7 +54,9 @@ class Updates:
         policy = self._respond.policy
         audience = _audience(policy, wanted.audience)
         said = _said(incident, audience, wanted, policy, incident.updated_at)
-        told = [{"receiver": each.receiver, "channel": each.channel} for each in _addresses(audience, policy)]
+        told = [
+            {"receiver": each.receiver, "channel": each.channel} for each, _ in addresses(audience.receivers, policy)
+        ]
         return {"audience": audience.name, "public": audience.public, **_words(said), "would_tell": told}
 
     def post(self, incident_id: str, author: str, wanted: Wanted) -> dict[str, Any]:
@@ -133,10 +137,11 @@ def _bare(said: Message) -> Message:
     )  # fmt: skip
 
 
-def _addresses(audience: Audience, policy: Policy) -> list[outbox.Address]:
+def addresses(receivers: Iterable[str], policy: Policy) -> list[tuple[outbox.Address, Integration]]:
+    """What is told when these receivers hear what people say: all but those that page."""
     return [
-        outbox.Address(receiver, integration.channel, number)
-        for receiver in audience.receivers
+        (outbox.Address(receiver, integration.channel, number), integration)
+        for receiver in receivers
         for number, integration in enumerate(policy.routing.integrations(receiver))
         if integration.channel not in PAGERS
     ]
@@ -144,11 +149,11 @@ def _addresses(audience: Audience, policy: Policy) -> list[outbox.Address]:
 
 def _tell(desk: Desk, incident_id: str, audience: Audience, said: Message, number: int) -> int:
     """Put it into the outbox; how many letters that are."""
-    letters = []
-    for address in _addresses(audience, desk.policy):
-        integration = desk.policy.routing.integrations(address.receiver)[address.integration]
-        told = replace(said, receiver=address.receiver)
-        letters.append(letter_row(told, integration, address.integration, f"{EVENT}#{number}", incident_id))
+    occasion = f"{EVENT}#{number}"
+    letters = [
+        letter_row(replace(said, receiver=address.receiver), integration, address.integration, occasion, incident_id)
+        for address, integration in addresses(audience.receivers, desk.policy)
+    ]
     outbox.enqueue(desk.connection, letters)
     return len(letters)
 

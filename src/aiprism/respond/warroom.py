@@ -70,6 +70,31 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """How far somebody has read: the ids of the last lines of room and timeline that they know.
+
+    >>> str(Place(17, 203)), Place.of("17-203"), Place.of("yesterday")
+    ('17-203', Place(line=17, event=203), None)
+    """
+
+    line: int
+    event: int
+
+    def __str__(self) -> str:
+        return f"{self.line}-{self.event}"
+
+    @classmethod
+    def of(cls, text: str) -> Place | None:
+        """The place that a text names; None when it names none."""
+        line, dash, event = text.partition("-")
+        known = dash and all(part.isascii() and part.isdigit() and len(part) < 19 for part in (line, event))
+        return cls(int(line), int(event)) if known else None
+
+
+START = Place(0, 0)  # of who has read nothing
+
+
+@dataclass(frozen=True, slots=True)
 class Pin:
     """Evidence as it was when it was pinned; its id is that of the line that pinned it."""
 

@@ -390,13 +390,14 @@ def notification_rows(connection: Connection, incident_ids: Sequence[str]) -> li
 
 def receivers_told(connection: Connection, incident_ids: Sequence[str]) -> dict[str, list[str]]:
     """For each of these incidents: the receivers of letters about it, first told first. Letters about groups do not count, nor
-    status updates: a customer who was told one is not to hear all the rest."""
+    status updates: a customer who was told one is not to hear all the rest; nor what was said in a room."""
     table = notifications
     found: dict[str, list[str]] = {}
     for portion in _portions(incident_ids):
         query = (
             sa.select(table.c.incident_id, table.c.receiver)
-            .where(table.c.incident_id.in_(portion), table.c.group_id.is_(None), table.c.event.not_like("update#%"))
+            .where(table.c.incident_id.in_(portion), table.c.group_id.is_(None))
+            .where(table.c.event.not_like("update#%"), table.c.event.not_like("room#%"))
             .group_by(table.c.incident_id, table.c.receiver)
             .order_by(sa.func.min(table.c.created_at), table.c.receiver)
         )

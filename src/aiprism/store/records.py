@@ -180,6 +180,23 @@ war_room_lines = sa.Table(
     sqlite_autoincrement=True,
 )
 
+# The channels that rooms have elsewhere, and up to which line of room and timeline each has heard.
+war_room_channels = sa.Table(
+    "war_room_channels",
+    metadata,
+    _part_of("incident_id", "incidents", primary_key=True),
+    sa.Column("kind", sa.String, primary_key=True),  # slack, or receivers: those of alertmanager.yml
+    sa.Column("stage", sa.String, nullable=False),
+    sa.Column("channel", sa.String, nullable=False, default="", index=True),
+    _text("name"),
+    _text("url"),
+    sa.Column("line", sa.BigInteger, nullable=False, default=0),
+    sa.Column("event", sa.BigInteger, nullable=False, default=0),
+    _text("error"),
+    _time("next_at", required=True),
+    _mapping("progress"),  # what else is known of it (`respond.roomchannel`)
+)
+
 status_updates = sa.Table(
     "status_updates",
     metadata,

@@ -72,10 +72,13 @@ def line_rows(
     return _lines(connection, query.order_by(table.c.id.desc()).limit(last))[::-1]
 
 
-def lines_after(connection: Connection, incident_id: str, after: int, limit: int) -> list[LineRow]:
-    """The first lines after an id."""
+def lines_after(
+    connection: Connection, incident_id: str, after: int, limit: int, kinds: Sequence[str] = ()
+) -> list[LineRow]:
+    """The first lines after an id, of these kinds."""
     table = war_room_lines
     query = sa.select(table).where(table.c.incident_id == incident_id, table.c.id > after)
+    query = query.where(table.c.kind.in_(kinds)) if kinds else query
     return _lines(connection, query.order_by(table.c.id).limit(limit))
 
 
@@ -98,10 +101,13 @@ def count_lines(connection: Connection, incident_id: str) -> int:
     return int(connection.scalar(query) or 0)
 
 
-def events_after(connection: Connection, incident_id: str, after: int, limit: int) -> list[EventRow]:
-    """The first lines of a timeline after an id."""
+def events_after(
+    connection: Connection, incident_id: str, after: int, limit: int, kinds: Sequence[str] = ()
+) -> list[EventRow]:
+    """The first lines of a timeline after an id, of these kinds."""
     table = incident_events
     query = sa.select(table).where(table.c.incident_id == incident_id, table.c.id > after)
+    query = query.where(table.c.event.in_(kinds)) if kinds else query
     rows = connection.execute(query.order_by(table.c.id).limit(limit)).mappings()
     return [cast("EventRow", dict(row)) for row in rows]
 

@@ -1,4 +1,4 @@
-"""Doors for what people do in other tools: Slack's buttons, webhooks of PagerDuty and Opsgenie. Decode, call, encode.
+"""Doors for what people do in other tools: Slack's buttons and channels, webhooks of PagerDuty and Opsgenie. Decode, call, encode.
 
 A door whose secret is not configured is not there. Everyone else gets an answer at once: Slack waits for three seconds.
 """
@@ -16,7 +16,7 @@ from fastapi import APIRouter, Query, Request, Response
 from aiprism.clock import Clock
 from aiprism.errors import NotFound, Unavailable
 from aiprism.httpconfig import HttpOptions, Secret
-from aiprism.respond import hooks, message
+from aiprism.respond import hooks, message, roomkeeping
 from aiprism.respond.channels import slack
 from aiprism.respond.channels.post import Letter, Verdict, post
 from aiprism.respond.hearing import Heard, hear
@@ -55,6 +55,16 @@ def router(responder: Responder, secrets: Callable[[], Secrets], clock: Clock) -
             await asyncio.wait(tasks, timeout=_PATIENCE)
         return Response()
 
+    @routes.post("/slack/events", summary="What is written in the Slack channels of war rooms (Events API)")
+    async def written_in_slack(request: Request) -> dict[str, Any]:
+        secret = opened(secrets().slack, "slack")
+        told = hooks.slack_event(request.headers, await request.body(), secret, clock.now())
+        if isinstance(told, hooks.Challenge):
+            return {"challenge": told.text}
+        if told is None:
+            return {"outcome": "unchanged"}
+        return {"outcome": await _written(responder, told)}
+
     @routes.post("/pagerduty", summary="Webhooks (V3) of PagerDuty")
     async def from_pagerduty(request: Request, receiver: str = Query("", max_length=200)) -> dict[str, Any]:
         secret = opened(secrets().pagerduty, "pagerduty")
@@ -87,6 +97,18 @@ async def _answered(responder: Responder, spoken: Spoken | None) -> dict[str, An
     heard = await asyncio.to_thread(hear, responder.pipeline, spoken)
     _log(spoken, heard)
     return {"outcome": heard.outcome, "incident": heard.incident.id if heard.incident else None, "why": heard.why}
+
+
+async def _written(responder: Responder, told: hooks.Written) -> str:
+    name = await responder.mirror.name_of(told.user)
+
+    def heard() -> str:
+        with responder.pipeline.desk() as desk:
+            return roomkeeping.hear(desk, told, name)
+
+    outcome = await asyncio.to_thread(heard)
+    log.info("hook.heard", channel="slack", deed="message", outcome=outcome, actor=name)
+    return outcome
 
 
 def _log(spoken: Spoken, heard: Heard) -> None:

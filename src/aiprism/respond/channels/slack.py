@@ -72,6 +72,7 @@ _WORDS = {
     "update_due": ("🕰️", "Update due"),
     "digest": ("🗞️", "Digest"),
     "update": ("📣", "Update"),
+    "room": ("💬", "War room"),
 }
 
 
@@ -138,7 +139,7 @@ class Slack:
         reply = {
             "channel": earlier["channel"],
             "thread_ts": earlier["ts"],
-            "text": cut(_escaped(f"{_headline(message)}: {message.text}"), _SECTION),
+            "text": cut(escaped(f"{_headline(message)}: {message.text}"), _SECTION),
             "reply_broadcast": message.event in _LOUD,  # into the channel, too
         }
         return replace(anew, body=reply, carry=functools.partial(_follow, edit=edit, anew=anew))
@@ -257,11 +258,11 @@ def _own(message: Message) -> dict[str, Any]:
     """`text` for notifications and plain clients, blocks for the rest."""
     if message.digest:
         return _digest(message, message.digest)
-    if message.event == "update":
+    if message.event in ("update", "room"):
         return _update(message)
     headline = f"{_headline(message)}: [{message.priority.value}] {message.title}"
     return {
-        "text": cut(_escaped(headline), _SECTION),
+        "text": cut(escaped(headline), _SECTION),
         "attachments": [
             {
                 "color": _CALM if message.over else _COLORS[message.priority],
@@ -286,8 +287,8 @@ def _button(message: Message) -> dict[str, Any]:
 def _digest(message: Message, facts: Mapping[str, Any]) -> dict[str, Any]:
     """A day in short: the mail has all of it."""
     lines = [
-        f"{'🔴' if row['firing'] else '🟢'} *{_escaped(row['name'])}*"
-        f"{' (' + _escaped(row['service']) + ')' if row['service'] else ''}: {row['fired']} fired, longest {row['longest']}"
+        f"{'🔴' if row['firing'] else '🟢'} *{escaped(row['name'])}*"
+        f"{' (' + escaped(row['service']) + ')' if row['service'] else ''}: {row['fired']} fired, longest {row['longest']}"
         for row in facts["alerts"][:_ALERTS]
     ]
     left = len(facts["alerts"]) + facts["hidden"] - len(lines)
@@ -295,18 +296,18 @@ def _digest(message: Message, facts: Mapping[str, Any]) -> dict[str, Any]:
     headline = f"{_headline(message)}: {message.title}"
     blocks = [
         {"type": "header", "text": {"type": "plain_text", "text": cut(headline, _HEADER), "emoji": True}},
-        _section(_escaped(message.text)),
+        _section(escaped(message.text)),
         *([_section("\n".join(lines))] if lines else []),
     ]
     shown = {"color": _COLORS[message.priority], "fallback": cut(headline, _SECTION), "blocks": blocks}
-    return {"text": cut(_escaped(f"{headline}: {message.text}"), _SECTION), "attachments": [shown]}
+    return {"text": cut(escaped(f"{headline}: {message.text}"), _SECTION), "attachments": [shown]}
 
 
 def _update(message: Message) -> dict[str, Any]:
     """A status update says what somebody wrote, and nothing else: it may go to people who know nothing of us."""
     header = {"type": "header", "text": {"type": "plain_text", "text": cut(message.title, _HEADER), "emoji": True}}
-    shown = {"color": "#2f6db3", "fallback": message.title, "blocks": [header, _section(_escaped(message.text))]}
-    return {"text": cut(_escaped(f"{message.title}: {message.text}"), _SECTION), "attachments": [shown]}
+    shown = {"color": "#2f6db3", "fallback": message.title, "blocks": [header, _section(escaped(message.text))]}
+    return {"text": cut(escaped(f"{message.title}: {message.text}"), _SECTION), "attachments": [shown]}
 
 
 def _headline(message: Message) -> str:
@@ -317,19 +318,19 @@ def _blocks(message: Message, headline: str) -> list[dict[str, Any]]:
     facts = {
         "Status": message.status,
         "Priority": message.priority.value,
-        "Services": _escaped(", ".join(message.services)) or "not named",
+        "Services": escaped(", ".join(message.services)) or "not named",
         "Since": datetime.fromtimestamp(message.created_at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
     }
     for name, annotation in (("Owner", OWNER), ("Team", TEAM), ("Tier", TIER)):
         if told := message.annotated(annotation):
-            facts[name] = _escaped(", ".join(told))
+            facts[name] = escaped(", ".join(told))
     if message.resolved_at is not None:
         facts["Lasted"] = format_duration(max(0.0, round(message.resolved_at - message.created_at)))
     if message.acknowledged_by:
-        facts["Acknowledged by"] = _escaped(message.acknowledged_by)
+        facts["Acknowledged by"] = escaped(message.acknowledged_by)
     blocks = [
         {"type": "header", "text": {"type": "plain_text", "text": cut(headline, _HEADER), "emoji": True}},
-        _section(_escaped(message.text)),
+        _section(escaped(message.text)),
         {"type": "section", "fields": [_markdown(cut(f"*{name}*\n{value}", _FIELD)) for name, value in facts.items()]},
         _section("\n".join(_lines(message))),
     ]
@@ -348,9 +349,9 @@ def _line(alert: Alert) -> str:
     service = service_of(alert.labels)
     told = alert.annotations.get("summary") or alert.annotations.get("description", "")
     runbook = alert.annotations.get("runbook_url", "")
-    line = f"{mark} *{_escaped(alert.name)}*{f' ({_escaped(service)})' if service else ''}"
-    line += f": {_escaped(told)}" if told else ""
-    return line + (f" <{_escaped(runbook)}|runbook>" if runbook else "")
+    line = f"{mark} *{escaped(alert.name)}*{f' ({escaped(service)})' if service else ''}"
+    line += f": {escaped(told)}" if told else ""
+    return line + (f" <{escaped(runbook)}|runbook>" if runbook else "")
 
 
 def _section(text: str) -> dict[str, Any]:
@@ -361,6 +362,6 @@ def _markdown(text: str) -> dict[str, str]:
     return {"type": "mrkdwn", "text": text}
 
 
-def _escaped(text: str) -> str:
-    """Slack's three control characters (its "Formatting text" page)."""
+def escaped(text: str) -> str:
+    """Text in which Slack's three control characters are none (its "Formatting text" page)."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
