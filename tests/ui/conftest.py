@@ -17,8 +17,7 @@ from tests.ui.seeding import seed
 
 expect.set_options(timeout=60_000)  # a busy machine is no fault of a page
 CHROMIUM = shutil.which("chromium") or ""
-ALERTMANAGER = "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n"
-CONFIG = "respond: {alertmanager: alertmanager.yml}\n"
+CONFIG = Path(__file__).parent / "config"
 
 # A page of this width and colour scheme at an address of the server.
 Visit = Callable[..., Page]
@@ -38,10 +37,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with an hour of data and an open incident."""
-    place = tmp_path_factory.mktemp("ui")
-    (place / "alertmanager.yml").write_text(ALERTMANAGER)
-    (place / "aiprism.yml").write_text(CONFIG)
-    server = Server(place / "data", place / "aiprism.yml").start()
+    server = Server(tmp_path_factory.mktemp("ui") / "data", CONFIG / "aiprism.yml").start()
     seed(server.url)
     eventually(lambda: server.get("/aiprism/v1/incidents")["incidents"], what="an incident")
     yield server

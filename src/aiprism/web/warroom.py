@@ -1,15 +1,14 @@
-"""War rooms over HTTP: read, written in, followed live, and the page that shows one. Decode, call, encode."""
+"""War rooms over HTTP: read, written in, followed live. Decode, call, encode."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from importlib.resources import files
 from typing import Any, Literal
 
-from fastapi import APIRouter, Header, Query, Response
-from fastapi.responses import HTMLResponse, StreamingResponse
+from fastapi import APIRouter, Header, Query
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from aiprism.clock import Clock
@@ -20,11 +19,6 @@ from aiprism.web.following import Streams
 
 _LISTENERS = 200
 _LOOK, _HEARTBEAT = 2.0, 15.0  # seconds; another process may have written, which rings no bell here
-# Everything on the page is said by people and alerts: nothing of it may load, run or be sent elsewhere.
-_PAGE = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-    "connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
-}
 
 
 class Actor(BaseModel):
@@ -51,7 +45,7 @@ class Pinned(Actor):
 
 
 def router(rooms: Rooms, clock: Clock) -> APIRouter:
-    """The routes under /aiprism/v1/incidents/{id}/room, and the page /incidents/{id}/room."""
+    """The routes under /aiprism/v1/incidents/{id}/room."""
     routes = APIRouter(prefix="/aiprism/v1/incidents/{incident_id}/room", tags=["incidents"])
 
     @routes.get("", summary="The war room: who is in it, what is pinned, the last messages and the timeline")
@@ -92,10 +86,7 @@ def router(rooms: Rooms, clock: Clock) -> APIRouter:
 
     _coming_and_going(routes, rooms)
     _live(routes, rooms, clock)
-    both = APIRouter()
-    both.include_router(routes)
-    both.include_router(_page())
-    return both
+    return routes
 
 
 def _coming_and_going(routes: APIRouter, rooms: Rooms) -> None:
@@ -166,14 +157,3 @@ def _events(news: News, before: Place) -> bytes:
 
 def _event(kind: Literal["line", "timeline", "incident"], place: Place, body: dict[str, Any]) -> bytes:
     return f"id: {place}\nevent: {kind}\ndata: {json.dumps(body, ensure_ascii=False)}\n\n".encode()
-
-
-def _page() -> APIRouter:
-    routes = APIRouter(include_in_schema=False)
-
-    @routes.get("/incidents/{incident_id}/room", response_class=HTMLResponse)
-    async def page(incident_id: str) -> Response:
-        html = (files("aiprism.web") / "static" / "room.html").read_text(encoding="utf-8")
-        return HTMLResponse(html, headers=_PAGE)
-
-    return routes

@@ -55,8 +55,7 @@ function Head({ incident }: { incident: Incident }) {
         <strong style={{ fontSize: 18 }}>{incident.title}</strong>
         <Tag of={incident.status} />
         <Group gap={4} ml="auto">
-          {/* Its own document: it must work where these pages do not. */}
-          <Button size="compact-xs" variant="default" component="a" href={`/incidents/${incident.id}/room`}>
+          <Button size="compact-xs" variant="default" component={Link} to={goto(`/incidents/${incident.id}/room`)}>
             war room
           </Button>
           <Button

@@ -4,6 +4,7 @@ import type { Entry, Incident } from "@/api/incidents";
 import { Panel } from "@/components/Panel";
 import { useTime, useUrl } from "@/components/time";
 import { clockTime, dateTime, formatDuration, roughly } from "@/model/timerange";
+import { mood } from "./mood";
 
 const KINDS: Readonly<Record<string, RegExp>> = {
   all: /./,
@@ -11,8 +12,6 @@ const KINDS: Readonly<Record<string, RegExp>> = {
   people: /comment|acknowledg|respond|identif|resolved|reopen|assigned|role|task|pinned|priority|update/,
   machine: /runbook|step|investigat|paged|notification|escalat|overdue|remind|change/,
 };
-const BAD = /created|refired|reopened|failed|overdue|missed|escalat|nobody/;
-const GOOD = /resolved|verified|succeeded|identified|cleared/;
 
 /** What happened, oldest first: when, how long after the beginning, by whom, and with what evidence. */
 export function Timeline({ incident }: { incident: Incident }) {
@@ -56,7 +55,7 @@ function Line({ entry, begun }: { entry: Entry; begun: number }) {
         alignItems: "baseline",
       }}
     >
-      <span className={`dot ${BAD.test(entry.event) ? "bad" : GOOD.test(entry.event) ? "good" : ""}`} />
+      <span className={`dot ${mood(entry.event)}`} />
       <time
         className="quiet"
         title={`${dateTime(entry.at, utc)}, ${after < 0 ? "-" : "+"}${formatDuration(roughly(Math.abs(after)))}`}

@@ -1,4 +1,4 @@
-/** Incidents: all of them, one with everything about it, its postmortem, and the week's review. */
+/** Incidents: all of them, one with everything about it, its war room, its postmortem, and the week's review. */
 
 import { lazy } from "react";
 import { Route, Routes, useParams } from "react-router";
@@ -6,6 +6,7 @@ import { List } from "./List";
 import { One } from "./One";
 
 const Postmortem = lazy(() => import("./Postmortem"));
+const WarRoom = lazy(() => import("./room"));
 const Review = lazy(() => import("./Review"));
 
 export default function Incidents() {
@@ -14,6 +15,7 @@ export default function Incidents() {
       <Route index element={<List />} />
       <Route path="review" element={<Review />} />
       <Route path=":id" element={<Named of={One} />} />
+      <Route path=":id/room" element={<Named of={WarRoom} />} />
       <Route path=":id/postmortem" element={<Named of={Postmortem} />} />
     </Routes>
   );
