@@ -20,6 +20,7 @@ from aiprism.respond.responder import Responder
 from aiprism.store.records import Records
 from aiprism.telemetry import Telemetry
 from aiprism.web import alertmanager, routes
+from aiprism.web import routing as routing_door
 from tests.respond.alertmanager.real import alertmanager as real_alertmanager
 from tests.respond.alertmanager.real import free_port, tool
 from tests.respond.making import routing, serving
@@ -54,7 +55,7 @@ def ours(tmp_path_factory):
     responder = Responder(
         records, policy=Policy(routing=routing(CONFIG)), actuators={}, ask=lambda query, at: [], clock=clock
     )
-    parts = [alertmanager.router(responder, clock), alertmanager.routes_router(responder)]
+    parts = [alertmanager.router(responder, clock), routing_door.router(responder, clock)]
     with serving(routes.build(parts, Telemetry(), {}, nothing)) as client:
         yield client
     records.close()
@@ -255,11 +256,24 @@ def test_amtool_works_against_ours(ours, tmp_path):  # issue 5, §5
     assert "disabled" in amtool(ours, "cluster", "show")
 
 
-def test_the_routing_oracle_answers_over_http(ours):
-    answer = ours.get("/aiprism/v1/routes/test", params={"label": ["team=a", "alertname=Down"]}).json()
+def test_the_routing_oracle_answers_over_http_with_the_group_and_what_keeps_a_route_quiet(ours):
+    answer = ours.get("/aiprism/v1/routes/test", params={"label": ["team=a", "alertname=Down", "zone=b"]}).json()
     assert answer["receivers"] == ["team-a", "nights"]
-    assert answer["routes"][1] == {"receiver": "nights", "key": '{}/{team=~"a|b"}', "group_by": ["alertname"]}
+    assert answer["routes"][1] == {
+        "id": '{}/{team=~"a|b"}#1', "receiver": "nights", "key": '{}/{team=~"a|b"}', "group_by": ["alertname"],
+        "group": {"alertname": "Down"}, "muted_by": ["always"],
+    }  # fmt: skip
     assert ours.get("/aiprism/v1/routes/test", params={"label": "team!=a"}).status_code == 400
+
+
+def test_the_routing_tree_is_told_with_what_routes_inherit(ours):
+    told = ours.get("/aiprism/v1/routes").json()
+    assert told["receivers"] == {"everyone": [], "team-a": ["webhook"], "nights": []}
+    first, second = told["root"]["routes"]
+    assert (first["matchers"], first["continue"], first["group_by"]) == (['team="a"'], True, ["alertname"])
+    assert (first["group_wait"], first["group_interval"], first["repeat_interval"]) == (30, 300, 14400)
+    assert (second["mute_time_intervals"], second["muted_by"], second["routes"]) == (["always"], ["always"], [])
+    assert "SECRET" not in ours.get("/aiprism/v1/routes").text
 
 
 @pytest.mark.parametrize(

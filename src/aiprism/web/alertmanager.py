@@ -150,24 +150,6 @@ def router(responder: Responder, clock: Clock, new_id: Callable[[], str] = lambd
     return routes
 
 
-def routes_router(responder: Responder) -> APIRouter:
-    """The oracle of the routing tree: /aiprism/v1/routes/test?label=severity=critical&label=…"""
-    routes = APIRouter(prefix="/aiprism/v1/routes", tags=["alertmanager"])
-
-    @routes.get("/test", summary="Who is told about an alert with these labels (label=name=value, may be repeated)")
-    async def test(request: Request) -> dict[str, Any]:
-        labels = matcher.label_set(request.query_params.getlist("label"))
-        found = responder.policy.routing.root.matching(labels)
-        return {
-            "receivers": [route.receiver for route in found],
-            "routes": [
-                {"receiver": route.receiver, "key": route.key, "group_by": list(route.group_by)} for route in found
-            ],
-        }
-
-    return routes
-
-
 _JSON_BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": {}}}}}
 
 

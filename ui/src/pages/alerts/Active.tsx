@@ -38,15 +38,27 @@ export function Active() {
       {
         title: "",
         cell: (alert) => (
-          <Button
-            size="compact-xs"
-            variant="subtle"
-            component={Link}
-            to={goto("/alerts/silences", { new: printMatchers(exactly(alert.labels)) })}
-            aria-label={`silence ${alert.labels.alertname}`}
-          >
-            silence
-          </Button>
+          <>
+            <Button
+              size="compact-xs"
+              variant="subtle"
+              color="gray"
+              component={Link}
+              to={goto("/alerts/routing", { labels: printMatchers(exactly(alert.labels)) })}
+              aria-label={`where to: ${alert.labels.alertname}`}
+            >
+              where to
+            </Button>
+            <Button
+              size="compact-xs"
+              variant="subtle"
+              component={Link}
+              to={goto("/alerts/silences", { new: printMatchers(exactly(alert.labels)) })}
+              aria-label={`silence ${alert.labels.alertname}`}
+            >
+              silence
+            </Button>
+          </>
         ),
         small: false,
       },

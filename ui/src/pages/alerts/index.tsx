@@ -5,6 +5,7 @@ import { Navigate, Route, Routes, useLocation, useNavigate } from "react-router"
 import { useGoto } from "@/components/time";
 import { Active } from "./Active";
 import { HeldBack } from "./HeldBack";
+import { Routing } from "./Routing";
 import { Rules } from "./Rules";
 import { Silences } from "./Silences";
 
@@ -13,6 +14,7 @@ const PARTS = [
   { path: "held", name: "Held back", part: HeldBack },
   { path: "rules", name: "Rules", part: Rules },
   { path: "silences", name: "Silences", part: Silences },
+  { path: "routing", name: "Routing", part: Routing },
 ] as const;
 
 export default function Alerts() {

@@ -1,0 +1,45 @@
+"""Alerts in a browser: where they go, and what rules would have said of the past."""
+
+from __future__ import annotations
+
+import re
+
+import httpx
+from playwright.sync_api import expect
+
+from tests.journeys.conftest import Server
+from tests.ui.conftest import Visit
+
+
+def test_where_an_alert_would_go_is_lit_and_told_with_its_group(visit: Visit) -> None:
+    page = visit("/alerts/routing")
+    routes = page.get_by_role("list", name="routes")
+    expect(routes.get_by_role("listitem")).to_have_count(5)
+    page.get_by_label("labels of the alert").fill('alertname=Down, severity="critical", service="postgres-9"')
+    told = page.get_by_role("list", name="who would be told").get_by_role("listitem")
+    expect(told).to_have_count(1)
+    expect(told.first).to_contain_text("databases")
+    expect(told.first).to_contain_text("service=postgres-9")
+    expect(told.first).to_contain_text("after 10s")
+    expect(routes.get_by_text("takes it")).to_have_count(1)
+    # The critical route goes on: a model that is down is told to both.
+    page.get_by_label("labels of the alert").fill('severity="critical", service="model-server"')
+    expect(told).to_have_count(2)
+    expect(told.first).to_contain_text("on-call")
+    expect(told.last).to_contain_text("model-team")
+    expect(page).to_have_url(re.compile("labels="))
+
+
+def test_an_alert_leads_to_where_it_goes(visit: Visit, platform: Server) -> None:
+    labels = {"alertname": "ReplicaLags", "severity": "critical", "service": "redis-2"}
+    httpx.post(f"{platform.url}/api/v2/alerts", json=[{"labels": labels}]).raise_for_status()
+    page = visit('/alerts/active?match=alertname%3D"ReplicaLags"')
+    page.get_by_role("link", name="where to: ReplicaLags").click()
+    expect(page.get_by_role("list", name="who would be told")).to_contain_text("databases")
+    expect(page.get_by_role("combobox", name="an alert that there is")).to_have_value(re.compile("ReplicaLags redis-2 critical"))
+
+
+def test_a_condition_is_no_label(visit: Visit) -> None:
+    page = visit("/alerts/routing?labels=severity!%3Dcritical")
+    expect(page.get_by_text("labels have values, no conditions")).to_be_visible()
+    expect(page.get_by_role("list", name="who would be told")).to_have_count(0)
