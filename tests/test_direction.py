@@ -13,6 +13,7 @@ ORDER = ("model", "store", "receive", "query", "detect", "respond", "learn", "we
 LEFT_OF_ALL = (
     "errors",
     "clock",
+    "jsontext",
     "yamlfile",
     "credentials",
     "httpconfig",

@@ -17,8 +17,11 @@ import httpx
 import pytest
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
+from hypothesis import given
+from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest, ExportLogsServiceResponse
 
+from aiprism import jsontext
 from aiprism.clock import FakeClock, SystemClock
 from aiprism.config import IngestConfig, LimitsConfig
 from aiprism.receive import otlp_grpc
@@ -30,6 +33,25 @@ from aiprism.store.seriesload import load_series
 from aiprism.store.writing import Writing
 from aiprism.telemetry import Telemetry
 from aiprism.web import agents, elastic, ingest, routes
+
+
+@given(
+    text=st.text(st.characters(), max_size=20),
+    halves=st.lists(st.integers(0xD800, 0xDFFF), max_size=2),
+    place=st.integers(0, 20),
+)
+def test_what_is_read_as_json_can_be_written_again(text, halves, place):
+    said = text[:place] + "".join(map(chr, halves)) + text[place:]
+    paired = json.dumps({"a": [said]}).encode()  # where two halves happen to be a pair, they are a character
+    for body in (paired, json.dumps({"a": [said]}, ensure_ascii=False).encode("utf-8", "surrogatepass")):
+        try:
+            written = json.loads(body)["a"][0].encode()
+        except UnicodeEncodeError:
+            with pytest.raises(jsontext.LoneSurrogate):
+                jsontext.loads(body)
+        else:
+            assert jsontext.loads(body)["a"][0].encode() == written
+
 
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
 EXPORT = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"

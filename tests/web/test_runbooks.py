@@ -98,3 +98,16 @@ def test_the_commands_list_show_test_start_approve_and_end(aiprism, responder):
     assert "ended by ann" in aiprism("abort", "last", "--as", "ann")[1]
     status, said = aiprism("refuse", "last")
     assert (status, "is waiting_approval" in said) == (1, True)
+
+
+@pytest.mark.parametrize("half", ["\\ud800", "\\uDFFF", "\\ude00\\ud83d", "\\ud83d"])
+def test_text_that_cannot_be_written_again_is_refused_in_words(client, half):
+    body = f'{{"labels": {{"alertname": "ServiceDown", "service": "{half}"}}}}'
+    answer = client.post(f"{BASE}/test", content=body, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "bad_data")
+    assert "half of a surrogate pair stands alone" in answer.json()["error"]["message"]
+
+
+def test_text_of_any_other_kind_is_taken(client):
+    body = json.dumps({"labels": {**LABELS, "service": "\U0001f600 \u00e9 \\\\ud800"}})
+    assert client.post(f"{BASE}/test", content=body, headers={"Content-Type": "application/json"}).status_code == 200

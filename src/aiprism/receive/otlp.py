@@ -9,8 +9,6 @@ it by `partial_success`.
 from __future__ import annotations
 
 import base64
-import json
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,12 +20,12 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from aiprism import jsontext
 from aiprism.errors import BadInput
 from aiprism.receive.items import ANYTHING, Bounds, Fault, record_fault, resource_fault, span_fault
 
 M = TypeVar("M", bound=Message)
 
-_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")  # in JSON: a half of a pair, mostly together with the other
 
 # Nanoseconds are kept as Int64.
 _TIME_LIMIT = 2**63
@@ -180,11 +178,7 @@ def _parsed(kind: type[M], body: bytes, is_json: bool) -> M:
 
 def _from_json(kind: type[M], body: bytes) -> M:
     try:
-        document = json.loads(body.decode("utf-8-sig"))
-        if _SURROGATE.search(body):
-            json.dumps(document, ensure_ascii=False).encode()
-    except UnicodeEncodeError:  # protobuf's parser fails on it in ways of its own, and no answer can repeat it
-        raise BadInput("the body is not JSON: half of a surrogate pair stands alone in it") from None
+        document = jsontext.loads(body.decode("utf-8-sig"))
     except ValueError as error:  # not UTF-8, not JSON, a number of thousands of digits
         raise BadInput(f"the body is not JSON: {error}") from None
     except RecursionError:

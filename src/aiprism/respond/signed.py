@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from aiprism import jsontext
 from aiprism.errors import BadInput, Refused
 from aiprism.httpconfig import Secret
 
@@ -49,7 +49,9 @@ def bearer(headers: Mapping[str, str], secret: Secret, setting: str) -> None:
 def json_object(text: str | bytes, what: str) -> dict[str, Any]:
     """The JSON object in `text`; BadInput names it as `what`."""
     try:
-        found = json.loads(text)
+        found = jsontext.loads(text)
+    except jsontext.LoneSurrogate as error:
+        raise BadInput(f"{what} is no JSON: {error}") from None
     except (ValueError, RecursionError):
         raise BadInput(f"{what} is no JSON") from None
     if not isinstance(found, dict):

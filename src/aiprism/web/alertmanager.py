@@ -7,7 +7,6 @@ it is Zipkin's (`agents`).
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 import re
 import uuid
@@ -20,7 +19,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from sqlalchemy import Connection
 
-from aiprism import __version__
+from aiprism import __version__, jsontext
 from aiprism.clock import Clock
 from aiprism.errors import BadInput, NotFound
 from aiprism.model.alerts import Alert, AlertState
@@ -218,7 +217,7 @@ def _body(request: Request, body: bytes, what: str, kind: type[T], go_type: str)
     if not body.strip():
         raise _Wrong(422, f"{what} in body is required", 602)
     try:
-        read = json.loads(body)
+        read = jsontext.loads(body)
     except (ValueError, RecursionError) as error:
         raise _unread(what, str(error)) from None
     if read is None:

@@ -15,6 +15,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from aiprism import jsontext
 from aiprism.config import IngestConfig
 from aiprism.errors import BadInput, Refused, TooLarge, TooSlow
 from aiprism.receive.admission import inflated
@@ -41,6 +42,20 @@ async def body_of(request: Request, config: IngestConfig, *, assumed: str = "") 
         whole = inflated(body, encoding, config.inflated_bytes, lease.grow)
     lease.shrink(len(body))
     return whole
+
+
+async def writable(request: Request) -> None:
+    """Return when the JSON that FastAPI has read of this request can be written again; BadInput when it cannot. A dependency of
+    every route, so that no answer, row or letter fails on what it was given."""
+    route = request.scope.get("route")
+    if getattr(route, "body_field", None) is None or "json" not in request.headers.get("content-type", ""):
+        return
+    body = await request.body()  # which FastAPI has kept
+    if body:
+        try:
+            jsontext.whole(await request.json(), body)
+        except ValueError as error:
+            raise BadInput(f"the body is not JSON: {error}") from None
 
 
 def lease_of(request: Request) -> Lease:

@@ -19,6 +19,7 @@ from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope, KeyVa
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
+from aiprism import jsontext
 from aiprism.clock import Clock
 from aiprism.errors import BadInput
 from aiprism.model.search import All, Condition, Is, Not
@@ -186,7 +187,7 @@ def _tags(asked: Any) -> Iterator[tuple[str, str]]:
     """`tags={"key": "value"}` as the UI sends them, and `tag=key:value` as people write them."""
     for text in asked.getlist("tags"):
         try:
-            given = json.loads(text)
+            given = jsontext.loads(text)
         except ValueError:
             given = None
         if not isinstance(given, dict) or not all(isinstance(value, str) for value in given.values()):

@@ -12,7 +12,7 @@ from ipaddress import ip_address
 from typing import Any
 
 import structlog
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from starlette.datastructures import Headers, MutableHeaders
@@ -25,7 +25,7 @@ from aiprism.errors import Refused, StoreError
 from aiprism.receive.inflight import InFlight
 from aiprism.telemetry import Telemetry
 from aiprism.web import pages
-from aiprism.web.bodies import BoundedBodies, retry_headers
+from aiprism.web.bodies import BoundedBodies, retry_headers, writable
 
 log = structlog.get_logger()
 
@@ -82,7 +82,7 @@ def build(
         redoc_url=None,
     )
     for each in (*routers, _life(telemetry, checks, reload, notes or {}), pages.router(at_root)):
-        app.include_router(each)
+        app.include_router(each, dependencies=[Depends(writable)])
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
