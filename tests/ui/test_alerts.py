@@ -36,7 +36,9 @@ def test_an_alert_leads_to_where_it_goes(visit: Visit, platform: Server) -> None
     page = visit('/alerts/active?match=alertname%3D"ReplicaLags"')
     page.get_by_role("link", name="where to: ReplicaLags").click()
     expect(page.get_by_role("list", name="who would be told")).to_contain_text("databases")
-    expect(page.get_by_role("combobox", name="an alert that there is")).to_have_value(re.compile("ReplicaLags redis-2 critical"))
+    expect(page.get_by_role("combobox", name="an alert that there is")).to_have_value(
+        re.compile("ReplicaLags redis-2 critical")
+    )
 
 
 def test_a_condition_is_no_label(visit: Visit) -> None:
