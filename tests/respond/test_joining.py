@@ -241,3 +241,17 @@ def test_tasks_keep_whether_they_are_done_and_get_the_next_free_numbers(respond,
         ("T1", "one", ""),
         ("T2", "two", "ben"),
     ]
+
+
+def test_an_alert_that_was_parted_goes_to_the_next_one_it_is_like(records, clock):
+    calls = Ways({("web", "cart"): "seen", ("web", "mail"): "seen"})
+    respond = Respond(records, clock, telling(everyone("http://receiver.invalid"), ways=lambda: calls))
+    cart, mail, web = (alert("HighErrorRate", name, at=T0 + n) for n, name in enumerate(("cart", "mail", "web")))
+    respond.accept([cart, mail, web])
+    most_alike, next_best = (one for one in (mail, cart))
+    assert kept(respond, web).id == kept(respond, most_alike).id != kept(respond, next_best).id
+    alone = respond.split(kept(respond, most_alike).id, [web.fingerprint], "ann")
+    respond.happen(alone.id, ResolvedByHand("ann"))
+    respond.accept([cleared(web, T0 + 20)])
+    respond.accept([again(web, T0 + 30)])
+    assert held(kept(respond, web)) == {next_best.fingerprint, web.fingerprint}

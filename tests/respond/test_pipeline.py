@@ -10,13 +10,14 @@ import sqlalchemy as sa
 
 from aiprism.errors import Conflict, NotFound
 from aiprism.model.alerts import Priority
-from aiprism.respond import journal
+from aiprism.respond import consequences, journal
+from aiprism.respond.consequences import letter_row
 from aiprism.respond.desk import Policy
 from aiprism.respond.incident import Acknowledged, Periods, ResolvedByHand, Status
 from aiprism.respond.incident import values as incident_values
 from aiprism.respond.pipeline import CONSEQUENCES, FLUSH, STAGES, Respond
 from aiprism.respond.ways import Ways
-from aiprism.respond.wording import title_of
+from aiprism.respond.wording import gist_of
 from aiprism.store import incidents as store
 from aiprism.store.records import Records, notifications
 from aiprism.telemetry import Telemetry
@@ -374,14 +375,29 @@ def test_a_channel_that_does_not_want_good_news_is_no_reason_to_say_that_nobody_
     assert timeline(records) == ["incident_created", "alert_cleared", "monitoring"]
 
 
-def test_the_title_of_a_storm_is_made_when_it_is_kept_and_not_at_every_alert(respond, records, monkeypatch):
-    made: list[int] = []
+def test_what_a_storm_says_is_gathered_as_its_alerts_join_and_not_from_all_of_them_anew(respond, records, monkeypatch):
+    looked_at: list[int] = []
 
     def counted(alerts):
-        made.append(len(alerts))
-        return title_of(alerts)
+        looked_at.append(len(alerts))
+        return gist_of(alerts)
 
-    monkeypatch.setattr(incident_values, "title_of", counted)
-    respond.accept([alert("ServiceDown", instance=f"i{number}") for number in range(50)])
+    monkeypatch.setattr(incident_values, "gist_of", counted)
+    for batch in range(5):
+        respond.accept([alert("ServiceDown", instance=f"i{batch}-{number}") for number in range(10)])
+    assert looked_at == [10]
     assert len(incidents(records)[0].alerts) == 50
-    assert len(made) <= 3
+
+
+def test_what_was_told_is_not_written_out_again_with_each_alert_that_joins(respond, records, monkeypatch):
+    written: list[str] = []
+
+    def counted(said, *rest):
+        written.append(said.event)
+        return letter_row(said, *rest)
+
+    monkeypatch.setattr(consequences, "letter_row", counted)
+    for number in range(5):
+        respond.accept([alert("ServiceDown", instance=f"i{number}")])
+    assert set(written) == {"opened"}
+    assert len(written) == len(letters(records)) == 3

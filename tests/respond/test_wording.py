@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import reduce
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aiprism.model.alerts import Alert, AlertState
 from aiprism.model.labels import Labels
+from aiprism.respond.incident import AlertCleared, AlertFired, Parted, Periods, advance, opened
 from aiprism.respond.subject import service_of
-from aiprism.respond.wording import description_of, title_of
-from tests.respond.making import T0, alert
+from aiprism.respond.wording import Gist, description_of, gist_of, title_of
+from tests.respond.making import T0, again, alert, cleared
 
 
 def of(name, **labels):
@@ -105,6 +111,47 @@ def test_of_one_alert_the_description_is_what_its_rule_says():
 def test_a_long_description_says_how_much_it_leaves_out():
     alerts = [alert(f"Alert{n}", "x", at=T0 + n) for n in range(25)]
     assert description_of(alerts).splitlines()[-1] == "… and 5 more"
+
+
+def storms():
+    """Some alerts, in the order they are told, which is not the one they began in."""
+    one = st.builds(
+        lambda name, service, later, said, pod: alert(
+            name, service, at=T0 + later, annotations={"summary": said}, pod=pod
+        ),
+        st.sampled_from(["HighErrorRate", "HighLatency", "Odd", "ServiceDown"]), st.sampled_from(["a", "b", "c", ""]),
+        st.sampled_from([0, 4, 15, 90, 600]), st.sampled_from(["", "bad", "worse"]), st.sampled_from("123"),
+    )  # fmt: skip
+    return st.lists(one, min_size=1, max_size=14, unique_by=lambda each: each.fingerprint)
+
+
+@given(storms())
+def test_what_is_said_as_alerts_join_is_what_is_said_of_all_of_them(alerts):
+    grown = reduce(Gist.grown, alerts, Gist())
+    assert (grown.title(), grown.description()) == (title_of(alerts), description_of(alerts))
+    assert grown.labels.pairs == tuple(sorted(set.intersection(*(set(each.labels.pairs) for each in alerts))))
+    assert grown == gist_of(alerts)
+
+
+@given(storms(), st.data())
+def test_the_title_of_an_incident_is_that_of_its_alerts_whatever_it_went_through(alerts, data):
+    periods = Periods()
+    incident = opened(alerts[0], T0, periods)[0]
+    for each in alerts[1:]:
+        incident = advance(incident, AlertFired(each), T0, periods)[0]
+        said = data.draw(st.sampled_from(["", "read", "quiet", "again", "parted"]))
+        held = incident.alerts[0]
+        if said == "read":
+            assert incident.title == title_of(incident.alerts)
+        if said == "quiet":
+            incident = advance(incident, AlertCleared(cleared(held, T0 + 700)), T0, periods)[0]
+        if said == "again":
+            later = replace(again(held, held.active_at + 700), annotations=Labels({"summary": "again"}))
+            incident = advance(incident, AlertFired(later), T0, periods)[0]
+        if said == "parted" and len(incident.alerts) > 1:
+            incident = advance(incident, Parted(frozenset({held.fingerprint}), "INC_2", "ann"), T0, periods)[0]
+    assert (incident.title, incident.description) == (title_of(incident.alerts), description_of(incident.alerts))
+    assert incident.services == tuple(dict.fromkeys(filter(None, (service_of(e.labels) for e in incident.alerts))))
 
 
 @pytest.mark.parametrize(

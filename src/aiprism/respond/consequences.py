@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import chain
 
 from aiprism.model.alerts import Priority
@@ -38,8 +38,9 @@ def remediate(batch: Batch, desk: Desk) -> Batch:
 
 
 def address(batch: Batch, desk: Desk) -> Batch:
-    """A letter to each integration of each receiver of incidents, for everything people are to be told."""
-    letters: list[store.NotificationRow] = []
+    """A letter to each integration of each receiver of incidents, for everything people are to be told and were not told
+    before."""
+    drafts: list[_Draft] = []
     changes = dict(batch.changes)
     heard = store.receivers_told(desk.connection, [key for key, change in changes.items() if change.tells])
     for key, change in batch.changes.items():
@@ -49,7 +50,7 @@ def address(batch: Batch, desk: Desk) -> Batch:
         lost = "" if _reachable(change.incident, named, desk) else "no receiver of its routes has a channel for it"
         for tell in tells:
             written = _about_incident(change.incident, tell, known, batch.now, desk)
-            letters += written
+            drafts += written
             known += tell.receivers  # what comes after in the same batch they hear, too
             if tell.notice is Notice.OVERDUE and not written:  # routes tell of alerts, not of deadlines
                 lost = lost or "no receiver is told of incidents of its tier (tiers.yml, respond.incident_receivers)"
@@ -59,7 +60,35 @@ def address(batch: Batch, desk: Desk) -> Batch:
             text = f"nobody is told that it is {tells[-1].notice.value}: {lost}"
             entry = Entry(batch.now, "nobody_told", MACHINE, text)
             changes[key] = replace(change, entries=(*change.entries, entry))
-    return replace(batch, changes=changes, letters=tuple(letters))
+    return replace(batch, changes=changes, letters=_new(drafts, desk))
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A letter about an incident that is not written out yet."""
+
+    said: message.Message
+    integration: Integration
+    number: int
+    occasion: str
+    good_for: float | None
+
+    @property
+    def id(self) -> str:
+        return _letter_id(
+            self.said.subject_id, self.said.receiver, self.integration.channel, self.number, self.occasion
+        )
+
+    def row(self) -> store.NotificationRow:
+        return letter_row(self.said, self.integration, self.number, self.occasion, self.said.subject_id, self.good_for)
+
+
+def _new(drafts: Sequence[_Draft], desk: Desk) -> tuple[store.NotificationRow, ...]:
+    """Those that are not in the outbox: a storm has an incident told as open with each alert that joins, and writing out all
+    its alerts each time to learn that it was told costs more than everything else."""
+    wanted = {draft.id: draft for draft in drafts}
+    known = store.known_notifications(desk.connection, [*wanted])
+    return tuple(draft.row() for key, draft in wanted.items() if key not in known)
 
 
 def _said_once(change: Change) -> list[Tell]:
@@ -87,14 +116,12 @@ def _reachable(incident: Incident, heard: Sequence[str], desk: Desk) -> bool:
     return any(routing.integrations(name) for name in named)
 
 
-def _about_incident(
-    incident: Incident, tell: Tell, heard: Sequence[str], now: float, desk: Desk
-) -> list[store.NotificationRow]:
+def _about_incident(incident: Incident, tell: Tell, heard: Sequence[str], now: float, desk: Desk) -> list[_Draft]:
     said = message.of_incident(incident, tell.notice.value, tell.text, now, desk.policy.external_url)
     said = replace(said, acknowledgeable=desk.policy.buttons and incident.acknowledgeable)
     occasion = _occasion(tell, incident)
     return [
-        letter_row(replace(said, receiver=receiver), integration, number, occasion, incident.id, tell.good_for)
+        _Draft(replace(said, receiver=receiver), integration, number, occasion, tell.good_for)
         for receiver in audience.listeners(tell, desk.policy.receivers_of(incident.priority), heard)
         for number, integration in audience.addressed(receiver, desk.policy.routing, tell.origin)
         if integration.wants(said)

@@ -52,10 +52,16 @@ class Joined:
 
 
 Parted: TypeAlias = Callable[[str, str], bool]
+OutOf: TypeAlias = Callable[[str], bool]
 
 
 def never(_one: str, _other: str) -> bool:
     """Nobody has parted any two incidents."""
+    return False
+
+
+def nowhere(_incident_id: str) -> bool:
+    """Nobody has taken an alert out of any incident."""
     return False
 
 
@@ -100,9 +106,8 @@ class Neighbourhood:
             home = self._open.get(incident.id)
             if not incident.open or (home and home.incident is incident):
                 continue
-            for alert in incident.alerts:
-                if home is None or alert.fingerprint not in home.onsets:
-                    self.add(incident, alert)
+            for alert in home.lacking(incident) if home else incident.alerts:
+                self.add(incident, alert)
             if home := self._open.get(incident.id):
                 home.incident = incident
 
@@ -114,30 +119,37 @@ class Neighbourhood:
         service = self._ways.named(subject.service)
         if not service:
             return
-        if service not in home.services:
-            home.services.add(service)
-            home.origins = self._origins({*home.origins, service})
+        self._place(home, service)
         onsets = self._onsets.setdefault(service, {}).setdefault(subject, [])
         insort(onsets, _Onset(alert.active_at, home, alert), key=_Onset.order)
 
     def merge(self, older: str, younger: str) -> None:
         """From now on the alerts of the `younger` incident are the `older` one's."""
         into, gone = self._open[older], self._open.pop(younger)
-        gone.merged_into = into
-        into.services |= gone.services
-        into.origins = self._origins(into.origins | gone.origins)
-        self._stale = True  # the order of onsets goes by the incident's age, too
+        gone.merged_into, into.incident = into, None
+        # Of an alert that both held, one episode is left: which, whoever arranges it anew sees.
+        self._stale |= not into.onsets.keys().isdisjoint(gone.onsets)
+        into.onsets |= gone.onsets
+        for service in gone.services:
+            self._place(into, service)
+            for onsets in self._onsets[service].values():
+                onsets.sort(key=_Onset.order)  # which goes by the incident's age, too
 
-    def joined(self, alert: Alert) -> Joined | None:
-        """Where `alert` belongs and why; None when it is like none. The most alike wins, of equals the older incident."""
+    def joined(self, alert: Alert, out_of: OutOf = nowhere) -> Joined | None:
+        """Where `alert` belongs and why; None when it is like none. The most alike wins, of equals the older incident, and of
+        those that a person took it `out_of` none does."""
         subject = subject_of(alert.labels)
         service = self._ways.named(subject.service)
         if not service:
             return None
-        again = self._again(alert, subject, service)
+        again = self._again(alert, subject, service, out_of)
         if again is not None:
             return Joined(self._link(again, alert, subject, _same(service)))
-        found = [each for each in self._best_edges(alert, subject, service) if self._fits(service, each.home, alert)]
+        found = [
+            each
+            for each in self._best_edges(alert, subject, service)
+            if not out_of(each.home.id) and self._fits(service, each.home, alert)
+        ]
         if not found:
             return None
         first, *rest = sorted(found, key=_Edge.order)
@@ -157,9 +169,13 @@ class Neighbourhood:
         why = made(alert, onset.alert, subject, subject_of(onset.alert.labels), way, self._weights)
         return Link(onset.home.id, why)
 
-    def _again(self, alert: Alert, subject: Subject, service: str) -> _Onset | None:
+    def _again(self, alert: Alert, subject: Subject, service: str, out_of: OutOf) -> _Onset | None:
         onsets = self._onsets.get(service, {}).get(subject, ())
-        near = [each for each in _nearest(onsets, alert.active_at) if abs(each.at - alert.active_at) <= _SAME_ONSET]
+        near = [
+            each
+            for each in _nearest(onsets, alert.active_at)
+            if abs(each.at - alert.active_at) <= _SAME_ONSET and not out_of(each.home.id)
+        ]
         # The rules below would give the same: it is as alike as can be to one that they have placed.
         return min(near, key=lambda each: (abs(each.at - alert.active_at), each.order()), default=None)
 
@@ -193,6 +209,12 @@ class Neighbourhood:
                 yield way, other
 
     # -- one origin ------------------------------------------------------------------------------------------------------
+
+    def _place(self, home: _Open, service: str) -> None:
+        """It with this service, which it may suffer from or which may suffer from it."""
+        if service not in home.services:
+            home.services[service] = None
+            home.origins = self._origins({*home.origins, service})
 
     def _fits(self, service: str, home: _Open, alert: Alert) -> bool:
         """Whether the incident has one origin also with this service."""
@@ -259,7 +281,7 @@ class _Open:
 
     id: str
     created_at: float
-    services: set[str] = field(default_factory=set)
+    services: dict[str, None] = field(default_factory=dict)  # in the order they came
     origins: set[str] = field(default_factory=set)
     onsets: dict[str, float] = field(default_factory=dict)  # fingerprint → as it is arranged
     incident: Incident | None = None  # as it was when all its alerts were arranged last
@@ -267,9 +289,21 @@ class _Open:
 
     def grew_to(self, incident: Incident) -> bool:
         """Whether all that is arranged of it is in `incident` as it is."""
-        if self.incident is incident:
+        if self._begins(incident):
             return True
         return self.onsets.items() <= {alert.fingerprint: alert.active_at for alert in incident.alerts}.items()
+
+    def lacking(self, incident: Incident) -> Sequence[Alert]:
+        """The alerts of `incident` that are not arranged."""
+        alerts = incident.alerts
+        if self.incident is not None and self._begins(incident):
+            alerts = alerts[len(self.incident.alerts) :]
+        return [alert for alert in alerts if alert.fingerprint not in self.onsets]
+
+    def _begins(self, incident: Incident) -> bool:
+        """Whether `incident` is this one with nothing but more alerts: mostly it is, and then few have to be looked at."""
+        before = self.incident
+        return before is not None and incident.alerts[: len(before.alerts)] == before.alerts
 
 
 @dataclass(slots=True)

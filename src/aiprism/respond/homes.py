@@ -86,8 +86,8 @@ class _Round:
             return self._after(home, AlertCleared(alert)) if home else None
         if home is not None and home.incident.open:
             return self._after(home, AlertFired(alert))
-        found = self._around.joined(alert)
-        if found is not None and alert.fingerprint not in self._changes[found.home.incident_id].incident.work.parted:
+        found = self._around.joined(alert, lambda incident: self._taken_out_of(incident, alert))
+        if found is not None:
             change = self._after(self._changes[found.home.incident_id], AlertFired(alert, found.home.why.evidence()))
             for link in found.others:
                 change = self._one_with(change, link, alert)
@@ -115,6 +115,9 @@ class _Round:
         self._changes[link.incident_id] = given if given.before else replace(given, tells=())
         self._around.merge(into.incident.id, link.incident_id)
         return survivor
+
+    def _taken_out_of(self, incident: str, alert: Alert) -> bool:
+        return alert.fingerprint in self._changes[incident].incident.work.parted
 
     def _parted(self, one: str, other: str) -> bool:
         return self._changes[one].incident.kept_apart(self._changes[other].incident)

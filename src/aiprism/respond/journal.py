@@ -21,6 +21,8 @@ from aiprism.respond.incident import Entry, Impact, Incident, Pin, Said, Status,
 from aiprism.respond.oncall import escalation
 from aiprism.store import incidents as store
 
+_PLAIN = frozenset({str, int, bool})
+
 
 def open_incidents(connection: Connection) -> list[Incident]:
     """Every incident that is not resolved, oldest first."""
@@ -85,8 +87,12 @@ class Written:
     @property
     def alerts(self) -> list[Alert]:
         """Those that are not kept as they are now."""
-        kept = self.before.alert if self.before else lambda _fingerprint: None
-        return [alert for alert in self.incident.alerts if kept(alert.fingerprint) is not alert]
+        alerts, before = self.incident.alerts, self.before
+        if before is None:
+            return list(alerts)
+        if alerts[: len(before.alerts)] == before.alerts:  # it has more, and nothing else: so it is in a storm
+            return list(alerts[len(before.alerts) :])
+        return [alert for alert in alerts if before.alert(alert.fingerprint) is not alert]
 
 
 def write(connection: Connection, changes: Sequence[Written]) -> None:
@@ -112,6 +118,8 @@ def _line(incident_id: str, entry: Entry) -> dict[str, object]:
 
 def storable(value: object) -> object:
     """`value` with what JSON cannot say (NaN, ±Inf) as text, so that SQLite and PostgreSQL keep the same."""
+    if value is None or type(value) in _PLAIN:  # nearly all there is, and a storm has hundreds of thousands
+        return value
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
     if isinstance(value, Mapping):

@@ -150,6 +150,7 @@ def rfc3339(seconds: float) -> str:
     return text.rstrip("0").rstrip(".") + "Z"
 
 
+@lru_cache(maxsize=10_000)  # of the labels of groups, which each of their alerts asks for
 def label_text(labels: Labels) -> str:
     """A label set as Go's model.LabelSet prints itself.
 

@@ -8,7 +8,7 @@ Pure.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from aiprism.model.alerts import Alert
@@ -53,6 +53,13 @@ class Subject:
     service: str
     kind: Kind
     words: frozenset[str]
+    _hash: int = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash((self.name, self.service, self.kind, self.words)))
+
+    def __hash__(self) -> int:
+        return self._hash  # kept: each alert of a storm is looked up among hundreds of these
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,11 +86,13 @@ class Tier:
 
     def within(self, deadline: Deadline) -> float | None:
         """The seconds from the beginning to this deadline."""
-        return {
-            Deadline.ACKNOWLEDGEMENT: self.acknowledge_within,
-            Deadline.RESPONSE: self.respond_within,
-            Deadline.RESOLUTION: self.resolve_within,
-        }[deadline]
+        match deadline:
+            case Deadline.ACKNOWLEDGEMENT:
+                return self.acknowledge_within
+            case Deadline.RESPONSE:
+                return self.respond_within
+            case Deadline.RESOLUTION:
+                return self.resolve_within
 
     @property
     def steps(self) -> Iterator[Step]:

@@ -6,11 +6,15 @@ words for the alerts that everybody has, since when, and where it began.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import TypeAlias, TypeVar
 
 from aiprism.model.alerts import Alert
+from aiprism.model.labels import Labels
 from aiprism.respond.subject import Kind, kind_of, service_of, spelled, words_of
 
 # Words in the name of an alert, and what it means, the most particular first. `{it}` stands for one service or several.
@@ -59,30 +63,84 @@ _LINES_SHOWN = 20
 # A head start below this says nothing about cause: rules are evaluated every few seconds.
 _HEAD_START = 10.0
 
-
-def title_of(alerts: Sequence[Alert]) -> str:
-    """One line over `alerts`: what is wrong with what, since when, and where it started if one service led.
-
-    For example "api-gateway errors and slow ai-analysis since 14:02 UTC, starting at ai-analysis".
-    """
-    ordered = _ordered(alerts)
-    troubles: dict[str, dict[str, None]] = {}  # what is wrong → with which services, in the order they began
-    for alert in ordered:
-        troubles.setdefault(_symptom(alert), {})[service_of(alert.labels)] = None
-    phrases = [_phrase(symptom, [*services]) for symptom, services in troubles.items()]
-    shown = phrases[:_PHRASES_SHOWN]
-    if len(phrases) > len(shown):
-        shown.append(f"{len(phrases) - len(shown)} more")
-    return f"{_listed(shown)} since {_clock(ordered[0].active_at)}{_origin(ordered)}"
+Onset: TypeAlias = tuple[float, str]  # when an alert began, and its fingerprint: the order in which alerts are told
+_Trouble: TypeAlias = tuple[tuple[str, str], Onset]
+_Said = TypeVar("_Said")
 
 
-def description_of(alerts: Sequence[Alert]) -> str:
-    """How much fires and since when, and what the rules say about each alert, in the order they began."""
-    ordered = _ordered(alerts)
-    lines = list(dict.fromkeys(_told(alert) for alert in ordered))
-    hidden = len(lines) - _LINES_SHOWN
-    told = [*lines[:_LINES_SHOWN], f"… and {hidden} more"] if hidden > 0 else lines
-    return "\n".join([*_lead(ordered), *told])
+@dataclass(frozen=True, slots=True)
+class Gist:
+    """What some alerts say, taken together: all that a title and a description are made of, and the labels they share. Kept
+    beside the alerts and grown alert by alert: a storm would otherwise look at all of them with each that joins."""
+
+    troubles: Mapping[tuple[str, str], Onset] = field(default_factory=dict)  # what is wrong, with which service
+    lines: Mapping[str, Onset] = field(default_factory=dict)  # what the rules say
+    last: float = -math.inf  # the onset of the one that began last
+    count: int = 0
+    labels: Labels = field(default_factory=Labels)
+
+    def grown(self, alert: Alert) -> Gist:
+        """It with one more alert, whenever that began."""
+        onset = _onset(alert)
+        return Gist(
+            _begun(self.troubles, (_symptom(alert), service_of(alert.labels)), onset),
+            _begun(self.lines, _told(alert), onset),
+            max(self.last, alert.active_at),
+            self.count + 1,
+            _shared(self.labels, alert.labels) if self.count else alert.labels,
+        )
+
+    def title(self) -> str:
+        """One line: what is wrong with what, since when, and where it started if one service led.
+
+        For example "api-gateway errors and slow ai-analysis since 14:02 UTC, starting at ai-analysis".
+        """
+        ordered = self._ordered()
+        with_what: dict[str, dict[str, None]] = {}  # what is wrong → with which services, in the order they began
+        for (symptom, service), _ in ordered:
+            with_what.setdefault(symptom, {})[service] = None
+        phrases = [_phrase(symptom, [*services]) for symptom, services in with_what.items()]
+        shown = phrases[:_PHRASES_SHOWN]
+        if len(phrases) > len(shown):
+            shown.append(f"{len(phrases) - len(shown)} more")
+        return f"{_listed(shown)} since {_clock(ordered[0][1][0])}{_origin(ordered)}"
+
+    def description(self) -> str:
+        """How much fires and since when, and what the rules say about each alert, in the order they began."""
+        lines = sorted(self.lines, key=self.lines.__getitem__)
+        hidden = len(lines) - _LINES_SHOWN
+        told = [*lines[:_LINES_SHOWN], f"… and {hidden} more"] if hidden > 0 else lines
+        return "\n".join([*self._lead(), *told])
+
+    def _lead(self) -> list[str]:
+        if self.count < 2:
+            return []
+        ordered = self._ordered()
+        services, first = _services(ordered), ordered[0][1][0]
+        until = f", the last one at {_clock(self.last)}" if self.last - first >= 60 else ""
+        of = f" of {_named(services)}" if services else ""
+        return [f"{self.count} alerts{of} since {_clock(first)}{until}."]
+
+    def _ordered(self) -> list[_Trouble]:
+        return sorted(self.troubles.items(), key=lambda trouble: trouble[1])
+
+
+def gist_of(alerts: Iterable[Alert]) -> Gist:
+    """What these alerts say, in any order."""
+    gist = Gist()
+    for alert in sorted(alerts, key=_onset):  # the earliest first, so that of each trouble and line one is kept
+        gist = gist.grown(alert)
+    return gist
+
+
+def title_of(alerts: Iterable[Alert]) -> str:
+    """One line over `alerts`, at least one."""
+    return gist_of(alerts).title()
+
+
+def description_of(alerts: Iterable[Alert]) -> str:
+    """A few sentences over `alerts`, at least one."""
+    return gist_of(alerts).description()
 
 
 def changed(title: str, kind: str, before: float) -> str:
@@ -96,18 +154,23 @@ def changed(title: str, kind: str, before: float) -> str:
     return f"Changed {when} before: {title} ({kind})."
 
 
-def _ordered(alerts: Sequence[Alert]) -> list[Alert]:
-    return sorted(alerts, key=lambda alert: (alert.active_at, alert.fingerprint))
+def _onset(alert: Alert) -> Onset:
+    return alert.active_at, alert.fingerprint
 
 
-def _lead(ordered: Sequence[Alert]) -> list[str]:
-    if len(ordered) < 2:
-        return []
-    services = [*dict.fromkeys(filter(None, (service_of(alert.labels) for alert in ordered)))]
-    first, last = ordered[0].active_at, ordered[-1].active_at
-    until = f", the last one at {_clock(last)}" if last - first >= 60 else ""
-    of = f" of {_named(services)}" if services else ""
-    return [f"{len(ordered)} alerts{of} since {_clock(first)}{until}."]
+def _begun(known: Mapping[_Said, Onset], said: _Said, onset: Onset) -> Mapping[_Said, Onset]:
+    """What is said with when it was first: mostly it was before."""
+    first = known.get(said)
+    return known if first is not None and first <= onset else {**known, said: onset}
+
+
+def _shared(labels: Labels, others: Labels) -> Labels:
+    kept = [pair for pair in labels.pairs if others.get(pair[0]) == pair[1]]
+    return labels if len(kept) == len(labels) else Labels(kept)
+
+
+def _services(ordered: Sequence[_Trouble]) -> list[str]:
+    return [*dict.fromkeys(service for (_, service), _ in ordered if service)]
 
 
 def _symptom(alert: Alert) -> str:
@@ -149,10 +212,10 @@ def _clock(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%H:%M UTC")
 
 
-def _origin(ordered: Sequence[Alert]) -> str:
-    first, service = ordered[0], service_of(ordered[0].labels)
-    others = [alert for alert in ordered if service_of(alert.labels) != service]
-    if not service or not others or others[0].active_at - first.active_at < _HEAD_START:
+def _origin(ordered: Sequence[_Trouble]) -> str:
+    (_, service), (began, _) = ordered[0]
+    others = [onset for (_, other), onset in ordered if other != service]
+    if not service or not others or others[0][0] - began < _HEAD_START:
         return ""
     return f", starting at {service}"
 

@@ -17,6 +17,7 @@ from aiprism.store.records import (
     aggregation_groups,
     alerts,
     group_members,
+    having,
     notification_log,
     notifications,
     silences,
@@ -309,11 +310,10 @@ def _rows_of(
     wanted: Sequence[str],
     only: sa.ColumnElement[bool] | None = None,
 ) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    for portion in _portions(wanted):
-        query = sa.select(table).where(key.in_(portion))
-        found += _rows(connection, query if only is None else query.where(only))
-    return found
+    query = having(table, key) if only is None else having(table, key).where(only)
+    return [
+        dict(row) for portion in _portions(wanted) for row in connection.execute(query, {"wanted": portion}).mappings()
+    ]
 
 
 def _portions(values: Sequence[str]) -> Iterable[Sequence[str]]:

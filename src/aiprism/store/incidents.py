@@ -14,8 +14,10 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from aiprism.store.records import (
+    WANTED,
     control_acks,
     control_commands,
+    having,
     incident_alerts,
     incident_events,
     incidents,
@@ -28,6 +30,8 @@ from aiprism.store.records import (
 # SQLite takes at most 999 (old builds) bound values in one statement; ids are looked up in portions of this size.
 _PORTION = 500
 # Letters about an incident that say that something fires.
+# What each batch of alerts asks is made once: making a statement takes longer than the answer.
+_LAST_EVENT = sa.select(sa.func.coalesce(sa.func.max(incident_events.c.id), 0))
 _CALLING = frozenset({"opened", "escalated", "reopened", "overdue", "reminded", "flapping", "paged"})
 
 
@@ -216,14 +220,16 @@ def newest_incidents_of(connection: Connection, fingerprints: Sequence[str]) -> 
     youngest, and is not part of another. One that is open may be older than one that is over."""
     found: dict[str, str] = {}
     for portion in _portions(fingerprints):
-        query = (
-            sa.select(incident_alerts.c.fingerprint, incidents.c.id)
-            .join(incidents, incident_alerts.c.incident_id == incidents.c.id)
-            .where(incident_alerts.c.fingerprint.in_(portion), incidents.c.merged_into.is_(None))
-            .order_by(incident_alerts.c.active_at, incidents.c.created_at, incidents.c.id)
-        )
-        found.update((row.fingerprint, row.id) for row in connection.execute(query))
+        found.update((row.fingerprint, row.id) for row in connection.execute(_NEWEST, {"wanted": portion}))
     return found
+
+
+_NEWEST = (
+    sa.select(incident_alerts.c.fingerprint, incidents.c.id)
+    .join(incidents, incident_alerts.c.incident_id == incidents.c.id)
+    .where(incident_alerts.c.fingerprint.in_(WANTED), incidents.c.merged_into.is_(None))
+    .order_by(incident_alerts.c.active_at, incidents.c.created_at, incidents.c.id)
+)
 
 
 def drop_alerts(connection: Connection, incident_id: str, fingerprints: Sequence[str]) -> None:
@@ -242,7 +248,7 @@ def append_events(connection: Connection, rows: Sequence[Mapping[str, object]]) 
 
 def last_event(connection: Connection) -> int:
     """The number of the line that was written last to any timeline; 0 when there is none."""
-    return cast("int", connection.scalar(sa.select(sa.func.coalesce(sa.func.max(incident_events.c.id), 0))))
+    return cast("int", connection.scalar(_LAST_EVENT))
 
 
 def incidents_since(connection: Connection, event: int) -> list[str]:
@@ -391,19 +397,24 @@ def notification_rows(connection: Connection, incident_ids: Sequence[str]) -> li
 def receivers_told(connection: Connection, incident_ids: Sequence[str]) -> dict[str, list[str]]:
     """For each of these incidents: the receivers of letters about it, first told first. Letters about groups do not count, nor
     status updates: a customer who was told one is not to hear all the rest; nor what was said in a room."""
-    table = notifications
     found: dict[str, list[str]] = {}
     for portion in _portions(incident_ids):
-        query = (
-            sa.select(table.c.incident_id, table.c.receiver)
-            .where(table.c.incident_id.in_(portion), table.c.group_id.is_(None))
-            .where(table.c.event.not_like("update#%"), table.c.event.not_like("room#%"))
-            .group_by(table.c.incident_id, table.c.receiver)
-            .order_by(sa.func.min(table.c.created_at), table.c.receiver)
-        )
-        for row in connection.execute(query):
+        for row in connection.execute(_TOLD, {"wanted": portion}):
             found.setdefault(row.incident_id, []).append(row.receiver)
     return found
+
+
+_TOLD = (
+    sa.select(notifications.c.incident_id, notifications.c.receiver)
+    .where(
+        notifications.c.incident_id.in_(WANTED),
+        notifications.c.group_id.is_(None),
+        notifications.c.event.not_like("update#%"),
+        notifications.c.event.not_like("room#%"),
+    )
+    .group_by(notifications.c.incident_id, notifications.c.receiver)
+    .order_by(sa.func.min(notifications.c.created_at), notifications.c.receiver)
+)
 
 
 def told_since(connection: Connection, rounds: Mapping[str, float]) -> set[tuple[str, Address]]:
@@ -566,18 +577,17 @@ def _rows_of(
     order: Sequence[sa.Column[Any]],
     only: sa.ColumnElement[bool] | None = None,
 ) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    for portion in _portions(wanted):
-        query = sa.select(table).where(key.in_(portion)).order_by(*order)
-        found += _rows(connection, query if only is None else query.where(only))
-    return found
+    query = having(table, key).order_by(*order)
+    query = query if only is None else query.where(only)
+    return [
+        dict(row) for portion in _portions(wanted) for row in connection.execute(query, {"wanted": portion}).mappings()
+    ]
 
 
 def _known(connection: Connection, key: sa.Column[Any], wanted: Sequence[str]) -> list[str]:
+    query = having(key, key)
     return [
-        value
-        for portion in _portions(wanted)
-        for value in connection.execute(sa.select(key).where(key.in_(portion))).scalars()
+        value for portion in _portions(wanted) for value in connection.execute(query, {"wanted": portion}).scalars()
     ]
 
 

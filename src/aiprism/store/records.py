@@ -766,6 +766,16 @@ def upsert(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[st
     connection.execute(_upsert(connection.dialect.name, table, tuple(rows[0])), [*rows])
 
 
+# The values that a column of a statement may have, bound as a list of this name.
+WANTED: sa.BindParameter[Any] = sa.bindparam("wanted", expanding=True)
+
+
+@functools.cache
+def having(what: sa.Table | sa.Column[Any], key: sa.Column[Any]) -> sa.Select[Any]:
+    """The statement that reads `what` where `key` is one of those wanted, made once: making it takes longer than the answer."""
+    return sa.select(what).where(key.in_(WANTED))
+
+
 @functools.cache
 def _upsert(dialect_name: str, table: sa.Table, columns: tuple[str, ...]) -> sa.Executable:
     """The statement, which takes a millisecond to build."""

@@ -82,8 +82,15 @@ def with_alert(incident: Incident, alert: Alert) -> Incident:
     place, reach = incident.places.get(alert.fingerprint), incident.reach.grown(alert)
     if place is None:
         places = {**incident.places, alert.fingerprint: len(incident.alerts)}
-        return replace(incident, alerts=(*incident.alerts, alert), places=places, reach=reach)
-    return replace(incident, alerts=(*incident.alerts[:place], alert, *incident.alerts[place + 1 :]), reach=reach)
+        gist = None if incident.gist is None else incident.gist.grown(alert)
+        return replace(incident, alerts=(*incident.alerts, alert), places=places, reach=reach, gist=gist)
+    alerts = (*incident.alerts[:place], alert, *incident.alerts[place + 1 :])
+    gist = incident.gist if _says_the_same(incident.alerts[place], alert) else None
+    return replace(incident, alerts=alerts, reach=reach, gist=gist)
+
+
+def _says_the_same(known: Alert, alert: Alert) -> bool:
+    return known.active_at == alert.active_at and known.annotations == alert.annotations
 
 
 def alert_data(alert: Alert) -> dict[str, object]:

@@ -128,6 +128,7 @@ def parted(incident: Incident, event: Parted, now: float, periods: Periods) -> S
         alerts=staying,
         places={},
         reach=Reach(),
+        gist=None,
         progress=replace(incident.progress, first=first),
         work=replace(incident.work, parted=incident.work.parted | event.fingerprints),
     )

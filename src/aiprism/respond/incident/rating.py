@@ -58,7 +58,7 @@ class Reach:
     """What the alerts of an incident, firing or not, have reached so far. Kept beside them and grown alert by alert: a storm
     would otherwise look at all of them at each."""
 
-    services: frozenset[str] = frozenset()
+    services: tuple[str, ...] = ()  # first seen first
     urgency: int = Priority.P3.urgency
     users: int = 0
     tier: int | None = None  # the lowest number (what matters most) of a service; None: of one whose tier nobody said
@@ -70,7 +70,7 @@ class Reach:
         least = tier if not self.alerts else None if tier is None or self.tier is None else min(tier, self.tier)
         known = not service or service in self.services
         return Reach(
-            self.services if known else self.services | {service},
+            self.services if known else (*self.services, service),
             min(self.urgency, alert.priority.urgency),
             max(self.users, users),
             least,

@@ -15,9 +15,8 @@ from aiprism.respond.deadlines import Progress
 from aiprism.respond.incident.rating import Limits, Reach, reach_of
 from aiprism.respond.incident.work import Work
 from aiprism.respond.oncall.rota import Rota
-from aiprism.respond.subject import service_of
 from aiprism.respond.tiers import Tiers, usual
-from aiprism.respond.wording import description_of, title_of
+from aiprism.respond.wording import Gist, gist_of
 
 MACHINE = "automated_system"  # the plan's name for "nobody in particular did this" (L2595)
 
@@ -56,7 +55,8 @@ class Incident:
     """One incident. Times are Unix seconds; `alerts` stand in the order they joined, each with its latest state.
 
     `places` says where in `alerts` each fingerprint stands, so that the thousandth alert of a storm is found as quickly
-    as the first; title and description are made when someone reads them, not at every alert.
+    as the first. `reach` and `gist` are what all its alerts come to: they grow with each that joins, and the second is there
+    once someone has read a title.
     """
 
     id: str
@@ -78,6 +78,7 @@ class Incident:
     work: Work = field(default_factory=Work)
     places: Mapping[str, int] = field(default_factory=dict, compare=False, repr=False)
     reach: Reach = field(default_factory=Reach, compare=False, repr=False)
+    gist: Gist | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if len(self.places) != len(self.alerts):
@@ -89,12 +90,24 @@ class Incident:
     @property
     def title(self) -> str:
         """One line over its alerts."""
-        return title_of(self.alerts)
+        return self._said.title()
 
     @property
     def description(self) -> str:
         """What the rules say about its alerts."""
-        return description_of(self.alerts)
+        return self._said.description()
+
+    @property
+    def labels(self) -> Labels:
+        """The labels all its alerts share."""
+        return self._said.labels
+
+    @property
+    def _said(self) -> Gist:
+        if self.gist is None:
+            object.__setattr__(self, "gist", gist_of(self.alerts))
+        assert self.gist is not None
+        return self.gist
 
     @property
     def open(self) -> bool:
@@ -123,14 +136,7 @@ class Incident:
     @property
     def services(self) -> tuple[str, ...]:
         """The services its alerts speak of, first seen first."""
-        named = (service_of(alert.labels) for alert in self.alerts)
-        return tuple(dict.fromkeys(service for service in named if service))
-
-    @property
-    def labels(self) -> Labels:
-        """The labels all its alerts share."""
-        shared = set.intersection(*(set(alert.labels.pairs) for alert in self.alerts)) if self.alerts else set()
-        return Labels(shared)
+        return self.reach.services
 
     def kept_apart(self, other: Incident) -> bool:
         """Whether a person parted what is in the one from what is in the other: only a person may make them one again."""
