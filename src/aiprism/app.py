@@ -123,6 +123,7 @@ from aiprism.web import (
     runbooks,
     searches,
     servicepage,
+    sql,
     status,
     storage,
     streamdoors,
@@ -424,6 +425,7 @@ async def running(
                 ("query", prometheus_only.router()),
                 ("receive query", targets.router(scraping.status, promql, engine)),
                 ("query", federate.router(promql, turns, clock)),
+                ("query", sql.router(engine, clock, turns, config.query)),
                 ("query", status.router(loaded, clock)),
                 ("query", tsdb.router(index.cardinality, engine)),
                 ("query", remote_read.router(_remote_read(config, samples), turns, config.ingest)),
@@ -643,6 +645,7 @@ def _control_check(records: Records) -> routes.Check:
 def _log_as_events() -> None:
     """structlog to stderr: readable on a terminal, JSON lines elsewhere; libraries from WARNING on."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+    logging.getLogger("sqlglot").setLevel(logging.ERROR)  # what it cannot read is told to whoever asked
     readable = sys.stderr.isatty()
     structlog.configure(
         processors=[

@@ -278,6 +278,11 @@ class QueryConfig:
     concurrency: int = setting(4, "most PromQL queries at work at a time; fewer than `store.workers`")
     waiting: int = setting(128, "most PromQL queries that wait for their turn; further ones get 503")
     lookback: float = setting(300.0, "how far back an instant selector looks for a sample", kind="seconds")
+    sql: bool = setting(True, "SQL may be asked, read-only (docs/sql.md)")
+    sql_timeout: float = setting(30.0, "longest run of one query in SQL", kind="seconds")
+    sql_rows: int = setting(10_000, "most rows of an answer in SQL")
+    sql_read_rows: int = setting(1_000_000_000, "most rows that one query in SQL may read")
+    sql_memory_bytes: int = setting(1_073_741_824, "most memory of one query in SQL")
 
 
 @dataclass(frozen=True, slots=True)

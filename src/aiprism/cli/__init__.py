@@ -151,6 +151,15 @@ def _asking(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     query.add_argument("--explain", action="store_true", help="run it, and show how: plan, SQL, series, time")
     query.add_argument("--plan", action="store_true", help="show how it would be answered, without running it")
 
+    sql = _client(
+        commands, "sql", "sql:run", "ask in SQL of what is stored, read-only; DESCRIBE and SHOW TABLES tell what"
+    )
+    sql.add_argument("text", metavar="QUERY", help="ClickHouse's SQL; - reads it from the input")
+    sql.add_argument("--start", default="1h", metavar="TIME", help="what {from:DateTime64} is in it (1h)")
+    sql.add_argument("--end", metavar="TIME", help="what {to:DateTime64} is in it (now)")
+    sql.add_argument("--step", metavar="DURATION", help="what {step:UInt32} is in it (a 120th of the range)")
+    sql.add_argument("--limit", type=int, metavar="ROWS", help="most rows (what the server allows)")
+
     services = _client(commands, "services", "services:services", "how every service does, and whose it is")
     services.add_argument("--window", default="1m", metavar="DURATION", help="measured over the last DURATION (1m)")
     services.add_argument("--drift", action="store_true", help="where services.yml and what is seen disagree")

@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
@@ -71,6 +72,18 @@ _FAULTY_DATA = frozenset({
     6, 26, 27, 32, 33, 36, 38, 41, 43, 44, 46, 47, 49, 53, 62, 69, 70, 72, 117, 130, 131, 190, 321, 349, 427, 444, 478, 569,
     636, 667,
 })  # fmt: skip
+# What a statement that somebody else wrote is not to blame for: its time and its end (the question says which), connections,
+# a full disk, no memory left in the machine.
+_NOT_OF_THE_STATEMENT = frozenset({159, 394, 173, 202, 209, 210, 236, 243, 279, 425, 999})
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Rows with the names and types of their columns."""
+
+    names: Sequence[str]
+    types: Sequence[str]
+    rows: Sequence[Sequence[Any]]
 
 
 class Engine:
@@ -161,6 +174,22 @@ class Engine:
         with self._client() as client:
             return client.query_arrow(sql, parameters=dict(parameters or {}))
 
+    def answered(self, sql: str, settings: Mapping[str, Any]) -> Answered:
+        """What `sql`, which somebody else wrote, gives within `settings`; StoreError, too, where it asks for more than those."""
+        question: Question | None = getattr(self._thread, "question", None)
+        asked = dict(settings)
+        if question is not None:
+            asked |= {"max_execution_time": f"{question.left():.3f}", "log_comment": question.mark}
+        with self._client(foreign=True) as client:
+            found = client.query(sql, settings=asked)
+            types = [each.name for each in found.column_types]
+            return Answered(list(found.column_names), types, list(found.result_rows))
+
+    def parsed(self, sql: str) -> list[str]:
+        """The tree that the engine reads in `sql`, a node a line; nothing of it is executed, nor looked up."""
+        with self._client() as client:
+            return [str(line) for (line,) in client.query(f"EXPLAIN AST {sql}").result_rows]
+
     def insert_arrow(self, table: str, rows: pa.Table, *, token: str) -> None:
         """Store `rows`; the same token a second time stores nothing."""
         with self._client() as client:
@@ -194,7 +223,7 @@ class Engine:
     # -- inside --------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _client(self) -> Iterator[Client]:
+    def _client(self, *, foreign: bool = False) -> Iterator[Client]:
         try:
             client = self._take()
             try:
@@ -205,7 +234,7 @@ class Engine:
             finally:
                 self._clients.put(client)
         except ClickHouseError as error:
-            raise _translated(error) from error
+            raise _translated(error, foreign=foreign) from error
 
     def _take(self) -> Client:
         if self._closed:
@@ -264,11 +293,11 @@ def _drain(client: Client) -> None:
         client.raw_query("SELECT 1")
 
 
-def _translated(error: ClickHouseError) -> StoreError | Unavailable:
+def _translated(error: ClickHouseError, *, foreign: bool = False) -> StoreError | Unavailable:
     text = str(error)
     found = _ERROR_CODE.search(text)
     code = int(found.group(1)) if found else 0
-    if code in _FAULTY_DATA:
+    if code in _FAULTY_DATA or (foreign and code and code not in _NOT_OF_THE_STATEMENT):
         return StoreError(_first_line(error), code=code)
     # The driver's words may hold user, host and SQL: they belong into our log, not into an answer.
     log.warning("store.unavailable", code=code, error=_first_line(error))
