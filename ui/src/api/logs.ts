@@ -36,15 +36,31 @@ export const useLogs = (wanted: LogQuery, span: Span, enabled: boolean) =>
     enabled,
   });
 
+/** The newest `limit` records that fit. */
+export async function recordsOf(
+  wanted: LogQuery,
+  span: Span,
+  limit: number,
+  signal?: AbortSignal,
+): Promise<readonly LogRecord[]> {
+  return ((await get("/aiprism/v1/logs", { query: { ...asked(wanted, span), limit }, signal })) as Page).logs;
+}
+
+/** How many records fit in each step of time, by level. */
+export async function logCounts(
+  wanted: LogQuery,
+  span: Span,
+  step: number,
+  signal?: AbortSignal,
+): Promise<readonly Bucket[]> {
+  const answer = await get("/aiprism/v1/logs/histogram", { query: { ...asked(wanted, span), step }, signal });
+  return (answer as { readonly buckets: readonly Bucket[] }).buckets;
+}
+
 export const useLogHistogram = (wanted: LogQuery, span: Span, step: number) =>
   useQuery({
     queryKey: ["logs", "histogram", wanted, span, step],
-    queryFn: async ({ signal }) =>
-      (
-        (await get("/aiprism/v1/logs/histogram", { query: { ...asked(wanted, span), step }, signal })) as {
-          readonly buckets: readonly Bucket[];
-        }
-      ).buckets,
+    queryFn: ({ signal }) => logCounts(wanted, span, step, signal),
     placeholderData: (before) => before,
   });
 

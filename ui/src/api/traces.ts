@@ -42,6 +42,17 @@ export const useTraces = (asked: Asked, span: Span, order: "time" | "duration", 
     enabled,
   });
 
+/** The newest `limit` traces that fit. */
+export async function tracesOf(
+  asked: Asked,
+  span: Span,
+  limit: number,
+  signal?: AbortSignal,
+): Promise<readonly Found[]> {
+  const query = { ...queryOf(asked, span), order: "time" as const, limit };
+  return ((await get("/aiprism/v1/traces", { query, signal })) as Page).traces;
+}
+
 /** Spans that fit in a step of time and half a doubling of their duration. */
 export interface Cell {
   readonly at: number;

@@ -171,6 +171,13 @@ export function aligned(span: Span, step: number): Span {
   return { start: Math.floor(span.start / step) * step, end: Math.floor(span.end / step) * step };
 }
 
+/** Round moments within `span`, at most `most` of them. */
+export function ticks(span: Span, most: number): readonly number[] {
+  const step = stepFor(span, Math.max(1, most));
+  const first = Math.ceil(span.start / step) * step;
+  return Array.from({ length: Math.max(0, Math.floor((span.end - first) / step) + 1) }, (_, at) => first + at * step);
+}
+
 /** `2026-11-28 14:02:31`, in local time or UTC. */
 export function dateTime(seconds: number, utc: boolean): string {
   const date = new Date(seconds * 1000);

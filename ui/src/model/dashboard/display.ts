@@ -1,6 +1,6 @@
 /** A value as it is shown: its text by unit, decimals and mappings, its colour by mappings and thresholds. */
 
-import { colourAt, cssColour } from "@/model/colours";
+import { colourAt, colourOf, cssColour } from "@/model/colours";
 import { dateTime } from "@/model/timerange";
 import { format } from "@/model/units";
 import { expression } from "./fieldconfig";
@@ -129,4 +129,14 @@ export function statColour(value: number | null, config: FieldConfig, at: number
   if (mapped) return cssColour(mapped);
   if (config.colour.mode && config.colour.mode !== "thresholds") return seriesColour(config, at, value);
   return value === null ? "" : levelColour(value, config);
+}
+
+/** Colour of a state: by mapping, by mode, by its level; a text that nothing is said of has the colour of its name. */
+export function stateColour(value: Cell, text: string, config: FieldConfig): string {
+  const mapped = config.mappings.find((each) => maps(each, value))?.colour;
+  if (mapped) return cssColour(mapped);
+  const { mode, fixed } = config.colour;
+  if (mode === "fixed" && fixed) return cssColour(fixed);
+  if (typeof value !== "number" || mode.startsWith("palette")) return colourOf(text);
+  return SHADES[mode] ? seriesColour(config, 0, value) : levelColour(value, config);
 }

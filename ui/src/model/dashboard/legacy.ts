@@ -27,7 +27,19 @@ export function modern(panel: Json): Json {
     case "dashlist":
       return panel.options ? panel : { ...panel, options: oldList(panel) };
     case "flant-statusmap-panel":
-      return { ...panel, type: "status-history", options: {} };
+      return statusMap(panel);
+    case "natel-discrete-panel":
+      return discrete(panel);
+    case "vonage-status-panel":
+    case "grafana-polystat-panel":
+      return status(panel);
+    case "michaeldmoore-multistat-panel":
+    case "corpglory-progresslist-panel":
+      return { ...panel, type: "bargauge", options: { reduceOptions: { calcs: ["lastNotNull"] } } };
+    case "mtanda-histogram-panel":
+      return { ...panel, type: "histogram", options: {} };
+    case "blackmirror1-singlestat-math-panel":
+      return singlestat(panel);
     default:
       return panel.type === undefined ? { ...panel, type: "timeseries" } : panel;
   }
@@ -62,6 +74,7 @@ function graph(panel: Json): Json {
   };
   const calcs = ["min", "max", "avg", "current", "total"].filter((each) => bool(legend[each]));
   const mode = object(panel.xaxis).mode;
+  const [calc] = list(object(panel.xaxis).values).map((each) => CALCS[text(each)] ?? text(each));
   return {
     ...panel,
     type: mode === "series" ? "barchart" : mode === "histogram" ? "histogram" : "timeseries",
@@ -74,6 +87,8 @@ function graph(panel: Json): Json {
         calcs: calcs.map((each) => ({ avg: "mean", current: "lastNotNull", total: "sum" })[each] ?? each),
       },
       tooltip: { mode: object(panel.tooltip).shared === false ? "single" : "multi" },
+      ...(mode === "series" ? { reduce: calc ?? "sum" } : {}),
+      ...(mode === "histogram" ? { bucketCount: maybe(object(panel.xaxis).buckets) } : {}),
     },
   };
 }
@@ -164,6 +179,80 @@ function singlestat(panel: Json): Json {
       textMode: calc === "name" ? "name" : affixes ? "value" : "auto",
       showThresholdLabels: bool(gauge.thresholdLabels),
       showThresholdMarkers: bool(gauge.thresholdMarkers, true),
+    },
+  };
+}
+
+/** States by rules of value, range and text, each with a colour. */
+function discrete(panel: Json): Json {
+  const colours = new Map(objects(panel.colorMaps).map(({ text: name, color }) => [text(name), color]));
+  const shown = (name: unknown) => ({ text: text(name), color: colours.get(text(name)) });
+  const mappings = [
+    ...objects(panel.valueMaps).map(({ value, text: name }) => ({ type: 1, value, ...shown(name) })),
+    ...objects(panel.rangeMaps).map(({ from, to, text: name }) => ({ type: 2, from, to, ...shown(name) })),
+  ];
+  return {
+    ...panel,
+    type: "state-timeline",
+    fieldConfig: {
+      defaults: { unit: text(panel.units) || undefined, mappings, color: { mode: "palette-classic" } },
+      overrides: [],
+    },
+    options: { showValue: "auto", legend: { showLegend: bool(panel.showLegend, true) } },
+  };
+}
+
+/** Its colours are those of a spectrum, or of thresholds. */
+function statusMap(panel: Json): Json {
+  const steps = objects(object(panel.color).thresholds).map(({ value, color }, at) => ({
+    value: at === 0 ? null : num(value, 0),
+    color: text(color, "green"),
+  }));
+  const discrete = object(panel.color).mode === "discrete" && steps.length > 0;
+  return {
+    ...panel,
+    type: "status-history",
+    fieldConfig: {
+      defaults: discrete ? { thresholds: { mode: "absolute", steps } } : { color: { mode: "continuous-GrYlRd" } },
+      overrides: [],
+    },
+    options: { showValue: "never" },
+  };
+}
+
+/** Boxes with a number and the colour of its level. */
+function status(panel: Json): Json {
+  const [first = {}] = objects(panel.targets);
+  const stat = object(panel.polystat);
+  const named = objects(stat.globalThresholds ?? panel.globalThresholds);
+  const edges = named.length
+    ? named.map(({ value, color }, at) => ({ value: at === 0 ? null : num(value, 0), color: text(color, "green") }))
+    : [
+        { value: null, color: "green" },
+        ...[
+          ["warn", "orange"],
+          ["crit", "red"],
+        ].flatMap(([name, color]) => {
+          const value = maybe(first[name!]);
+          return value === undefined ? [] : [{ value, color }];
+        }),
+      ];
+  return {
+    ...panel,
+    type: "stat",
+    fieldConfig: {
+      defaults: {
+        unit: text(stat.globalUnitFormat) || text(panel.units) || undefined,
+        decimals: maybe(stat.globalDecimals),
+        thresholds: { mode: "absolute", steps: edges },
+      },
+      overrides: [],
+    },
+    options: {
+      reduceOptions: { calcs: [CALCS[text(stat.globalOperatorName) || "current"] ?? "lastNotNull"] },
+      colorMode: "background",
+      graphMode: "none",
+      textMode: "value_and_name",
     },
   };
 }

@@ -96,7 +96,7 @@ function Content({ panel, data, scope, marks, together, height }: ContentProps) 
       ))}
       {data.missing.length > 0 && <Missing what={data.missing} />}
       {empty && data.loading && <Loading rows={4} />}
-      {empty && !data.loading && data.errors.length === 0 && <Empty panel={panel} asked={data.asked} />}
+      {empty && !data.loading && data.errors.length === 0 && <Empty panel={panel} data={data} />}
       {!empty && (
         <Suspense fallback={<Loading rows={4} />}>
           <View
@@ -122,8 +122,10 @@ function Missing({ what }: { what: readonly string[] }) {
   );
 }
 
-function Empty({ panel, asked }: { panel: Panel; asked: readonly string[] }) {
-  if (asked.length === 0) return <Nothing title="Nothing is asked">This panel has no query for metrics.</Nothing>;
+function Empty({ panel, data: { asked, questions, missing } }: { panel: Panel; data: PanelData }) {
+  if (questions === 0 && missing.length > 0) return null; // it was said why
+  if (questions === 0) return <Nothing title="Nothing is asked">This panel has no query.</Nothing>;
+  if (asked.length === 0) return <Nothing title="No data">In this range of time nothing was found that fits.</Nothing>;
   const names = [...new Set(asked.flatMap((query) => query.match(/\b[a-zA-Z_:][\w:]*(?=\s*[{[])/g) ?? []))].slice(0, 3);
   return (
     <Nothing title={panel.field.noValue ?? "No data"}>

@@ -6,9 +6,12 @@ import { queryInstant, queryRange } from "@/api/prometheus";
 import { withMatchers } from "@/model/dashboard/adhoc";
 import { ofInstant, ofRange, withConfig } from "@/model/dashboard/frames";
 import { interpolate, type Scope } from "@/model/dashboard/interpolate";
+import { type LogAsk, logAsk } from "@/model/dashboard/logsearch";
+import { type TraceAsk, traceAsk } from "@/model/dashboard/traceask";
 import { transformed } from "@/model/dashboard/transform";
 import type { Frame, Panel, Target } from "@/model/dashboard/types";
 import { durationSeconds, moment, type Span, stepFor } from "@/model/timerange";
+import { logFrames, traceFrames } from "./signals";
 
 export const SCRAPE = 15; // seconds: what a rate is taken over four of
 
@@ -20,7 +23,8 @@ export interface PanelData {
   readonly missing: readonly string[];
   readonly span: Span;
   readonly step: number;
-  /** What was asked, variables filled in. */
+  /** How many questions it has, of metrics, logs and traces; those in PromQL, variables filled in. */
+  readonly questions: number;
   readonly asked: readonly string[];
   readonly again: () => void;
 }
@@ -37,24 +41,29 @@ export function spanOf({ timeFrom, timeShift }: Panel, span: Span): Span {
   return back ? { start: own.start - back, end: own.end - back } : own;
 }
 
-/** The frames of `panel`; nothing is asked before it is `seen`. `extra` is put into every selector (ad hoc filters). */
+/** One question of a panel, variables filled in. */
+type Question = { readonly target: Target; readonly step: number; readonly text: string } & (
+  | { readonly kind: "metrics" }
+  | { readonly kind: "logs"; readonly ask: LogAsk }
+  | { readonly kind: "traces"; readonly ask: Extract<TraceAsk, { kind: "search" }> }
+);
+
+/** The frames of `panel`; nothing is asked before it is `seen`. `adhoc` is put into every selector of PromQL. */
 export function useFrames(panel: Panel, scope: Scope, width: number, seen: boolean, adhoc: string): PanelData {
   const span = useMemo(() => spanOf(panel, scope.span), [panel, scope.span]);
-  const points = panel.maxPoints ?? Math.max(60, Math.min(1000, Math.floor(width / 2)));
-  const usual = stepFor(span, points, least(panel.interval, scope));
+  const usual = stepFor(span, pointsOf(panel, width), least(panel.interval, scope));
   const asked = useMemo(
-    () => panel.targets.filter((target) => !target.hidden && target.kind === "prometheus" && target.expr.trim()),
-    [panel.targets],
+    () => panel.targets.flatMap((target) => questionOf(panel, target, scope, span, usual, adhoc)),
+    [panel, scope, span, usual, adhoc],
   );
   const answers = useQueries({
-    queries: asked.map((target) => {
-      const step = Math.max(usual, least(target.interval, scope));
-      const query = filledIn(target, scope, span, step, adhoc);
+    queries: asked.map((question) => {
+      const { target, kind, text, step } = question;
       return {
-        queryKey: ["panel", query, target.instant && !target.range, target.form, span, step],
+        queryKey: ["panel", kind, text, target.instant && !target.range, target.form, span, step],
         enabled: seen,
         placeholderData: (before: Frame[] | undefined) => before,
-        queryFn: ({ signal }: { signal: AbortSignal }) => framesOf(target, query, span, step, scope, signal),
+        queryFn: ({ signal }: { signal: AbortSignal }) => framesOf(question, span, scope, signal),
       };
     }),
     combine: combined,
@@ -64,40 +73,66 @@ export function useFrames(panel: Panel, scope: Scope, width: number, seen: boole
       withConfig(answers.frames, panel.field, panel.overrides),
       panel.transformations,
     );
-    const queries = asked.map((target) => filledIn(target, scope, span, usual, adhoc));
     // Names changed by transformations are what overrides mean too.
     const shown = panel.transformations.length ? withConfig(frames, panel.field, panel.overrides) : frames;
+    const unasked = asked.flatMap((each) => (each.kind === "metrics" ? [] : each.ask.missing));
     return {
       ...answers,
       frames: shown,
-      missing: [...panel.missing, ...missing],
+      missing: [...panel.missing, ...unasked, ...missing],
       warnings: [],
       span,
       step: usual,
-      asked: queries,
+      questions: asked.length,
+      asked: asked.flatMap(({ kind, text }) => (kind === "metrics" ? [text] : [])),
     };
-  }, [answers, panel, span, usual, scope, asked, adhoc]);
+  }, [answers, panel, span, usual, asked]);
 }
 
-function filledIn({ expr }: Target, scope: Scope, span: Span, step: number, adhoc: string): string {
-  return withMatchers(interpolate(expr, { ...scope, span, step }, "promql"), adhoc);
+const BOX = 14; // pixels of a state that is looked at once
+
+function pointsOf({ maxPoints, type }: Panel, width: number): number {
+  if (type === "status-history") return Math.max(10, Math.min(maxPoints ?? 100, Math.floor(width / BOX)));
+  return maxPoints ?? Math.max(60, Math.min(1000, Math.floor(width / 2)));
+}
+
+/** What a target asks; nothing where the panel asks for itself (lines of logs, one trace, the map of services). */
+function questionOf(
+  { type }: Panel,
+  target: Target,
+  scope: Scope,
+  span: Span,
+  usual: number,
+  adhoc: string,
+): readonly Question[] {
+  if (target.hidden) return [];
+  const step = Math.max(usual, least(target.interval, scope));
+  const own = { ...scope, span, step };
+  if (target.kind === "prometheus" && target.expr.trim())
+    return [{ kind: "metrics", target, step, text: withMatchers(interpolate(target.expr, own, "promql"), adhoc) }];
+  if (target.kind === "logs" && type !== "logs") {
+    const ask = logAsk(target, interpolate(target.expr, own, target.expr.includes("{") ? "regex" : "lucene"));
+    return [{ kind: "logs", target, step, ask, text: JSON.stringify(ask) }];
+  }
+  if (target.kind === "traces" && type !== "nodeGraph") {
+    const ask = traceAsk(target, (text) => interpolate(text, own));
+    return ask.kind === "search" ? [{ kind: "traces", target, step, ask, text: JSON.stringify(ask.asked) }] : [];
+  }
+  return [];
 }
 
 function least(text: string, scope: Scope): number {
   return durationSeconds(interpolate(text, scope).replace(/^>/, "")) ?? 1;
 }
 
-async function framesOf(
-  target: Target,
-  query: string,
-  span: Span,
-  step: number,
-  scope: Scope,
-  signal: AbortSignal,
-): Promise<Frame[]> {
+async function framesOf(question: Question, span: Span, scope: Scope, signal: AbortSignal): Promise<Frame[]> {
+  const { target, text, step } = question;
+  if (question.kind === "logs")
+    return question.ask.impossible ? [] : logFrames(question.ask, target, span, step, signal);
+  if (question.kind === "traces") return traceFrames(question.ask, target, span, signal);
   const legend = interpolate(target.legend, scope);
-  if (target.instant && !target.range) return ofInstant(await queryInstant(query, span.end, signal), target, legend);
-  return ofRange(await queryRange(query, span, step, signal), target, legend);
+  if (target.instant && !target.range) return ofInstant(await queryInstant(text, span.end, signal), target, legend);
+  return ofRange(await queryRange(text, span, step, signal), target, legend);
 }
 
 function combined(results: UseQueryResult<Frame[]>[]) {

@@ -1,14 +1,9 @@
 import { figures, scale } from "@/model/dashboard/figures";
 import type { PanelProps } from "./interface";
 
-/** A bar for each number, all on one scale; bar charts of tables too. */
+/** A bar for each number, all on one scale. */
 export default function BarGauge({ panel, frames }: PanelProps) {
-  const all = figures(
-    frames,
-    panel.type === "barchart"
-      ? { reduceOptions: { values: frames.some(({ form }) => form === "table") } }
-      : panel.options,
-  );
+  const all = figures(frames, panel.options);
   return (
     <table className="table bars" aria-label={panel.title || "bars"}>
       <tbody>

@@ -74,7 +74,7 @@ function Cell({ field, frame, row, utc, filled }: CellProps) {
       </span>
     );
   }
-  if (field.kind === "time") return <>{displayTime(value, utc)}</>;
+  if (field.kind === "time") return <span className="nowrap">{displayTime(value, utc)}</span>;
   const { text: shown, colour } = display(value, field.config);
   const kind = text(at(field.config.custom, "cellOptions.type") ?? field.config.custom.displayMode, "auto");
   const link = field.config.links[0];

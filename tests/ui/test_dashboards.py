@@ -1,0 +1,71 @@
+"""Dashboards of Grafana's, imported and looked at in a browser: every panel shows what there is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import expect
+
+from tests.journeys.conftest import Server, eventually
+from tests.ui.conftest import Visit, violations
+
+REQUESTS = "sum by (job) (increase(ai_prism_http_requests_total[$__range]))"
+
+
+def _panel(kind: str, title: str, at: int, *targets: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {
+        "id": at + 1, "type": kind, "title": title, "gridPos": {"x": at % 2 * 12, "y": at // 2 * 7, "w": 12, "h": 7},
+        "targets": [{"refId": chr(65 + number), **each} for number, each in enumerate(targets)], **more,
+    }  # fmt: skip
+
+
+def _board(uid: str, *panels: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"uid": uid, "title": uid, "schemaVersion": 39, "panels": list(panels), **more}
+
+
+@pytest.fixture
+def imported(platform: Server, visit: Visit) -> Any:
+    """Imports a dashboard and opens it."""
+
+    def opened(board: dict[str, Any], query: str = "", **how: Any) -> Any:
+        body = {"dashboard": board, "overwrite": True}
+        httpx.post(f"{platform.url}/aiprism/v1/dashboards", json=body).raise_for_status()
+        return visit(f"/dashboards/{board['uid']}{query}", **how)
+
+    return opened
+
+
+def test_panels_of_every_kind_draw_metrics_logs_traces_and_services(imported: Any, platform: Server) -> None:
+    eventually(lambda: platform.get("/aiprism/v1/services/map")["edges"], what="calls on the map")
+    up = {"mappings": [{"type": "value", "options": {"1": {"text": "UP", "color": "green"}}}]}
+    busy = {"expr": "sum by (job) (ai_prism_http_requests_total) >= bool 0", "legendFormat": "{{job}}"}
+    loki, tempo = {"datasource": {"type": "loki"}}, {"datasource": {"type": "tempo"}}
+    lines = '{service_name="document-processor"} |= "did not answer"'
+    slow = '{ resource.service.name = "model-server" && duration > 2s }'
+    board = _board(
+        "kinds",
+        _panel("state-timeline", "States", 0, busy, fieldConfig={"defaults": up, "overrides": []}),
+        _panel("status-history", "History", 1, busy, fieldConfig={"defaults": up, "overrides": []}),
+        _panel("barchart", "Bars", 2, {"expr": REQUESTS, "instant": True, "format": "table"}),
+        _panel("histogram", "How often", 3, {"expr": "sum(process_memory_bytes)"}),
+        _panel("logs", "Lines", 4, {"expr": lines}, **loki),
+        _panel("timeseries", "Levels", 5, {"expr": f"sum by (level) (count_over_time({lines} [1m]))"}, **loki),
+        _panel("traces", "Slow", 6, {"query": slow}, **tempo),
+        _panel("nodeGraph", "Calls", 7, {"queryType": "serviceMap"}, **tempo),
+        _panel("geomap", "Places", 8, busy),
+    )
+    page = imported(board, height=1500)
+    for title in ("States", "History"):
+        expect(page.get_by_role("img", name=f"{title}: at the end")).to_contain_text("UP")
+    expect(page.get_by_role("img", name="Bars: ")).to_contain_text("model-server")
+    expect(page.get_by_role("img", name="How often: ")).to_be_visible()
+    expect(page.get_by_role("list", name="records")).to_contain_text("claude-sonnet did not answer")
+    expect(page.get_by_role("img", name="Levels: at the end ERROR")).to_be_visible()
+    expect(page.get_by_role("table", name="Slow")).to_contain_text("POST /documents")
+    expect(page.get_by_role("group", name="Calls: 3 nodes, 2 edges")).to_be_visible()
+    expect(page.get_by_text("panels of type “geomap”")).to_be_visible()
+    assert violations(page) == []
+    page.get_by_role("table", name="Slow").get_by_role("link").first.click()
+    expect(page.get_by_role("tree", name="spans")).to_be_visible()
