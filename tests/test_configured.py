@@ -23,11 +23,20 @@ def test_what_the_response_room_goes_by_needs_no_restart(changed: dict[str, obje
     assert kept_until_restart(before, after) == []
 
 
+def test_what_steps_act_on_needs_no_restart() -> None:
+    before = Config(data=Path("data"), base=Path())
+    kubernetes = replace(before.respond.kubernetes, dry_run=True)
+    changed = replace(
+        before.respond, kubernetes=kubernetes, trackers="trackers.yml", supervisor_url="http://127.0.0.1:1"
+    )
+    assert kept_until_restart(before, replace(before, respond=changed)) == []
+
+
 def test_what_is_built_at_the_start_is_named() -> None:
     before = Config(data=Path("data"), base=Path())
     after = replace(
         before,
-        respond=replace(before.respond, supervisor_url="http://127.0.0.1:1"),
+        respond=replace(before.respond, progress=1.0, supervisor_url="http://127.0.0.1:1"),
         query=replace(before.query, max_series=1),
     )
     assert kept_until_restart(before, after) == ["query", "respond"]

@@ -57,7 +57,7 @@ from aiprism.receive.logtreatment import LogTreatment
 from aiprism.receive.remote_write import RemoteWriteDoor
 from aiprism.receive.scrape import Handoffs, Scraping
 from aiprism.respond.actions import kinds
-from aiprism.respond.actions.act import Means
+from aiprism.respond.actions.act import Actuator, Means
 from aiprism.respond.actions.control import Control, ControlHub
 from aiprism.respond.changes import ChangeWatch
 from aiprism.respond.responder import Responder
@@ -272,10 +272,14 @@ async def running(
         # respond
         leadership = Leadership(records, clock, telemetry, name=url_of(main))
         hub = ControlHub(records, clock)
+
+        def actuators(config: Config) -> Mapping[str, Actuator]:
+            return kinds.actuators(Means(config.respond, clock, Control(hub), ask, config.base, external_url))
+
         responder = Responder(
             records,
             policy=replace(policy, ways=survey.ways),  # as declared or as seen
-            actuators=kinds.actuators(Means(config.respond, clock, Control(hub), ask, config.base, external_url)),
+            actuators=actuators(config),
             ask=ask,
             clock=clock,
             check_interval=config.respond.progress,
@@ -373,6 +377,7 @@ async def running(
                 try:
                     fresh = await asyncio.to_thread(load)
                     fresh_policy = await asyncio.to_thread(configured.policy, fresh, external_url)
+                    fresh_actuators = await asyncio.to_thread(actuators, fresh)
                     fresh_file = await asyncio.to_thread(configured.scrape_file, fresh)
                     fresh_groups = await asyncio.to_thread(configured.rule_groups, fresh, fresh_file, saved)
                     fresh_treatment = await asyncio.to_thread(configured.treatment, fresh)
@@ -382,7 +387,7 @@ async def running(
                     loaded.taken = False
                     log.error("aiprism.reload_refused", error=str(error))
                     raise BadInput(str(error)) from error
-                await asyncio.to_thread(responder.reload, replace(fresh_policy, ways=survey.ways))
+                await asyncio.to_thread(responder.reload, replace(fresh_policy, ways=survey.ways), fresh_actuators)
                 housekeeping.reload(fresh.retention)
                 treatment.reload(fresh_treatment)
                 await rule_groups.reload(fresh_groups)

@@ -222,26 +222,6 @@ def origins(config: Config) -> re.Pattern[str] | None:
 
 def kept_until_restart(running: Config, fresh: Config) -> list[str]:
     """The sections that have changed and that a reload does not carry over."""
-    read_anew = replace(
-        running.respond,
-        dry_run=fresh.respond.dry_run,
-        max_runs_per_hour=fresh.respond.max_runs_per_hour,
-        roles=fresh.respond.roles,
-        alertmanager=fresh.respond.alertmanager,
-        tiers=fresh.respond.tiers,
-        oncall=fresh.respond.oncall,
-        runbooks=fresh.respond.runbooks,
-        validation=fresh.respond.validation,
-        incident_receivers=fresh.respond.incident_receivers,
-        services=fresh.respond.services,
-        maintenance=fresh.respond.maintenance,
-        war_room=fresh.respond.war_room,
-        slack_bot_token=fresh.respond.slack_bot_token,
-        slack_bot_token_file=fresh.respond.slack_bot_token_file,
-        flap_changes=fresh.respond.flap_changes,
-        flap_window=fresh.respond.flap_window,
-        flap_stable=fresh.respond.flap_stable,
-    )
     rules_anew = replace(
         running.rules,
         files=fresh.rules.files,
@@ -252,4 +232,5 @@ def kept_until_restart(running: Config, fresh: Config) -> list[str]:
     )
     names = ("server", "store", "control", "ingest", "streams", "limits", "otlp", "query")
     changed = [name for name in names if getattr(running, name) != getattr(fresh, name)]
-    return changed + ["respond"] * (read_anew != fresh.respond) + ["rules"] * (rules_anew != fresh.rules)
+    progress = running.respond.progress != fresh.respond.progress  # all else of it is carried over
+    return changed + ["respond"] * progress + ["rules"] * (rules_anew != fresh.rules)

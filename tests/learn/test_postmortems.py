@@ -51,6 +51,7 @@ def test_the_document_says_what_telemetry_knows_and_what_nobody_does(past):
         "| 60 | 0 (0 %) |",
         "Most users active at a time meanwhile: 40",
         "Documents that failed meanwhile: unknown (no series says it)",
+        "Documents processed meanwhile: 86\n",
         "Money lost: unknown",
         "| acknowledged | 6m40s | 5m | **missed** |",
         "| resolved | 39m | 1h | met |",

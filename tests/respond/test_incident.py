@@ -18,6 +18,7 @@ from aiprism.respond.incident import (
     AlertFired,
     Entry,
     Identified,
+    Merged,
     Noted,
     Notice,
     Periods,
@@ -28,6 +29,7 @@ from aiprism.respond.incident import (
     Tell,
     Tick,
     advance,
+    next_due,
     opened,
 )
 from tests.respond.making import T0, again, alert, cleared
@@ -138,6 +140,31 @@ def test_it_is_monitored_only_when_its_last_alert_is_quiet():
     incident, effects = advance(incident, AlertCleared(quiet), T0 + 90, PERIODS)
     assert (incident.status, incident.monitoring_since) == (Status.MONITORING, T0 + 90)
     assert events(effects) == ["alert_cleared", "monitoring"]
+
+
+@pytest.mark.parametrize("end", ["runbook_succeeded", "runbook_failed", "runbook_rolled_back", "runbook_aborted"])
+def test_it_is_not_resolved_by_time_while_a_runbook_is_at_work_on_it(end):
+    begun = Noted("runbook_started", "runbook:restart", "started", {"run": "R1"})
+    other = Noted("runbook_started", "runbook:reset", "started", {"run": "R2"})
+    incident = at(Status.MONITORING)
+    for event in (begun, other, Noted("runbook_succeeded", "runbook:reset", "done", {"run": "R2"})):
+        incident, _ = advance(incident, event, T0 + 10, PERIODS)
+    assert advance(incident, Tick(), T0 + 9000, PERIODS)[0].status is Status.MONITORING
+    assert next_due(incident, PERIODS) is None
+    ended, _ = advance(incident, Noted(end, "runbook:restart", "ended", {"run": "R1"}), T0 + 9000, PERIODS)
+    assert (ended.status, next_due(ended, PERIODS)) == (Status.MONITORING, T0 + 1800)
+    assert advance(ended, Tick(), T0 + 9000, PERIODS)[0].status is Status.RESOLVED
+    assert advance(incident, ResolvedByHand("ann"), T0 + 9000, PERIODS)[0].status is Status.RESOLVED
+
+
+def test_a_runbook_at_work_is_at_work_in_the_next_round_and_in_the_incident_that_takes_it_in():
+    begun = Noted("runbook_started", "runbook:restart", "started", {"run": "R1"})
+    incident, _ = advance(at(Status.MONITORING), begun, T0 + 10, PERIODS)
+    again, _ = advance(incident, ReopenedByHand("ann"), T0 + 20, PERIODS)
+    assert again.progress.acting == ("R1",)
+    other = replace(at(Status.INVESTIGATING), id="INC_other")
+    taken, _ = advance(other, Merged(incident), T0 + 30, PERIODS)
+    assert taken.progress.acting == ("R1",)
 
 
 def test_it_is_resolved_when_the_validation_period_passed_quietly_and_not_a_moment_before():

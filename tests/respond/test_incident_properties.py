@@ -24,6 +24,7 @@ from aiprism.respond.incident import (
     Impact,
     Merged,
     MergedInto,
+    Noted,
     Periods,
     Pinned,
     PriorityChanged,
@@ -64,13 +65,19 @@ said = st.sampled_from(
         PriorityChanged("ann", "so", priority=Priority.P3), PriorityChanged("ann", "as the alerts say"),
     ]
 )  # fmt: skip
-happenings = st.lists(
-    st.tuples(
-        st.one_of(said, one_of_them.map(AlertFired), one_of_them, one_of_them.map(lambda each: (each,))),
-        st.floats(-30, 4000),
-    ),
-    max_size=25,
+noted = st.builds(
+    lambda event, run: Noted(event, "runbook:restart", "", {"run": run}),
+    st.sampled_from(["runbook_started", "runbook_succeeded", "runbook_failed", "runbook_rolled_back"]),
+    st.sampled_from("RS"),
 )
+
+
+def lives(*more):
+    what = st.one_of(said, one_of_them.map(AlertFired), one_of_them, one_of_them.map(lambda each: (each,)), *more)
+    return st.lists(st.tuples(what, st.floats(-30, 4000)), max_size=25)
+
+
+happenings = lives()
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +116,7 @@ def unordered(incident):
 
 
 @QUICK
-@given(happenings)
+@given(lives(noted))
 def test_every_life_is_legal_its_time_runs_forwards_and_a_restart_finds_it_as_it_was(records, life):
     incident, told = fresh()
     kept, now = restarted(records, incident, told), T0

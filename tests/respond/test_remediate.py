@@ -14,7 +14,7 @@ from aiprism.errors import Conflict, NotFound, Unavailable
 from aiprism.respond import dossier, journal
 from aiprism.respond.actions.act import Done
 from aiprism.respond.desk import Policy
-from aiprism.respond.incident import Periods, Status
+from aiprism.respond.incident import Periods, ReopenedByHand, ResolvedByHand, Status
 from aiprism.respond.pipeline import Respond
 from aiprism.respond.remediate import Remediation
 from aiprism.store import incidents as store
@@ -124,6 +124,9 @@ def test_a_runbook_repairs_and_proves_it_with_numbers_before_and_after(records, 
     assert len(said(records, "runbook_step")) == 3
     assert story(records)["status"] == "identified"
     assert story(records)["durations"]["remediate"] > 0
+    respond.happen(story(records)["id"], ResolvedByHand("ann"))
+    respond.happen(story(records)["id"], ReopenedByHand("ann"))
+    assert story(records)["durations"]["respond"] == run["started_at"] - story(records)["created_at"]
 
 
 def test_a_step_that_fails_ends_the_run_and_rolls_it_back(records, clock):
@@ -468,6 +471,22 @@ def test_an_alert_that_waited_for_its_time_is_not_repaired_again_after_a_restart
     asyncio.run(live(clock, remediation))
     assert counting.effects["start"] == 1
     assert said(records, "alert_refired") == []
+
+
+def test_a_reload_has_the_next_step_carried_out_by_the_new_actuators(records, clock):
+    before, after = Counting(), Counting()
+    respond, remediation = room(records, clock, written(), Metrics(), actuator=before)
+
+    class Reloading:
+        async def act(self, order):
+            remediation.reload(dict.fromkeys(("process", "wait"), after))
+            return await before.act(order)
+
+    remediation.reload({name: Reloading() for name in ("process", "wait")})
+    respond.accept([DOWN])
+    asyncio.run(live(clock, remediation))
+    assert ([call[0] for call in before.calls], [call[0] for call in after.calls]) == (["stop"], ["wait", "start"])
+    assert run_of(records)["state"] == "succeeded"
 
 
 def test_an_actuator_that_is_missing_fails_or_hangs_makes_the_step_fail(records, clock):

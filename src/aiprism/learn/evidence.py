@@ -129,7 +129,8 @@ class Evidence:
     unknown: Mapping[str, str] = field(default_factory=dict)
 
 
-# What the platform's own metric families say about people, documents and money.
+# What the platform's own metric families say about people, documents and money. What `increase` says of a counter is stretched to
+# the ends of its window, and so a fraction: of what is counted it is rounded.
 _MEASURES = (
     (
         "documents that failed",
@@ -140,6 +141,7 @@ _MEASURES = (
     ("most users active at a time", "max_over_time(sum(ai_prism_active_users)[%s:1m])"),
     ("US dollars spent on AI models", "sum(increase(ai_prism_ai_model_cost_usd_total[%s]))"),
 )
+_NOT_COUNTED = ("US dollars spent on AI models",)
 
 
 class Gatherer:
@@ -230,7 +232,9 @@ class Gatherer:
             found = [value for _, value in self._ask(query, at) if math.isfinite(value)]
         except AiprismError as error:
             return Measure(name, query, unknown=str(error))
-        return Measure(name, query, found[0]) if found else Measure(name, query, unknown="no series says it")
+        if not found:
+            return Measure(name, query, unknown="no series says it")
+        return Measure(name, query, float(round(found[0])) if name not in _NOT_COUNTED else found[0])
 
     def patterns(self, told: _Told) -> tuple[ErrorPattern, ...]:
         found: list[ErrorPattern] = []

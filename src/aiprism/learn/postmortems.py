@@ -166,7 +166,7 @@ class Postmortems:
     def _facts(self, incident: Incident, evidence: Evidence) -> Facts:
         policy = self._respond.policy
         with self._respond.reading() as connection:
-            told = dossier.dossier(connection, incident.id)
+            told = dossier.dossier(connection, incident.id, policy.periods.limits)
             investigation = investigations.read(connection, incident.id)
         services = {name: policy.services.named(name) for name in incident.services}
         return Facts(

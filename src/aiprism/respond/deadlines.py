@@ -33,10 +33,11 @@ class Progress:
     update_asked: float | None = None  # when somebody was reminded to
     update_asks: int = 0  # how often that was
     first: str = ""  # the fingerprint of the alert that opened the incident: alerts are kept in the order they began
+    acting: tuple[str, ...] = ()  # runs of runbooks that have begun and are not over
 
     def anew(self, at: float) -> Progress:
         """The progress of the round that begins at `at`."""
-        return Progress(self.asked + 1, at, first=self.first)
+        return Progress(self.asked + 1, at, first=self.first, acting=self.acting)
 
     def asked_again(self, at: float) -> Progress:
         """The progress when an acknowledgement is waited for anew from `at` on; the rest of the round goes on."""

@@ -19,10 +19,11 @@ from aiprism.store import incidents as store
 
 _CHANGES = 2  # that a description tells; the others stand on the timeline
 _OURS = ("incident_id", "payload", "dedup_key", "next_at", "deadline", "tells")
+_USUAL = Limits()
 
 
-def summary(incident: Incident) -> dict[str, Any]:
-    """What a list of incidents shows of one."""
+def summary(incident: Incident, limits: Limits = _USUAL) -> dict[str, Any]:
+    """What a list of incidents shows of one; `limits` say how much is affected from when on."""
     return {
         "id": incident.id,
         "title": incident.title,
@@ -39,17 +40,17 @@ def summary(incident: Incident) -> dict[str, Any]:
         "responded_at": incident.responded_at,
         "target_at": incident.target_at,
         "reopened": incident.reopened,
-        **_work(incident),
+        **_work(incident, limits),
         "services": list(incident.services),
         "labels": incident.labels.to_dict(),
         "alerts": [_alert(alert) for alert in incident.alerts],
     }
 
 
-def _work(incident: Incident) -> dict[str, Any]:
+def _work(incident: Incident, limits: Limits) -> dict[str, Any]:
     work = incident.work
     return {
-        "impact": (work.said.impact or incident.reach.impact(Limits())).value,
+        "impact": (work.said.impact or incident.reach.impact(limits)).value,
         "urgency": (work.said.urgency or incident.reach.most_urgent).value,
         "said": {name: value.value if value else None for name, value in asdict(work.said).items()},
         "assignee": work.assignee,
@@ -62,7 +63,7 @@ def _work(incident: Incident) -> dict[str, Any]:
     }
 
 
-def dossier(connection: Connection, incident_id: str) -> dict[str, Any]:
+def dossier(connection: Connection, incident_id: str, limits: Limits = _USUAL) -> dict[str, Any]:
     """One incident with its timeline, notifications, runbook runs and durations; NotFound when there is none."""
     incident = journal.read(connection, incident_id)
     notifications = store.notification_rows(connection, [incident_id])
@@ -73,7 +74,7 @@ def dossier(connection: Connection, incident_id: str) -> dict[str, Any]:
         wording.changed(each["title"], each["kind"], each["before"]) for each in changes.shortly(incident, timeline)
     ]
     return {
-        **summary(incident),
+        **summary(incident, limits),
         "description": "\n".join([incident.description, *changed[:_CHANGES]]),
         "timeline": [_without(event, "incident_id") for event in timeline],
         "notifications": [
@@ -90,8 +91,8 @@ def durations(
     incident: Incident, notifications: Sequence[store.NotificationRow], runs: Sequence[store.RunRow]
 ) -> dict[str, float]:
     """Seconds: `detect` from the first alert's onset to the incident, and from the incident's opening until someone was
-    told (`notify`), it was acknowledged, somebody began to work on it (`respond`), a runbook's repair was done
-    (`remediate`), and it was resolved."""
+    told (`notify`), it was acknowledged, somebody or a runbook began to work on it (`respond`, in whichever round), a runbook's
+    repair was done (`remediate`), and it was resolved."""
     onset = min((alert.active_at for alert in incident.alerts), default=incident.created_at)
     told = [
         row["sent_at"]
@@ -99,10 +100,12 @@ def durations(
         if row["event"].partition("#")[0] in ("opened", "firing", "paged") and row["sent_at"] is not None
     ]
     repaired = [run["finished_at"] for run in runs if run["state"] == SUCCEEDED and run["finished_at"] is not None]
+    begun = [run["started_at"] for run in runs if run["started_at"] is not None]
+    begun += [incident.responded_at] if incident.responded_at is not None else []
     ends = {
         "notify": min(told, default=None),
         "acknowledge": incident.acknowledged_at,
-        "respond": incident.responded_at,
+        "respond": max(min(begun), incident.created_at) if begun else None,
         "remediate": min(repaired, default=None),
         "resolve": incident.resolved_at,
     }

@@ -164,12 +164,13 @@ def _incident(row: store.IncidentRow, alerts: Iterable[Alert], reopened: Sequenc
 
 def _stored(progress: Progress) -> dict[str, Any]:
     climbs = [each.stored() for each in progress.climbs]
-    return {**asdict(progress), "taken": list(progress.taken), "climbs": climbs}
+    return {**asdict(progress), "taken": list(progress.taken), "climbs": climbs, "acting": list(progress.acting)}
 
 
 def _progress(kept: Mapping[str, Any]) -> Progress:
     climbs = tuple(escalation.kept(each) for each in kept.get("climbs", ()))
-    return Progress(**{**kept, "taken": tuple(kept.get("taken", ())), "climbs": climbs})
+    acting = tuple(kept.get("acting", ()))
+    return Progress(**{**kept, "taken": tuple(kept.get("taken", ())), "climbs": climbs, "acting": acting})
 
 
 def _kept_work(work: Work) -> dict[str, Any] | None:

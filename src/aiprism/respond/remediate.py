@@ -72,6 +72,10 @@ class Remediation:
         self._driven: dict[str, Bell] = {}  # of each run that is carried on; rung when a person ends it
         respond.on_work(self._bell.ring)
 
+    def reload(self, actuators: Mapping[str, Actuator]) -> None:
+        """Carry out with these from the next step on."""
+        self._steps.reload(actuators)
+
     async def run(self) -> None:
         """Carry out runs until cancelled; what was begun before a restart is taken up first."""
         try:

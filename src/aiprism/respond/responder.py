@@ -66,8 +66,11 @@ class Responder:
         """What is configured now."""
         return self.pipeline.policy
 
-    def reload(self, policy: Policy) -> None:
-        """Follow another policy from the next alert on; what is known goes into the groups of its routes."""
+    def reload(self, policy: Policy, actuators: Mapping[str, Actuator] | None = None) -> None:
+        """Follow another policy from the next alert on, and act by these actuators from the next step on; what is known goes into
+        the groups of the policy's routes."""
+        if actuators is not None:
+            self.remediation.reload(actuators)
         self.pipeline.policy = policy
         self._warn()
         self.pipeline.regroup()

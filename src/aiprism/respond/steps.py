@@ -34,6 +34,10 @@ class Steps:
     def __init__(self, respond: Respond, actuators: Mapping[str, Actuator], clock: Clock) -> None:
         self._respond, self._actuators, self._clock = respond, actuators, clock
 
+    def reload(self, actuators: Mapping[str, Actuator]) -> None:
+        """Carry out with these from the next step on; one that is being carried out is finished as it was begun."""
+        self._actuators = actuators
+
     async def forth(self, run: Run, trouble: Trouble) -> str:
         """Carry out the steps that are not done yet, up to the first problem."""
         known = await asyncio.to_thread(self._rows, run)

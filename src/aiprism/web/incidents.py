@@ -152,7 +152,8 @@ def _runbooks(routes: APIRouter, responder: Responder) -> None:
 
 def _listed(responder: Responder, status: str, limit: int) -> list[dict[str, Any]]:
     with responder.records.reading() as connection:
-        return [dossier.summary(incident) for incident in journal.listed(connection, status, limit)]
+        limits = responder.policy.periods.limits
+        return [dossier.summary(incident, limits) for incident in journal.listed(connection, status, limit)]
 
 
 def _graph(responder: Responder, incident_id: str) -> dict[str, Any]:
@@ -183,7 +184,7 @@ def shown(responder: Responder, incident_id: str) -> dict[str, Any]:
     """Everything about one incident, as its own page tells it."""
     periods = responder.policy.periods
     with responder.records.reading() as connection:
-        told = dossier.dossier(connection, incident_id)
+        told = dossier.dossier(connection, incident_id, periods.limits)
         incident = journal.read(connection, incident_id)
     tier = periods.tiers.of[incident.priority]
     waited = {each.value: deadlines.due_at(incident, tier, each) for each in Deadline if incident.working}

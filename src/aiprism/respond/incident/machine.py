@@ -45,6 +45,7 @@ from aiprism.respond.incident.rating import reach_of
 from aiprism.respond.incident.values import MACHINE, Incident, Periods, Status
 
 _BEGUN = "runbook_started"  # with which a runbook has begun to work on an incident
+_ENDED = ("runbook_succeeded", "runbook_failed", "runbook_rolled_back", "runbook_aborted")  # and has ended
 
 
 def incident_id(now: float, alert: Alert, *, digits: int = 4) -> str:
@@ -100,6 +101,8 @@ def advance(incident: Incident, event: Event, now: float, periods: Periods) -> S
 
 def next_due(incident: Incident, periods: Periods) -> float | None:
     """When time alone will change this incident or have people told; None when it will not."""
+    if incident.status is Status.MONITORING and incident.progress.acting:
+        return None  # until they have ended, which is an event
     if incident.status is Status.MONITORING:
         return (incident.monitoring_since or incident.updated_at) + periods.validation
     step = deadlines.next_due(incident, periods.tiers.of[incident.priority])
@@ -113,6 +116,8 @@ def _ticked(incident: Incident, _event: Tick, now: float, periods: Periods) -> S
         return settled(incident, now)
     if now - (incident.monitoring_since or now) < periods.validation:
         return incident, ()
+    if incident.progress.acting:  # what it changes, or takes back, may be heard of yet
+        return incident, ()
     text = "Monitoring period completed successfully: no recurring alerts"
     return closed(incident, Move.VALIDATE, MACHINE, text, now)
 
@@ -120,9 +125,17 @@ def _ticked(incident: Incident, _event: Tick, now: float, periods: Periods) -> S
 def _noted(incident: Incident, event: Noted, now: float, _periods: Periods) -> Step:
     if event.event == _BEGUN and incident.responded_at is None:
         incident = replace(incident, responded_at=now)
+    if event.event == _BEGUN or event.event in _ENDED:
+        incident = _acting(incident, str(event.data.get("run", "")), begins=event.event == _BEGUN)
     if event.event == updating.TOLD:
         incident = updating.told(incident, now)
     return incident, (Entry(now, event.event, event.actor, event.text, event.data),)
+
+
+def _acting(incident: Incident, run: str, *, begins: bool) -> Incident:
+    """It once a run of a runbook has begun, or ended."""
+    others = tuple(each for each in incident.progress.acting if each != run)
+    return replace(incident, progress=replace(incident.progress, acting=(*others, run) if begins and run else others))
 
 
 _ANSWERS: Mapping[type, Callable[..., Step]] = {

@@ -40,6 +40,8 @@ def merged(incident: Incident, event: Merged, now: float, periods: Periods) -> S
     held = _taking(incident, other)
     work = _works(incident.work, other)
     held = replace(held, work=replace(work, parted=work.parted - held.places.keys()))
+    acting = tuple(dict.fromkeys((*held.progress.acting, *other.progress.acting)))  # runs go on as its own
+    held = replace(held, progress=replace(held.progress, acting=acting))
     text = event.text or f"{other.id} is part of this: {other.title}"
     entry = Entry(now, MERGED, event.actor, text, {**_data(other), **event.evidence})
     promised = _promised(held, other, periods)
