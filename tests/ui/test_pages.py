@@ -27,6 +27,7 @@ PAGES = {
     "traces": "/explore/traces",
     "slow traces": "/explore/traces?view=slow&slow=2s",
     "operations": "/explore/traces?view=operations&service=model-server",
+    "sql": "/explore/sql?q=SELECT+service,+count()+AS+spans+FROM+spans+GROUP+BY+service",
     "alerts": "/alerts",
     "held back": "/alerts/held",
     "rules": "/alerts/rules",

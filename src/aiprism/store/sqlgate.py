@@ -306,7 +306,8 @@ def _check_call(node: exp.Expr) -> None:
 
 def _telemetry(node: exp.Table, database: str, tables: Collection[str]) -> str:
     if not isinstance(node.this, exp.Identifier):
-        raise BadInput(f"tables are named; table functions are not allowed: {_strange(node.this)}")
+        said = node.this.sql(dialect=_DIALECT, comments=False)[:80] if isinstance(node.this, exp.Expr) else ""
+        raise BadInput(f"tables are named, table functions are not allowed: {said}")
     name, within = node.name, node.db
     if within in ("", database) and name in tables:
         return name

@@ -16,6 +16,8 @@ export interface CodeProps {
   readonly onRun: (text: string) => void;
   readonly label: string;
   readonly autoFocus?: boolean;
+  /** What is put where the cursor is, each time it is another object. */
+  readonly insert?: { readonly text: string } | null;
 }
 
 interface Props extends CodeProps {
@@ -52,7 +54,7 @@ const look = EditorView.theme({
   ".cm-placeholder": { color: "var(--faint)" },
 });
 
-export function CodeBox({ value, onChange, onRun, label, autoFocus, hint, extensions, long = false }: Props) {
+export function CodeBox({ value, onChange, onRun, label, autoFocus, insert, hint, extensions, long = false }: Props) {
   const box = useRef<HTMLDivElement>(null);
   const view = useRef<EditorView | null>(null);
   const latest = useRef({ onChange, onRun });
@@ -96,5 +98,10 @@ export function CodeBox({ value, onChange, onRun, label, autoFocus, hint, extens
       now.dispatch({ changes: { from: 0, to: now.state.doc.length, insert: value } });
     }
   }, [value]);
+  useEffect(() => {
+    if (!insert || !view.current) return;
+    view.current.dispatch(view.current.state.replaceSelection(insert.text));
+    view.current.focus();
+  }, [insert]);
   return <div ref={box} style={{ minWidth: 0, flex: 1 }} />;
 }

@@ -1,4 +1,4 @@
-/** Questions to what is stored: metrics, logs, traces. */
+/** Questions to what is stored: metrics, logs, traces, and in SQL all of it. */
 
 import { Tabs } from "@mantine/core";
 import { lazy, Suspense } from "react";
@@ -9,8 +9,9 @@ import { useGoto } from "@/components/time";
 const Metrics = lazy(() => import("./metrics"));
 const Logs = lazy(() => import("./logs"));
 const Traces = lazy(() => import("./traces"));
+const Sql = lazy(() => import("./sql"));
 
-const SIGNALS = ["metrics", "logs", "traces"] as const;
+const SIGNALS = { metrics: "Metrics", logs: "Logs", traces: "Traces", sql: "SQL" } as const;
 
 export default function Explore() {
   const navigate = useNavigate();
@@ -20,9 +21,9 @@ export default function Explore() {
     <>
       <Tabs value={at} onChange={(to) => to && navigate(goto(`/explore/${to}`))}>
         <Tabs.List aria-label="signals">
-          {SIGNALS.map((signal) => (
+          {Object.entries(SIGNALS).map(([signal, name]) => (
             <Tabs.Tab key={signal} value={signal}>
-              {`${signal[0]!.toUpperCase()}${signal.slice(1)}`}
+              {name}
             </Tabs.Tab>
           ))}
         </Tabs.List>
@@ -33,6 +34,7 @@ export default function Explore() {
           <Route path="metrics" element={<Metrics />} />
           <Route path="logs" element={<Logs />} />
           <Route path="traces/*" element={<Traces />} />
+          <Route path="sql" element={<Sql />} />
         </Routes>
       </Suspense>
     </>
