@@ -62,6 +62,7 @@ from aiprism.respond.actions.control import Control, ControlHub
 from aiprism.respond.changes import ChangeWatch
 from aiprism.respond.responder import Responder
 from aiprism.respond.rooms import Rooms
+from aiprism.respond.trial import Trials
 from aiprism.respond.updates import Updates
 from aiprism.store import usage
 from aiprism.store.alertstates import LOG_PATTERNS, AlertStates
@@ -113,6 +114,7 @@ from aiprism.web import (
     postmortems,
     prometheus,
     prometheus_only,
+    receivers,
     related,
     remote_read,
     remote_write,
@@ -287,6 +289,7 @@ async def running(
         )
 
         rooms = Rooms(responder.pipeline, responder.remediation)
+        trials = Trials(responder.pipeline, clock, external_url)
         event_store = EventStore(engine)
 
         async def changes(window: TimeRange, of: Sequence[str]) -> Sequence[ChangeEvent]:
@@ -501,6 +504,7 @@ async def running(
                 ("respond", alertmanager.router(responder, clock)),
                 ("respond", routing.router(responder, clock)),
                 ("respond", maintenance.router(responder, clock)),
+                ("query respond", receivers.router(responder, trials, clock, lambda: loaded.config)),
                 ("respond", control.router(hub, token, lambda: leadership.leads("respond"))),
                 ("receive query", storage.router(engine, housekeeping, archive)),
                 ("receive query", backup.router(back_up, control.knows(token))),

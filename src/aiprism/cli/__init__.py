@@ -62,6 +62,7 @@ def parser() -> argparse.ArgumentParser:
     _on_call(commands)
     _trying(commands)
     _routing(commands)
+    _receivers(commands)
     _backing_up(commands)
     return root
 
@@ -441,6 +442,20 @@ def _trying(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     backtest.add_argument("--to", dest="end", default="now", metavar="TIME", help="to TIME (now)")
     backtest.add_argument("--interval", default="1m", metavar="DURATION", help="of groups that name none (1m)")
     backtest.add_argument("--firings", action="store_true", help="list every firing, too")
+
+
+def _receivers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    verbs = commands.add_parser("receivers", help="who is told, and whether they are reached").add_subparsers(
+        metavar="VERB", required=True
+    )
+    _client(
+        verbs, "list", "receivers:listed", "the receivers' integrations, and how they were reached in the last week"
+    )
+    test = _client(
+        verbs, "test", "receivers:test", "tell a receiver that this is a test, and what its services answered"
+    )
+    test.add_argument("name", metavar="NAME", help="a receiver of alertmanager.yml")
+    test.add_argument("--by", default="", metavar="WHO", help="who tries it, which the letter says")
 
 
 def _routing(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
