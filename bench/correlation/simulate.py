@@ -37,6 +37,7 @@ from aiprism.model.alerts import AlertState
 from aiprism.model.labels import Labels, Matcher, MatchOp
 from aiprism.respond import journal, route
 from aiprism.respond.desk import Policy
+from aiprism.respond.incident import Incident
 from aiprism.respond.likeness import similarity
 from aiprism.respond.mute.holding import Planned
 from aiprism.respond.mute.maintenance import Window
@@ -94,6 +95,8 @@ class Outcome:
     lost: int
     seconds: float
     wrongly_open: int = 0
+    named: int = 0  # faults of several services whose title says where they began
+    spread: int = 0  # how many of those there are
 
 
 def judged(storm: Storm, homes: Home, *, strict: bool = False) -> Figures:
@@ -119,14 +122,14 @@ def judged(storm: Storm, homes: Home, *, strict: bool = False) -> Figures:
 # -- ours ------------------------------------------------------------------------------------------------------------
 
 
-def played(storm: Storm) -> Outcome:
-    """The storm through the pipeline, as time passes."""
+def played(storm: Storm, rounds: int = ROUNDS) -> Outcome:
+    """The storm through the pipeline, as time passes; what fires is said again so many times."""
     clock = FakeClock(storms.T0 - 700.0)
     seconds = 0.0
     with tempfile.TemporaryDirectory() as place:
         records = Records.open(f"sqlite:///{place}/control.db")
         respond = Respond(records, clock, _policy(storm))
-        for now, batch in _batches(storm):
+        for now, batch in _batches(storm, rounds):
             clock.jump(now - clock.now())
             began = time.process_time()
             respond.accept([each.alert for each in batch])
@@ -157,7 +160,7 @@ def _window(service: str) -> Window:
     return Window(f"work on {service}", (worked_on,), begun, 2 * 86_400.0)
 
 
-def _batches(storm: Storm) -> Iterator[tuple[float, list[Said]]]:
+def _batches(storm: Storm, rounds: int) -> Iterator[tuple[float, list[Said]]]:
     """What is delivered in each few seconds; what fires is said again each minute, some times."""
     queue = [(each.at, 0, number) for number, each in enumerate(storm.said)]
     over: dict[str, float] = {}
@@ -174,7 +177,7 @@ def _batches(storm: Storm) -> Iterator[tuple[float, list[Said]]]:
             if again and at >= over.get(said.alert.fingerprint, at + 1) > said.at:
                 continue
             batch.append(said)
-            if again < ROUNDS and said.alert.state is AlertState.FIRING:
+            if again < rounds and said.alert.state is AlertState.FIRING:
                 heapq.heappush(queue, (at + SAID_AGAIN, again + 1, number))
         yield until, batch
 
@@ -189,7 +192,18 @@ def _read(storm: Storm, records: Records, seconds: float) -> Outcome:
     by_group = {str(Labels(alert["labels"])) for letter in letters for alert in letter.payload.get("alerts", ())}
     told_of = {each.fault for each in storm.said if homes.get(each.name) in heard or str(each.alert.labels) in by_group}
     held = {each.alert.fingerprint for each in storm.said if each.alert.labels["service"] in storm.maintained}
-    return Outcome(homes, len(letters), len(found), len(storm.faults - told_of), seconds, len(held & place.keys()))
+    named = [*_named(storm, {each.id: each for each in found}, homes)]
+    lost, wrongly = len(storm.faults - told_of), len(held & place.keys())
+    return Outcome(homes, len(letters), len(found), lost, seconds, wrongly, sum(named), len(named))
+
+
+def _named(storm: Storm, found: Mapping[str, Incident], homes: Home) -> Iterator[bool]:
+    """Of each fault of several services: whether the title of the incident that has most of it says where it began."""
+    for fault, origin in storm.origins.items():
+        mine = [each for each in storm.said if each.fault == fault and each.name in homes]
+        if len({each.alert.labels["service"] for each in mine}) > 1:
+            home = Counter(homes[each.name] for each in mine).most_common(1)[0][0]
+            yield found[home].title.endswith(f"starting at {origin}")
 
 
 # -- what others do --------------------------------------------------------------------------------------------------
@@ -264,6 +278,8 @@ class Row:
     lost: int = 0
     wrongly_open: int = 0
     seconds: float = 0.0
+    named: int = 0
+    spread: int = 0
     ours: Figures = field(default_factory=Figures)
     strict: Figures = field(default_factory=Figures)
     peers: dict[str, Figures] = field(default_factory=lambda: dict.fromkeys(PEERS, Figures()))
@@ -277,6 +293,8 @@ class Row:
         self.lost += outcome.lost
         self.wrongly_open += outcome.wrongly_open
         self.seconds += outcome.seconds
+        self.named += outcome.named
+        self.spread += outcome.spread
         self.ours += judged(storm, outcome.homes)
         self.strict += judged(storm, outcome.homes, strict=True)
         for name, peer in PEERS.items():
@@ -284,14 +302,12 @@ class Row:
 
 
 def _head() -> str:
-    ours = (
-        f"{'kind':<17}{'alerts':>7}{'faults':>7}{'inc.':>6}{'told':>6}{'lost':>5}{'P':>7}{'R':>7}{'F1':>7}{'strict':>7}"
-    )
-    return ours + "   F1 of " + " ".join(f"{name:>13}" for name in PEERS)
+    counts = f"{'kind':<17}{'alerts':>7}{'faults':>7}{'inc.':>6}{'told':>6}{'lost':>5}{'origin':>8}"
+    return counts + f"{'P':>7}{'R':>7}{'F1':>7}{'strict':>7}" + "   F1 of " + " ".join(f"{name:>13}" for name in PEERS)
 
 
 def _line(kind: str, row: Row) -> str:
-    ours = f"{kind:<17}{row.alerts:>7}{row.faults:>7}{row.incidents:>6}{row.told:>6}{row.lost:>5}"
+    ours = f"{kind:<17}{row.alerts:>7}{row.faults:>7}{row.incidents:>6}{row.told:>6}{row.lost:>5}{f'{row.named}/{row.spread}':>8}"
     figures = f"{row.ours.precision:>7.3f}{row.ours.recall:>7.3f}{row.ours.f1:>7.3f}{row.strict.f1:>7.3f}"
     return ours + figures + "         " + " ".join(f"{figure.f1:>13.3f}" for figure in row.peers.values())
 
@@ -321,7 +337,7 @@ def _totals(rows: Sequence[tuple[str, Row]]) -> list[Row]:
     for title, chosen in (("all", [row for _, row in rows]), ("with a topology", known)):
         total = Row()
         for row in chosen:
-            for name in ("alerts", "faults", "incidents", "told", "lost", "seconds"):
+            for name in ("alerts", "faults", "incidents", "told", "lost", "seconds", "named", "spread"):
                 setattr(total, name, getattr(total, name) + getattr(row, name))
             total.ours, total.strict = total.ours + row.ours, total.strict + row.strict
             total.peers = {name: total.peers[name] + row.peers[name] for name in PEERS}
@@ -331,18 +347,20 @@ def _totals(rows: Sequence[tuple[str, Row]]) -> list[Row]:
 
 
 def _big(wanted: argparse.Namespace) -> bool:
-    """Ten thousand alerts of a very bad half hour: how long the pipeline is busy, and how many are told."""
+    """Ten thousand alerts of a very bad half hour: how long the pipeline is busy until each was taken, how long when they are
+    said again each minute, and how many are told."""
     dice = random.Random(f"{wanted.first}big")
     storm = storms.big(system(wanted.size, dice), dice, wanted.big)
-    outcome = played(storm)
+    once, outcome = played(storm, rounds=0), played(storm)
     figures, services = judged(storm, outcome.homes), len({each.alert.labels["service"] for each in storm.said})
     share = outcome.told / len(storm.said)
     print(
-        f"{len(storm.said)} alerts of {services} services and {len(storm.faults)} faults: {outcome.seconds:.2f} s in the pipeline,"
+        f"{len(storm.said)} alerts of {services} services and {len(storm.faults)} faults: {once.seconds:.2f} s of CPU "
+        f"in the pipeline, {outcome.seconds:.2f} s if they are said {ROUNDS} times more,"
     )
     told = f"{outcome.told} notifications ({share:.1%}), {outcome.lost} faults lost"
     print(f"{outcome.incidents} incidents, {told}, F1 {figures.f1:.3f}")
-    return outcome.seconds < TARGET_SECONDS and share <= TARGET_TOLD and not outcome.lost
+    return once.seconds < TARGET_SECONDS and share <= TARGET_TOLD and not outcome.lost
 
 
 def main() -> None:

@@ -65,6 +65,7 @@ class Storm:
     blind: frozenset[str] = frozenset()
     maintained: frozenset[str] = frozenset()
     domains: Mapping[str, str] = field(default_factory=dict)
+    origins: Mapping[str, str] = field(default_factory=dict)  # fault → the service that failed, of those that spread
 
     @property
     def faults(self) -> set[str]:
@@ -142,7 +143,8 @@ def _storm(kind: str, system: System, faults: Sequence[Struck]) -> Storm:
         return replace(each, causes=frozenset(reaching | {each.fault}))
 
     kept = sorted(map(caused, first.values()), key=lambda each: (each.at, each.alert.fingerprint))
-    return Storm(kind, kept, system.calls, domains=system.domains)
+    origins = {fault.fault: min(fault.reached, key=fault.reached.__getitem__) for fault in faults if fault.reached}
+    return Storm(kind, kept, system.calls, domains=system.domains, origins=origins)
 
 
 def _origin(

@@ -9,10 +9,12 @@ import pytest
 from aiprism import services
 from aiprism.clock import FakeClock
 from aiprism.model.events import ChangeEvent
-from aiprism.respond.changes import MOST, ChangeWatch
+from aiprism.respond import dossier
+from aiprism.respond.changes import MOST, ChangeWatch, names_of
 from aiprism.respond.desk import Policy
-from aiprism.respond.incident import ResolvedByHand
+from aiprism.respond.incident import AlertFired, OriginSeen, Periods, ResolvedByHand, advance, opened
 from aiprism.respond.pipeline import Respond
+from aiprism.respond.ways import Ways
 from aiprism.store import incidents as store
 from aiprism.store.events import EventStore
 from aiprism.store.records import Records
@@ -21,6 +23,10 @@ from tests.respond.making import T0, alert
 
 CATALOGUE = services.read(parse("services: {shop: {aliases: [shop-api]}, mailer: {}}"))
 
+CALLS = Ways(dict.fromkeys(
+    [("web", "orders"), ("web", "cart"), ("orders", "db"), ("db", "disk"), ("disk", "san"), ("shop", "mailer")], "seen"
+))  # fmt: skip
+
 
 class Room:
     """Incidents over a store of change events."""
@@ -28,7 +34,7 @@ class Room:
     def __init__(self, records, engine):
         self.clock, self.events = FakeClock(T0), EventStore(engine)
         self.asked: list[list[str]] = []
-        self.respond = Respond(records, self.clock, Policy(services=CATALOGUE))
+        self.respond = Respond(records, self.clock, Policy(services=CATALOGUE, ways=lambda: CALLS))
         self._records = records
 
         async def search(window, of):
@@ -59,7 +65,7 @@ def room(tmp_path, engine):
 def test_changes_of_the_two_hours_before_are_on_the_timeline_with_their_evidence(room):
     room.change("old", T0 - 7201)
     room.change("v2", T0 - 240, commit="8a02a8f")
-    room.change("other", T0 - 60, service="mailer")
+    room.change("other", T0 - 60, service="billing")
     assert (room.look(), room.asked) == (0, [])  # nothing is open: nobody is asked
     room.respond.accept([alert("Down", "shop")])
     assert room.look() == 1
@@ -103,3 +109,36 @@ def test_the_loop_finds_what_was_changed_before_an_incident_that_opens_while_it_
 
     asyncio.run(run())
     assert len(room.lines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("services", "origin", "concerning"),
+    [
+        ("web", "", {"web": "", "orders": "web → orders", "cart": "web → cart", "db": "web → orders → db"}),
+        ("web orders", "orders", {"web": "", "orders": "", "db": "orders → db", "disk": "orders → db → disk"}),
+        ("cart db", "", {"cart": "", "db": "", "disk": "db → disk", "san": "db → disk → san"}),
+        ("nobody", "", {"nobody": ""}),
+    ],
+)
+def test_a_change_concerns_an_incident_at_its_services_and_beneath_where_it_began(services, origin, concerning):
+    incident = opened(alert("Down", services.split()[0]), T0, Periods())[0]
+    for name in services.split()[1:]:
+        incident = advance(incident, AlertFired(alert("Down", name)), T0, Periods())[0]
+    incident = advance(incident, OriginSeen(origin), T0, Periods())[0]
+    assert names_of(CATALOGUE, [incident], CALLS)[incident.id] == concerning
+
+
+def test_what_was_changed_at_a_service_it_depends_on_is_told_with_the_way_to_it_after_its_own(room):
+    room.change("flag", T0 - 60, service="mailer")
+    room.change("v2", T0 - 240)
+    room.respond.accept([alert("Down", "shop")])
+    assert room.look() == 2
+    own, beneath = room.lines()
+    assert (own["data"]["id"], beneath["data"]["way"]) == ("v2", "shop → mailer")
+    assert beneath["text"] == "deployment of mailer (shop → mailer), 1m before it was opened: flag is out"
+    with room.respond.reading() as connection:
+        told = dossier.dossier(connection, own["incident_id"])["description"].splitlines()
+    assert told[1:] == [
+        "Changed 4 minutes before: v2 is out (deployment).",
+        "Changed a minute before, beneath it (shop → mailer): flag is out (deployment).",
+    ]

@@ -131,6 +131,38 @@ STORE = Ways({(caller, "store"): "declared" for caller in ("cart", "mail", "c", 
 CAUSE_LAST = [alert("HighErrorRate", name, at=T0 + 5 * n) for n, name in enumerate(["cart", "mail", "store"])]
 
 
+WEB = {("web", "orders"): "seen", ("orders", "db"): "seen", ("mail", "queue"): "seen", ("orders", "queue"): "seen"}
+
+
+@pytest.mark.parametrize(
+    ("services", "told"),
+    [
+        ("db orders web", "errors in db, orders and web since 14:15 UTC, starting at db"),
+        ("web orders db", "errors in web, orders and db since 14:15 UTC, starting at db"),  # who suffers tells first
+        ("mail orders", "errors in mail and orders since 14:15 UTC, perhaps starting at queue"),
+        ("web", "web errors since 14:15 UTC"),
+    ],
+)
+def test_an_incident_is_known_to_begin_where_all_its_services_suffer_from(services, told, records, clock):
+    respond = Respond(records, clock, Policy(ways=lambda: Ways(WEB)))
+    for number, name in enumerate(services.split()):
+        respond.accept([alert("HighErrorRate", name, at=T0 + number)])
+    [incident] = incidents(records)
+    assert incident.title == told
+    with respond.reading() as connection:
+        assert store.incident_rows(connection, ids=[incident.id])[0]["title"] == told
+
+
+def test_what_is_left_of_a_parted_incident_began_nowhere_until_more_is_known(records, clock):
+    respond = Respond(records, clock, Policy(ways=lambda: Ways(WEB)))
+    alerts = [alert("HighErrorRate", name, at=T0 + number) for number, name in enumerate(("db", "orders", "web"))]
+    respond.accept(alerts)
+    [incident] = incidents(records)
+    assert incident.origin == "db"
+    respond.split(incident.id, [alerts[0].fingerprint], "ann")
+    assert {each.origin for each in incidents(records)} == {""}
+
+
 def everything(records):
     with records.reading() as connection:
         return {each.services[0]: each for each in journal.listed(connection, "all", 10)}

@@ -95,6 +95,25 @@ def test_a_title_is_what_a_human_would_write(alerts, title):
     assert title_of(list(reversed(alerts))) == title
 
 
+LED = [alert("HighErrorRate", "api-gateway"), alert("HighLatency", "ai-analysis", at=T0 + 40)]
+
+
+@pytest.mark.parametrize(
+    ("origin", "title"),
+    [
+        # who calls whom shows it, whoever told first
+        ("ai-analysis", "api-gateway errors and slow ai-analysis since 14:15 UTC, starting at ai-analysis"),
+        ("api-gateway", "api-gateway errors and slow ai-analysis since 14:15 UTC, starting at api-gateway"),
+        # both call it, and it raises no alert
+        ("model-server", "api-gateway errors and slow ai-analysis since 14:15 UTC, perhaps starting at model-server"),
+        # nobody knows: who led
+        ("", "api-gateway errors and slow ai-analysis since 14:15 UTC, starting at api-gateway"),
+    ],
+)
+def test_a_title_says_where_it_began_as_the_topology_has_it(origin, title):
+    assert title_of(LED, origin) == title
+
+
 def test_a_description_says_how_much_fires_and_what_the_rules_say_once_each():
     told = description_of([
         alert("A", "x", annotations={"summary": "It is bad.", "description": "Very bad"}),

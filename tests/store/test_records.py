@@ -239,7 +239,7 @@ def test_a_database_from_a_newer_aiprism_is_refused_and_left_as_it_is(url: str) 
     with pytest.raises(StoreError) as refused:
         Records.open(url)
     assert str(refused.value) == (
-        "the control database is at revision '9999', this aiprism knows '0018': "
+        "the control database is at revision '9999', this aiprism knows '0019': "
         "start the newer aiprism, or restore a backup made before the upgrade"
     )
 

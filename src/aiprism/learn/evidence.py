@@ -184,7 +184,7 @@ class Gatherer:
         """The names telemetry may have for its services, the first ones first."""
         few = incident.services[:SERVICES]
         known = names_of(self._services(), [incident])[incident.id]
-        return (*few, *sorted(known - set(few)))[: 2 * SERVICES]
+        return (*few, *sorted(known.keys() - set(few)))[: 2 * SERVICES]
 
     # -- parts, each blocking ------------------------------------------------------------------------------------
 

@@ -1,8 +1,8 @@
 """Puts what was changed on the timelines of the incidents it may explain.
 
 In: change events, as a function that finds them by time and service. Out: a line `change` on every open incident for each
-change of its services, from two hours before it was opened until it is resolved: once each, with the event as evidence.
-Only looking for them reads telemetry, so that happens beside the pipeline and keeps no alert waiting.
+change of its services and of what they depend on, from two hours before it was opened until it is resolved: once each, with
+the event as evidence. Only looking for them reads telemetry, so that happens beside the pipeline and keeps no alert waiting.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from aiprism.respond import journal
 from aiprism.respond.bell import Bell
 from aiprism.respond.incident import MACHINE, Incident, Noted
 from aiprism.respond.pipeline import Respond
+from aiprism.respond.ways import Ways
 from aiprism.services import Catalogue
 from aiprism.store import incidents as store
 
@@ -36,6 +37,11 @@ _EVERY = 15.0  # seconds between looks while an incident is open, whatever rings
 _SHORTEST = 1.0  # seconds between looks, whatever rings: a storm rings with every batch
 _SHARE = 20  # and at least so many times as long as a look takes
 
+# How many calls beneath an incident a change is looked for: a gateway depends on everything.
+_DEEP = 2
+
+# Names of services, with the way that leads to each from one of an incident; empty for its own.
+Names: TypeAlias = Mapping[str, str]
 # What was changed in a range of time at services of these names.
 Search: TypeAlias = Callable[[TimeRange, Sequence[str]], Awaitable[Sequence[ChangeEvent]]]
 
@@ -65,14 +71,15 @@ class ChangeWatch:
         incidents = await asyncio.to_thread(self._open)
         if not incidents:
             return 0
-        now, names = self._clock.now(), names_of(self._respond.policy.services, incidents)
+        policy = self._respond.policy
+        now, names = self._clock.now(), names_of(policy.services, incidents, policy.ways())
         window = TimeRange(min(each.created_at for each in incidents) - BEFORE, now)
         found = await self._search(window, sorted({name for each in names.values() for name in each}))
         told = await asyncio.to_thread(self._concerned, incidents, names, found) if found else []
         return await asyncio.to_thread(self._note, told, names, found) if told else 0
 
     def _concerned(
-        self, incidents: Sequence[Incident], names: Mapping[str, frozenset[str]], found: Sequence[ChangeEvent]
+        self, incidents: Sequence[Incident], names: Mapping[str, Names], found: Sequence[ChangeEvent]
     ) -> list[Incident]:
         """Those about which something is new: mostly none, and whoever writes is not kept waiting for that."""
         with self._respond.reading() as connection:
@@ -83,16 +90,16 @@ class ChangeWatch:
         with self._respond.reading() as connection:
             return [each for each in journal.open_incidents(connection) if each.services]
 
-    def _note(
-        self, incidents: Sequence[Incident], names: Mapping[str, frozenset[str]], found: Sequence[ChangeEvent]
-    ) -> int:
+    def _note(self, incidents: Sequence[Incident], names: Mapping[str, Names], found: Sequence[ChangeEvent]) -> int:
         lines = 0
         with self._respond.desk() as desk:
             known = _noted(desk.connection, [each.id for each in incidents])
             for incident in incidents:
                 fresh = unnoted(incident, names[incident.id], found, known.get(incident.id, frozenset()))
                 if fresh and journal.read(desk.connection, incident.id).open:  # it may have ended since we looked
-                    desk.happen(incident.id, *(line(incident, each) for each in fresh))
+                    desk.happen(
+                        incident.id, *(line(incident, each, names[incident.id][each.service]) for each in fresh)
+                    )
                     lines += len(fresh)
         return lines
 
@@ -108,12 +115,30 @@ class ChangeWatch:
             await self._bell.wait(self._clock, _EVERY)
 
 
-def names_of(services: Catalogue, incidents: Sequence[Incident]) -> dict[str, frozenset[str]]:
-    """By incident: all names its services have, in alerts, in the catalogue and in telemetry."""
+def names_of(services: Catalogue, incidents: Sequence[Incident], ways: Ways | None = None) -> dict[str, Names]:
+    """By incident: all names of its services and, where the ways are given, of what they depend on, in alerts, in the catalogue
+    and in telemetry."""
     return {
-        each.id: frozenset(name for service in each.services for name in _all_names(services, service))
+        each.id: {
+            name: way
+            for service, way in reversed(
+                _concerning(each, ways or Ways())
+            )  # of two ways the shorter, which comes first
+            for name in _all_names(services, service)
+        }
         for each in incidents
     }
+
+
+def _concerning(incident: Incident, ways: Ways) -> list[tuple[str, str]]:
+    """The services of which a change may explain an incident, each with the way to it: its own, and what the one it began at
+    calls. What others of it call cannot be why that one fails."""
+    own = {ways.named(each) for each in incident.services}
+    origin = ways.named(incident.origin)
+    began_at = [origin] if origin in own else sorted(ways.deepest(own))
+    beneath = [path for each in began_at for path in ways.beneath(each).values() if 1 < len(path) <= _DEEP + 1]
+    found = [(path[-1], " → ".join(path)) for path in sorted(beneath, key=len) if path[-1] not in own]
+    return [*((each, "") for each in incident.services), *found]
 
 
 def _all_names(services: Catalogue, name: str) -> tuple[str, ...]:
@@ -121,17 +146,18 @@ def _all_names(services: Catalogue, name: str) -> tuple[str, ...]:
     return (name, known.name, *known.aliases) if known else (name,)
 
 
-def unnoted(
-    incident: Incident, names: frozenset[str], found: Sequence[ChangeEvent], known: frozenset[str]
-) -> list[ChangeEvent]:
+def unnoted(incident: Incident, names: Names, found: Sequence[ChangeEvent], known: frozenset[str]) -> list[ChangeEvent]:
     """Those of `found` that concern the incident and do not stand on its timeline, oldest first, as many as have room."""
     ours = (each for each in found if each.service in names and each.ts >= incident.created_at - BEFORE)
-    fresh = sorted((each for each in ours if each.id not in known), key=lambda each: (each.ts, each.id))
-    return fresh[: max(0, MOST - len(known))]
+    # Where there is no room for all, its own come first.
+    fresh = sorted(
+        (each for each in ours if each.id not in known), key=lambda each: (bool(names[each.service]), each.ts)
+    )
+    return sorted(fresh[: max(0, MOST - len(known))], key=lambda each: (each.ts, each.id))
 
 
-def line(incident: Incident, change: ChangeEvent) -> Noted:
-    """How a change stands on the timeline."""
+def line(incident: Incident, change: ChangeEvent, way: str = "") -> Noted:
+    """How a change stands on the timeline; `way` leads to what was changed from who depends on it."""
     apart = round(incident.created_at - change.ts)
     when = (
         f"{format_duration(abs(apart))} {'before' if apart > 0 else 'after'} it was opened"
@@ -139,20 +165,24 @@ def line(incident: Incident, change: ChangeEvent) -> Noted:
         else "as it was opened"
     )
     return Noted(
-        LINE, change.source or MACHINE, f"{change.kind} of {change.service}, {when}: {change.title}", asdict(change)
+        LINE,
+        change.source or MACHINE,
+        f"{change.kind} of {change.service}{f' ({way})' if way else ''}, {when}: {change.title}",
+        asdict(change) | ({"way": way} if way else {}),
     )
 
 
 def shortly(incident: Incident, lines: Iterable[store.EventRow]) -> list[dict[str, Any]]:
-    """What these timelines tell of changes in the minutes before the first onset, the last one first; `before` in seconds."""
+    """What these timelines tell of changes in the minutes before the first onset: those of its services and then those of what
+    they depend on, by the `way` that is told, the last one first; `before` in seconds."""
     onset = min((alert.active_at for alert in incident.alerts), default=incident.created_at)
     found: dict[str, dict[str, Any]] = {}
     for each in lines:
         data: Mapping[str, Any] = each["data"] or {}
         if each["event"] == LINE and 0 <= onset - data["ts"] <= SHORTLY:
             told = {name: data[name] for name in ("id", "ts", "kind", "service", "title", "source")}
-            found[data["id"]] = {**told, "before": round(onset - data["ts"], 3)}
-    return sorted(found.values(), key=lambda change: (change["before"], change["id"]))
+            found[data["id"]] = {**told, "before": round(onset - data["ts"], 3), "way": data.get("way")}
+    return sorted(found.values(), key=lambda change: (bool(change["way"]), change["before"], change["id"]))
 
 
 def _noted(connection: Connection, incidents: Sequence[str]) -> dict[str, frozenset[str]]:

@@ -119,7 +119,7 @@ class Neighbourhood:
         service = self._ways.named(subject.service)
         if not service:
             return
-        self._place(home, service)
+        self._place(home, service, subject.service)
         onsets = self._onsets.setdefault(service, {}).setdefault(subject, [])
         insort(onsets, _Onset(alert.active_at, home, alert), key=_Onset.order)
 
@@ -131,9 +131,20 @@ class Neighbourhood:
         self._stale |= not into.onsets.keys().isdisjoint(gone.onsets)
         into.onsets |= gone.onsets
         for service in gone.services:
-            self._place(into, service)
+            self._place(into, service, gone.services[service])
             for onsets in self._onsets[service].values():
                 onsets.sort(key=_Onset.order)  # which goes by the incident's age, too
+
+    def origin(self, incident_id: str) -> str:
+        """The service from which all others of an incident suffer, by the name its alerts have for it, or the silent one that
+        they call. Empty when it has one service only, and when nobody can tell."""
+        home = self._open.get(incident_id)
+        if home is None or len(home.services) < 2:
+            return ""
+        seeing = self._seeing(home.origins)
+        if len(seeing) > 1:
+            return "" if self._in_circle(seeing) else self._third(seeing, max(home.onsets.values()))
+        return home.services[next(iter(seeing or home.origins))] if seeing or len(home.origins) == 1 else ""
 
     def joined(self, alert: Alert, out_of: OutOf = nowhere) -> Joined | None:
         """Where `alert` belongs and why; None when it is like none. The most alike wins, of equals the older incident, and of
@@ -210,41 +221,39 @@ class Neighbourhood:
 
     # -- one origin ------------------------------------------------------------------------------------------------------
 
-    def _place(self, home: _Open, service: str) -> None:
+    def _place(self, home: _Open, service: str, called: str) -> None:
         """It with this service, which it may suffer from or which may suffer from it."""
         if service not in home.services:
-            home.services[service] = None
-            home.origins = self._origins({*home.origins, service})
+            home.services[service] = called
+            home.origins = self._ways.deepest({*home.origins, service})
 
     def _fits(self, service: str, home: _Open, alert: Alert) -> bool:
         """Whether the incident has one origin also with this service."""
         if service in home.services:
             return True
-        origins = self._origins({*home.origins, service})
+        origins = self._ways.deepest({*home.origins, service})
         return origins <= home.origins or self._coherent(origins, alert.active_at)
 
     def _are_one(self, one: _Open, other: _Open, service: str, alert: Alert) -> bool:
         """Whether two incidents have one origin, now that a service of both or between them alerts."""
-        return self._coherent(self._origins({*one.origins, *other.origins, service}), alert.active_at)
-
-    def _origins(self, services: Set[str]) -> set[str]:
-        """Those of the services that do not suffer from another one of them."""
-        return {each for each in services if not any(self._suffers(each, other) for other in services)}
-
-    def _suffers(self, one: str, other: str) -> bool:
-        way = self._ways.between(one, other)
-        return way is not None and way.direction is Direction.CALLS
+        return self._coherent(self._ways.deepest({*one.origins, *other.origins, service}), alert.active_at)
 
     def _coherent(self, origins: Set[str], at: float) -> bool:
         """Whether these are one origin: one service, or some that call each other in a circle, or that call a silent third."""
+        seeing = self._seeing(origins)
+        return len(seeing) < 2 or self._in_circle(seeing) or bool(self._third(seeing, at))
+
+    def _seeing(self, origins: Set[str]) -> list[str]:
         # What a blind service suffers from nobody sees: it is no origin where there is another one.
-        seeing = sorted(origins - self._ways.blind)
-        if len(seeing) < 2:
-            return True
-        if all(self._circle(seeing[0], other) for other in seeing[1:]):
-            return True
-        called = frozenset.intersection(*map(self._ways.callees, seeing))
-        return any(self._ails(third, {*seeing}, at) for third in sorted(called))
+        return sorted(origins - self._ways.blind)
+
+    def _in_circle(self, origins: Sequence[str]) -> bool:
+        return all(self._circle(origins[0], other) for other in origins[1:])
+
+    def _third(self, origins: Sequence[str], at: float) -> str:
+        """The silent service that all of these call and may suffer from; empty when there is none."""
+        called = frozenset.intersection(*map(self._ways.callees, origins))
+        return next((third for third in sorted(called) if self._ails(third, {*origins}, at)), "")
 
     def _circle(self, one: str, other: str) -> bool:
         way = self._ways.between(one, other)
@@ -281,7 +290,7 @@ class _Open:
 
     id: str
     created_at: float
-    services: dict[str, None] = field(default_factory=dict)  # in the order they came
+    services: dict[str, str] = field(default_factory=dict)  # with what alerts call them, in the order they came
     origins: set[str] = field(default_factory=set)
     onsets: dict[str, float] = field(default_factory=dict)  # fingerprint → as it is arranged
     incident: Incident | None = None  # as it was when all its alerts were arranged last

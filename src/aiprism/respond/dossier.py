@@ -41,6 +41,7 @@ def summary(incident: Incident, limits: Limits = _USUAL) -> dict[str, Any]:
         "target_at": incident.target_at,
         "reopened": incident.reopened,
         **_work(incident, limits),
+        "origin": incident.origin or None,
         "services": list(incident.services),
         "labels": incident.labels.to_dict(),
         "alerts": [_alert(alert) for alert in incident.alerts],
@@ -71,7 +72,8 @@ def dossier(connection: Connection, incident_id: str, limits: Limits = _USUAL) -
     steps = store.step_rows(connection, [run["id"] for run in runs])
     timeline = store.event_rows(connection, [incident_id])
     changed = [
-        wording.changed(each["title"], each["kind"], each["before"]) for each in changes.shortly(incident, timeline)
+        wording.changed(each["title"], each["kind"], each["before"], each["way"] or "")
+        for each in changes.shortly(incident, timeline)
     ]
     return {
         **summary(incident, limits),

@@ -18,6 +18,7 @@ from aiprism.respond.incident import (
     AlertFired,
     Event,
     Incident,
+    OriginSeen,
     advance,
     incident_id,
     opened,
@@ -71,6 +72,7 @@ class _Round:
 
     def done(self) -> Batch:
         """The batch with what becomes of each incident."""
+        grown: set[str] = set()
         for alert in self._batch.alerts:
             change = self._changed(alert)
             if change is None:
@@ -78,6 +80,9 @@ class _Round:
             self._changes[change.incident.id] = change
             if alert.state is AlertState.FIRING and self._neighbours is not None:
                 self._neighbours.add(change.incident, alert)
+                grown.add(change.incident.id)
+        for each in sorted(grown):
+            self._trace(self._changes[each])
         return replace(self._batch, changes=self._changes)
 
     def _changed(self, alert: Alert) -> Change | None:
@@ -115,6 +120,12 @@ class _Round:
         self._changes[link.incident_id] = given if given.before else replace(given, tells=())
         self._around.merge(into.incident.id, link.incident_id)
         return survivor
+
+    def _trace(self, change: Change) -> None:
+        """Have an incident that grew know where it began, for those who are told of it."""
+        if change.incident.open:
+            origin = OriginSeen(self._around.origin(change.incident.id))
+            self._changes[change.incident.id] = self._after(change, origin)
 
     def _taken_out_of(self, incident: str, alert: Alert) -> bool:
         return alert.fingerprint in self._changes[incident].incident.work.parted

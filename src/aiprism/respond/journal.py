@@ -159,6 +159,7 @@ def _incident(row: store.IncidentRow, alerts: Iterable[Alert], reopened: Sequenc
         responded_at=row["responded_at"],
         progress=_progress(row["progress"] or {}),
         work=_work(row["work"] or {}),
+        origin=row["origin"] or "",
     )
 
 
@@ -232,6 +233,7 @@ def _row(incident: Incident, due_at: float | None) -> store.IncidentRow:
         "progress": _stored(incident.progress),
         "work": _kept_work(incident.work),
         "merged_into": incident.work.merged_into or None,
+        "origin": incident.origin or None,
         "services": list(incident.services),
         "labels": incident.labels.to_dict(),
     }

@@ -81,6 +81,19 @@ class Ways:
         """Who calls a service."""
         return self._callers.get(name, frozenset())
 
+    def deepest(self, names: Iterable[str]) -> set[str]:
+        """Those of these services that suffer from no other of them.
+
+        >>> sorted(Ways({("web", "api"): "seen", ("api", "db"): "seen"}).deepest(["web", "db", "mail"]))
+        ['db', 'mail']
+        """
+        every = {*names}
+        return {each for each in every if not any(self._suffers(each, other) for other in every)}
+
+    def _suffers(self, one: str, other: str) -> bool:
+        way = self.between(one, other)
+        return way is not None and way.direction is Direction.CALLS
+
     def beneath(self, name: str) -> Mapping[str, tuple[str, ...]]:
         """What a service calls, directly or not, with the shortest path to each."""
         found = self._beneath.get(name)

@@ -90,8 +90,9 @@ class Gist:
             _shared(self.labels, alert.labels) if self.count else alert.labels,
         )
 
-    def title(self) -> str:
-        """One line: what is wrong with what, since when, and where it started if one service led.
+    def title(self, origin: str = "") -> str:
+        """One line: what is wrong with what, since when, and where it started: at the `origin`, if who calls whom shows one,
+        else at the service that led, if one did.
 
         For example "api-gateway errors and slow ai-analysis since 14:02 UTC, starting at ai-analysis".
         """
@@ -103,7 +104,7 @@ class Gist:
         shown = phrases[:_PHRASES_SHOWN]
         if len(phrases) > len(shown):
             shown.append(f"{len(phrases) - len(shown)} more")
-        return f"{_listed(shown)} since {_clock(ordered[0][1][0])}{_origin(ordered)}"
+        return f"{_listed(shown)} since {_clock(ordered[0][1][0])}{_started(ordered, origin)}"
 
     def description(self) -> str:
         """How much fires and since when, and what the rules say about each alert, in the order they began."""
@@ -133,9 +134,9 @@ def gist_of(alerts: Iterable[Alert]) -> Gist:
     return gist
 
 
-def title_of(alerts: Iterable[Alert]) -> str:
+def title_of(alerts: Iterable[Alert], origin: str = "") -> str:
     """One line over `alerts`, at least one."""
-    return gist_of(alerts).title()
+    return gist_of(alerts).title(origin)
 
 
 def description_of(alerts: Iterable[Alert]) -> str:
@@ -143,15 +144,18 @@ def description_of(alerts: Iterable[Alert]) -> str:
     return gist_of(alerts).description()
 
 
-def changed(title: str, kind: str, before: float) -> str:
-    """A sentence on what was changed so many seconds before the first alert began.
+def changed(title: str, kind: str, before: float, way: str = "") -> str:
+    """A sentence on what was changed so many seconds before the first alert began; `way` leads to it from who depends on it.
 
     >>> changed("model-server 2.2.0", "deployment", 181.0)
     'Changed 3 minutes before: model-server 2.2.0 (deployment).'
+    >>> changed("max_connections 20", "config", 60.0, "orders → postgres")
+    'Changed a minute before, beneath it (orders → postgres): max_connections 20 (config).'
     """
     minutes = round(before / 60)
     when = "just" if minutes < 1 else "a minute" if minutes == 1 else f"{minutes} minutes"
-    return f"Changed {when} before: {title} ({kind})."
+    beneath = f", beneath it ({way})" if way else ""
+    return f"Changed {when} before{beneath}: {title} ({kind})."
 
 
 def _onset(alert: Alert) -> Onset:
@@ -212,7 +216,10 @@ def _clock(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%H:%M UTC")
 
 
-def _origin(ordered: Sequence[_Trouble]) -> str:
+def _started(ordered: Sequence[_Trouble], origin: str) -> str:
+    if origin:
+        silent = all(service != origin for (_, service), _ in ordered)
+        return f", {'perhaps ' if silent else ''}starting at {origin}"
     (_, service), (began, _) = ordered[0]
     others = [onset for (_, other), onset in ordered if other != service]
     if not service or not others or others[0][0] - began < _HEAD_START:

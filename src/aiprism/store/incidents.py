@@ -54,6 +54,7 @@ class IncidentRow(TypedDict):
     progress: dict[str, Any] | None
     work: dict[str, Any] | None
     merged_into: str | None
+    origin: str | None
     services: list[str]
     labels: dict[str, str]
 

@@ -124,6 +124,7 @@ incidents = sa.Table(
     sa.Column("progress", sa.JSON),  # of the steps after missed deadlines (`respond.deadlines`)
     sa.Column("work", sa.JSON),  # roles, tasks, evidence and the like (`respond.incident.work`)
     sa.Column("merged_into", sa.String),  # the incident it goes on as a part of
+    sa.Column("origin", sa.String),  # the service from which all its others suffer
     sa.Column("services", sa.JSON, nullable=False, default=list),
     _mapping("labels"),
 )

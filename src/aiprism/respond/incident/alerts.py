@@ -11,7 +11,7 @@ from dataclasses import replace
 from aiprism.model.alerts import Alert, AlertState
 from aiprism.respond.incident import lateness
 from aiprism.respond.incident.effects import Entry, Notice, Remediate, Step, Tell
-from aiprism.respond.incident.events import AlertCleared, AlertFired
+from aiprism.respond.incident.events import AlertCleared, AlertFired, OriginSeen
 from aiprism.respond.incident.moves import reopened, settled
 from aiprism.respond.incident.rating import Said
 from aiprism.respond.incident.values import MACHINE, Incident, Periods, Status
@@ -35,6 +35,11 @@ def fired(incident: Incident, event: AlertFired, now: float, periods: Periods) -
     # A new alert may bring receivers of its own. The outbox keeps from telling anyone twice that it is open.
     welcome = (Tell(Notice.OPENED, text),) if known is None else ()
     return grown, (entry, *welcome, *effects, Remediate(considered))
+
+
+def traced(incident: Incident, event: OriginSeen, _now: float, _periods: Periods) -> Step:
+    """It began there: nobody is told, but its title says so from now on."""
+    return (incident if event.service == incident.origin else replace(incident, origin=event.service)), ()
 
 
 def escalated(incident: Incident, before: Incident, now: float, periods: Periods) -> Step:

@@ -27,6 +27,13 @@ class AlertCleared:
 
 
 @dataclass(frozen=True, slots=True)
+class OriginSeen:
+    """Who calls whom shows from which service all others of it suffer; empty when it does not."""
+
+    service: str
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """Time has passed: the progress check."""
 
@@ -232,6 +239,7 @@ class Parted:
 
 Event: TypeAlias = (
     AlertFired
+    | OriginSeen
     | AlertCleared
     | Tick
     | Acknowledged

@@ -25,6 +25,7 @@ from aiprism.respond.incident.events import (
     Merged,
     MergedInto,
     Noted,
+    OriginSeen,
     Parted,
     Pinned,
     PriorityChanged,
@@ -141,6 +142,7 @@ def _acting(incident: Incident, run: str, *, begins: bool) -> Incident:
 _ANSWERS: Mapping[type, Callable[..., Step]] = {
     AlertFired: alerts.fired,
     AlertCleared: alerts.cleared,
+    OriginSeen: alerts.traced,
     Tick: _ticked,
     Acknowledged: people.acknowledged,
     Unacknowledged: people.unacknowledged,

@@ -131,6 +131,7 @@ def parted(incident: Incident, event: Parted, now: float, periods: Periods) -> S
         places={},
         reach=Reach(),
         gist=None,
+        origin="",  # of whoever is left it may not be
         progress=replace(incident.progress, first=first),
         work=replace(incident.work, parted=incident.work.parted | event.fingerprints),
     )

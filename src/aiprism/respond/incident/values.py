@@ -76,6 +76,9 @@ class Incident:
     responded_at: float | None = None  # when a person or a runbook began to work on it, in this round
     progress: Progress = field(default_factory=Progress)
     work: Work = field(default_factory=Work)
+    # The service from which all others of it suffer, as the topology had it when its last alert joined; one that it does not
+    # have raises no alert. Empty while it has one service only, and where nobody can tell.
+    origin: str = ""
     places: Mapping[str, int] = field(default_factory=dict, compare=False, repr=False)
     reach: Reach = field(default_factory=Reach, compare=False, repr=False)
     gist: Gist | None = field(default=None, compare=False, repr=False)
@@ -90,7 +93,7 @@ class Incident:
     @property
     def title(self) -> str:
         """One line over its alerts."""
-        return self._said.title()
+        return self._said.title(self.origin)
 
     @property
     def description(self) -> str:
