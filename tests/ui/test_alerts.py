@@ -45,3 +45,26 @@ def test_a_condition_is_no_label(visit: Visit) -> None:
     page = visit("/alerts/routing?labels=severity!%3Dcritical")
     expect(page.get_by_text("labels have values, no conditions")).to_be_visible()
     expect(page.get_by_role("list", name="who would be told")).to_have_count(0)
+
+
+def test_a_rule_is_taken_changed_and_held_against_the_past(visit: Visit) -> None:
+    page = visit("/alerts/backtest")
+    page.get_by_role("combobox", name="a rule that there is").click()
+    page.get_by_role("option", name="MemoryHigh").click()
+    rules = page.get_by_label("rules in YAML")
+    expect(rules).to_have_value(re.compile("process_memory_bytes > 10000000000"))
+    rules.fill(rules.input_value().replace("10000000000", "4e8").replace('"low"', '"critical"'))
+    page.get_by_role("button", name="test it").click()
+    expect(page.get_by_role("img", name="process_memory_bytes").locator("canvas")).to_be_visible()
+    expect(page.get_by_role("table", name="firings of MemoryHigh").get_by_role("row")).to_have_count(4)
+    expect(page.get_by_role("group", name="who would have been told")).to_contain_text("on-call 3 times")
+    expect(page).to_have_url(re.compile("rules="))
+    page.reload()
+    expect(page.get_by_role("table", name="firings of MemoryHigh")).to_be_visible()
+
+
+def test_a_rule_that_cannot_be_read_is_refused_with_its_line(visit: Visit) -> None:
+    page = visit("/alerts/backtest", refused=True)
+    page.get_by_label("rules in YAML").fill("groups: [{name: a, rules: [{alert: A, expr: 'rate(up'}]}]")
+    page.get_by_label("rules in YAML").press("Control+Enter")
+    expect(page.get_by_role("alert").first).to_contain_text("rules.yml:1")

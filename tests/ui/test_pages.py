@@ -31,6 +31,7 @@ PAGES = {
     "alerts": "/alerts",
     "held back": "/alerts/held",
     "rules": "/alerts/rules",
+    "backtest": "/alerts/backtest?rules=groups:+[{name:+m,+rules:+[{alert:+M,+expr:+process_memory_bytes+>+4e8}]}]",
     "routing": "/alerts/routing?labels=alertname%3DDown%2C+service%3Dpostgres-9%2C+severity%3Dcritical",
     "silences": "/alerts/silences?new=alertname%3D%22AIModelLatencyHigh%22",
 }

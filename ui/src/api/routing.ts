@@ -28,15 +28,18 @@ export const useRouting = () =>
     refetchInterval: 60_000, // it is read anew when it changes, and hours begin and end
   });
 
-/** The routes that take an alert with these labels; nothing is asked where there are none. */
+/** The routes that take an alert with these labels. */
+export async function takingOf(labels: readonly Matcher[], signal?: AbortSignal): Promise<readonly Taking[]> {
+  const label = labels.map((each) => printMatchers([each]));
+  const answer = await get("/aiprism/v1/routes/test", { query: { label }, signal });
+  return (answer as { routes: readonly Taking[] }).routes;
+}
+
+/** The same, as it is asked while one types; nothing is asked where there are no labels. */
 export const useTaking = (labels: readonly Matcher[]) =>
   useQuery({
     queryKey: ["routing", "taking", labels],
-    queryFn: async ({ signal }) => {
-      const label = labels.map((each) => printMatchers([each]));
-      const answer = await get("/aiprism/v1/routes/test", { query: { label }, signal });
-      return (answer as { routes: readonly Taking[] }).routes;
-    },
+    queryFn: ({ signal }) => takingOf(labels, signal),
     enabled: labels.length > 0,
     placeholderData: (before) => before,
   });

@@ -16,6 +16,7 @@ export interface Rule {
   readonly annotations?: Labels;
   readonly state?: "inactive" | "pending" | "firing";
   readonly duration?: number; // `for`, in seconds
+  readonly keepFiringFor?: number;
   readonly alerts?: readonly unknown[];
 }
 

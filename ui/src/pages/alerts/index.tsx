@@ -4,6 +4,7 @@ import { Tabs } from "@mantine/core";
 import { Navigate, Route, Routes, useLocation, useNavigate } from "react-router";
 import { useGoto } from "@/components/time";
 import { Active } from "./Active";
+import { Backtest } from "./Backtest";
 import { HeldBack } from "./HeldBack";
 import { Routing } from "./Routing";
 import { Rules } from "./Rules";
@@ -15,6 +16,7 @@ const PARTS = [
   { path: "rules", name: "Rules", part: Rules },
   { path: "silences", name: "Silences", part: Silences },
   { path: "routing", name: "Routing", part: Routing },
+  { path: "backtest", name: "Backtest", part: Backtest },
 ] as const;
 
 export default function Alerts() {
