@@ -72,14 +72,81 @@ def test_a_command_that_cannot_be_is_refused_in_words_and_kept(visit: Visit, mod
 
 
 def test_a_room_is_opened_for_an_incident_that_has_none(visit: Visit, platform: Server) -> None:
-    labels = {"alertname": "IndexLags", "severity": "high", "service": "search-index"}
-    httpx.post(f"{platform.url}/api/v2/alerts", json=[{"labels": labels}]).raise_for_status()
-
-    def incident() -> Any:
-        found = platform.get("/aiprism/v1/incidents")["incidents"]
-        return next((each for each in found if "search-index" in each["services"]), None)
-
-    page = visit(f"/incidents/{eventually(incident, what='its incident')['id']}/room", refused=True)
+    one = _incident_of(platform, {"alertname": "IndexLags", "severity": "high", "service": "search-index"})
+    page = visit(f"/incidents/{one}/room", refused=True)
     page.get_by_label("you are").fill("ann")
     page.get_by_role("button", name="open one").click()
     expect(page.get_by_role("status").get_by_text("live")).to_be_visible()
+
+
+def test_a_runbook_that_waits_is_let_go_by_a_person(visit: Visit, platform: Server) -> None:
+    one = _incident_of(platform, {"alertname": "QueueStuck", "severity": "critical", "service": "batch-worker"})
+    page = visit(f"/incidents/{one}")
+    page.get_by_label("you are").fill("ann")
+    runs = page.get_by_role("region", name="Runbooks")
+    expect(runs.get_by_text("waiting approval")).to_be_visible()
+    runs.get_by_role("button", name="approve").click()
+    expect(runs.get_by_text("succeeded").first).to_be_visible()
+    expect(page.get_by_role("list", name="timeline")).to_contain_text("drain-queue")
+
+
+def test_an_audience_is_told_after_a_look_at_what_it_would_read(visit: Visit, model: dict[str, Any]) -> None:
+    page = visit(f"/incidents/{model['id']}")
+    page.get_by_label("you are").fill("ann")
+    updates = page.get_by_role("region", name="Status updates")
+    updates.get_by_role("combobox", name="audience").click()
+    page.get_by_role("option", name="customers").click()
+    updates.get_by_role("combobox", name="template").click()
+    page.get_by_role("option", name="identified").click()
+    expect(updates.get_by_text("We know the cause of the problem")).to_be_visible()
+    expect(updates.get_by_text("everybody can read it")).to_be_visible()
+    updates.get_by_label("words of the update").fill("Documents take longer than usual.")
+    expect(updates.get_by_role("blockquote")).to_contain_text("Documents take longer than usual.")
+    updates.get_by_role("button", name="tell them").click()
+    expect(page.get_by_role("table", name="updates that were told")).to_contain_text("longer than usual")
+    expect(page.get_by_role("list", name="timeline")).to_contain_text("longer than usual")
+
+
+def test_why_alerts_are_one_incident_is_told_and_people_part_and_join_them(visit: Visit, platform: Server) -> None:
+    both = [
+        {"alertname": name, "severity": "critical", "service": "ledger"} for name in ("LedgerSlow", "LedgerErrorsHigh")
+    ]
+    one = _incident_of(platform, *both)
+    page = visit(f"/incidents/{one}")
+    page.get_by_label("you are").fill("ann")
+    alerts = page.get_by_role("table", name="alerts of the incident")
+    expect(alerts.get_by_role("img", name=re.compile(r"time \d\.\d\d, service 1\.00, kind"))).to_have_count(1)
+    alerts.get_by_label("pick LedgerErrorsHigh").click()
+    page.get_by_role("button", name="make 1 an incident of their own").click()
+    expect(alerts).not_to_contain_text("LedgerErrorsHigh")
+    page.get_by_role("combobox", name="another incident").click()
+    page.get_by_role("option").filter(has_text="ledger").first.click()
+    page.get_by_role("button", name="take it in").click()
+    expect(alerts).to_contain_text("LedgerErrorsHigh")
+    expect(page.get_by_text(re.compile("by hand: .*ann"))).to_have_count(2)
+    assert violations(page) == []
+
+
+def test_a_trace_is_pinned_and_the_priority_is_said_with_a_reason(visit: Visit, model: dict[str, Any]) -> None:
+    page = visit(f"/incidents/{model['id']}")
+    page.get_by_label("you are").fill("ann")
+    page.get_by_role("textbox", name="evidence to pin").fill("a" * 32)
+    page.get_by_role("textbox", name="evidence to pin").press("Enter")
+    pinned = page.get_by_role("list", name="pinned evidence").get_by_role("link")
+    expect(pinned).to_have_attribute("href", f"/explore/traces/{'a' * 32}")
+    page.get_by_label("why this priority").fill("all customers wait")
+    page.get_by_role("button", name="rate").click()
+    expect(page.get_by_role("list", name="timeline")).to_contain_text("all customers wait")
+    expect(page.get_by_role("region", name="map").get_by_role("link", name="model-server")).to_be_visible()
+
+
+def _incident_of(platform: Server, *labels: dict[str, str]) -> str:
+    """The incident that these alerts open together."""
+    httpx.post(f"{platform.url}/api/v2/alerts", json=[{"labels": each} for each in labels]).raise_for_status()
+    names = {each["alertname"] for each in labels}
+
+    def incident() -> Any:
+        found = platform.get("/aiprism/v1/incidents")["incidents"]
+        return next((each["id"] for each in found if {alert["name"] for alert in each["alerts"]} == names), None)
+
+    return str(eventually(incident, what=f"an incident of {names}"))

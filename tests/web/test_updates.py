@@ -104,6 +104,16 @@ def test_who_was_told_an_update_does_not_hear_how_the_incident_goes(world):
     assert [(row["receiver"], row["event"]) for row in rows] == [("status-page", "update#1")]
 
 
+def test_who_can_be_told_is_asked_for(world):
+    client, *_ = world
+    told = client.get("/aiprism/v1/audiences").json()
+    assert told["audiences"] == [
+        {"name": "management", "public": False, "title": "", "receivers": ["leads"]},
+        {"name": "customers", "public": True, "title": "Document analysis is slow", "receivers": ["status-page"]},
+    ]
+    assert told["templates"] == ["investigating", "identified", "monitoring", "resolved", "hourly"]
+
+
 def test_a_preview_tells_nobody(world):
     client, base, responder, desk = world
     draft = {"audience": "management", "template": "hourly"}

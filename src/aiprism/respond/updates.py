@@ -47,6 +47,15 @@ class Updates:
     def __init__(self, respond: Respond) -> None:
         self._respond = respond
 
+    def choices(self) -> dict[str, Any]:
+        """Who can be told, and in which words."""
+        rooms = self._respond.policy.rooms
+        audiences = [
+            {"name": each.name, "public": each.public, "title": each.title, "receivers": list(each.receivers)}
+            for each in rooms.audiences.values()
+        ]
+        return {"audiences": audiences, "templates": list(rooms.templates)}
+
     def preview(self, incident_id: str, wanted: Wanted) -> dict[str, Any]:
         """What would be told, and whom; nothing is."""
         with self._respond.reading() as connection:

@@ -40,7 +40,7 @@ class Update(Draft):
 
 
 def router(updates: Updates, external_url: Callable[[], str]) -> APIRouter:
-    """The routes under /aiprism/v1/incidents/{id}/updates, and the public feed."""
+    """The routes under /aiprism/v1/incidents/{id}/updates, the audiences, and the public feed."""
     routes = APIRouter(prefix="/aiprism/v1", tags=["incidents"])
 
     @routes.get("/incidents/{incident_id}/updates", summary="The communication log: what was told whom, and if it came")
@@ -54,6 +54,10 @@ def router(updates: Updates, external_url: Callable[[], str]) -> APIRouter:
     @routes.post("/incidents/{incident_id}/updates/preview", summary="What would be told, and whom; nothing is")
     async def preview(incident_id: str, draft: Draft) -> dict[str, Any]:
         return await asyncio.to_thread(updates.preview, incident_id, draft.wanted())
+
+    @routes.get("/audiences", summary="Who can be told how incidents stand, and the templates of what they are told")
+    async def audiences() -> dict[str, Any]:
+        return await asyncio.to_thread(updates.choices)
 
     @routes.get("/feed/status.json", summary="What public audiences were told, newest first")
     async def feed() -> dict[str, Any]:

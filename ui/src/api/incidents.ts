@@ -1,6 +1,7 @@
 /** Incidents: the list; one with everything about it; what people do with it. */
 
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import type { Channel } from "@/model/room";
 import { ApiError, get, post, put } from "./http";
 import type { Labels } from "./prometheus";
 
@@ -47,7 +48,17 @@ export interface IncidentSummary {
   readonly assignee?: string;
   readonly roles?: Readonly<Record<string, string>>;
   readonly tasks?: readonly Task[];
+  readonly pins?: readonly Pin[];
   readonly merged_into?: string | null;
+}
+
+/** Evidence kept at hand: a link, a query, a trace id, or any words. */
+export interface Pin {
+  readonly id: string;
+  readonly what: string;
+  readonly text: string;
+  readonly by: string;
+  readonly at: number;
 }
 
 export interface Entry {
@@ -79,6 +90,7 @@ export interface Run {
 }
 
 export interface Incident extends IncidentSummary {
+  readonly channel: Channel | null;
   readonly timeline: readonly Entry[];
   readonly notifications: readonly {
     readonly id: string;

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { curve, laidOut } from "./maplayout";
+import { curve, laidOut, near } from "./maplayout";
 
 const CALLS = [
   { caller: "gateway", callee: "orders" },
@@ -50,3 +50,11 @@ test.each([
     "M0,0 Q4,0 8,4",
   ],
 ])("%j is drawn %j", (points, path) => expect(curve(points)).toBe(path));
+
+test("around some services stand those they call and that call them, and no others", () => {
+  const map = { nodes: ["gateway", "orders", "database", "alone"].map((name) => ({ name })), edges: CALLS };
+  const around = near(map, ["gateway"]);
+  expect(around.nodes.map(({ name }) => name)).toEqual(["gateway", "orders"]);
+  expect(around.edges.map(({ callee }) => callee)).toEqual(["orders", "orders"]);
+  expect(near(map, ["database", "alone"]).nodes.map(({ name }) => name)).toEqual(["orders", "database", "alone"]);
+});

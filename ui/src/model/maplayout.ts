@@ -76,3 +76,22 @@ export function curve(points: readonly { readonly x: number; readonly y: number 
   });
   return `M${first.x},${first.y} ${parts.length ? parts.join(" ") : rest.map(({ x, y }) => `L${x},${y}`).join(" ")}`;
 }
+
+interface Named {
+  readonly nodes: readonly { readonly name: string }[];
+  readonly edges: readonly { readonly caller: string; readonly callee: string }[];
+}
+
+/** Some services with those they call and that call them, and how those hang together. */
+export function near<M extends Named>(map: M, centres: readonly string[]): M {
+  const near = new Set(centres);
+  const names = new Set([
+    ...near,
+    ...map.edges.flatMap(({ caller, callee }) => (near.has(caller) || near.has(callee) ? [caller, callee] : [])),
+  ]);
+  return {
+    ...map,
+    nodes: map.nodes.filter(({ name }) => names.has(name)),
+    edges: map.edges.filter(({ caller, callee }) => names.has(caller) && names.has(callee)),
+  };
+}

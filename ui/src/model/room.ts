@@ -162,10 +162,14 @@ export function safeAddress(url: string): string | null {
 
 /** Where a pin leads: to what its address names, or to what its own words say. */
 export function leadsTo({ evidence, text, url }: Pin): string | null {
-  const address = safeAddress(url);
-  if (address) return address;
   const words = text.trim();
-  if (evidence === "trace" && /^[0-9a-f]{32}$/i.test(words)) return `/explore/traces/${words.toLowerCase()}`;
+  if (safeAddress(url)) return url;
   if (evidence === "query") return `/explore/metrics?q=${encodeURIComponent(words)}`;
-  return evidence === "link" ? safeAddress(words) : null;
+  return evidence === "trace" || evidence === "link" ? addressIn(words) : null;
+}
+
+/** The address that words are, or the page of the trace whose id they are. */
+export function addressIn(words: string): string | null {
+  if (/^[0-9a-f]{32}$/i.test(words.trim())) return `/explore/traces/${words.trim().toLowerCase()}`;
+  return safeAddress(words.trim());
 }

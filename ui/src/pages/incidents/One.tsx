@@ -1,20 +1,26 @@
 import { Button, Group } from "@mantine/core";
+import { lazy, Suspense } from "react";
 import { Link } from "react-router";
 import { type Incident, useIncident, useSimilar } from "@/api/incidents";
-import { Labels } from "@/components/Labels";
 import { Panel } from "@/components/Panel";
-import { Nothing, Shown } from "@/components/states";
+import { Loading, Nothing, Shown } from "@/components/states";
 import { Table } from "@/components/Table";
 import { Tag } from "@/components/Tag";
 import { useGoto, useTime } from "@/components/time";
 import { ago, dateTime, formatDuration, roughly } from "@/model/timerange";
 import { format } from "@/model/units";
 import { Acts } from "./Acts";
+import { Alerts } from "./Alerts";
+import { Elsewhere } from "./Elsewhere";
 import { Evidence } from "./Evidence";
 import { Found } from "./Found";
+import { Pins } from "./Pins";
 import { Runs } from "./Runs";
 import { Timeline } from "./Timeline";
+import { Updates } from "./Updates";
 import { Work } from "./Work";
+
+const Around = lazy(() => import("./Around")); // with what lays out the map
 
 /** One incident: what it is, what was found, what was done, and what to do with it. */
 export function One({ id }: { id: string }) {
@@ -26,15 +32,22 @@ export function One({ id }: { id: string }) {
           <Head incident={one} />
           <Acts incident={one} />
           <div className="grid2">
-            <Found id={id} />
-            <Evidence incident={one} />
-            <Timeline incident={one} />
-            <div style={{ display: "grid", gap: 14 }}>
+            <div className="stack">
+              <Found id={id} />
+              <Timeline incident={one} />
+              <Alerts incident={one} />
+              <Similar id={id} />
+            </div>
+            <div className="stack">
+              <Evidence incident={one} />
+              <Suspense fallback={<Loading rows={4} />}>
+                <Around incident={one} />
+              </Suspense>
               <Runs incident={one} />
               <Work incident={one} />
-              <AlertsOf incident={one} />
+              <Updates id={id} />
+              <Pins incident={one} />
               <Told incident={one} />
-              <Similar id={id} />
             </div>
           </div>
         </>
@@ -55,6 +68,7 @@ function Head({ incident }: { incident: Incident }) {
         <strong style={{ fontSize: 18 }}>{incident.title}</strong>
         <Tag of={incident.status} />
         <Group gap={4} ml="auto">
+          {incident.channel && <Elsewhere channel={incident.channel} />}
           <Button size="compact-xs" variant="default" component={Link} to={goto(`/incidents/${incident.id}/room`)}>
             war room
           </Button>
@@ -104,42 +118,6 @@ function Head({ incident }: { incident: Incident }) {
         ))}
       </Group>
     </div>
-  );
-}
-
-function AlertsOf({ incident }: { incident: Incident }) {
-  const { now } = useTime();
-  return (
-    <Panel title="Alerts" note={`${incident.alerts.length}`}>
-      <Table
-        label="alerts of the incident"
-        rows={incident.alerts}
-        id={({ fingerprint }) => fingerprint}
-        many={60}
-        height={320}
-        columns={[
-          { title: "state", cell: ({ state }) => <Tag of={state} />, width: "76px" },
-          {
-            title: "alert",
-            cell: ({ name, labels, annotations }) => (
-              <>
-                <strong>{name}</strong> <span className="quiet">{annotations.summary}</span>
-                <div>
-                  <Labels of={labels} without={["alertname"]} />
-                </div>
-              </>
-            ),
-            by: ({ name }) => name,
-          },
-          {
-            title: "since",
-            cell: ({ active_at }) => ago(active_at, now),
-            by: ({ active_at }) => active_at,
-            number: true,
-          },
-        ]}
-      />
-    </Panel>
   );
 }
 

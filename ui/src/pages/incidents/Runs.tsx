@@ -1,6 +1,8 @@
-import { Button } from "@mantine/core";
+import { Button, Select, TextInput } from "@mantine/core";
+import { useState } from "react";
 import { post } from "@/api/http";
 import { type Incident, type Run, useIncidentActs } from "@/api/incidents";
+import { useRunbooks } from "@/api/incidentwork";
 import { useActor } from "@/components/actor";
 import { Panel } from "@/components/Panel";
 import { Fault } from "@/components/states";
@@ -17,6 +19,7 @@ export function Runs({ incident }: { incident: Incident }) {
       ) : (
         incident.runs.map((run) => <OneRun key={run.id} incident={incident} run={run} />)
       )}
+      {incident.status !== "resolved" && <Start incident={incident} />}
     </Panel>
   );
 }
@@ -74,5 +77,58 @@ function OneRun({ incident, run }: { incident: Incident; run: Run }) {
         ))}
       </ol>
     </div>
+  );
+}
+
+/** Starts a runbook by hand; its guards apply. */
+function Start({ incident }: { incident: Incident }) {
+  const runbooks = useRunbooks();
+  const [actor] = useActor();
+  const [runbook, setRunbook] = useState("");
+  const [reason, setReason] = useState("");
+  const acts = useIncidentActs(incident.id);
+  if (!runbooks.data?.length) return null;
+  const start = () =>
+    acts.mutate(
+      (path) =>
+        post("/aiprism/v1/incidents/{incident_id}/runs", { path, body: { actor, runbook, reason, fingerprint: "" } }),
+      { onSuccess: () => [setRunbook(""), setReason("")] },
+    );
+  return (
+    <form
+      style={{ display: "flex", flexWrap: "wrap", gap: 6, paddingTop: 6 }}
+      onSubmit={(event) => {
+        event.preventDefault();
+        if (actor && runbook && reason.trim()) start();
+      }}
+    >
+      <Select
+        size="xs"
+        style={{ flex: "1 1 140px" }}
+        aria-label="runbook to start"
+        placeholder="start a runbook"
+        data={runbooks.data.map(({ name }) => name)}
+        value={runbook || null}
+        onChange={(to) => setRunbook(to ?? "")}
+      />
+      <TextInput
+        size="xs"
+        style={{ flex: "2 1 140px" }}
+        aria-label="why it is started"
+        placeholder="why"
+        value={reason}
+        onChange={(event) => setReason(event.currentTarget.value)}
+      />
+      <Button
+        size="xs"
+        variant="default"
+        type="submit"
+        disabled={!actor || !runbook || !reason.trim()}
+        loading={acts.isPending}
+      >
+        start
+      </Button>
+      {acts.isError && <Fault error={acts.error} />}
+    </form>
   );
 }

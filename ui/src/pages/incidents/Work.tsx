@@ -59,8 +59,66 @@ export function Work({ incident }: { incident: Incident }) {
         </Button>
       </Group>
       {acts.isError && <Fault error={acts.error} />}
+      <Rating incident={incident} />
       <Tasks incident={incident} />
     </Panel>
+  );
+}
+
+const OF_ALERTS = "as its alerts say";
+
+/** Says how urgent it is, or leaves that to its alerts again. */
+function Rating({ incident }: { incident: Incident }) {
+  const [actor] = useActor();
+  const [text, setText] = useState("");
+  const acts = useIncidentActs(incident.id);
+  const [priority, setPriority] = useState<string>(incident.priority);
+  const rate = () =>
+    acts.mutate(
+      (path) =>
+        post("/aiprism/v1/incidents/{incident_id}/priority", {
+          path,
+          body: { actor, text, priority: priority === OF_ALERTS ? null : (priority as Incident["priority"]) },
+        }),
+      { onSuccess: () => setText("") },
+    );
+  return (
+    <form
+      style={{ display: "flex", flexWrap: "wrap", gap: 6 }}
+      onSubmit={(event) => {
+        event.preventDefault();
+        if (actor && text.trim()) rate();
+      }}
+    >
+      <Select
+        size="xs"
+        w={130}
+        aria-label="priority"
+        data={["P0", "P1", "P2", "P3", OF_ALERTS]}
+        value={priority}
+        allowDeselect={false}
+        onChange={(to) => setPriority(to ?? OF_ALERTS)}
+      />
+      <TextInput
+        size="xs"
+        style={{ flex: "1 1 140px" }}
+        aria-label="why this priority"
+        placeholder="why it is of this priority"
+        value={text}
+        onChange={(event) => setText(event.currentTarget.value)}
+      />
+      <Button
+        size="compact-xs"
+        mt={3}
+        variant="default"
+        type="submit"
+        disabled={!actor || !text.trim()}
+        loading={acts.isPending}
+      >
+        rate
+      </Button>
+      {acts.isError && <Fault error={acts.error} />}
+    </form>
   );
 }
 

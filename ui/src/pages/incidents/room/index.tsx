@@ -11,8 +11,9 @@ import { Panel } from "@/components/Panel";
 import { Fault, Loading, Nothing } from "@/components/states";
 import { Tag } from "@/components/Tag";
 import { useGoto, useUrl } from "@/components/time";
-import { type Channel, type Room, safeAddress } from "@/model/room";
+import type { Room } from "@/model/room";
 import { formatDuration, roughly } from "@/model/timerange";
+import { Elsewhere } from "../Elsewhere";
 import { Chat } from "./Chat";
 import { Happened, Pins } from "./Side";
 import "./room.css";
@@ -118,18 +119,6 @@ function Head({ room, presence }: { room: Room; presence: Presence }) {
         <span className={`dot ${kind}`} /> {word}
       </span>
     </header>
-  );
-}
-
-/** The room's channel in Slack, or what keeps it from being made. */
-function Elsewhere({ channel: { kind, name, url, error } }: { channel: Channel }) {
-  const to = safeAddress(url);
-  const called = name ? `#${name.replace(/^#/, "")}` : kind;
-  if (!to) return error ? <span className="warn cut" title={error}>{`no channel: ${error}`}</span> : null;
-  return (
-    <a href={to} target="_blank" rel="noreferrer" className="nowrap" title={error || `the channel in ${kind}`}>
-      {called}
-    </a>
   );
 }
 
