@@ -1,0 +1,194 @@
+/** What uPlot is told: the columns it draws, its axes and scales, and how each line looks. */
+
+import uPlot from "uplot";
+import { clockTime, dateTime } from "@/model/timerange";
+import { format } from "@/model/units";
+import { drawLevels, drawMarks, mixed, near } from "./marks";
+import type { Line, TimeSeriesProps } from "./TimeSeries";
+import { tip } from "./tip";
+
+/** The columns uPlot draws: summed up from below where lines are stacked. */
+export function drawn(
+  times: readonly number[],
+  lines: readonly Line[],
+  stacked?: boolean | "percent",
+): uPlot.AlignedData {
+  if (!stacked) return [times, ...lines.map(({ values }) => values)] as unknown as uPlot.AlignedData;
+  const total =
+    stacked === "percent"
+      ? times.map((_, at) => lines.reduce((sum, { values, hidden }) => sum + (hidden ? 0 : (values[at] ?? 0)), 0))
+      : null;
+  const below = Array<number>(times.length).fill(0);
+  const rows = lines.map(({ values, hidden }) =>
+    times.map((_, at) => {
+      const value = values[at];
+      if (hidden || value === null || value === undefined) return value === undefined ? null : (value ?? null);
+      below[at]! += total ? (total[at] ? (100 * value) / total[at]! : 0) : value;
+      return below[at]!;
+    }),
+  );
+  return [times, ...rows] as unknown as uPlot.AlignedData;
+}
+
+/** `now` tells the properties as they are when uPlot asks; what it was made with are those of now. */
+export function options(now: () => TimeSeriesProps, place: HTMLElement): uPlot.Options {
+  const props = now();
+  const style = getComputedStyle(place);
+  const ink = style.getPropertyValue("color");
+  const quiet = mixed(ink, 0.62);
+  const grid = mixed(ink, 0.09);
+  const left = props.lines.find(({ axis }) => axis !== "right")?.unit ?? props.unit ?? "short";
+  const right = props.lines.find(({ axis }) => axis === "right");
+  const axis = {
+    stroke: quiet,
+    grid: { stroke: grid, width: 1 },
+    ticks: { stroke: grid, width: 1, size: 4 },
+    font: "11px system-ui, sans-serif",
+  };
+  const side = (unit: string, more: Partial<uPlot.Axis> = {}): uPlot.Axis => ({
+    ...axis,
+    size: (self, values) => Math.max(34, ...(values ?? []).map((text) => measured(self, text) + 14)),
+    values: (_, splits) => splits.map((value) => (value === null ? "" : format(value, unit, props.decimals))),
+    ...more,
+  });
+  let showTip = () => {};
+  const dragged = props.onZoom ? { x: true, y: false, setScale: false } : { x: false, y: false };
+  return {
+    width: Math.max(80, place.clientWidth),
+    height: props.height,
+    padding: props.bare ? [2, 0, 2, 0] : [8, 8, 0, 0],
+    legend: { show: false },
+    tzDate: (seconds) => (props.utc ? uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC") : new Date(seconds * 1000)),
+    cursor: {
+      show: !props.bare,
+      drag: dragged,
+      points: { size: 6 },
+      focus: { prox: 24 },
+      sync: props.together ? { key: props.together, setSeries: false } : undefined,
+    },
+    focus: { alpha: props.lines.length > 1 ? 0.35 : 1 },
+    scales: {
+      x: { time: true, range: () => [now().span.start, now().span.end] },
+      y: {
+        distr: props.log ? 3 : 1,
+        log: props.log ?? 10,
+        range: (_, low, high) => bounds(low, high, now()),
+      },
+      right: { range: (_, low, high) => bounds(low, high, { ...now(), min: undefined, max: undefined }) },
+    },
+    axes: props.bare
+      ? [{ show: false }, { show: false }]
+      : [
+          { ...axis, size: 26, space: 70, values: (_, splits) => timesOf(splits, props) },
+          side(left, { scale: "y" }),
+          ...(right
+            ? [side(right.unit ?? props.unit ?? "short", { scale: "right", side: 1, grid: { show: false } })]
+            : []),
+        ],
+    series: [{}, ...props.lines.map((line) => lineOf(line, Boolean(props.stacked)))],
+    bands: bandsOf(props),
+    hooks: {
+      drawClear: [(self) => drawLevels(self, now())],
+      draw: [(self) => drawMarks(self, now())],
+      setSelect: [
+        (self) => {
+          const { left: from, width } = self.select;
+          if (width < 4) return;
+          now().onZoom?.({ start: self.posToVal(from, "x"), end: self.posToVal(from + width, "x") });
+          self.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+        },
+      ],
+      init: [
+        (self) => {
+          if (!props.bare && props.tip !== "none") showTip = tip(self, now);
+        },
+      ],
+      setCursor: [() => showTip()],
+      setSeries: [() => showTip()],
+      ready: [(self) => picking(self, now)],
+    },
+  };
+}
+
+function lineOf({ name, colour, draw, step, width, fill, dash, axis, hidden }: Line, stacked: boolean): uPlot.Series {
+  const area = fill ?? (stacked ? 0.3 : 0);
+  const paths =
+    draw === "bars"
+      ? uPlot.paths.bars!({ size: [0.8, 40] })
+      : step
+        ? uPlot.paths.stepped!({ align: step === "after" ? 1 : -1 })
+        : draw === "points"
+          ? () => null
+          : undefined;
+  return {
+    label: name,
+    scale: axis === "right" ? "right" : "y",
+    show: !hidden,
+    stroke: colour,
+    width: draw === "points" ? 0 : (width ?? 1.4),
+    fill: area > 0 ? mixed(colour, area) : undefined,
+    dash: dash ? [...dash] : undefined,
+    paths,
+    points: {
+      show: draw === "points" ? true : undefined,
+      size: draw === "points" ? 5 : 4,
+      stroke: colour,
+      fill: colour,
+    },
+    spanGaps: false,
+  };
+}
+
+function bandsOf({ lines, stacked }: TimeSeriesProps): uPlot.Band[] {
+  if (stacked)
+    return lines.slice(1).map((line, at) => ({ series: [at + 2, at + 1], fill: mixed(line.colour, line.fill ?? 0.3) }));
+  return lines.flatMap((line, at) =>
+    line.bandTo === undefined
+      ? []
+      : [{ series: [at + 1, line.bandTo + 1] as [number, number], fill: mixed(line.colour, 0.14) }],
+  );
+}
+
+/** From the lowest to the highest with some air; from zero where the lowest is near it; never a line without height. */
+function bounds(
+  low: number | null,
+  high: number | null,
+  { min, max, log, stacked }: TimeSeriesProps,
+): [number, number] {
+  if (stacked === "percent") return [0, 100];
+  if (low === null || high === null || !Number.isFinite(low) || !Number.isFinite(high)) return [min ?? 0, max ?? 1];
+  if (log) return [min ?? Math.max(low, 1e-12) / 2, max ?? high * 2];
+  const air = (high - low) * 0.08 || Math.abs(high) * 0.1 || 1;
+  const bottom = low >= 0 && low - air < high * 0.5 ? 0 : low - air;
+  const [start, end] = [min ?? bottom, max ?? high + air];
+  return start < end ? [start, end] : [start, start + 1];
+}
+
+function timesOf(splits: readonly number[], { span, utc = false }: TimeSeriesProps): string[] {
+  const length = span.end - span.start;
+  const step = splits.length > 1 ? splits[1]! - splits[0]! : 60;
+  return splits.map((at) => {
+    if (length > 7 * 86_400 || step >= 86_400) return dateTime(at, utc).slice(5, 10);
+    if (length > 86_400) return dateTime(at, utc).slice(5, 16);
+    return clockTime(at, utc).slice(0, step < 60 ? 8 : 5);
+  });
+}
+
+function picking(self: uPlot, now: () => TimeSeriesProps): void {
+  self.over.addEventListener("click", () => near(self, now())?.onPick?.());
+}
+
+const measures = new Map<string, number>();
+
+function measured(self: uPlot, text: string): number {
+  let width = measures.get(text);
+  if (width === undefined) {
+    self.ctx.save();
+    self.ctx.font = "11px system-ui, sans-serif";
+    width = self.ctx.measureText(text).width;
+    self.ctx.restore();
+    if (measures.size > 2000) measures.clear();
+    measures.set(text, width);
+  }
+  return width;
+}
