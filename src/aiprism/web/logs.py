@@ -9,8 +9,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
+import orjson
 from fastapi import APIRouter, Depends, Query, Request
-from fastapi.responses import StreamingResponse
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from aiprism.clock import Clock
 from aiprism.detect import loghints
@@ -28,6 +29,7 @@ from aiprism.web.asking import SECONDS, Answering, End, InArchive, Limit, Start,
 from aiprism.web.following import Streams, followed
 from aiprism.web.logexport import FORMATS, exported
 from aiprism.web.logtail import followed_records
+from aiprism.web.prometheus import sent
 from aiprism.web.turns import Turns
 
 MOST_EXPORTED = 1_000_000  # records of one export
@@ -131,18 +133,23 @@ def router(
 
 
 def _serve_records(routes: APIRouter, settle: Settle, logs: LogStore, answer: Answering[Any]) -> None:
-    @routes.get("/logs", summary="Log records, newest first, page by page")
+    @routes.get("/logs", summary="Log records, newest first, page by page", response_class=JSONResponse)
     async def search(
         request: Request,
         asked: Wanted,
         limit: Limit = 100,
         order: Literal["newest", "oldest"] = "newest",
         cursor: Annotated[str, Query(description="`cursor` of the page before")] = "",
-    ) -> dict[str, Any]:
+    ) -> Response:
         after = Cursor.of(cursor) if cursor else None
         wanted = replace(await settle(asked), limit=limit, oldest_first=order == "oldest", after=after)
-        page = await answer(request, lambda: logs.page(wanted))
-        return {"logs": [links.told(each) for each in page.records], "cursor": str(page.after) if page.after else None}
+
+        def told() -> bytes:  # beside the event loop: a page may have ten thousand records
+            page = logs.page(wanted)
+            records = [links.told(each) for each in page.records]
+            return orjson.dumps({"logs": records, "cursor": str(page.after) if page.after else None})
+
+        return await sent(request, await answer(request, told))
 
     @routes.get("/logs/context", summary="The records of a service before and after a moment")
     async def context(
