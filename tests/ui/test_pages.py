@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
@@ -96,6 +98,38 @@ def test_a_query_is_drawn_told_and_taken_along(visit: Visit) -> None:
     assert header.startswith("time,")
     assert "document-processor" in header
     assert first.count(",") >= len(SERVICES)
+
+
+def test_a_chart_is_zoomed_with_the_wheel_and_taken_along_with_shift(visit: Visit) -> None:
+    page = visit(PAGES["metrics"])
+    chart = page.get_by_role("img", name="rate(ai_prism_http_requests_total").locator(".u-over")
+    chart.hover()
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, -400)
+    page.keyboard.up("Control")
+    expect(page).to_have_url(re.compile(r"from=[\d.]+&to=[\d.]+"))
+    start, end = _times(page.url)
+    assert end - start == pytest.approx(3600 * math.exp(-0.8), abs=1)
+    box = chart.bounding_box()
+    assert box
+    chart.hover()
+    page.keyboard.down("Shift")
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 4, box["y"] + 20, steps=4)
+    page.mouse.up()
+    page.keyboard.up("Shift")
+    expect(page).not_to_have_url(re.compile(f"from={start}"))
+    later = _times(page.url)
+    assert later[0] - start == pytest.approx((end - start) / 4, rel=0.02)
+    assert later[1] - later[0] == pytest.approx(end - start, abs=0.01)
+    page.go_back()
+    page.go_back()
+    expect(page.get_by_role("button", name="time range: last 1 hour")).to_be_visible()
+
+
+def _times(url: str) -> tuple[float, float]:
+    asked = parse_qs(urlsplit(url).query)
+    return float(asked["from"][0]), float(asked["to"][0])
 
 
 def test_a_query_that_cannot_be_parsed_is_answered_in_words(visit: Visit) -> None:

@@ -1,17 +1,34 @@
 /** Which page stands at which address. Pages are loaded when they are gone to. */
 
-import { lazy, Suspense } from "react";
+import { Suspense } from "react";
 import { Route, Routes } from "react-router";
 import { useLive } from "./api/live";
+import { type Lazily, lazily } from "./components/lazily";
 import { Shell } from "./components/Shell";
 import { Loading, Nothing } from "./components/states";
+import { signalReady } from "./pages/explore/signals";
 
-const Now = lazy(() => import("./pages/now"));
-const Explore = lazy(() => import("./pages/explore"));
-const Services = lazy(() => import("./pages/services"));
-const Alerts = lazy(() => import("./pages/alerts"));
-const Incidents = lazy(() => import("./pages/incidents"));
-const Dashboards = lazy(() => import("./pages/dashboards"));
+const Now = lazily(() => import("./pages/now"));
+const Explore = lazily(() => import("./pages/explore"));
+const Services = lazily(() => import("./pages/services"));
+const Alerts = lazily(() => import("./pages/alerts"));
+const Incidents = lazily(() => import("./pages/incidents"));
+const Dashboards = lazily(() => import("./pages/dashboards"));
+
+const PAGES: readonly (readonly [string, Lazily<object>])[] = [
+  ["/explore", Explore],
+  ["/services", Services],
+  ["/alerts", Alerts],
+  ["/incidents", Incidents],
+  ["/dashboards", Dashboards],
+  ["/", Now],
+];
+
+/** Loads the page of an address, so that it stands in the first picture. */
+export async function ready(pathname: string): Promise<void> {
+  const page = PAGES.find(([path]) => pathname.startsWith(path))?.[1];
+  await Promise.all([page?.ready(), page === Explore && signalReady(pathname)]);
+}
 
 export function App() {
   useLive();

@@ -10,7 +10,7 @@ import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { BrowserRouter } from "react-router";
 import { ApiError } from "./api/http";
-import { App } from "./app";
+import { App, ready } from "./app";
 import { TimeProvider } from "./components/time";
 
 const theme = createTheme({
@@ -37,17 +37,23 @@ const client = new QueryClient({
   },
 });
 
-createRoot(document.getElementById("root")!).render(
-  <StrictMode>
-    <MantineProvider theme={theme} defaultColorScheme="auto">
-      <QueryClientProvider client={client}>
-        <BrowserRouter>
-          <TimeProvider>
-            <App />
-          </TimeProvider>
-        </BrowserRouter>
-        <Notifications position="bottom-right" />
-      </QueryClientProvider>
-    </MantineProvider>
-  </StrictMode>,
-);
+const root = createRoot(document.getElementById("root")!);
+// What cannot be loaded now says so in its place.
+void ready(location.pathname)
+  .catch(() => undefined)
+  .then(() =>
+    root.render(
+      <StrictMode>
+        <MantineProvider theme={theme} defaultColorScheme="auto">
+          <QueryClientProvider client={client}>
+            <BrowserRouter>
+              <TimeProvider>
+                <App />
+              </TimeProvider>
+            </BrowserRouter>
+            <Notifications position="bottom-right" />
+          </QueryClientProvider>
+        </MantineProvider>
+      </StrictMode>,
+    ),
+  );

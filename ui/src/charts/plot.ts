@@ -1,11 +1,15 @@
 /** What uPlot is told: the columns it draws, its axes and scales, and how each line looks. */
 
 import uPlot from "uplot";
-import { clockTime, dateTime } from "@/model/timerange";
+import { clockTime, dateTime, type Span } from "@/model/timerange";
 import { format } from "@/model/units";
+import { highlight } from "./highlight";
 import { drawLevels, drawMarks, mixed, near } from "./marks";
+import { drawHeld, type Hand, heldHeight, movable } from "./moving";
 import type { Line, TimeSeriesProps } from "./TimeSeries";
 import { tip } from "./tip";
+
+const MOST_POINTS = 12; // lines that have each a dot at the cursor; of more, the nearest has
 
 /** The columns uPlot draws: summed up from below where lines are stacked. */
 export function drawn(
@@ -51,7 +55,10 @@ export function options(now: () => TimeSeriesProps, place: HTMLElement): uPlot.O
     values: (_, splits) => splits.map((value) => (value === null ? "" : format(value, unit, props.decimals))),
     ...more,
   });
+  const hand: Hand = { held: null };
   let showTip = () => {};
+  let raise = (_: number | null) => {};
+  let moves: ReturnType<typeof movable> | null = null;
   const dragged = props.onZoom ? { x: true, y: false, setScale: false } : { x: false, y: false };
   return {
     width: Math.max(80, place.clientWidth),
@@ -62,34 +69,62 @@ export function options(now: () => TimeSeriesProps, place: HTMLElement): uPlot.O
     cursor: {
       show: !props.bare,
       drag: dragged,
-      points: { size: 6 },
+      points: { size: 6, one: props.lines.length > MOST_POINTS },
       focus: { prox: 24 },
+      bind: {
+        // With Shift it is moved, without a part of it is chosen.
+        mousedown: (_, __, choose) => (event) => {
+          if (!event.shiftKey || !moves) return choose(event);
+          moves.drag(event);
+          return null;
+        },
+      },
       sync: props.together ? { key: props.together, setSeries: false } : undefined,
     },
-    focus: { alpha: props.lines.length > 1 ? 0.35 : 1 },
+    focus: { alpha: 1 }, // others are paler under a veil
     scales: {
-      x: { time: true, range: () => [now().span.start, now().span.end] },
+      x: {
+        time: true,
+        range: () => {
+          const { start, end } = hand.held?.view ?? now().span;
+          return [start, end];
+        },
+      },
       y: {
         distr: props.log ? 3 : 1,
         log: props.log ?? 10,
-        range: (_, low, high) => bounds(low, high, now()),
+        range: (_, low, high) => heldHeight(hand, "y") ?? bounds(low, high, now()),
       },
-      right: { range: (_, low, high) => bounds(low, high, { ...now(), min: undefined, max: undefined }) },
+      right: {
+        range: (_, low, high) =>
+          heldHeight(hand, "right") ?? bounds(low, high, { ...now(), min: undefined, max: undefined }),
+      },
     },
     axes: props.bare
       ? [{ show: false }, { show: false }]
       : [
-          { ...axis, size: 26, space: 70, values: (_, splits) => timesOf(splits, props) },
+          {
+            ...axis,
+            size: 26,
+            space: 70,
+            values: (_, splits) => timesOf(splits, hand.held?.view ?? now().span, props.utc),
+          },
           side(left, { scale: "y" }),
           ...(right
             ? [side(right.unit ?? props.unit ?? "short", { scale: "right", side: 1, grid: { show: false } })]
             : []),
         ],
-    series: [{}, ...props.lines.map((line) => lineOf(line, Boolean(props.stacked)))],
+    series: [{}, ...props.lines.map((line) => lineOf(line, Boolean(props.stacked), hand))],
     bands: bandsOf(props),
     hooks: {
-      drawClear: [(self) => drawLevels(self, now())],
-      draw: [(self) => drawMarks(self, now())],
+      drawClear: [(self) => hand.held?.picture ?? drawLevels(self, now())],
+      draw: [
+        (self) => {
+          raise(null);
+          if (hand.held?.picture) drawHeld(self, hand.held);
+          else drawMarks(self, now());
+        },
+      ],
       setSelect: [
         (self) => {
           const { left: from, width } = self.select;
@@ -101,16 +136,28 @@ export function options(now: () => TimeSeriesProps, place: HTMLElement): uPlot.O
       init: [
         (self) => {
           if (!props.bare && props.tip !== "none") showTip = tip(self, now);
+          if (!props.bare) raise = highlight(self, now);
+          if (!props.bare && props.onZoom) moves = movable(self, hand, now);
         },
       ],
       setCursor: [() => showTip()],
-      setSeries: [() => showTip()],
+      setSeries: [
+        (_, series, change) => {
+          if ("focus" in change) raise(series);
+          showTip();
+        },
+      ],
+      destroy: [() => moves?.end()],
       ready: [(self) => picking(self, now)],
     },
   };
 }
 
-function lineOf({ name, colour, draw, step, width, fill, dash, axis, hidden }: Line, stacked: boolean): uPlot.Series {
+function lineOf(
+  { name, colour, draw, step, width, fill, dash, axis, hidden }: Line,
+  stacked: boolean,
+  hand: Hand,
+): uPlot.Series {
   const area = fill ?? (stacked ? 0.3 : 0);
   const paths =
     draw === "bars"
@@ -119,7 +166,7 @@ function lineOf({ name, colour, draw, step, width, fill, dash, axis, hidden }: L
         ? uPlot.paths.stepped!({ align: step === "after" ? 1 : -1 })
         : draw === "points"
           ? () => null
-          : undefined;
+          : uPlot.paths.linear!();
   return {
     label: name,
     scale: axis === "right" ? "right" : "y",
@@ -128,9 +175,9 @@ function lineOf({ name, colour, draw, step, width, fill, dash, axis, hidden }: L
     width: draw === "points" ? 0 : (width ?? 1.4),
     fill: area > 0 ? mixed(colour, area) : undefined,
     dash: dash ? [...dash] : undefined,
-    paths,
+    paths: (...where) => (hand.held?.picture ? null : paths(...where)),
     points: {
-      show: draw === "points" ? true : undefined,
+      show: draw === "points" ? () => !hand.held?.picture : undefined,
       size: draw === "points" ? 5 : 4,
       stroke: colour,
       fill: colour,
@@ -164,7 +211,7 @@ function bounds(
   return start < end ? [start, end] : [start, start + 1];
 }
 
-function timesOf(splits: readonly number[], { span, utc = false }: TimeSeriesProps): string[] {
+function timesOf(splits: readonly number[], span: Span, utc = false): string[] {
   const length = span.end - span.start;
   const step = splits.length > 1 ? splits[1]! - splits[0]! : 60;
   return splits.map((at) => {

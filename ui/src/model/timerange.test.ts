@@ -3,6 +3,8 @@ import {
   absolute,
   ago,
   aligned,
+  along,
+  around,
   describe,
   durationSeconds,
   formatDuration,
@@ -71,6 +73,21 @@ test.each([
   [{ from: "now-2h", to: "now-1h" }, "now-2h – now-1h"],
   [{ from: String(NOW), to: "now" }, "2026-11-28 14:02:31 – now"],
 ])("%j is called %s", (range, name) => expect(describe(range, true)).toBe(name));
+
+test.each([
+  [0, 0.5, { start: 100, end: 150 }],
+  [1, 0.5, { start: 150, end: 200 }],
+  [0.5, 2, { start: 50, end: 250 }],
+  [0.5, 1e-9, { start: 149.5, end: 150.5 }],
+  [7, 0.5, { start: 150, end: 200 }],
+])("zooming around %d by %d keeps what stands there", (place, factor, expected) =>
+  expect(around({ start: 100, end: 200 }, place, factor)).toEqual(expected),
+);
+
+test("a range goes along by a share of its length", () => {
+  expect(along({ start: 100, end: 200 }, 0.25)).toEqual({ start: 125, end: 225 });
+  expect(along({ start: 100, end: 200 }, -1)).toEqual({ start: 0, end: 100 });
+});
 
 test("zooming out doubles, and does not look into the future", () => {
   expect(zoomedOut({ start: NOW - 100, end: NOW }, NOW)).toEqual(absolute({ start: NOW - 200, end: NOW }));

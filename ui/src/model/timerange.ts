@@ -152,6 +152,23 @@ export function shifted(span: Span, direction: -1 | 1): Range {
   return absolute({ start: span.start + by, end: span.end + by });
 }
 
+const LEAST = 1; // seconds
+const MOST = 20 * 366 * 86_400;
+
+/** `span` made longer by a factor (below 1: shorter), so that what stands at `place` (0 the start, 1 the end) keeps there. */
+export function around(span: Span, place: number, factor: number): Span {
+  const length = span.end - span.start;
+  const next = Math.min(MOST, Math.max(LEAST, length * factor));
+  const start = span.start + (length - next) * Math.min(1, Math.max(0, place));
+  return { start, end: start + next };
+}
+
+/** `span` moved on by a share of its length; a negative one moves it back. */
+export function along(span: Span, share: number): Span {
+  const by = (span.end - span.start) * share;
+  return { start: span.start + by, end: span.end + by };
+}
+
 export function absolute(span: Span): Range {
   return { from: String(Math.round(span.start * 1000) / 1000), to: String(Math.round(span.end * 1000) / 1000) };
 }

@@ -35,7 +35,8 @@ export function PanelBox({ panel, scope: page, marks, adhoc, together, height, a
     if (inViewport) setSeen(true);
   }, [inViewport]);
   const scope = useMemo(() => ({ ...page, chosen: { ...page.chosen, ...panel.scoped } }), [page, panel.scoped]);
-  const data = useFrames(panel, scope, width || 400, seen, adhoc);
+  // Nothing before it is known how wide it is: as many points are asked for as there is room.
+  const data = useFrames(panel, scope, width, seen && width > 0, adhoc);
   const tall = height ?? pixels(panel.place.h);
   const title = interpolate(panel.title, scope, "text");
   const note = [panel.timeFrom && `last ${panel.timeFrom}`, panel.timeShift && `${panel.timeShift} earlier`].filter(
@@ -53,7 +54,7 @@ export function PanelBox({ panel, scope: page, marks, adhoc, together, height, a
       >
         <div ref={sized} style={{ height: "100%", overflow: "auto" }}>
           {
-            seen ? (
+            seen && width > 0 ? (
               <Content
                 panel={panel}
                 data={data}

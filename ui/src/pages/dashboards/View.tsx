@@ -15,6 +15,7 @@ import { SCRAPE } from "./data";
 import { Editor } from "./Editor";
 import { useMarks } from "./marks";
 import { PanelBox } from "./PanelBox";
+import { VIEWS } from "./panels";
 import { useVariables, VariableBar } from "./Variables";
 import { Versions } from "./Versions";
 
@@ -39,6 +40,10 @@ function Read({ document }: { document: DashboardDocument }) {
 
 function Drawn({ dashboard, document }: { dashboard: Dashboard; document: DashboardDocument }) {
   useOwnTime(dashboard);
+  useEffect(() => {
+    // Beside what they ask for, not after it.
+    for (const type of new Set(dashboard.panels.map((panel) => panel.type))) void VIEWS[type]?.view.ready();
+  }, [dashboard]);
   const { span } = useTime();
   const [mode, setMode] = useUrl("do");
   const variables = useVariables(dashboard.variables);

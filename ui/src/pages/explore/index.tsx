@@ -1,15 +1,11 @@
 /** Questions to what is stored: metrics, logs, traces, and in SQL all of it. */
 
 import { Tabs } from "@mantine/core";
-import { lazy, Suspense } from "react";
+import { Suspense } from "react";
 import { Navigate, Route, Routes, useLocation, useNavigate } from "react-router";
 import { Loading } from "@/components/states";
 import { useGoto } from "@/components/time";
-
-const Metrics = lazy(() => import("./metrics"));
-const Logs = lazy(() => import("./logs"));
-const Traces = lazy(() => import("./traces"));
-const Sql = lazy(() => import("./sql"));
+import { Logs, Metrics, Sql, Traces } from "./signals";
 
 const SIGNALS = { metrics: "Metrics", logs: "Logs", traces: "Traces", sql: "SQL" } as const;
 

@@ -3,15 +3,15 @@
  * on the page as missing. `alone`: it needs no frames (it asks for itself, or shows only its options).
  */
 
-import { type LazyExoticComponent, lazy } from "react";
+import { type Lazily, lazily } from "@/components/lazily";
 import type { PanelProps, PanelView } from "./interface";
 
 interface View {
-  readonly view: LazyExoticComponent<PanelView>;
+  readonly view: Lazily<PanelProps>;
   readonly alone?: boolean;
 }
 
-const of = (load: () => Promise<{ default: PanelView }>, alone = false): View => ({ view: lazy(load), alone });
+const of = (load: () => Promise<{ default: PanelView }>, alone = false): View => ({ view: lazily(load), alone });
 
 export const VIEWS: Readonly<Record<string, View>> = {
   timeseries: of(() => import("./TimeSeriesPanel")),

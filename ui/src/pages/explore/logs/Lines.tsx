@@ -1,5 +1,6 @@
 /** Records as lines: only those in sight are drawn, more are fetched as one scrolls on, and one opens to all it knows. */
 
+import { useMediaQuery } from "@mantine/hooks";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { memo, useEffect, useRef } from "react";
 import { useTime } from "@/components/time";
@@ -26,13 +27,16 @@ const ROW = 22;
 
 export function Lines({ records, open, onOpen, onEnd, foot, wrap, height = "62vh", ...rest }: Props) {
   const box = useRef<HTMLDivElement>(null);
-  const list = useVirtualizer({
+  const list = useVirtualizer<HTMLDivElement, HTMLDivElement>({
     count: records.length + 1, // the last one tells how it goes on
     getScrollElement: () => box.current,
     estimateSize: () => ROW,
+    // Only what may be taller than a line is measured: measuring lays out the page at each step.
+    measureElement: (element) => ("tall" in element.dataset ? element.getBoundingClientRect().height : ROW),
     overscan: 12,
     useFlushSync: false, // scrolling goes on while lines are drawn
   });
+  const narrow = useMediaQuery("(max-width: 760px)", false, { getInitialValueInEffect: false }); // a line has two there
   const items = list.getVirtualItems();
   const last = items.at(-1)?.index ?? 0;
   useEffect(() => {
@@ -52,7 +56,13 @@ export function Lines({ records, open, onOpen, onEnd, foot, wrap, height = "62vh
           {items.map(({ index }) => {
             const record = records[index];
             return (
-              <div key={index} data-index={index} ref={list.measureElement} role="listitem">
+              <div
+                key={index}
+                data-index={index}
+                data-tall={wrap || narrow || !record || (open && keyOf(record) === open) ? "" : undefined}
+                ref={list.measureElement}
+                role="listitem"
+              >
                 {record ? (
                   <Row record={record} open={open} onOpen={onOpen} {...rest} />
                 ) : (
