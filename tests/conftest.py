@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -45,6 +46,19 @@ def laid_out() -> dict[str, str]:
 @pytest.fixture
 def engine(chdb_url: str, laid_out: dict[str, str]) -> Iterator[Engine]:
     """An engine on an empty, migrated database."""
+    with _emptied_after(chdb_url, laid_out) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def lasting_engine(chdb_url: str, laid_out: dict[str, str]) -> Iterator[Engine]:
+    """An engine on a database that the tests of a file share: one of them fills it, and all of them only read."""
+    with _emptied_after(chdb_url, laid_out) as opened:
+        yield opened
+
+
+@contextmanager
+def _emptied_after(chdb_url: str, laid_out: dict[str, str]) -> Iterator[Engine]:
     database, form = laid_out.popitem() if laid_out else (f"test_{uuid.uuid4().hex}", "")
     opened = Engine.open(chdb_url, database=database)
     if not form:

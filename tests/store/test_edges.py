@@ -438,7 +438,7 @@ def minute(each: Sent) -> int:
     return int(each.at // 60)
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(requests=worlds(), looks=st.lists(st.integers(240, 4000), max_size=4))
 def test_any_split_over_requests_any_order_of_arrival_and_any_repeat_gives_the_same_edges(
     engine: Engine, requests: list[list[Sent]], looks: list[int]

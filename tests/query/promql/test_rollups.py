@@ -88,14 +88,25 @@ class World:
         assert self.engine.query("SELECT count() FROM samples") == [(0,)]
 
 
-@pytest.fixture
-def world(engine: Engine) -> World:
+def filled(engine: Engine) -> World:
     made, chance = World(engine), random.Random(7)
     made.add("requests_total", *(counter(chance) for _ in range(4)))
     made.add("pauses_total", *(counter(chance, 0.003, 0.002) for _ in range(4)))
     made.add("temperature", *(gauge(chance, gaps) for gaps in (0, 0, 0.003)))
     made.downsample()
     return made
+
+
+@pytest.fixture
+def world(engine: Engine) -> World:
+    """A world that a test may change."""
+    return filled(engine)
+
+
+@pytest.fixture(scope="module")
+def still(lasting_engine: Engine) -> World:
+    """A world that nobody changes."""
+    return filled(lasting_engine)
 
 
 def tables(world: World, text: str, *times: float) -> str:
@@ -138,34 +149,34 @@ EXACT = [
 
 @pytest.mark.parametrize("text", EXACT)
 @pytest.mark.parametrize(("window", "step", "table"), [("1h", 300, "samples_5m"), ("12h", HOUR, "samples_1h")])
-def test_whole_buckets_answer_a_range_as_the_samples_do(world: World, text: str, window: str, step: int, table: str):
+def test_whole_buckets_answer_a_range_as_the_samples_do(still: World, text: str, window: str, step: int, table: str):
     asked = text.format(w=window)
     start, end = START + 13 * HOUR, END - HOUR
-    assert table in tables(world, asked, start, end, step)
+    assert table in tables(still, asked, start, end, step)
     rolled, sent = Account(), Account()
     same(
-        world.rolled.range(asked, start, end, step, account=rolled),
-        world.sent.range(asked, start, end, step, account=sent),
+        still.rolled.range(asked, start, end, step, account=rolled),
+        still.sent.range(asked, start, end, step, account=sent),
     )
     if not text.startswith("first"):  # its buckets are read as if they were samples
         assert rolled.samples_per_step.tolist() == sent.samples_per_step.tolist()
 
 
 @pytest.mark.parametrize("text", EXACT)
-def test_one_long_window_with_ragged_ends_answers_as_the_samples_do(world: World, text: str):
+def test_one_long_window_with_ragged_ends_answers_as_the_samples_do(still: World, text: str):
     asked, at = text.format(w="33h17m"), END - 1234.567
     if "{w}" in text:
-        assert tables(world, asked, at).strip() == "samples + samples_1h + samples"
-    same(world.rolled.instant(asked, at), world.sent.instant(asked, at))  # type: ignore[arg-type]
+        assert tables(still, asked, at).strip() == "samples + samples_1h + samples"
+    same(still.rolled.instant(asked, at), still.sent.instant(asked, at))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("window", "step"), [("1h", 300), ("12h", HOUR)])
-def test_where_a_counter_pauses_only_the_extrapolation_differs(world: World, window: str, step: int):
+def test_where_a_counter_pauses_only_the_extrapolation_differs(still: World, window: str, step: int):
     """In windows that are covered by samples to three quarters, by 5 % at most."""
     span = (START + 13 * HOUR, END - HOUR, step)
     asked, coverage = f"increase(pauses_total[{window}])", f"count_over_time(pauses_total[{window}]) * 15 / {step * 12}"
-    rolled, sent = (as_numbers(each.range(asked, *span)) for each in (world.rolled, world.sent))
-    covered = as_numbers(world.sent.range(coverage, *span))
+    rolled, sent = (as_numbers(each.range(asked, *span)) for each in (still.rolled, still.sent))
+    covered = as_numbers(still.sent.range(coverage, *span))
     errors = np.array([
         abs(rolled[labels][at] / value - 1)
         for labels, values in sent.items()
@@ -196,8 +207,8 @@ def test_recent_hours_come_from_the_samples(world: World):
         ("deriv(temperature[2h])", 300),
     ],
 )
-def test_what_buckets_cannot_answer_exactly_is_read_from_the_samples(world: World, text: str, step: int):
-    assert tables(world, text, START + 2 * HOUR, END, step).strip() == "samples"
+def test_what_buckets_cannot_answer_exactly_is_read_from_the_samples(still: World, text: str, step: int):
+    assert tables(still, text, START + 2 * HOUR, END, step).strip() == "samples"
 
 
 def test_once_the_samples_are_gone_the_buckets_answer(world: World):
