@@ -10,7 +10,7 @@ import pytest
 from aiprism.errors import Conflict, NotFound
 from aiprism.learn import postmortems as module
 from aiprism.learn.chart import svg
-from aiprism.respond.incident import MACHINE, ReopenedByHand, ResolvedByHand
+from aiprism.respond.incident import MACHINE, Evidence, Pinned, ReopenedByHand, ResolvedByHand
 from aiprism.store import investigations
 from aiprism.store.records import Records, incidents
 from tests.learn.past import FIRST, Past
@@ -41,6 +41,16 @@ def test_what_is_resolved_is_written_of_by_itself_once(past):
     assert (found.version, found.author, found.evidence) == (1, MACHINE, 1)
     assert asyncio.run(past.postmortems.write_wanting()) == 0
     assert past.timeline(found.incident_id)[-1]["event"] == "postmortem_written"
+
+
+def test_the_document_holds_what_was_pinned(past):
+    incident = past.trouble()
+    past.respond.happen(incident, Pinned("ann", "https://wiki.example.com/pool", "how to drain *it*"))
+    past.respond.happen(incident, Pinned("bob", "up == 0", "", Evidence.QUERY, "", "/explore/metrics"))
+    assert asyncio.run(past.postmortems.write_wanting()) == 1
+    text = past.postmortems.read(incident).text
+    assert "## Pinned evidence\n\n- E1 https://wiki.example.com/pool: how to drain \\*it\\*, pinned by ann at " in text
+    assert "- E2 up == 0 (/explore/metrics), pinned by bob at " in text
 
 
 def test_the_document_says_what_telemetry_knows_and_what_nobody_does(past):

@@ -9,13 +9,13 @@ import pytest
 from aiprism.clock import FakeClock
 from aiprism.errors import BadInput, ConfigError, NotFound, TooMany
 from aiprism.model.alerts import Priority
-from aiprism.respond import journal, roomplan, warroom
+from aiprism.respond import dossier, journal, roomplan, warroom
 from aiprism.respond.desk import Policy
-from aiprism.respond.incident import Noted
+from aiprism.respond.incident import Evidence, Noted, Pinned
 from aiprism.respond.pipeline import Respond
 from aiprism.respond.remediate import Remediation
 from aiprism.respond.rooms import SHOWN, Rooms
-from aiprism.respond.warroom import Evidence, Kind, Line, Place
+from aiprism.respond.warroom import Kind, Line, Place
 from aiprism.store import incidents as store
 from aiprism.store.records import Records
 from aiprism.yamlfile import parse
@@ -200,7 +200,33 @@ def test_evidence_is_pinned_as_it_is_once_and_is_on_the_timeline(house):
     ]
     house.rooms.unpin(incident, "ann", pinned[0]["id"])
     assert house.rooms.read(incident)["pins"] == pinned[2:]
-    assert house.timeline(incident, "evidence_pinned") == ["evidence_pinned"] * 3
+    assert house.timeline(incident, "pinned", "unpinned") == [*["pinned"] * 3, "unpinned"]
+
+
+def test_what_is_pinned_on_an_incident_and_in_its_room_is_one_list(house):
+    incident = house.trouble()
+    house.respond.happen(incident, Pinned("ann", "https://wiki.example.com/pool", "how to drain it"))
+    house.rooms.say(incident, "bob", "/pin the pool is too small")
+    pin = house.rooms.pin(incident, "bob", Evidence.QUERY, text="up", ref="", url="/")
+    told = [(each["id"], each["author"], each["evidence"], each["text"]) for each in house.rooms.read(incident)["pins"]]
+    assert told == [
+        (1, "ann", "link", "https://wiki.example.com/pool: how to drain it"),
+        (2, "bob", "link", "the pool is too small"),
+        (3, "bob", "query", "up"),
+    ]
+    house.rooms.unpin(incident, "ann", pin["id"])
+    house.respond.happen(incident, Pinned("ann", "4bf92f3577b34da6a3ce929d0e0e4736"))
+    with house.records.reading() as connection:
+        kept = dossier.dossier(connection, incident)["pins"]
+    assert [(each["id"], each["what"], each["evidence"]) for each in kept] == [
+        ("E1", "https://wiki.example.com/pool", "link"),
+        ("E2", "the pool is too small", "link"),
+        ("E4", "4bf92f3577b34da6a3ce929d0e0e4736", "trace"),
+    ]
+    lines = [line for line in house.rooms.messages(incident) if line["kind"] in ("pinned", "unpinned")]
+    assert [(line["kind"], line["data"]["pin"]) for line in lines] == [
+        ("pinned", 1), ("pinned", 2), ("pinned", 3), ("unpinned", 3), ("pinned", 4),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("url", ["javascript:alert(1)", "data:text/html,x", "//evil.example", "/\\evil.example", "x"])
@@ -257,10 +283,8 @@ def test_what_came_after_a_place_is_told_in_portions_that_leave_nothing_out(hous
 def test_a_room_is_the_same_whoever_folds_it_again():
     lines = [
         Line(1.0, Kind.JOINED, "ann", "", id=1),
-        warroom.pinning(Evidence.LOG, "ann", 2.0, text="oom", url="https://x/1"),
+        Line(2.0, Kind.SAID, "ann", "oom", id=2),
         Line(3.0, Kind.JOINED, "bob", "", id=3),
         Line(4.0, Kind.LEFT, "ann", "", id=4),
     ]
-    room = warroom.folded(lines)
-    assert (dict(room.present), [pin.text for pin in room.pins]) == ({"bob": 3.0}, ["oom"])
-    assert warroom.folded([*lines, Line(5.0, Kind.UNPINNED, "bob", "", {"pin": 0}, 5)]).pins == ()
+    assert dict(warroom.folded(lines).present) == {"bob": 3.0}

@@ -18,6 +18,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
 from aiprism.errors import ConfigError, StoreError, Unavailable
+from aiprism.respond import journal
+from aiprism.respond.incident import Pin
 from aiprism.store.records import (
     Records,
     alert_states,
@@ -239,7 +241,7 @@ def test_a_database_from_a_newer_aiprism_is_refused_and_left_as_it_is(url: str) 
     with pytest.raises(StoreError) as refused:
         Records.open(url)
     assert str(refused.value) == (
-        "the control database is at revision '9999', this aiprism knows '0019': "
+        "the control database is at revision '9999', this aiprism knows '0020': "
         "start the newer aiprism, or restore a backup made before the upgrade"
     )
 
@@ -294,3 +296,23 @@ def test_a_command_without_an_instance_is_for_all_of_them(records: Records) -> N
         )
         [row] = connection.execute(sa.select(control_commands)).all()
     assert (row.instance, row.params, row.revoked_at) == (None, {}, None)
+
+
+def test_what_was_pinned_in_a_room_before_is_pinned_on_its_incident(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/control.db"
+    log = {"evidence": "log", "ref": "", "url": "https://logs.example/1"}
+    said = {"incident_id": "INC_1", "at": 2.0, "author": "ann"}
+    incident = {**INCIDENT, "services": [], "labels": {}, "title": "", "description": "", "work": None}
+    rows = [
+        ("incidents", incident),
+        ("war_room_lines", {**said, "id": 1, "kind": "pinned", "text": "oom", "data": log}),
+        ("war_room_lines", {**said, "id": 2, "kind": "pinned", "text": "gone", "data": log}),
+        ("war_room_lines", {**said, "id": 3, "kind": "unpinned", "text": "gone", "data": {"pin": 2}}),
+    ]
+    Records.restore(url, "0019", [{"table": table, "row": row} for table, row in rows])
+    records = Records.open(url)
+    with records.reading() as connection:
+        work = journal.work_of(connection, "INC_1")
+    records.close()
+    assert work.pins == (Pin("E1", "oom", "", "ann", 2.0, "log", "", "https://logs.example/1"),)
+    assert (work.last_pin, work.tasks) == (1, ())

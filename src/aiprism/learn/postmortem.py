@@ -397,6 +397,13 @@ def _timeline(facts: Facts) -> Iterator[str]:
         yield f"\n{_count(between, 'line')} between the first {_EVENTS_SHOWN} and the last {_EVENTS_SHOWN} stand in the JSON."
 
 
+def _pinned(facts: Facts) -> Iterator[str]:
+    for pin in facts.told["pins"]:
+        said = f": {plain(pin['text'])}" if pin["text"] else ""
+        link = f" ({plain(pin['url'])})" if pin["url"] and pin["url"] != pin["what"] else ""
+        yield f"- {pin['id']} {plain(pin['what'])}{said}{link}, pinned by {plain(pin['by'])} at {_clock(pin['at'])}"
+
+
 _SECTIONS: Sequence[tuple[str, Callable[[Facts], Iterator[str]]]] = (
     ("Summary", _summary),
     ("Impact", _impact),
@@ -406,6 +413,7 @@ _SECTIONS: Sequence[tuple[str, Callable[[Facts], Iterator[str]]]] = (
     ("Changes in the two hours before, and since", _changes),
     ("Similar incidents", _history),
     ("Action items", _actions),
+    ("Pinned evidence", _pinned),
     ("Timeline", _timeline),
 )
 

@@ -59,6 +59,21 @@ def current(connection: Connection, incident_id: str) -> Incident:
     return incident
 
 
+def work_of(connection: Connection, incident_id: str) -> Work:
+    """What people keep about an incident, or about the one it goes on as a part of, without its alerts; NotFound."""
+    row = _row_of(connection, incident_id)
+    while row["merged_into"]:
+        row = _row_of(connection, row["merged_into"])
+    return _work(row["work"] or {})
+
+
+def _row_of(connection: Connection, incident_id: str) -> store.IncidentRow:
+    found = store.incident_rows(connection, ids=[incident_id])
+    if not found:
+        raise NotFound(f"no incident {incident_id!r}")
+    return found[0]
+
+
 def these(connection: Connection, ids: Sequence[str]) -> list[Incident]:
     """The incidents of these ids."""
     return _read(connection, store.incident_rows(connection, ids=ids))

@@ -22,6 +22,7 @@ from aiprism.store import roomchannels
 from aiprism.store import warroom as store
 
 OPENED = "war_room_opened"  # on the timeline
+_OF_PINS = {"pinned": Kind.PINNED, "unpinned": Kind.UNPINNED}
 SLACK = "slack"  # the kind of a channel
 _REMEMBERED = 7 * 86_400.0  # seconds in which what is told again is known
 
@@ -36,6 +37,19 @@ def open_wanted(batch: Batch, desk: Desk) -> Batch:
         if key not in known:
             priority = batch.changes[key].incident.priority.value
             open_room(desk, key, MACHINE, f"war room opened: the incident is {priority}")
+    return batch
+
+
+def tell_pins(batch: Batch, desk: Desk) -> Batch:
+    """The stage that has the rooms of incidents hear what was pinned on them, or taken away."""
+    said = {
+        key: [entry for entry in change.entries if entry.event in _OF_PINS] for key, change in batch.changes.items()
+    }
+    for key in store.having_rooms(desk.connection, [key for key, entries in said.items() if entries]):
+        for entry in said[key]:
+            told = {name: entry.data[name] for name in ("evidence", "ref", "url") if name in entry.data}
+            data = {**told, "pin": int(str(entry.data["id"])[1:])}
+            write(desk, key, Line(desk.now, _OF_PINS[entry.event], entry.actor, str(entry.data["what"]), data))
     return batch
 
 

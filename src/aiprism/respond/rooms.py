@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection
@@ -18,14 +18,14 @@ from aiprism.errors import AiprismError, BadInput, Conflict, NotFound, Refused
 from aiprism.respond import journal, warroom
 from aiprism.respond.bell import Bell
 from aiprism.respond.desk import Desk
-from aiprism.respond.incident import MACHINE, Noted
+from aiprism.respond.incident import MACHINE, Evidence, Pin, Pinned, Unpinned
 from aiprism.respond.pipeline import Respond
 from aiprism.respond.remediate import Remediation
 from aiprism.respond.roomkeeping import channel_of, come_in, folded, line_of, open_room, write
 from aiprism.respond.roomplan import STATUSES
 from aiprism.respond.runs import WAITING
 from aiprism.respond.updates import Updates, Wanted
-from aiprism.respond.warroom import Command, Evidence, Kind, Line, Place, Room
+from aiprism.respond.warroom import Command, Kind, Line, Place, Room
 from aiprism.store import incidents as incident_store
 from aiprism.store import warroom as store
 
@@ -61,13 +61,13 @@ class Rooms:
             room, place = folded(connection, incident_id), _end(connection, incident_id)
             lines = store.line_rows(connection, incident_id, last=SHOWN)
             events = store.last_events(connection, incident_id, SHOWN)
-            channel = channel_of(connection, incident_id)
+            channel, work = channel_of(connection, incident_id), journal.work_of(connection, incident_id)
         return {
             "incident": incident,
             "opened_at": opened["opened_at"],
             "opened_by": opened["opened_by"],
             "participants": [{"name": name, "since": since} for name, since in room.present.items()],
-            "pins": [_pin(pin) for pin in room.pins],
+            "pins": [pinned(pin) for pin in work.pins],
             "messages": [told(line) for line in lines],
             "timeline": [_event(event) for event in events],
             "place": str(place),
@@ -150,26 +150,18 @@ class Rooms:
         return told(line)
 
     def pin(self, incident_id: str, actor: str, evidence: Evidence, *, text: str, ref: str, url: str) -> dict[str, Any]:
-        """Pin evidence, as it is now; what is pinned already stays as it is. Lines of timeline and room are named by their id."""
-        with self._writing(incident_id, actor) as (desk, room):
-            known = next((pin for pin in room.pins if ref and (pin.evidence, pin.ref) == (evidence, ref)), None)
-            if known:
-                return _pin(known)
-            if len(room.pins) >= warroom.MOST_PINS:
-                raise Conflict(f"{warroom.MOST_PINS} pieces of evidence are pinned, which is as many as there may be")
-            found = text or _referred(desk.connection, incident_id, evidence, ref)
-            line = write(desk, incident_id, warroom.pinning(evidence, actor, desk.now, text=found, ref=ref, url=url))
-            data = {"evidence": evidence.value, "ref": ref, "url": url, "pin": line.id}
-            desk.happen(incident_id, Noted("evidence_pinned", actor, found, data))
-            return _pin(Room().after(line).pins[0])
+        """Pin evidence on the incident, as it is now; what is pinned already stays as it is. Lines are named by their id."""
+        with self._writing(incident_id, actor) as (desk, _):
+            known = journal.work_of(desk.connection, incident_id).pins
+            found = text or next((pin.what for pin in known if ref and pin.is_of("", evidence, ref)), "")
+            found = found or _referred(desk.connection, incident_id, evidence, ref)
+            after = desk.happen(incident_id, Pinned(actor, found, "", evidence, ref, url))
+        return pinned(next(pin for pin in after.work.pins if pin.is_of(found, evidence, ref)))
 
     def unpin(self, incident_id: str, actor: str, pin: int) -> None:
         """Take evidence away; NotFound when it is not pinned."""
-        with self._writing(incident_id, actor) as (desk, room):
-            known = next((each for each in room.pins if each.id == pin), None)
-            if known is None:
-                raise NotFound(f"nothing is pinned as {pin} in the room of incident {incident_id!r}")
-            write(desk, incident_id, Line(desk.now, Kind.UNPINNED, actor, known.text, {"pin": pin}))
+        with self._writing(incident_id, actor) as (desk, _):
+            desk.happen(incident_id, Unpinned(actor, f"E{pin}"))
 
     # -- commands --------------------------------------------------------------------------------------------------
 
@@ -302,8 +294,12 @@ def told(line: Line | store.LineRow) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _pin(pin: warroom.Pin) -> dict[str, Any]:
-    return {**asdict(pin), "evidence": pin.evidence.value}
+def pinned(pin: Pin) -> dict[str, Any]:
+    """A pin as JSON: its id is the number of the evidence."""
+    return {
+        "id": int(pin.id[1:]), "at": pin.at, "author": pin.by, "evidence": pin.evidence,
+        "text": f"{pin.what}: {pin.text}" if pin.text else pin.what, "ref": pin.ref, "url": pin.url,
+    }  # fmt: skip
 
 
 def _event(row: incident_store.EventRow) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from aiprism.respond.incident import MACHINE
 from aiprism.respond.warroom import Kind, Line, Place
 
 FROM = "from"  # where a line was written, in its data, unless it was written here
-SPOKEN = (Kind.SAID, Kind.ANSWERED, Kind.PINNED)
+SPOKEN = (Kind.SAID, Kind.ANSWERED)  # what is pinned is told as the timeline has it
 EVENTS: Mapping[str, str] = {
     "incident_created": "opened", "incident_split": "opened", "escalated": "escalated", "priority_changed": "priority",
     "acknowledged": "acknowledged", "unacknowledged": "no longer acknowledged", "responded": "at work",
@@ -27,7 +27,7 @@ EVENTS: Mapping[str, str] = {
     "runbook_rolled_back": "runbook", "runbook_waiting": "runbook", "runbook_approved": "runbook",
     "runbook_aborted": "runbook", "pinned": "pinned",
 }  # fmt: skip
-_MARKS: Mapping[Kind, str] = {Kind.ANSWERED: "↳ ", Kind.PINNED: "📌 "}
+_MARKS: Mapping[Kind, str] = {Kind.ANSWERED: "↳ "}
 
 
 @dataclass(frozen=True, slots=True)

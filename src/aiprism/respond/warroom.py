@@ -1,4 +1,4 @@
-"""What a war room is, as functions without I/O (the plan, L2595): its lines, who is in it, what is pinned, what commands mean.
+"""What a war room is, as functions without I/O (the plan, L2595): its lines, who is in it, what commands mean.
 
 In: the lines of a room, which are only ever appended to. Out: the room they make, folded. Keeping them and letting commands
 happen is left to `rooms`, which tiers get a room by themselves to `roomplan`.
@@ -26,7 +26,6 @@ from aiprism.respond.incident import (
 )
 
 MOST_CHARACTERS = 8_000  # of one message
-MOST_PINS = 200
 MOST_LINES = 20_000  # of one room: who writes more has a machine that does
 _WINDOW, _OF_ONE, _OF_ALL = 10.0, 20, 100  # lines that may be written within so many seconds
 
@@ -43,18 +42,7 @@ class Kind(Enum):
 
 
 # The lines that make the room; the others are read and scrolled past.
-SHAPING = (Kind.JOINED, Kind.LEFT, Kind.PINNED, Kind.UNPINNED)
-
-
-class Evidence(Enum):
-    """What can be pinned."""
-
-    ENTRY = "entry"  # a line of the timeline, by its id
-    MESSAGE = "message"  # a line of the room, by its id
-    QUERY = "query"
-    LOG = "log"
-    TRACE = "trace"
-    LINK = "link"
+SHAPING = (Kind.JOINED, Kind.LEFT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,24 +83,10 @@ START = Place(0, 0)  # of who has read nothing
 
 
 @dataclass(frozen=True, slots=True)
-class Pin:
-    """Evidence as it was when it was pinned; its id is that of the line that pinned it."""
-
-    id: int
-    at: float
-    author: str
-    evidence: Evidence
-    text: str
-    ref: str = ""
-    url: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Room:
-    """A room as it stands after some lines: who is in it since when, and what is pinned, the oldest first."""
+    """A room as it stands after some lines: who is in it since when. What is pinned is its incident's."""
 
     present: Mapping[str, float] = field(default_factory=dict)
-    pins: tuple[Pin, ...] = ()
 
     def after(self, line: Line) -> Room:
         """The room with one more line."""
@@ -121,10 +95,6 @@ class Room:
                 return replace(self, present={**self.present, line.author: line.at})
             case Kind.LEFT:
                 return replace(self, present={name: at for name, at in self.present.items() if name != line.author})
-            case Kind.PINNED:
-                return replace(self, pins=(*self.pins, _pin(line)))
-            case Kind.UNPINNED:
-                return replace(self, pins=tuple(pin for pin in self.pins if pin.id != line.data["pin"]))
         return self
 
 
@@ -134,24 +104,6 @@ def folded(lines: Iterable[Line]) -> Room:
     for line in lines:
         room = room.after(line)
     return room
-
-
-def _pin(line: Line) -> Pin:
-    what = {name: str(line.data.get(name, "")) for name in ("ref", "url")}
-    return Pin(line.id, line.at, line.author, Evidence(line.data["evidence"]), line.text, **what)
-
-
-def pinning(evidence: Evidence, author: str, at: float, *, text: str, ref: str = "", url: str = "") -> Line:
-    """The line that pins something; BadInput when it says nothing, or leads where no page should."""
-    if not text.strip():
-        raise BadInput(f"a pinned {evidence.value} says something: give its text")
-    if (
-        url
-        and not url.startswith(("http://", "https://"))
-        and not (url.startswith("/") and url[1:2] not in ("/", "\\"))
-    ):
-        raise BadInput(f"the url of a pin is http(s)://… or a path of this server, not {url[:80]!r}")
-    return Line(at, Kind.PINNED, author, text, {"evidence": evidence.value, "ref": ref, "url": url})
 
 
 def admitted(author: str, lately: Mapping[str, int], lines: int) -> None:

@@ -13,8 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from aiprism.clock import Clock
 from aiprism.errors import BadInput
+from aiprism.respond.incident import Evidence
 from aiprism.respond.rooms import SHOWN, News, Rooms
-from aiprism.respond.warroom import MOST_CHARACTERS, Evidence, Place
+from aiprism.respond.warroom import MOST_CHARACTERS, Place
 from aiprism.web.following import Streams
 
 _LISTENERS = 200

@@ -74,6 +74,13 @@ test("people come and go", () => {
   expect(names(line(1, "joined", "ann"), line(2, "joined", "bob"), line(3, "left", "ann"))).toEqual(["bob"]);
 });
 
+test("what is pinned is known by the number of the evidence, wherever it was pinned", () => {
+  const pin = line(9, "pinned", "ann", { data: { evidence: "link", ref: "", url: "", pin: 3 } });
+  const room = after(pin, pin);
+  expect(room.pins.map(({ id }) => id)).toEqual([3]);
+  expect(heard(room, { kind: "line", line: line(10, "unpinned", "bob", { data: { pin: 3 } }) }).pins).toEqual([]);
+});
+
 test("what is pinned is known by its line, and goes by it", () => {
   const pin = line(4, "pinned", "ann", { data: { evidence: "message", ref: "2", url: "" } });
   const room = after(line(2), pin);

@@ -119,10 +119,11 @@ function present(all: Room["participants"], { kind, author, at }: Line): Room["p
 
 function pinned(all: readonly Pin[], { id, at, author, kind, text, data }: Line): readonly Pin[] {
   if (kind === "unpinned") return all.filter((pin) => pin.id !== data.pin);
-  if (kind !== "pinned" || all.some((pin) => pin.id === id)) return all;
+  const number = typeof data.pin === "number" ? data.pin : id;
+  if (kind !== "pinned" || all.some((pin) => pin.id === number)) return all;
   const word = (value: unknown) => (typeof value === "string" || typeof value === "number" ? String(value) : "");
   const evidence = word(data.evidence) as EvidenceKind;
-  return [...all, { id, at, author, text, evidence, ref: word(data.ref), url: word(data.url) }];
+  return [...all, { id: number, at, author, text, evidence, ref: word(data.ref), url: word(data.url) }];
 }
 
 /** Whether this very thing is pinned already. */

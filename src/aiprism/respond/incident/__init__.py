@@ -41,13 +41,14 @@ from aiprism.respond.incident.events import (
     TaskReopened,
     Tick,
     Unacknowledged,
+    Unpinned,
 )
 from aiprism.respond.incident.machine import advance, incident_id, next_due, opened
 from aiprism.respond.incident.merging import split_off
 from aiprism.respond.incident.moves import MOVES, Move
 from aiprism.respond.incident.rating import MATRIX, Impact, Limits, Said, Urgency
 from aiprism.respond.incident.values import MACHINE, Incident, Periods, Status
-from aiprism.respond.incident.work import ROLES, Pin, Task, Work
+from aiprism.respond.incident.work import ROLES, Evidence, Pin, Task, Work
 
 __all__ = [
     "MACHINE",
@@ -61,6 +62,7 @@ __all__ = [
     "Effect",
     "Entry",
     "Event",
+    "Evidence",
     "Identified",
     "Impact",
     "Incident",
@@ -94,6 +96,7 @@ __all__ = [
     "Tell",
     "Tick",
     "Unacknowledged",
+    "Unpinned",
     "Urgency",
     "Work",
     "advance",

@@ -9,6 +9,7 @@ from typing import TypeAlias
 from aiprism.model.alerts import Alert, Priority
 from aiprism.respond.incident.rating import Impact, Urgency
 from aiprism.respond.incident.values import MACHINE, Incident
+from aiprism.respond.incident.work import Evidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +203,17 @@ class Pinned:
     actor: str
     what: str
     text: str = ""
+    evidence: Evidence | None = None  # what the words look like, where nobody says it
+    ref: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unpinned:
+    """Evidence is taken away, by its id."""
+
+    actor: str
+    pin: str
 
 
 # -- one and two
@@ -258,6 +270,7 @@ Event: TypeAlias = (
     | TaskDone
     | TaskReopened
     | Pinned
+    | Unpinned
     | Merged
     | MergedInto
     | Parted

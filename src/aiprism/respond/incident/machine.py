@@ -40,6 +40,7 @@ from aiprism.respond.incident.events import (
     TaskReopened,
     Tick,
     Unacknowledged,
+    Unpinned,
 )
 from aiprism.respond.incident.moves import Move, closed, settled
 from aiprism.respond.incident.rating import reach_of
@@ -160,6 +161,7 @@ _ANSWERS: Mapping[type, Callable[..., Step]] = {
     TaskDone: tasks.done,
     TaskReopened: tasks.undone,
     Pinned: tasks.pinned,
+    Unpinned: tasks.unpinned,
     Merged: merging.merged,
     MergedInto: merging.merged_into,
     Parted: merging.parted,

@@ -23,7 +23,7 @@ from aiprism.respond.incident.moves import Move, closed, reopened, settled
 from aiprism.respond.incident.rating import Reach
 from aiprism.respond.incident.tasks import next_id
 from aiprism.respond.incident.values import Incident, Periods, Status
-from aiprism.respond.incident.work import Work
+from aiprism.respond.incident.work import Evidence, Work
 
 MERGED, MERGED_INTO, PARTED = "merged", "merged_into", "alerts_parted"
 _RESOLUTION = "resolution"
@@ -76,8 +76,9 @@ def _works(mine: Work, other: Incident) -> Work:
     for task in other.work.tasks:
         work = work.with_task(replace(task, id=next_id("T", [each.id for each in work.tasks])))
     for pin in other.work.pins:
-        if all(each.what != pin.what for each in work.pins):
-            work = replace(work, pins=(*work.pins, replace(pin, id=next_id("E", [each.id for each in work.pins]))))
+        if not any(each.is_of(pin.what, Evidence(pin.evidence), pin.ref) for each in work.pins):
+            name = next_id("E", [f"E{work.last_pin}", *(each.id for each in work.pins)])
+            work = replace(work, pins=(*work.pins, replace(pin, id=name)), last_pin=int(name[1:]))
     absorbed = (*mine.absorbed, other.id, *other.work.absorbed)
     return replace(work, absorbed=absorbed, parted=mine.parted | other.work.parted)
 

@@ -6,9 +6,9 @@ say anything twice.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
-from aiprism.errors import BadInput, NotFound
+from aiprism.errors import BadInput, Conflict, NotFound
 from aiprism.respond.incident.effects import Entry, Step
 from aiprism.respond.incident.events import (
     Assigned,
@@ -19,9 +19,10 @@ from aiprism.respond.incident.events import (
     TaskAssigned,
     TaskDone,
     TaskReopened,
+    Unpinned,
 )
 from aiprism.respond.incident.values import Incident, Periods
-from aiprism.respond.incident.work import ROLES, Pin, Task, Work
+from aiprism.respond.incident.work import MOST_PINS, ROLES, Evidence, Pin, Task, Work
 from aiprism.respond.known import rfc3339
 
 
@@ -113,17 +114,43 @@ def undone(incident: Incident, event: TaskReopened, now: float, _periods: Period
 
 def pinned(incident: Incident, event: Pinned, now: float, _periods: Periods) -> Step:
     """It is at hand; the same evidence stands there once."""
-    if any(pin.what == event.what for pin in incident.work.pins):
+    work, kind = incident.work, event.evidence or Evidence.of(event.what)
+    if any(pin.is_of(event.what, kind, event.ref) for pin in work.pins):
         return incident, ()
-    pin = Pin(next_id("E", [each.id for each in incident.work.pins]), event.what, event.text, event.actor, now)
+    _check_pin(incident, event, kind)
+    number = max(work.last_pin, *(int(each.id[1:]) for each in work.pins), 0) + 1
+    pin = Pin(f"E{number}", event.what, event.text, event.actor, now, kind.value, event.ref, event.url)
     said = f": {event.text}" if event.text else ""
-    data = {"id": pin.id, "what": pin.what, "text": pin.text}
+    data = {name: value for name, value in asdict(pin).items() if name not in ("by", "at")}
     entry = Entry(now, "pinned", event.actor, f"{pin.id} {pin.what}{said}", data)
-    return _with(incident, replace(incident.work, pins=(*incident.work.pins, pin))), (entry,)
+    return _with(incident, replace(work, pins=(*work.pins, pin), last_pin=number)), (entry,)
+
+
+def unpinned(incident: Incident, event: Unpinned, now: float, _periods: Periods) -> Step:
+    """It is no longer at hand; that it was stays on the timeline."""
+    pin = next((each for each in incident.work.pins if each.id == event.pin), None)
+    if pin is None:
+        there = ", ".join(each.id for each in incident.work.pins) or "none"
+        raise NotFound(f"nothing is pinned as {event.pin} on incident {incident.id}; there are: {there}")
+    work = replace(incident.work, pins=tuple(each for each in incident.work.pins if each is not pin))
+    entry = Entry(now, "unpinned", event.actor, f"{pin.id} {pin.what}", {"id": pin.id, "what": pin.what})
+    return _with(incident, work), (entry,)
+
+
+def _check_pin(incident: Incident, event: Pinned, kind: Evidence) -> None:
+    """BadInput for evidence that says nothing, or leads where no page should; Conflict when there is too much of it."""
+    if not event.what.strip():
+        raise BadInput(f"a pinned {kind.value} says something: give its text")
+    url = event.url
+    of_ours = url.startswith("/") and url[1:2] not in ("/", "\\")
+    if url and not url.startswith(("http://", "https://")) and not of_ours:
+        raise BadInput(f"the url of a pin is http(s)://… or a path of this server, not {url[:80]!r}")
+    if len(incident.work.pins) >= MOST_PINS:
+        raise Conflict(f"{MOST_PINS} pieces of evidence are pinned, which is as many as there may be")
 
 
 def next_id(letter: str, taken: list[str]) -> str:
-    """The next free name of a task or a piece of evidence.
+    """The next free name of a task, or of a piece of evidence that comes from another incident.
 
     >>> next_id("T", ["T1", "T2"])
     'T3'

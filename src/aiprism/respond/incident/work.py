@@ -5,11 +5,14 @@ Frozen, and all of it JSON in one column (`journal`). Who may change what, and w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from enum import Enum
 
 from aiprism.respond.incident.rating import Said
 
+MOST_PINS = 200
 ROLES = ("commander", "scribe", "communications", "operations", "expert")
 
 
@@ -28,15 +31,43 @@ class Task:
     key: str = ""
 
 
+class Evidence(Enum):
+    """What can be pinned."""
+
+    ENTRY = "entry"  # a line of the timeline, by its id
+    MESSAGE = "message"  # a line of the war room, by its id
+    QUERY = "query"
+    LOG = "log"
+    TRACE = "trace"
+    LINK = "link"
+
+    @classmethod
+    def of(cls, what: str) -> Evidence:
+        """What words by themselves are most likely.
+
+        >>> Evidence.of("4bf92f3577b34da6a3ce929d0e0e4736"), Evidence.of("https://wiki.example.com/pool")
+        (<Evidence.TRACE: 'trace'>, <Evidence.LINK: 'link'>)
+        """
+        return cls.TRACE if re.fullmatch(r"[0-9a-fA-F]{16}|[0-9a-fA-F]{32}", what.strip()) else cls.LINK
+
+
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """A piece of evidence worth coming back to: `what` is a link, a query, a trace id, or any words."""
+    """A piece of evidence worth coming back to, as it was when it was pinned: `what` is a link, a query, a trace id, or any words,
+    `ref` the id of a line that was pinned."""
 
     id: str
     what: str
     text: str
     by: str
     at: float
+    evidence: str = Evidence.LINK.value
+    ref: str = ""
+    url: str = ""
+
+    def is_of(self, what: str, evidence: Evidence, ref: str) -> bool:
+        """Whether this is what it keeps: of lines their ids count, of all else the words."""
+        return (self.evidence, self.ref) == (evidence.value, ref) if ref else self.what == what
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +79,7 @@ class Work:
     roles: Mapping[str, str] = field(default_factory=dict)
     tasks: tuple[Task, ...] = ()
     pins: tuple[Pin, ...] = ()
+    last_pin: int = 0  # the number of the last one, which no other will have
     merged_into: str = ""
     absorbed: tuple[str, ...] = ()
     split_from: str = ""
