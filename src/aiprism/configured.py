@@ -64,7 +64,7 @@ def policy(config: Config, external_url: str) -> Policy:
             f"known: {', '.join(routing.receivers) or 'none'}"
         )
     services, rota = catalogue(config), _rota(config, routing)
-    rooms = _room_plan(config, routing)
+    rooms = _room_plan(config, routing, rota)
     change_secrets(config)  # refused now, not when somebody knocks
     return Policy(
         routing=routing,
@@ -113,9 +113,9 @@ def _planned(config: Config) -> holding.Planned:
     return holding.load(file) if file else holding.Planned()
 
 
-def _room_plan(config: Config, routing: route.Routing) -> RoomPlan:
+def _room_plan(config: Config, routing: route.Routing, rota: Rota) -> RoomPlan:
     file = _file(config, config.respond.war_room)
-    plan = roomplan.load(file, routing.receivers) if file else roomplan.usual()
+    plan = roomplan.load(file, routing.receivers, rota.people) if file else roomplan.usual()
     return plan.with_token(_secret(config, "respond", "slack_bot_token"))
 
 

@@ -343,17 +343,20 @@ def test_receivers_are_told_what_is_said_once_and_hear_of_the_incident_not_other
         ("slack: {tiers: [P9]}", "P9"),
         ("slack: {bot_token: x}", "bot_token"),
         ("war_room: {receivers: [nobody]}", "no receiver of alertmanager.yml"),
+        ("slack: {invite: [ann, bob]}", "'bob' is nobody of oncall.yml"),
     ],
 )
 def test_a_plan_that_cannot_be_is_refused(text, why):
     with pytest.raises(ConfigError, match=why):
-        roomplan.read(parse(text), ["teams"])
+        roomplan.read(parse(text), ["teams"], ["ann"])
 
 
 def test_the_examples_of_the_documentation_can_be_configured(tmp_path):
     asked, slack, teams = re.findall(r"test_roomchannel.py runs this block -->\n```yaml\n(.*?)```", PAGE, re.DOTALL)
-    (tmp_path / "aiprism.yml").write_text(asked)
+    (tmp_path / "aiprism.yml").write_text(asked.replace("respond:", "respond:\n  alertmanager: am.yml"))
+    (tmp_path / "am.yml").write_text("route: {receiver: ann}\nreceivers: [{name: ann}]\n")
     (tmp_path / "war-room.yml").write_text(slack)
+    (tmp_path / "oncall.yml").write_text("people: {ann: {name: Ann Ark, email: ann@example.com, receivers: [ann]}}\n")
     config = configuration.load(tmp_path / "aiprism.yml", {})
     found = configured.policy(config, "").rooms.slack
     assert (found.token.file, found.archive_after) == (str(tmp_path / "slack.bot-token"), 7 * 86400.0)

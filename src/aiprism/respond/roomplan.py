@@ -80,13 +80,13 @@ def usual() -> RoomPlan:
     return RoomPlan(frozenset({Priority.P0}))
 
 
-def load(path: Path, receivers: Collection[str] | None = None) -> RoomPlan:
-    """The plan in a file, which names only these `receivers`; ConfigError with file:line and the fix."""
-    return read(yamlfile.read(path), receivers)
+def load(path: Path, receivers: Collection[str] | None = None, people: Collection[str] | None = None) -> RoomPlan:
+    """The plan in a file, which names only these `receivers` and `people`; ConfigError with file:line and the fix."""
+    return read(yamlfile.read(path), receivers, people)
 
 
-def read(root: Node, receivers: Collection[str] | None = None) -> RoomPlan:
-    """The plan of a document. None: which receivers there are is not known, and not looked for."""
+def read(root: Node, receivers: Collection[str] | None = None, people: Collection[str] | None = None) -> RoomPlan:
+    """The plan of a document. None: which receivers or people there are is not known, and not looked for."""
     root.fields("war_room", "slack", "audiences", "templates", "updates_every")
     room, found = root["war_room"].fields("tiers", "receivers"), usual()
     words = library().mapping(root["templates"])
@@ -98,7 +98,7 @@ def read(root: Node, receivers: Collection[str] | None = None) -> RoomPlan:
         {**found.templates, **words},
         every if audiences else {},
         _known(room["receivers"], receivers),
-        _slack(root["slack"]),
+        _slack(root["slack"], people),
     )
 
 
@@ -114,7 +114,7 @@ def _known(node: Node, known: Collection[str] | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(node.texts()))
 
 
-def _slack(node: Node) -> Slack:
+def _slack(node: Node, people: Collection[str] | None) -> Slack:
     node.fields("tiers", "prefix", "private", "invite", "archive_after", "api_url")
     usual_ = Slack()
     prefix, url = node["prefix"].text(usual_.prefix), node["api_url"].text(usual_.api_url)
@@ -122,6 +122,10 @@ def _slack(node: Node) -> Slack:
         raise node["prefix"].error("a channel's name begins with small letters, digits and hyphens, such as inc")
     if not is_web_address(url):
         raise node["api_url"].error("expected the http(s) address of Slack's Web API, such as https://slack.com/api")
+    for each in node["invite"].texts() if people is not None else ():
+        if "@" not in each and people is not None and each not in people:
+            known = ", ".join(people) or "none"
+            raise node["invite"].error(f"{each!r} is nobody of oncall.yml (known: {known}), and no mail address")
     return Slack(
         _tiers(node["tiers"], usual_.tiers),
         prefix,
