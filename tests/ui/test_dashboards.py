@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import httpx
@@ -9,7 +10,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.journeys.conftest import Server, eventually
-from tests.ui.conftest import Visit, violations
+from tests.ui.conftest import Visit, downloaded, violations
 
 REQUESTS = "sum by (job) (increase(ai_prism_http_requests_total[$__range]))"
 
@@ -69,3 +70,30 @@ def test_panels_of_every_kind_draw_metrics_logs_traces_and_services(imported: An
     assert violations(page) == []
     page.get_by_role("table", name="Slow").get_by_role("link").first.click()
     expect(page.get_by_role("tree", name="spans")).to_be_visible()
+
+
+def test_a_dashboard_has_its_own_time_and_its_links_and_numbers_lead_on(imported: Any) -> None:
+    per_job = {"expr": REQUESTS, "legendFormat": "{{job}}"}
+    links = [{"title": "its service", "url": "/services/${__field.labels.job}?${__url_time_range}"}]
+    board = _board(
+        "linked",
+        _panel("stat", "Requests", 0, per_job, fieldConfig={"defaults": {"links": links}, "overrides": []}),
+        _panel("timeseries", "Before", 1, per_job, timeFrom="30m", timeShift="5m"),
+        links=[{"title": "ours", "type": "link", "url": "/d/platform/x", "includeVars": True, "keepTime": True}],
+        time={"from": "now-2h", "to": "now"}, refresh="5m", timezone="utc",
+        templating={"list": [{"name": "size", "type": "custom", "query": "small,large"}]},
+    )  # fmt: skip
+    page = imported(board)
+    expect(page).to_have_url(re.compile(r"from=now-2h&to=now&refresh=5m"))
+    expect(page.get_by_text("times in UTC")).to_be_visible()
+    expect(page.get_by_role("link", name="ours")).to_have_attribute(
+        "href", "/dashboards/platform?from=now-2h&to=now&var-size=small"
+    )
+    expect(page.get_by_role("region", name="Before")).to_contain_text("last 30m, 5m earlier")
+    page.get_by_role("region", name="Requests").get_by_role("button", name="panel menu").click()
+    with downloaded(page) as kept:
+        page.get_by_role("menuitem", name="PNG").click()
+    assert kept[0].startswith(b"\x89PNG")
+    assert len(kept[0]) > 5000  # more than a ground of one colour
+    page.get_by_role("region", name="Requests").get_by_role("link").first.click()
+    expect(page).to_have_url(re.compile(r"/services/[a-z-]+\?from=\d+&to=\d+"))

@@ -25,6 +25,8 @@ export interface Line {
   readonly dash?: readonly number[];
   readonly unit?: string;
   readonly axis?: "left" | "right";
+  /** A click on the line, at a time of this place. */
+  readonly onPick?: (at: number) => void;
   /** Index of a line this one bounds a band with (percentiles). */
   readonly bandTo?: number;
 }

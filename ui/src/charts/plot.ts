@@ -7,7 +7,7 @@ import { highlight } from "./highlight";
 import { drawLevels, drawMarks, mixed, near } from "./marks";
 import { drawHeld, type Hand, heldHeight, movable } from "./moving";
 import type { Line, TimeSeriesProps } from "./TimeSeries";
-import { tip } from "./tip";
+import { lineAt, tip } from "./tip";
 
 const MOST_POINTS = 12; // lines that have each a dot at the cursor; of more, the nearest has
 
@@ -222,7 +222,11 @@ function timesOf(splits: readonly number[], span: Span, utc = false): string[] {
 }
 
 function picking(self: uPlot, now: () => TimeSeriesProps): void {
-  self.over.addEventListener("click", () => near(self, now())?.onPick?.());
+  self.over.addEventListener("click", () => {
+    const story = near(self, now());
+    if (story?.onPick) story.onPick();
+    else lineAt(self, now())?.onPick?.(self.cursor.idx ?? 0);
+  });
 }
 
 const measures = new Map<string, number>();

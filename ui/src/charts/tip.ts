@@ -4,7 +4,7 @@ import type uPlot from "uplot";
 import { dateTime } from "@/model/timerange";
 import { format } from "@/model/units";
 import { near } from "./marks";
-import type { TimeSeriesProps } from "./TimeSeries";
+import type { Line, TimeSeriesProps } from "./TimeSeries";
 
 const MOST_IN_TIP = 12;
 
@@ -18,7 +18,7 @@ export function tip(self: uPlot, now: () => TimeSeriesProps): () => void {
     const { idx, left = -1, top = -1 } = self.cursor;
     const props = now();
     box.hidden = idx === null || idx === undefined || left < 0 || top < 0;
-    self.over.style.cursor = near(self, props)?.onPick ? "pointer" : "crosshair";
+    self.over.style.cursor = (near(self, props) ?? lineAt(self, props))?.onPick ? "pointer" : "crosshair";
     if (box.hidden) return;
     box.replaceChildren(...told(self, idx!, props));
     const wide = self.over.clientWidth;
@@ -31,12 +31,20 @@ export function tip(self: uPlot, now: () => TimeSeriesProps): () => void {
   return show;
 }
 
+/** The line the cursor is at; the only one wherever it is. */
+export function lineAt(self: uPlot, { lines }: TimeSeriesProps): Line | undefined {
+  return lines.length === 1 ? lines[0] : lines[focusedAt(self)];
+}
+
+function focusedAt(self: uPlot): number {
+  return self.series.findIndex((series, at) => at > 0 && (series as { _focus?: boolean | null })._focus === true) - 1;
+}
+
 function told(self: uPlot, idx: number, props: TimeSeriesProps): HTMLElement[] {
   const lines = props.lines
     .map((line, at) => ({ ...line, at, value: line.values[idx] ?? null }))
     .filter(({ value, hidden }) => value !== null && !hidden);
-  const focused =
-    self.series.findIndex((series, at) => at > 0 && (series as { _focus?: boolean | null })._focus === true) - 1;
+  const focused = focusedAt(self);
   const some = props.tip === "single" && focused >= 0 ? lines.filter(({ at }) => at === focused) : lines;
   const shown = some.toSorted((one, other) => other.value! - one.value!).slice(0, MOST_IN_TIP);
   const rows = shown.map(({ name, colour, value, unit, at }) => {

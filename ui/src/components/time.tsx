@@ -73,6 +73,13 @@ export function useTime(): Time {
   return time;
 }
 
+/** Times within are told in UTC, whatever the browser keeps. */
+export function InUtc({ children }: { children: ReactNode }) {
+  const time = useTime();
+  const value = useMemo(() => ({ ...time, utc: true }), [time]);
+  return <Context.Provider value={value}>{children}</Context.Provider>;
+}
+
 /** `params` with these values; an empty one is left out. */
 export function withValues(params: URLSearchParams, values: Readonly<Record<string, string>>): URLSearchParams {
   const after = new URLSearchParams(params);

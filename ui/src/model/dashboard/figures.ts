@@ -3,6 +3,7 @@
 import { type Displayed, display, statColour } from "./display";
 import { expression } from "./fieldconfig";
 import { numbers, titleOf } from "./frames";
+import type { Spot } from "./links";
 import { at, bool, num, text, texts } from "./options";
 import { reduced } from "./reduce";
 import type { Cell, Field, FieldConfig, Frame, Json } from "./types";
@@ -15,6 +16,8 @@ export interface Figure {
   readonly config: FieldConfig;
   /** The course behind the number. */
   readonly course: readonly (number | null)[];
+  /** What its links are about. */
+  readonly spot: Spot;
 }
 
 /** A figure for each field of numbers; for each row where the panel shows all values; texts where fields are named. */
@@ -29,7 +32,7 @@ export function figures(frames: readonly Frame[], options: Json): readonly Figur
     ? frames.flatMap((frame) =>
         frame.fields.flatMap((each) => {
           const title = titleOf(each, frame);
-          return each.kind === "text" && (!pattern || pattern.test(title)) ? [word(each, title)] : [];
+          return each.kind === "text" && (!pattern || pattern.test(title)) ? [word(each, title, frame)] : [];
         }),
       )
     : [];
@@ -38,9 +41,9 @@ export function figures(frames: readonly Frame[], options: Json): readonly Figur
   );
   return [
     ...words,
-    ...counted.map(({ title, field: { values, config } }, place) => {
-      const value = reduced(values, calc);
-      return figure(title, value, config, place, values as (number | null)[]);
+    ...counted.map(({ title, field, frame }, place) => {
+      const value = reduced(field.values, calc);
+      return figure(title, value, place, { field, frame, value }, field.values as (number | null)[]);
     }),
   ];
 }
@@ -48,17 +51,27 @@ export function figures(frames: readonly Frame[], options: Json): readonly Figur
 function figure(
   title: string,
   value: number | null,
-  config: FieldConfig,
   place: number,
+  spot: Spot & { readonly field: Field },
   course: readonly (number | null)[] = [],
 ): Figure {
-  return { title, value, shown: display(value, config), colour: statColour(value, config, place), config, course };
+  const { config } = spot.field;
+  return {
+    title,
+    value,
+    shown: display(value, config),
+    colour: statColour(value, config, place),
+    config,
+    course,
+    spot,
+  };
 }
 
-function word({ values, config }: Field, title: string): Figure {
+function word(field: Field, title: string, frame: Frame): Figure {
+  const { values, config } = field;
   const last: Cell = values.at(-1) ?? null;
   const shown = display(last, config);
-  return { title, value: null, shown, colour: shown.colour, config, course: [] };
+  return { title, value: null, shown, colour: shown.colour, config, course: [], spot: { field, frame } };
 }
 
 function rows(frame: Frame, most: number, wanted: string): Figure[] {
@@ -69,7 +82,7 @@ function rows(frame: Frame, most: number, wanted: string): Figure[] {
     .flatMap((each) =>
       each.values.slice(0, most).map((value, row) => {
         const title = name ? String(name.values[row] ?? "") : titleOf(each, frame);
-        return figure(title, typeof value === "number" ? value : null, each.config, row);
+        return figure(title, typeof value === "number" ? value : null, row, { field: each, frame, row });
       }),
     );
 }

@@ -3,12 +3,14 @@
  * `$__rate_interval`, `$__range`, `$__from` …). A name nobody knows stays as it is: it may be no variable at all.
  */
 
-import { formatDuration, type Span } from "@/model/timerange";
+import { formatDuration, type Range, type Span } from "@/model/timerange";
 import type { Chosen } from "./types";
 
 export interface Scope {
   readonly chosen: Readonly<Record<string, Chosen>>;
   readonly span: Span;
+  /** The same as the address has it. */
+  readonly range?: Range;
   /** Seconds between two points of the query the text is of. */
   readonly step: number;
   /** How often targets are scraped: a rate needs four of them. */

@@ -41,7 +41,10 @@ export function readDashboard(source: unknown): Dashboard {
 
 /** Panels of old rows (schema below 16) are put below each other, 12 columns made 24. */
 function panelsOf(json: Json): readonly Json[] {
-  if (Array.isArray(json.panels) && json.panels.length > 0) return objects(json.panels);
+  // Copies that repeats had made when it was saved are made anew.
+  const original = (panel: Json) =>
+    panel.repeatPanelId === undefined || panel.repeatPanelId === null || text(panel.repeat) !== "";
+  if (Array.isArray(json.panels) && json.panels.length > 0) return objects(json.panels).filter(original);
   let y = 0;
   return objects(json.rows).flatMap((row) => {
     const height = Math.max(3, Math.ceil(pixels(row.height, 250) / 38));
@@ -51,15 +54,18 @@ function panelsOf(json: Json): readonly Json[] {
     const head = { type: "row", title, collapsed: shut, gridPos: { x: 0, y, w: 24, h: 1 }, repeat: row.repeat ?? null };
     let [x, line] = [0, y + (headed ? 1 : 0)];
     let tallest = 0;
-    const panels = objects(row.panels).map((panel) => {
-      const w = Math.min(24, Math.max(1, Math.round(num(panel.span, 4) * 2)));
-      if (x + w > 24) [x, line, tallest] = [0, line + tallest, 0];
-      const h = panel.height ? Math.max(3, Math.ceil(pixels(panel.height, 250) / 38)) : height;
-      const made = { ...panel, gridPos: { x, y: line, w, h } };
-      x += w;
-      tallest = Math.max(tallest, h);
-      return made;
-    });
+    const panels = objects(row.panels)
+      .filter(original)
+      .map((panel) => {
+        const w = Math.min(24, Math.max(1, Math.round(num(panel.span, 4) * 2)));
+        if (x + w > 24) [x, line, tallest] = [0, line + tallest, 0];
+        const h = panel.height ? Math.max(3, Math.ceil(pixels(panel.height, 250) / 38)) : height;
+        const minSpan = maybe(panel.minSpan); // of twelve columns then
+        const made = { ...panel, gridPos: { x, y: line, w, h }, ...(minSpan ? { minSpan: minSpan * 2 } : {}) };
+        x += w;
+        tallest = Math.max(tallest, h);
+        return made;
+      });
     y = line + tallest;
     return shut ? [{ ...head, panels }] : headed ? [head, ...panels] : panels;
   });
@@ -108,9 +114,14 @@ export function readPanel(raw: Json, id: number, sources: ReadonlyMap<string, st
     overrides: overrides(config.overrides),
     transformations: objects(json.transformations).map(readTransformation),
     repeat: text(json.repeat)
-      ? { variable: text(json.repeat), down: json.repeatDirection === "v", most: num(json.maxPerRow, 4) }
+      ? {
+          variable: text(json.repeat),
+          down: json.repeatDirection === "v",
+          most: num(json.maxPerRow, mostOf(json.minSpan)),
+        }
       : null,
     timeFrom: text(json.timeFrom),
+    quietTime: bool(json.hideTimeOverride),
     timeShift: text(json.timeShift),
     interval: text(json.interval),
     maxPoints: maybe(json.maxDataPoints) ?? null,
@@ -125,6 +136,12 @@ export function readPanel(raw: Json, id: number, sources: ReadonlyMap<string, st
       ...targets.filter(({ kind: of }) => of === "other").map(unknownSource),
     ],
   };
+}
+
+/** Before there was `maxPerRow` a repeated panel had a least width. */
+function mostOf(minSpan: unknown): number {
+  const least = maybe(minSpan);
+  return least ? Math.max(1, Math.floor(24 / least)) : 4;
 }
 
 function unknownSource({ refId, raw }: Target): string {
@@ -176,6 +193,7 @@ function readTarget(json: Json, at: number, ofPanel: SourceKind, sources: Readon
     range: bool(json.range, !instant),
     hidden: bool(json.hide),
     interval: text(json.interval) || text(json.step && String(json.step)),
+    exemplars: bool(json.exemplar),
     raw: json,
   };
 }
@@ -187,7 +205,18 @@ function readAnnotation(json: Json): Annotation {
     json.builtIn === 1 || object(json.datasource).type === "grafana" || json.datasource === "-- Grafana --";
   const name = text(json.name);
   const own = text(json.aiprism); // ours: "events" or "incidents"
-  const kind = own === "events" || own === "incidents" ? own : expr ? "prometheus" : builtIn ? "events" : "other";
+  const logs = sourceKind(json.datasource) === "logs";
+  const kind =
+    own === "events" || own === "incidents"
+      ? own
+      : expr
+        ? logs
+          ? "logs"
+          : "prometheus"
+        : builtIn
+          ? "events"
+          : "other";
+  const filter = object(json.filter);
   return {
     name: builtIn && !own ? "Changes" : name,
     colour: text(json.iconColor, "blue"),
@@ -198,6 +227,8 @@ function readAnnotation(json: Json): Annotation {
     step: text(json.step),
     enabled: bool(json.enable, true),
     hidden: bool(json.hide) && !builtIn,
+    valueIsTime: bool(json.useValueForTime) || json.useValueForTime === "on",
+    panels: filter.ids ? { ids: list(filter.ids).map(Number), exclude: bool(filter.exclude) } : null,
     of: text(json.eventKind) || list(json.tags).map(String).join(" "),
   };
 }

@@ -31,6 +31,10 @@ export interface DashLink {
   readonly kind: "link" | "dashboards";
   readonly keepTime: boolean;
   readonly keepVariables: boolean;
+  readonly tooltip: string;
+  readonly blank: boolean;
+  /** Of several dashboards: shown as a menu. */
+  readonly folded: boolean;
 }
 
 /** Where a panel stands: 24 columns, rows of 30 pixels. */
@@ -55,6 +59,8 @@ export interface Panel {
   readonly transformations: readonly Transformation[];
   readonly repeat: { readonly variable: string; readonly down: boolean; readonly most: number } | null;
   readonly timeFrom: string;
+  /** Its own time is not told. */
+  readonly quietTime: boolean;
   readonly timeShift: string;
   readonly interval: string;
   readonly maxPoints: number | null;
@@ -81,6 +87,8 @@ export interface Target {
   readonly range: boolean;
   readonly hidden: boolean;
   readonly interval: string;
+  /** Its exemplars are shown as dots. */
+  readonly exemplars: boolean;
   readonly raw: Json;
 }
 
@@ -181,7 +189,7 @@ export interface Variable {
 export interface Annotation {
   readonly name: string;
   readonly colour: string;
-  readonly kind: "prometheus" | "events" | "incidents" | "other";
+  readonly kind: "prometheus" | "logs" | "events" | "incidents" | "other";
   readonly expr: string;
   readonly title: string;
   readonly text: string;
@@ -190,4 +198,8 @@ export interface Annotation {
   readonly hidden: boolean;
   /** Only events of this kind (`deployment`), or all. */
   readonly of: string;
+  /** A value is the moment itself, in milliseconds. */
+  readonly valueIsTime: boolean;
+  /** The panels it is shown in, or with `exclude` not; null: all. */
+  readonly panels: { readonly ids: readonly number[]; readonly exclude: boolean } | null;
 }

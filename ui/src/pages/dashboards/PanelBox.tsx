@@ -1,16 +1,16 @@
-import { useElementSize, useInViewport } from "@mantine/hooks";
-import { Suspense, useEffect, useMemo, useState } from "react";
-import { useNavigate } from "react-router";
+import { useElementSize, useInViewport, useMergedRef } from "@mantine/hooks";
+import { Suspense, useCallback, useEffect, useMemo, useRef, useState } from "react";
 import type { Mark } from "@/charts/TimeSeries";
-import { Panel as Box, copy, csv, save, type Taking } from "@/components/Panel";
+import { useExemplars } from "@/components/exemplars";
+import { Panel as Box } from "@/components/Panel";
 import { Fault, Loading, Nothing } from "@/components/states";
-import { useGoto } from "@/components/time";
-import { together as joined, numbers, titleOf } from "@/model/dashboard/frames";
 import { interpolate, type Scope } from "@/model/dashboard/interpolate";
 import { pixels } from "@/model/dashboard/layout";
-import type { Frame, Panel } from "@/model/dashboard/types";
+import { leadOf, type Spot } from "@/model/dashboard/links";
+import type { Panel } from "@/model/dashboard/types";
 import { type PanelData, useFrames } from "./data";
-import { VIEWS } from "./panels";
+import { type PanelProps, VIEWS } from "./panels";
+import { useTakings } from "./takings";
 
 interface Props {
   readonly panel: Panel;
@@ -23,6 +23,7 @@ interface Props {
   readonly onView: () => void;
 }
 
+const NONE: readonly string[] = [];
 const HEADER = 36;
 const FOOT = 15;
 
@@ -39,15 +40,25 @@ export function PanelBox({ panel, scope: page, marks, adhoc, together, height, a
   const data = useFrames(panel, scope, width, seen && width > 0, adhoc);
   const tall = height ?? pixels(panel.place.h);
   const title = interpolate(panel.title, scope, "text");
-  const note = [panel.timeFrom && `last ${panel.timeFrom}`, panel.timeShift && `${panel.timeShift} earlier`].filter(
-    Boolean,
+  const leads = useCallback(
+    (spot: Spot) => (spot.field?.config.links ?? []).map((link) => leadOf(link, { ...scope, span: data.span }, spot)),
+    [scope, data.span],
   );
-  const takings = useTakings(data, title, onView, alone);
+  const dots = useExemplars(seen && panel.type === "timeseries" ? data.exemplars : NONE, data.span, panel.field.unit);
+  const own = panel.quietTime
+    ? []
+    : [panel.timeFrom && `last ${panel.timeFrom}`, panel.timeShift && `${panel.timeShift} earlier`];
+  const frame = useRef<HTMLDivElement>(null);
+  const outer = useMergedRef(place, frame);
+  const takings = useTakings(panel, data, scope, title, frame, {
+    label: alone ? "Back to the dashboard" : "View alone",
+    act: onView,
+  });
   return (
-    <div ref={place} style={{ height: tall }} className="dashpanel">
+    <div ref={outer} style={{ height: tall }} className="dashpanel">
       <Box
         title={title || (panel.bare ? "" : panel.type)}
-        note={note.join(", ")}
+        note={own.filter(Boolean).join(", ")}
         takings={takings}
         height={tall}
         side={panel.description && <Hint text={interpolate(panel.description, scope, "text")} />}
@@ -59,6 +70,8 @@ export function PanelBox({ panel, scope: page, marks, adhoc, together, height, a
                 panel={panel}
                 data={data}
                 marks={marks}
+                dots={dots}
+                leads={leads}
                 together={together}
                 height={tall - HEADER - FOOT}
                 scope={scope}
@@ -82,9 +95,11 @@ function Hint({ text }: { text: string }) {
 interface ContentProps extends Pick<Props, "panel" | "scope" | "marks" | "together"> {
   readonly data: PanelData;
   readonly height: number;
+  readonly leads: PanelProps["leads"];
+  readonly dots: PanelProps["dots"];
 }
 
-function Content({ panel, data, scope, marks, together, height }: ContentProps) {
+function Content({ panel, data, scope, marks, together, height, leads, dots }: ContentProps) {
   const kind = VIEWS[panel.type];
   if (!kind) return <Missing what={[`panels of type “${panel.type}”`]} />;
   const filled = (text: string, format = "text") => interpolate(text, scope, format);
@@ -106,6 +121,8 @@ function Content({ panel, data, scope, marks, together, height }: ContentProps) 
             span={data.span}
             height={Math.max(40, height)}
             filled={filled}
+            leads={leads}
+            dots={dots}
             marks={marks}
             together={together}
           />
@@ -139,44 +156,4 @@ function Empty({ panel, data: { asked, questions, missing } }: { panel: Panel; d
       .
     </Nothing>
   );
-}
-
-function useTakings(
-  { asked, frames, step, span }: PanelData,
-  title: string,
-  onView: () => void,
-  alone: boolean,
-): Taking[] {
-  const navigate = useNavigate();
-  const goto = useGoto();
-  const name = title.replace(/[^\w-]+/g, "-").toLowerCase() || "panel";
-  const curl = asked.map(
-    (query) =>
-      `curl -G ${location.origin}/api/v1/query_range --data-urlencode 'query=${query.replaceAll("'", "'\\''")}' -d start=${span.start} -d end=${span.end} -d step=${step}`,
-  );
-  return [
-    { label: alone ? "Back to the dashboard" : "View alone", act: onView },
-    ...(asked[0] ? [{ label: "Explore", act: () => void navigate(goto("/explore/metrics", { q: asked[0]! })) }] : []),
-    ...(asked[0] ? [{ label: "Copy as PromQL", act: () => copy(asked.join("\n"), "query") }] : []),
-    ...(asked[0] ? [{ label: "Copy as curl", act: () => copy(curl.join("\n"), "command") }] : []),
-    ...(frames.length ? [{ label: "CSV", act: () => save(`${name}.csv`, csv(rows(frames)), "text/csv") }] : []),
-  ];
-}
-
-/** Series over one column of times; a table as it is. */
-function rows(frames: readonly Frame[]): (string | number | null)[][] {
-  const table = frames.find(({ form }) => form === "table");
-  if (table) {
-    const length = table.fields[0]?.values.length ?? 0;
-    const cell = (value: unknown) => (typeof value === "number" || typeof value === "string" ? value : null);
-    return [
-      table.fields.map((each) => titleOf(each, table)),
-      ...Array.from({ length }, (_, row) => table.fields.map(({ values }) => cell(values[row]))),
-    ];
-  }
-  const { times, columns } = joined(frames);
-  return [
-    ["time", ...numbers(frames).map((each) => each.title)],
-    ...times.map((time, at) => [new Date(time * 1000).toISOString(), ...columns.map((column) => column[at] ?? null)]),
-  ];
 }

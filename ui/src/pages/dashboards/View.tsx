@@ -1,19 +1,21 @@
 import { Button, Group } from "@mantine/core";
 import { IconChevronDown, IconChevronRight } from "@tabler/icons-react";
 import { useEffect, useMemo, useState } from "react";
-import { Link, useParams } from "react-router";
+import { useParams, useSearchParams } from "react-router";
 import { type DashboardDocument, useDashboard } from "@/api/dashboards";
 import { save } from "@/components/Panel";
-import { Fault, Nothing, Shown } from "@/components/states";
-import { useGoto, useTime, useUrl } from "@/components/time";
+import { Fault, Loading, Nothing, Shown } from "@/components/states";
+import { InUtc, useTime, useUrl, withValues } from "@/components/time";
 import { interpolate, type Scope } from "@/model/dashboard/interpolate";
 import { gridStyle, sections } from "@/model/dashboard/layout";
+import { ownTime } from "@/model/dashboard/owntime";
 import { readDashboard } from "@/model/dashboard/read";
 import type { Dashboard, Panel } from "@/model/dashboard/types";
 import { stepFor } from "@/model/timerange";
 import { SCRAPE } from "./data";
 import { Editor } from "./Editor";
-import { useMarks } from "./marks";
+import { Links } from "./Links";
+import { marksFor, useMarks } from "./marks";
 import { PanelBox } from "./PanelBox";
 import { VIEWS } from "./panels";
 import { useVariables, VariableBar } from "./Variables";
@@ -38,30 +40,48 @@ function Read({ document }: { document: DashboardDocument }) {
   return read instanceof Error ? <Fault error={read} /> : <Drawn dashboard={read} document={document} />;
 }
 
-function Drawn({ dashboard, document }: { dashboard: Dashboard; document: DashboardDocument }) {
-  useOwnTime(dashboard);
+interface DrawnProps {
+  readonly dashboard: Dashboard;
+  readonly document: DashboardDocument;
+}
+
+function Drawn(props: DrawnProps) {
+  const { panels } = props.dashboard;
   useEffect(() => {
     // Beside what they ask for, not after it.
-    for (const type of new Set(dashboard.panels.map((panel) => panel.type))) void VIEWS[type]?.view.ready();
-  }, [dashboard]);
-  const { span } = useTime();
+    for (const type of new Set(panels.map((panel) => panel.type))) void VIEWS[type]?.view.ready();
+  }, [panels]);
+  const settled = useOwnTime(props.dashboard);
+  if (!settled) return <Loading rows={8} />;
+  if (props.dashboard.timezone.toLowerCase() !== "utc") return <Board {...props} />;
+  return (
+    <InUtc>
+      <Board {...props} />
+    </InUtc>
+  );
+}
+
+function Board({ dashboard, document }: DrawnProps) {
+  const { span, range } = useTime();
   const [mode, setMode] = useUrl("do");
   const variables = useVariables(dashboard.variables);
-  const marks = useMarks(dashboard);
   const scope = useMemo<Scope>(
     () => ({
       chosen: variables.chosen,
       span,
+      range,
       step: stepFor(span, 300),
       scrape: SCRAPE,
       title: dashboard.title,
     }),
-    [variables.chosen, span, dashboard.title],
+    [variables.chosen, span, range, dashboard.title],
   );
+  const marks = useMarks(dashboard, scope);
   return (
     <>
       <Group gap={8} align="end">
         <h2 style={{ margin: 0, fontSize: 15 }}>{dashboard.title}</h2>
+        {dashboard.timezone.toLowerCase() === "utc" && <span className="quiet">times in UTC</span>}
         {document.version > 0 && <span className="quiet">version {document.version}</span>}
         <VariableBar variables={variables} />
         <Links dashboard={dashboard} scope={scope} />
@@ -105,38 +125,17 @@ function Doing({ of, mode, set }: { of: string; mode: string; set: (mode: string
   );
 }
 
-/** A dashboard's own range and refresh hold where the address says nothing. */
-function useOwnTime(dashboard: Dashboard): void {
-  const { setRange } = useTime();
-  const [from] = useUrl("from");
-  const { range } = dashboard;
-  const own = range && !from && !(range.from === "now-1h" && range.to === "now") ? range : null;
+/** A dashboard's own range and refresh hold where the address says nothing; nothing is asked before it says them. */
+function useOwnTime(dashboard: Dashboard): boolean {
+  const [params, setParams] = useSearchParams();
+  const [settled, settle] = useState(false);
+  const own = ownTime(dashboard, params);
+  const lacking = !settled && Object.keys(own).length > 0;
   useEffect(() => {
-    if (own) setRange(own);
-  }, [own, setRange]);
-}
-
-function Links({ dashboard, scope }: { dashboard: Dashboard; scope: Scope }) {
-  const goto = useGoto();
-  return dashboard.links
-    .filter(({ kind, url }) => kind === "link" && url)
-    .map(({ title, url }) => {
-      const address = interpolate(url, scope, "percentencode");
-      const own = /^\/?d\/([\w-]+)/.exec(address)?.[1];
-      return own ? (
-        <Link key={title + url} to={goto(`/dashboards/${own}`)}>
-          {title}
-        </Link>
-      ) : (
-        <a key={title + url} href={safe(address)} rel="noreferrer noopener" target="_blank">
-          {title}
-        </a>
-      );
-    });
-}
-
-function safe(address: string): string {
-  return /^(https?:|mailto:|\/(?!\/))/i.test(address) ? address : "#";
+    if (lacking) setParams((before) => withValues(before, ownTime(dashboard, before)), { replace: true });
+    else settle(true); // who switches the refresh off later wants it off
+  }, [lacking, dashboard, setParams]);
+  return !lacking;
 }
 
 interface GridProps {
@@ -156,7 +155,7 @@ function Grid({ dashboard, scope, marks, adhoc }: GridProps) {
       key={panel.id}
       panel={panel}
       scope={scope}
-      marks={marks}
+      marks={marksFor(marks, panel.id)}
       adhoc={adhoc}
       height={height}
       together={dashboard.together ? dashboard.uid || dashboard.title : undefined}

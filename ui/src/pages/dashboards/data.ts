@@ -7,10 +7,11 @@ import { withMatchers } from "@/model/dashboard/adhoc";
 import { ofInstant, ofRange, withConfig } from "@/model/dashboard/frames";
 import { interpolate, type Scope } from "@/model/dashboard/interpolate";
 import { type LogAsk, logAsk } from "@/model/dashboard/logsearch";
+import { spanOf } from "@/model/dashboard/owntime";
 import { type TraceAsk, traceAsk } from "@/model/dashboard/traceask";
 import { transformed } from "@/model/dashboard/transform";
 import type { Frame, Panel, Target } from "@/model/dashboard/types";
-import { durationSeconds, moment, type Span, stepFor } from "@/model/timerange";
+import { durationSeconds, type Span, stepFor } from "@/model/timerange";
 import { logFrames, traceFrames } from "./signals";
 
 export const SCRAPE = 15; // seconds: what a rate is taken over four of
@@ -26,19 +27,9 @@ export interface PanelData {
   /** How many questions it has, of metrics, logs and traces; those in PromQL, variables filled in. */
   readonly questions: number;
   readonly asked: readonly string[];
+  /** Those of them whose exemplars are to be shown. */
+  readonly exemplars: readonly string[];
   readonly again: () => void;
-}
-
-/** The time a panel shows: the page's, unless it has its own (`timeFrom`) or looks back (`timeShift`). */
-export function spanOf({ timeFrom, timeShift }: Panel, span: Span): Span {
-  const length = durationSeconds(timeFrom);
-  const own = length
-    ? { start: span.end - length, end: span.end }
-    : timeFrom.startsWith("now")
-      ? { start: moment(timeFrom, span.end) ?? span.start, end: span.end }
-      : span;
-  const back = durationSeconds(timeShift) ?? 0;
-  return back ? { start: own.start - back, end: own.end - back } : own;
 }
 
 /** One question of a panel, variables filled in. */
@@ -85,6 +76,7 @@ export function useFrames(panel: Panel, scope: Scope, width: number, seen: boole
       step: usual,
       questions: asked.length,
       asked: asked.flatMap(({ kind, text }) => (kind === "metrics" ? [text] : [])),
+      exemplars: asked.flatMap(({ kind, text, target }) => (kind === "metrics" && target.exemplars ? [text] : [])),
     };
   }, [answers, panel, span, usual, asked]);
 }

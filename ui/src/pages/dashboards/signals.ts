@@ -3,6 +3,7 @@
 import { logCounts, recordsOf } from "@/api/logs";
 import { tracesOf } from "@/api/traces";
 import { field } from "@/model/dashboard/frames";
+import { readLink } from "@/model/dashboard/links";
 import type { LogAsk } from "@/model/dashboard/logsearch";
 import type { TraceAsk } from "@/model/dashboard/traceask";
 import type { Cell, Field, Frame, Target } from "@/model/dashboard/types";
@@ -61,14 +62,7 @@ export async function traceFrames(
     const made = field(name, kind, values);
     return { ...made, config: { ...made.config, ...more } };
   };
-  const link = {
-    title: "trace",
-    url: "/explore/traces/${__value.raw}",
-    tags: [],
-    kind: "link" as const,
-    keepTime: false,
-    keepVariables: false,
-  };
+  const link = readLink({ title: "trace", url: "/explore/traces/${__value.raw}" });
   const all = <T extends Cell>(of: (trace: (typeof found)[number]) => T) => found.map(of);
   const fields = [
     column(

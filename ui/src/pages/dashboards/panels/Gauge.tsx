@@ -2,24 +2,20 @@ import { levels } from "@/model/dashboard/display";
 import { type Figure, figures, scale } from "@/model/dashboard/figures";
 import { bool } from "@/model/dashboard/options";
 import type { PanelProps } from "./interface";
+import { Linked } from "./Linked";
 
 const [WIDTH, HEIGHT, RADIUS] = [200, 118, 82];
 
 /** Half circles: how far a number is on its way, with the thresholds around. */
-export default function Gauge({ panel, frames, height }: PanelProps) {
+export default function Gauge({ panel, frames, height, leads }: PanelProps) {
   const all = figures(frames, panel.options);
   const marked = bool(panel.options.showThresholdMarkers, true);
   return (
     <div className="stats" style={{ minHeight: height }}>
       {all.map((figure, at) => (
-        <One
-          key={`${at} ${figure.title}`}
-          figure={figure}
-          all={all}
-          marked={marked}
-          height={height}
-          named={all.length > 1}
-        />
+        <Linked key={`${at} ${figure.title}`} spot={figure.spot} leads={leads}>
+          <One figure={figure} all={all} marked={marked} height={height} named={all.length > 1} />
+        </Linked>
       ))}
     </div>
   );

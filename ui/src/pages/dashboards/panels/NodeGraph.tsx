@@ -15,8 +15,8 @@ export default function NodeGraph({ panel, frames, span, height }: PanelProps) {
   if (asked)
     return (
       <Nothing title="This is no graph yet">
-        It needs a table with the columns <code>id</code>, or <code>source</code> and <code>target</code>;
-        transformations can name them.
+        It needs a table with the columns <code>id</code>, or <code>source</code> and <code>target</code>.
+        Transformations can name them.
       </Nothing>
     );
   return <Services span={span} label={panel.title || "services"} height={height} />;

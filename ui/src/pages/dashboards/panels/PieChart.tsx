@@ -2,9 +2,10 @@ import { seriesColour } from "@/model/dashboard/display";
 import { figures } from "@/model/dashboard/figures";
 import { bool, object, texts } from "@/model/dashboard/options";
 import type { PanelProps } from "./interface";
+import { Linked } from "./Linked";
 
 /** Parts of a whole, with their names, values and shares. */
-export default function PieChart({ panel, frames, height }: PanelProps) {
+export default function PieChart({ panel, frames, height, leads }: PanelProps) {
   const parts = figures(frames, panel.options)
     .map((figure, at) => ({
       ...figure,
@@ -18,10 +19,10 @@ export default function PieChart({ panel, frames, height }: PanelProps) {
   const size = Math.max(80, Math.min(height - 8, 260));
   const hole = panel.options.pieType === "donut" ? 0.58 : 0;
   let from = 0;
-  const slices = parts.map(({ title, part, colour, shown }) => {
+  const slices = parts.map(({ title, part, colour, shown, spot }) => {
     const start = from;
     from += part / total;
-    return { title, colour, share: part / total, text: shown.text, path: slice(start, from, hole) };
+    return { title, colour, spot, share: part / total, text: shown.text, path: slice(start, from, hole) };
   });
   if (total === 0) return <div className="empty">All parts are zero.</div>;
   return (
@@ -41,11 +42,13 @@ export default function PieChart({ panel, frames, height }: PanelProps) {
       {bool(legend.showLegend, true) && (
         <table className="table" style={{ width: "auto", fontSize: 12 }} aria-label="parts">
           <tbody>
-            {slices.map(({ title, colour, share, text }) => (
+            {slices.map(({ title, colour, share, text, spot }) => (
               <tr key={title}>
                 <td>
                   <i className="dot" style={{ background: colour, marginRight: 6 }} />
-                  {title}
+                  <Linked spot={spot} leads={leads}>
+                    {title}
+                  </Linked>
                 </td>
                 {values.includes("value") && <td className="number">{text}</td>}
                 {values.includes("percent") && <td className="number">{(share * 100).toFixed(1)} %</td>}

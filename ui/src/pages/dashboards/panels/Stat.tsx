@@ -2,9 +2,10 @@ import { Spark } from "@/charts/Spark";
 import { figures } from "@/model/dashboard/figures";
 import { bool, one, text } from "@/model/dashboard/options";
 import type { PanelProps } from "./interface";
+import { Linked } from "./Linked";
 
 /** Big numbers, each with its name and its course; also singlestats of old. */
-export default function Stat({ panel, frames, height }: PanelProps) {
+export default function Stat({ panel, frames, height, leads }: PanelProps) {
   const { options } = panel;
   const all = figures(frames, options);
   const mode = one(options.colorMode, ["value", "background", "background_solid", "none"]);
@@ -16,7 +17,7 @@ export default function Stat({ panel, frames, height }: PanelProps) {
   const size = Math.max(16, Math.min(38, height / (named ? 3.2 : 2.4)));
   return (
     <div className="stats" style={{ gridTemplateColumns: down ? "1fr" : undefined, minHeight: height }}>
-      {all.map(({ title, value, shown, colour, course }, at) => (
+      {all.map(({ title, value, shown, colour, course, spot }, at) => (
         <div
           key={`${at} ${title}`}
           className="stat"
@@ -25,9 +26,11 @@ export default function Stat({ panel, frames, height }: PanelProps) {
           {named && <span className={texts === "name" ? "" : "quiet cut"}>{title}</span>}
           {texts !== "name" && (
             <b style={{ fontSize: size, color: mode === "value" ? inked(colour) : undefined }}>
-              {text(options.prefix)}
-              {shown.text}
-              {text(options.postfix)}
+              <Linked spot={spot} leads={leads}>
+                {text(options.prefix)}
+                {shown.text}
+                {text(options.postfix)}
+              </Linked>
             </b>
           )}
           {graph && course.length > 1 && value !== null && (

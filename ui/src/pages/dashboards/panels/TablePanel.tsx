@@ -9,13 +9,14 @@ import { at, text } from "@/model/dashboard/options";
 import { reduced } from "@/model/dashboard/reduce";
 import type { Field, Frame } from "@/model/dashboard/types";
 import type { PanelProps } from "./interface";
+import { Linked } from "./Linked";
 
 /** A table; where there are several, one of them, which can be chosen. */
-export default function TablePanel({ panel, frames, height, filled }: PanelProps) {
+export default function TablePanel({ panel, frames, height, leads }: PanelProps) {
   const { utc } = useTime();
   const [chosen, setChosen] = useState(0);
   const frame = frames[Math.min(chosen, frames.length - 1)];
-  const columns = useMemo(() => (frame ? columnsOf(frame, utc, filled) : []), [frame, utc, filled]);
+  const columns = useMemo(() => (frame ? columnsOf(frame, utc, leads) : []), [frame, utc, leads]);
   const rows = useMemo(() => Array.from({ length: frame?.fields[0]?.values.length ?? 0 }, (_, row) => row), [frame]);
   return (
     <>
@@ -33,7 +34,7 @@ export default function TablePanel({ panel, frames, height, filled }: PanelProps
   );
 }
 
-function columnsOf(frame: Frame, utc: boolean, filled: PanelProps["filled"]): Column<number>[] {
+function columnsOf(frame: Frame, utc: boolean, leads: PanelProps["leads"]): Column<number>[] {
   const taken = new Set<string>();
   return frame.fields
     .filter(({ config }) => config.custom.hidden !== true && at(config.custom, "hideFrom.viz") !== true)
@@ -45,7 +46,7 @@ function columnsOf(frame: Frame, utc: boolean, filled: PanelProps["filled"]): Co
         title,
         number: field.kind === "number" && field.config.custom.align !== "left",
         by: (row: number) => sortable(field, row),
-        cell: (row: number) => <Cell field={field} frame={frame} row={row} utc={utc} filled={filled} />,
+        cell: (row: number) => <Cell field={field} frame={frame} row={row} utc={utc} leads={leads} />,
       };
     });
 }
@@ -61,10 +62,10 @@ interface CellProps {
   readonly frame: Frame;
   readonly row: number;
   readonly utc: boolean;
-  readonly filled: PanelProps["filled"];
+  readonly leads: PanelProps["leads"];
 }
 
-function Cell({ field, frame, row, utc, filled }: CellProps) {
+function Cell({ field, frame, row, utc, leads }: CellProps) {
   const value = field.values[row] ?? null;
   if (Array.isArray(value)) {
     return (
@@ -77,13 +78,10 @@ function Cell({ field, frame, row, utc, filled }: CellProps) {
   if (field.kind === "time") return <span className="nowrap">{displayTime(value, utc)}</span>;
   const { text: shown, colour } = display(value, field.config);
   const kind = text(at(field.config.custom, "cellOptions.type") ?? field.config.custom.displayMode, "auto");
-  const link = field.config.links[0];
-  const said = link ? (
-    <a href={address(link.url, field, frame, row, filled)} rel="noreferrer">
+  const said = (
+    <Linked spot={{ field, frame, row }} leads={leads}>
       {shown}
-    </a>
-  ) : (
-    shown
+    </Linked>
   );
   if (kind.startsWith("color-background") && colour)
     return (
@@ -94,19 +92,4 @@ function Cell({ field, frame, row, utc, filled }: CellProps) {
   if (kind === "color-text" && colour)
     return <span style={{ color: `color-mix(in oklab, ${colour} 62%, var(--ink))` }}>{said}</span>;
   return <>{said}</>;
-}
-
-/** A link of a cell with the row's values in it; only addresses a browser may go to. */
-function address(url: string, field: Field, frame: Frame, row: number, filled: PanelProps["filled"]): string {
-  const cell = (name: string) =>
-    String(frame.fields.find((each) => titleOf(each, frame) === name || each.name === name)?.values[row] ?? "");
-  const made = filled(
-    url
-      .replace(/\$\{__data\.fields(?:\.(\w+)|\["([^"]+)"\]|\['([^']+)'\])\}/g, (_, a, b, c) =>
-        encodeURIComponent(cell(a ?? b ?? c)),
-      )
-      .replace(/\$\{__value\.(?:raw|text)(?::\w+)?\}/g, () => encodeURIComponent(String(field.values[row] ?? ""))),
-    "percentencode",
-  );
-  return /^(https?:|\/(?!\/))/i.test(made) ? made : "#";
 }

@@ -1,9 +1,11 @@
-import { useMemo, useState } from "react";
+import { useCallback, useMemo, useState } from "react";
+import { useNavigate } from "react-router";
 import { Legend } from "@/charts/Legend";
 import { type Line, TimeSeries } from "@/charts/TimeSeries";
 import { useTime } from "@/components/time";
 import { levels, seriesColour } from "@/model/dashboard/display";
 import { together as joined } from "@/model/dashboard/frames";
+import type { Lead } from "@/model/dashboard/links";
 import { at, bool, maybe, num, object, text, texts } from "@/model/dashboard/options";
 import { reduced } from "@/model/dashboard/reduce";
 import type { FieldConfig } from "@/model/dashboard/types";
@@ -15,10 +17,11 @@ const MOST = 250;
 const LINE = 20;
 
 /** Series over time; also graphs of old. */
-export default function TimeSeriesPanel({ panel, frames, span, height, marks, together }: PanelProps) {
+export default function TimeSeriesPanel({ panel, frames, span, height, marks, dots, leads, together }: PanelProps) {
   const { utc, setRange } = useTime();
+  const go = useGo();
   const [hidden, setHidden] = useState<ReadonlySet<string>>(new Set());
-  const { times, lines, all } = useMemo(() => drawn(frames), [frames]);
+  const { times, lines, all } = useMemo(() => drawn(frames, leads, go), [frames, leads, go]);
   const shown = useMemo(
     () => lines.map((line) => (hidden.has(line.name) ? { ...line, hidden: true } : line)),
     [lines, hidden],
@@ -77,6 +80,7 @@ export default function TimeSeriesPanel({ panel, frames, span, height, marks, to
                 .map((level) => ({ ...level, fill: style.includes("area") }))
         }
         marks={marks}
+        dots={dots}
         together={together}
         tip={
           text(at(panel.options, "tooltip.mode")) === "none"
@@ -99,11 +103,24 @@ interface Drawn {
   readonly quiet: boolean; // not in the legend
 }
 
-function drawn(frames: PanelProps["frames"]) {
+/** Goes where a link leads: to a page here, or beside it. */
+function useGo() {
+  const navigate = useNavigate();
+  return useCallback(
+    ({ to, inside }: Lead) => {
+      if (inside) void navigate(to);
+      else window.open(to, "_blank", "noopener,noreferrer");
+    },
+    [navigate],
+  );
+}
+
+function drawn(frames: PanelProps["frames"], leads: PanelProps["leads"], go: (lead: Lead) => void) {
   const { times, columns, of } = joined(frames);
   const all = new Map<string, Drawn>();
   const taken = new Map<string, number>();
-  const lines = of.slice(0, MOST).flatMap(({ field: { config }, title }, place): Line[] => {
+  const lines = of.slice(0, MOST).flatMap(({ field, frame, title, times: own }, place): Line[] => {
+    const { config } = field;
     const hide = object(config.custom.hideFrom);
     if (bool(hide.viz)) return [];
     const again = taken.get(title) ?? 0;
@@ -111,7 +128,14 @@ function drawn(frames: PanelProps["frames"]) {
     const name = again ? `${title} (${again + 1})` : title;
     all.set(name, { quiet: bool(hide.legend) });
     const values = treated(columns[place]!, config);
-    return [{ name, values, colour: seriesColour(config, place, reduced(values)), ...looks(config) }];
+    const onPick =
+      config.links.length === 0
+        ? undefined
+        : (row: number) => {
+            const lead = leads({ field, frame, row: own.indexOf(times[row]!) })[0];
+            if (lead) go(lead);
+          };
+    return [{ name, values, colour: seriesColour(config, place, reduced(values)), onPick, ...looks(config) }];
   });
   return { times, lines, all };
 }

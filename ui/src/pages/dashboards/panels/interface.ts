@@ -1,7 +1,8 @@
 /** What every panel is given. It draws `frames`, whose fields have their configuration (overrides and units included). */
 
 import type { ComponentType } from "react";
-import type { Mark } from "@/charts/TimeSeries";
+import type { Dot, Mark } from "@/charts/TimeSeries";
+import type { Lead, Spot } from "@/model/dashboard/links";
 import type { Frame, Panel } from "@/model/dashboard/types";
 import type { Span } from "@/model/timerange";
 
@@ -13,6 +14,10 @@ export interface PanelProps {
   readonly height: number;
   /** Variables in a text replaced by what they stand for; for Markdown, links, searches of logs. */
   readonly filled: (text: string, format?: string) => string;
+  /** Where the links of a value's field lead. */
+  readonly leads: (spot: Spot) => readonly Lead[];
+  /** Exemplars, where a target asks for them. */
+  readonly dots: readonly Dot[];
   /** Moments to be marked: deployments, incidents, what annotations ask for. */
   readonly marks: readonly Mark[];
   /** Charts of one name share their cursor. */

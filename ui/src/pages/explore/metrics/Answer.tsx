@@ -1,28 +1,20 @@
 import { useQuery } from "@tanstack/react-query";
-import { useMemo, useRef } from "react";
-import { Link, useNavigate } from "react-router";
+import { useRef } from "react";
+import { Link } from "react-router";
 import { useExplained } from "@/api/metrics";
-import {
-  type Exemplar,
-  type Frame,
-  type Labels,
-  queryExemplars,
-  queryInstant,
-  type Sample,
-  seriesName,
-  useRange,
-} from "@/api/prometheus";
+import { type Frame, type Labels, queryInstant, type Sample, seriesName, useRange } from "@/api/prometheus";
 import { Graph } from "@/charts/Graph";
-import type { Dot } from "@/charts/TimeSeries";
+import { useExemplars } from "@/components/exemplars";
 import { copy, csv, Panel, save, type Taking } from "@/components/Panel";
+import { savePicture } from "@/components/picture";
 import { Nothing, Shown } from "@/components/states";
 import { type Column, Table } from "@/components/Table";
 import { useGoto, useTime } from "@/components/time";
-import { clockTime, dateTime, type Span, stepFor } from "@/model/timerange";
+import { dateTime, type Span, stepFor } from "@/model/timerange";
 import { format } from "@/model/units";
 
 const POINTS = 400;
-const TRACE_LABELS = ["trace_id", "traceID", "traceId", "TraceID"];
+const NONE: readonly string[] = [];
 
 interface Props {
   readonly query: string;
@@ -73,7 +65,8 @@ function Course({
   stacked: boolean;
   exemplars: boolean;
 }) {
-  const dots = useDots(query, exemplars);
+  const { span } = useTime();
+  const dots = useExemplars(exemplars ? [query] : NONE, span);
   if (frame.series.length === 0) {
     return (
       <Nothing title="Nothing fits">
@@ -90,32 +83,6 @@ function Course({
       ))}
       <Graph frame={frame} label={query} stacked={stacked} dots={dots} together="explore" />
     </>
-  );
-}
-
-/** The exemplars of a query as dots; each leads to its trace. */
-function useDots(query: string, enabled: boolean): readonly Dot[] {
-  const { span, utc } = useTime();
-  const navigate = useNavigate();
-  const goto = useGoto();
-  const found = useQuery({
-    queryKey: ["exemplars", query, span],
-    queryFn: ({ signal }) => queryExemplars(query, span, signal),
-    enabled,
-    retry: false,
-  }).data;
-  return useMemo(
-    () =>
-      (found ?? []).map(({ time, value, labels }: Exemplar) => {
-        const trace = TRACE_LABELS.map((name) => labels[name]).find(Boolean);
-        return {
-          at: time,
-          value,
-          text: `exemplar ${format(value)} at ${clockTime(time, utc)}${trace ? ", click for its trace" : ""}`,
-          onPick: trace ? () => navigate(goto(`/explore/traces/${trace}`)) : undefined,
-        };
-      }),
-    [found, utc, navigate, goto],
   );
 }
 
@@ -214,7 +181,14 @@ function takingsOf(
     { label: "Copy as PromQL", act: () => copy(query, "query") },
     { label: "Copy as curl", act: () => copy(curl, "command") },
     ...(frame ? [{ label: "CSV", act: () => save("metrics.csv", csv(rowsOf(frame)), "text/csv") }] : []),
-    ...(frame?.series.length ? [{ label: "PNG", act: () => picture(box.current, "metrics.png") }] : []),
+    ...(frame?.series.length
+      ? [
+          {
+            label: "PNG",
+            act: () => savePicture(box.current?.querySelector<HTMLElement>(".panel") ?? null, "metrics.png"),
+          },
+        ]
+      : []),
   ];
 }
 
@@ -230,8 +204,4 @@ function rowsOf({ times, series }: Frame): (string | number | null)[][] {
       ...series.map(({ values }) => values[at] ?? null),
     ]),
   ];
-}
-
-function picture(box: HTMLElement | null, name: string): void {
-  box?.querySelector("canvas")?.toBlob((blob) => blob && save(name, blob));
 }
