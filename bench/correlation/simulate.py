@@ -33,6 +33,7 @@ from bench.correlation.systems import system
 
 from aiprism import yamlfile
 from aiprism.clock import FakeClock
+from aiprism.learn.weights import Figures
 from aiprism.model.alerts import AlertState
 from aiprism.model.labels import Labels, Matcher, MatchOp
 from aiprism.respond import journal, route
@@ -59,30 +60,6 @@ receivers:
   - name: team
     webhook_configs: [{url: "http://127.0.0.1:9/"}]
 """
-
-
-@dataclass(frozen=True)
-class Figures:
-    """Pairs of alerts: rightly together, put together, of one fault."""
-
-    right: int = 0
-    put: int = 0
-    true: int = 0
-
-    def __add__(self, other: Figures) -> Figures:
-        return Figures(self.right + other.right, self.put + other.put, self.true + other.true)
-
-    @property
-    def precision(self) -> float:
-        return self.right / self.put if self.put else 1.0
-
-    @property
-    def recall(self) -> float:
-        return self.right / self.true if self.true else 1.0
-
-    @property
-    def f1(self) -> float:
-        return 2 * self.precision * self.recall / ((self.precision + self.recall) or 1.0)
 
 
 @dataclass(frozen=True)

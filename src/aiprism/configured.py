@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -33,7 +33,7 @@ from aiprism.respond import roomplan, route, runbook, tiers
 from aiprism.respond.changehooks import READERS
 from aiprism.respond.desk import Policy
 from aiprism.respond.incident import Periods
-from aiprism.respond.likeness import Weights
+from aiprism.respond.likeness import weighed
 from aiprism.respond.mute import flapping, holding
 from aiprism.respond.oncall import reading as oncall_files
 from aiprism.respond.oncall.rota import Rota
@@ -73,7 +73,7 @@ def policy(config: Config, external_url: str) -> Policy:
         max_runs_per_hour=config.respond.max_runs_per_hour,
         roles=config.respond.people_of,
         services=services,
-        weights=_weights(config),
+        weights=weighed(config.correlation),
         periods=Periods(config.respond.validation, _tiers(config, routing, rota), rota, updates=rooms.updates_every),
         planned=_planned(config),
         rooms=rooms,
@@ -82,13 +82,6 @@ def policy(config: Config, external_url: str) -> Policy:
         incident_receivers=config.respond.incident_receivers,
         buttons=bool(hook_secrets(config).slack),
     )
-
-
-def _weights(config: Config) -> Weights:
-    wanted = Weights(**asdict(config.correlation))
-    if doubt := wanted.doubt():
-        raise ConfigError(f"correlation: {doubt}")
-    return wanted
 
 
 def catalogue(config: Config) -> service_files.Catalogue:

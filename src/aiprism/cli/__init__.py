@@ -134,6 +134,19 @@ def _backing_up(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "--data", type=Path, default=Path("data"), metavar="DIR", help="where its control.token is (data)"
     )
 
+    verbs = commands.add_parser("correlation", help="what makes alerts one incident").add_subparsers(
+        metavar="VERB", required=True
+    )
+    learn = _command(
+        verbs,
+        "learn",
+        "correlation:learn",
+        "how well its weights did on past incidents, and whether others would do better",
+    )
+    learn.add_argument("--config", type=Path, metavar="FILE", help="aiprism.yml; without it the defaults hold")
+    learn.add_argument("--data", type=Path, metavar="DIR", help="the data directory (default: data)")
+    _output(learn, "table")
+
     restore = _command(commands, "restore", "backup:restore", "put a backup into an empty data directory")
     restore.add_argument("directory", metavar="DIR|s3://…", help="what `aiprism backup` wrote")
     restore.add_argument("--config", type=Path, metavar="FILE", help="aiprism.yml; without it the defaults hold")

@@ -8,9 +8,11 @@ Pure.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 
+from aiprism.config import CorrelationConfig
+from aiprism.errors import ConfigError
 from aiprism.model.alerts import Alert
 from aiprism.model.labels import Labels
 from aiprism.respond.subject import SYMPTOMS, Kind, kind_of, service_of, words_of
@@ -43,6 +45,14 @@ class Weights:
         if not 0.0 < self.threshold <= round(reached, 6):
             return f"no two alerts reach a threshold of {self.threshold:g}: the weights make {reached:g} at most"
         return ""
+
+
+def weighed(asked: CorrelationConfig) -> Weights:
+    """The weights that are configured; ConfigError when no two alerts could be alike by them."""
+    wanted = Weights(**asdict(asked))
+    if doubt := wanted.doubt():
+        raise ConfigError(f"correlation: {doubt}")
+    return wanted
 
 
 @dataclass(frozen=True, slots=True)

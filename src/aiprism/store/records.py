@@ -552,6 +552,22 @@ class Records:
             raise
         return cls(engine)
 
+    @classmethod
+    def kept(cls, url: str) -> Records:
+        """One that is there and of this version, to be read: nothing of it is made or changed. Errors as of `open`, and StoreError
+        when it is missing or older."""
+        parsed = sa.make_url(url)
+        if parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").is_file():
+            raise StoreError(f"there is no control database at {parsed.database}: name its directory with --data")
+        engine = _engine(url)
+        try:
+            with _opening(engine), engine.connect().execution_options(aiprism_read=True) as connection:
+                _refuse_other(connection)
+        except BaseException:
+            engine.dispose()
+            raise
+        return cls(engine)
+
     @property
     def dialect(self) -> str:
         """``sqlite`` or ``postgresql``."""
@@ -863,6 +879,18 @@ def _migrate(connection: sa.Connection, to: str = "head") -> None:
         config.attributes["connection"] = connection
         _refuse_newer(connection, ScriptDirectory.from_config(config))
         command.upgrade(config, to)
+
+
+def _refuse_other(connection: sa.Connection) -> None:
+    """StoreError unless the tables are of this version."""
+    with as_file(files("aiprism.store") / "migrations") as place:
+        scripts = ScriptDirectory(str(place))
+        _refuse_newer(connection, scripts)
+        at, head = MigrationContext.configure(connection).get_current_revision(), scripts.get_current_head()
+    if at != head:
+        raise StoreError(
+            f"the control database is at revision {at!r}, not at {head!r}: start this aiprism once, which updates it"
+        )
 
 
 def _refuse_newer(connection: sa.Connection, scripts: ScriptDirectory) -> None:
