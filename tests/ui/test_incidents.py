@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.journeys.conftest import Server, eventually
-from tests.ui.conftest import Visit, violations
+from tests.ui.conftest import Visit, downloaded, violations
 from tests.ui.seeding import ALERT
 
 
@@ -138,6 +138,51 @@ def test_a_trace_is_pinned_and_the_priority_is_said_with_a_reason(visit: Visit, 
     page.get_by_role("button", name="rate").click()
     expect(page.get_by_role("list", name="timeline")).to_contain_text("all customers wait")
     expect(page.get_by_role("region", name="map").get_by_role("link", name="model-server")).to_be_visible()
+
+
+def test_a_postmortem_is_read_while_it_is_written_with_its_frozen_charts(visit: Visit, platform: Server) -> None:
+    # The alert has the name of a rule that is loaded: its expression is charted.
+    one = _incident_of(platform, {"alertname": "MemoryHigh", "severity": "critical", "service": "api-gateway"})
+    said = {"actor": "ann", "text": "restarted"}
+    httpx.post(f"{platform.url}/aiprism/v1/incidents/{one}/resolve", json=said).raise_for_status()
+    eventually(lambda: platform.get(f"/aiprism/v1/incidents/{one}/postmortem"), what="its postmortem")
+    page = visit(f"/incidents/{one}/postmortem")
+    page.get_by_label("you are").fill("ann")
+    reads = page.get_by_role("region", name="as it reads")
+    expect(reads.get_by_role("heading", name="Action items")).to_be_visible()
+    chart = reads.get_by_role("img").first
+    expect(chart).to_have_attribute("src", re.compile(r"/postmortem/charts/1\.svg\?version=1$"))
+    assert chart.evaluate("async picture => (await picture.decode(), picture.naturalWidth)") > 0
+    text = page.get_by_label("postmortem in Markdown")
+    text.fill(
+        text.input_value() + "\n\n## Lessons\n\n![elsewhere](//evil.example/x.png) <script>document.title = 1</script>"
+    )
+    expect(reads.get_by_role("heading", name="Lessons")).to_be_visible()
+    expect(reads.get_by_text("elsewhere")).to_be_visible()  # the words of a picture that is not shown
+    assert violations(page) == []
+    page.get_by_role("button", name="keep").click()
+    expect(page.get_by_role("combobox", name="version")).to_have_value(re.compile(r"^2 · ann"))
+    with downloaded(page) as kept:
+        page.get_by_role("link", name="Markdown").click()
+    assert b"## Lessons" in kept[0]
+    page.get_by_role("combobox", name="version").click()
+    page.get_by_role("option", name=re.compile("^1 ·")).click()
+    expect(reads.get_by_role("heading", name="Action items")).to_be_visible()
+    expect(reads.get_by_role("heading", name="Lessons")).to_have_count(0)
+
+
+def test_the_week_is_told_beside_the_week_before_and_one_goes_back(visit: Visit) -> None:
+    page = visit("/incidents/review")
+    figures = page.get_by_role("group", name="figures of the week")
+    expect(figures).to_contain_text("to detect (MTTD)")
+    expect(figures.get_by_role("img", name="incidents over 8 weeks")).to_be_visible()
+    expect(page.get_by_role("table", name="by service")).to_contain_text("model-server")
+    expect(page.get_by_role("table", name="missed deadlines").get_by_role("row")).to_have_count(4)
+    page.get_by_role("button", name="the week before").click()
+    expect(page).to_have_url(re.compile(r"until=\d+"))
+    expect(page.get_by_role("table", name="by service")).to_have_count(0)
+    page.get_by_role("button", name="the week after").click()
+    expect(page.get_by_role("table", name="by service")).to_contain_text("model-server")
 
 
 def _incident_of(platform: Server, *labels: dict[str, str]) -> str:

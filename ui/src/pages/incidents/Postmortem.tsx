@@ -1,4 +1,4 @@
-import { Button, Group, Select, Textarea } from "@mantine/core";
+import { Button, Group, SegmentedControl, Select, Textarea, TextInput } from "@mantine/core";
 import { notifications } from "@mantine/notifications";
 import { useEffect, useState } from "react";
 import { Link } from "react-router";
@@ -8,8 +8,9 @@ import { Panel } from "@/components/Panel";
 import { Fault, Nothing, Shown } from "@/components/states";
 import { useGoto, useTime, useUrl } from "@/components/time";
 import { dateTime } from "@/model/timerange";
+import { Preview } from "./Preview";
 
-/** The postmortem of an incident: read, changed in versions, taken along. */
+/** The postmortem of an incident: read as it is written, changed in versions, taken along. */
 export default function Page({ id }: { id: string }) {
   const [version] = useUrl("version");
   const postmortem = usePostmortem(id, version ? Number(version) : undefined);
@@ -42,11 +43,12 @@ function None({ id }: { id: string }) {
   );
 }
 
+const VIEWS = ["write", "both", "read"];
+
 function Editor({ id, postmortem }: { id: string; postmortem: Postmortem }) {
-  const { utc } = useTime();
-  const goto = useGoto();
-  const [actor] = useActor();
+  const [actor, setActor] = useActor();
   const [version, setVersion] = useUrl("version");
+  const [view, setView] = useUrl("view", "both");
   const [text, setText] = useState(postmortem.text);
   const acts = useIncidentActs(id);
   const changed = text !== postmortem.text;
@@ -56,61 +58,99 @@ function Editor({ id, postmortem }: { id: string; postmortem: Postmortem }) {
     return () => removeEventListener("beforeunload", warn);
   }, [changed]);
   const base = `/aiprism/v1/incidents/${encodeURIComponent(id)}/postmortem`;
-  const keep = () =>
-    acts.mutate(keepPostmortem(actor, postmortem.version, text), {
+  const keep = () => {
+    if (!changed || !actor.trim()) return;
+    acts.mutate(keepPostmortem(actor.trim(), postmortem.version, text), {
       onSuccess: () => [notifications.show({ message: "Kept as a new version." }), setVersion("")],
     });
+  };
   return (
     <Panel
       title={postmortem.title}
-      side={
-        <Group gap={6}>
-          <Link to={goto(`/incidents/${id}`)}>incident</Link>
-          {["md", "html", "json"].map((form) => (
-            <a
-              key={form}
-              href={`${base}.${form}${version ? `?version=${version}` : ""}`}
-              download={form !== "html"}
-              target={form === "html" ? "_blank" : undefined}
-              rel="noreferrer"
-            >
-              {form}
-            </a>
-          ))}
-          <Select
-            size="xs"
-            w={230}
-            aria-label="version"
-            allowDeselect={false}
-            data={postmortem.versions.map(({ version: number, at, author }) => ({
-              value: String(number),
-              label: `${number} · ${author} · ${dateTime(at, utc).slice(0, 16)}`,
-            }))}
-            value={String(postmortem.version)}
-            onChange={(to) => setVersion(to ?? "", true)}
-          />
-          <Button
-            size="compact-xs"
-            disabled={!changed || !actor}
-            loading={acts.isPending}
-            onClick={keep}
-            title={actor ? "" : "say who you are on the incident's page"}
-          >
-            keep
-          </Button>
-        </Group>
-      }
+      note={changed ? "changed, and not kept yet" : undefined}
+      side={<Taking id={id} base={base} version={version} />}
     >
-      {acts.isError && <Fault error={acts.error} />}
-      <Textarea
-        aria-label="postmortem in Markdown"
-        autosize
-        minRows={24}
-        maxRows={60}
-        value={text}
-        onChange={(event) => setText(event.currentTarget.value)}
-        styles={{ input: { fontFamily: "var(--mono)", fontSize: 12.5 } }}
-      />
+      <Group gap={6} pb={8} align="center">
+        <SegmentedControl size="xs" aria-label="view" data={VIEWS} value={view} onChange={setView} />
+        <Versions postmortem={postmortem} onPick={(to) => setVersion(to, true)} />
+        <TextInput
+          size="xs"
+          w={130}
+          aria-label="you are"
+          placeholder="your name"
+          value={actor}
+          onChange={(event) => setActor(event.currentTarget.value)}
+        />
+        <Button
+          size="compact-sm"
+          disabled={!changed || !actor.trim()}
+          loading={acts.isPending}
+          onClick={keep}
+          title="Ctrl S"
+        >
+          keep
+        </Button>
+        {acts.isError && <Fault error={acts.error} />}
+      </Group>
+      <div className={view === "both" ? "postmortem-both" : undefined}>
+        {view !== "read" && (
+          <Textarea
+            aria-label="postmortem in Markdown"
+            autosize
+            minRows={24}
+            maxRows={36}
+            value={text}
+            onChange={(event) => setText(event.currentTarget.value)}
+            onKeyDown={(event) => {
+              if (event.key !== "s" || !(event.ctrlKey || event.metaKey)) return;
+              event.preventDefault();
+              keep();
+            }}
+            styles={{ input: { fontFamily: "var(--mono)", fontSize: 12.5 } }}
+          />
+        )}
+        {view !== "write" && <Preview text={text} base={`${base}/`} version={postmortem.version} />}
+      </div>
     </Panel>
+  );
+}
+
+function Versions({ postmortem, onPick }: { postmortem: Postmortem; onPick: (version: string) => void }) {
+  const { utc } = useTime();
+  return (
+    <Select
+      size="xs"
+      w={280}
+      aria-label="version"
+      allowDeselect={false}
+      data={postmortem.versions.map(({ version, at, author }) => ({
+        value: String(version),
+        label: `${version} · ${author} · ${dateTime(at, utc).slice(0, 16)}`,
+      }))}
+      value={String(postmortem.version)}
+      onChange={(to) => onPick(to ?? "")}
+    />
+  );
+}
+
+const FORMS = { md: "Markdown", html: "HTML", json: "JSON with all evidence" } as const;
+
+/** The incident it is of, and the forms in which it is taken along. */
+function Taking({ id, base, version }: { id: string; base: string; version: string }) {
+  const goto = useGoto();
+  return (
+    <Group gap={10}>
+      <Link to={goto(`/incidents/${id}`)}>incident</Link>
+      {Object.entries(FORMS).map(([form, name]) => (
+        <a
+          key={form}
+          href={`${base}.${form}${version ? `?version=${version}` : ""}`}
+          download={`postmortem-${id}.${form}`}
+          title={`take it along as ${name}`}
+        >
+          {name.split(" ")[0]}
+        </a>
+      ))}
+    </Group>
   );
 }
