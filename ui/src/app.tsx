@@ -14,6 +14,7 @@ const Services = lazily(() => import("./pages/services"));
 const Alerts = lazily(() => import("./pages/alerts"));
 const Incidents = lazily(() => import("./pages/incidents"));
 const Dashboards = lazily(() => import("./pages/dashboards"));
+const Settings = lazily(() => import("./pages/settings"));
 
 const PAGES: readonly (readonly [string, Lazily<object>])[] = [
   ["/explore", Explore],
@@ -21,6 +22,7 @@ const PAGES: readonly (readonly [string, Lazily<object>])[] = [
   ["/alerts", Alerts],
   ["/incidents", Incidents],
   ["/dashboards", Dashboards],
+  ["/settings", Settings],
   ["/", Now],
 ];
 
@@ -42,6 +44,7 @@ export function App() {
           <Route path="/alerts/*" element={<Alerts />} />
           <Route path="/incidents/*" element={<Incidents />} />
           <Route path="/dashboards/*" element={<Dashboards />} />
+          <Route path="/settings/*" element={<Settings />} />
           <Route
             path="*"
             element={

@@ -21,7 +21,7 @@ from starlette.exceptions import HTTPException
 AtRoot = Callable[[Request], Response | None]
 
 # The first parts of the UI's addresses; `ui/src/components/places.ts` has them, too.
-PLACES = ("explore", "services", "alerts", "incidents", "dashboards")
+PLACES = ("explore", "services", "alerts", "incidents", "dashboards", "settings")
 _KINDS = {
     "html": "text/html; charset=utf-8",
     "js": "text/javascript; charset=utf-8",

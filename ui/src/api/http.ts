@@ -99,7 +99,9 @@ async function ask(method: string, path: string, question: Question<unknown>): P
     throw new ApiError("aiprism does not answer: it is down, or cannot be reached from here", 0, "unreachable");
   }
   if (!answer.ok) throw await refusal(answer);
-  return answer.status === 204 ? undefined : await answer.json();
+  if (answer.status === 204) return undefined;
+  const isJson = answer.headers.get("Content-Type")?.includes("json") ?? false;
+  return isJson ? await answer.json() : await answer.text(); // a reload answers in a word
 }
 
 async function refusal(answer: Response): Promise<ApiError> {

@@ -6,6 +6,7 @@ import {
   IconChartHistogram,
   IconFlame,
   IconLayoutDashboard,
+  IconSettings,
   IconTopologyStar3,
 } from "@tabler/icons-react";
 
@@ -16,4 +17,5 @@ export const PLACES = [
   { path: "/alerts", name: "Alerts", key: "a", icon: IconBell },
   { path: "/incidents", name: "Incidents", key: "i", icon: IconFlame },
   { path: "/dashboards", name: "Dashboards", key: "d", icon: IconLayoutDashboard },
+  { path: "/settings", name: "Settings", key: "c", icon: IconSettings },
 ] as const;
