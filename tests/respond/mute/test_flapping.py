@@ -224,7 +224,7 @@ def test_limits_that_cannot_be_read_are_told_once_and_the_settings_hold(records,
         assert [row["count"] for row in rows.flapping_rows(connection)] == [4]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
     gaps=st.lists(st.sampled_from([1.0, 7.0, 25.0, 61.0, 299.0, 301.0, 700.0]), min_size=1, max_size=14),
     others=st.booleans(),
