@@ -19,7 +19,7 @@ test("settings stand by their paths, with lists as they are", () =>
   expect(settingsOf(FILE).map(({ path, value }) => `${path}=${value}`)).toEqual([
     "data=/tmp/data",
     "server.listen=127.0.0.1:9090",
-    "server.roles=- receive - query",
+    "server.roles=receive, query",
     "respond.kubernetes.nodes=false",
     "respond.commands={}",
     "query.timeout=2m",

@@ -13,7 +13,9 @@ export function settingsOf(yaml: string): readonly Setting[] {
     const [, blanks, name, value] = /^( *)([A-Za-z_][\w.-]*):(?: (.*))?$/.exec(line) ?? [];
     const last = found.at(-1);
     if (name === undefined || blanks === undefined) {
-      if (last && line.trim()) last.value = [last.value, line.trim()].filter(Boolean).join(" ");
+      const text = line.trim();
+      if (last && text)
+        last.value = [last.value, text.replace(/^- /, "")].filter(Boolean).join(text.startsWith("- ") ? ", " : " ");
       continue;
     }
     while (above.length > 0 && above.at(-1)!.indent >= blanks.length) above.pop();
