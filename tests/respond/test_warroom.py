@@ -214,6 +214,7 @@ def test_what_is_pinned_on_an_incident_and_in_its_room_is_one_list(house):
         (2, "bob", "link", "the pool is too small"),
         (3, "bob", "query", "up"),
     ]
+    assert house.rooms.read(incident)["pins"][0]["url"] == "https://wiki.example.com/pool"
     house.rooms.unpin(incident, "ann", pin["id"])
     house.respond.happen(incident, Pinned("ann", "4bf92f3577b34da6a3ce929d0e0e4736"))
     with house.records.reading() as connection:

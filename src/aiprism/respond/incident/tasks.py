@@ -6,6 +6,7 @@ say anything twice.
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, replace
 
 from aiprism.errors import BadInput, Conflict, NotFound
@@ -119,7 +120,8 @@ def pinned(incident: Incident, event: Pinned, now: float, _periods: Periods) -> 
         return incident, ()
     _check_pin(incident, event, kind)
     number = max(work.last_pin, *(int(each.id[1:]) for each in work.pins), 0) + 1
-    pin = Pin(f"E{number}", event.what, event.text, event.actor, now, kind.value, event.ref, event.url)
+    url = event.url or (event.what if re.fullmatch(r"https?://\S+", event.what) else "")
+    pin = Pin(f"E{number}", event.what, event.text, event.actor, now, kind.value, event.ref, url)
     said = f": {event.text}" if event.text else ""
     data = {name: value for name, value in asdict(pin).items() if name not in ("by", "at")}
     entry = Entry(now, "pinned", event.actor, f"{pin.id} {pin.what}{said}", data)
