@@ -42,6 +42,13 @@ respond:
   runbooks: [runbook.yml]
 """
 
+BOARD = """{"title": "Shop", "schemaVersion": 39, "templating": {"list": [{"name": "job"}, {"name": "top"}]},
+"panels": [
+{"id": 1, "type": "timeseries", "title": "Requests", "targets": [
+{"expr": "sum(rate(requests_total{job=~\\"$job\\"}[$__rate_interval]))"}, {"expr": "topk(${top}, up offset $__range)"}]},
+{"id": 2, "type": "logs", "datasource": {"type": "loki"}, "targets": [{"expr": "{a=\\"b\\"} |= 1"}]}]}
+"""
+
 GOOD = [
     ("rules.yml", RULES, "rules, 1 group, 1 rule"),
     ("prometheus.yml", "scrape_configs: [{job_name: a}]\n", "prometheus, 1 job, 0 rule files below it"),
@@ -67,6 +74,12 @@ GOOD = [
     ("pipelines.yml", "pipelines: [{name: a, match: 'level:DEBUG', drop: true}]\n", "pipelines, 1 step"),
     ("war-room.yml", "war_room: {tiers: [P0, P1]}\n", "war room, for P0, P1, 0 audiences"),
     ("aiprism.yml", "server:\n  listen: 127.0.0.1:0\n", "aiprism.yml, 0 files below it"),
+    ("shop.json", BOARD, "dashboard, 'Shop', 2 panels"),
+    (
+        "old.json",
+        '{"title": "Old", "rows": [{"panels": [{"type": "graph", "targets": [{"expr": "up"}]}]}]}',
+        "dashboard, 'Old', 1 panel",
+    ),
 ]
 
 WRONG = [
@@ -105,6 +118,16 @@ WRONG = [
     ("server:\n  lisen: 127.0.0.1:0\n", "2: unknown key 'lisen' in server; did you mean 'listen'? (at server.lisen)"),
     ("query:\n  timeout: soon\n",
      "2: not a duration: 'soon'; write for example 30s, 5m, 1h30m (at query.timeout)"),
+    (BOARD.replace("sum(rate", "sum(rat"),
+     "4: panel 'Requests': 1:5: parse error: unknown function with name \"rat\"; did you mean \"rate\"? "
+     "(at panels[0].targets[0].expr)"),
+    (BOARD.replace('"name": "job"', '"name": "jobs"'),
+     "4: panel 'Requests': there is no variable $job; did you mean $jobs? (at panels[0].targets[0].expr)"),
+    (BOARD.replace('"id": 2', '"id": 1'),
+     "5: two panels have the id 1, the other stands in line 3; give it another (at panels[1].id)"),
+    ('{"title": "x", "panels": {}, "schemaVersion": 39}', "1: expected a list (at panels)"),
+    ('{"title": "x", "schemaVersion": 39}',
+     "1: a dashboard has a list of `panels` (old ones: of `rows`); this has neither"),
 ]  # fmt: skip
 
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -65,3 +69,35 @@ def test_ours_have_all_panels_of_the_plan_and_are_whole_when_exported() -> None:
         8,
         "A",
     )
+
+
+NODE = shutil.which("node") or str(Path(sys.executable).parent / "node")
+SCHEMA = Path(__file__).parents[2] / "ui" / "scripts" / "grafanaschema.mjs"
+
+
+def _against_grafana(place: Path, boards: Mapping[str, object]) -> list[str]:
+    """What of dashboards is not of the form that Grafana's own types have."""
+    files = [place / f"{name}.json" for name in boards]
+    for file, board in zip(files, boards.values(), strict=True):
+        file.write_text(json.dumps(board))
+    done = subprocess.run([NODE, SCHEMA, *files], capture_output=True, text=True, timeout=300)
+    assert done.stderr == ""
+    return [line.removeprefix(f"{place}/") for line in done.stdout.splitlines()]
+
+
+def test_what_is_exported_has_the_form_that_grafana_publishes(shelf: Shelf, tmp_path: Path) -> None:
+    ours = {path.stem: exported(json.loads(path.read_text())) for path in sorted(SHIPPED.glob("*.json"))}
+    assert len(ours) >= 4
+    edited = {**BOARD, "templating": {"list": [{"name": "job", "type": "query", "query": "label_values(up, job)"}]}}
+    made = shelf.put("web-shop", Changed(dashboard={**edited, "title": "Mine"}, version=0, by="ann"), 0)
+    assert _against_grafana(tmp_path, {**ours, "edited": exported(made.document)}) == []
+
+
+def test_the_form_that_grafana_publishes_is_told_from_others(tmp_path: Path) -> None:
+    place = {"x": "left", "y": 0, "w": 1, "h": 1}
+    stat = {"id": 1, "type": "stat", "gridPos": place, "options": {"colorMode": "pink"}}
+    assert [each.partition(":")[0] for each in _against_grafana(tmp_path, {"wrong": {"panels": [stat]}})] == [
+        "wrong.json.panels[0].gridPos.x",
+        "wrong.json",
+        "wrong.json",
+    ]

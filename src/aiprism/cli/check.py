@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aiprism import config, services, yamlfile
+from aiprism.cli import dashboardfile
 from aiprism.detect import loghints, rules
 from aiprism.detect.signals import Reading
 from aiprism.errors import ConfigError
-from aiprism.model import dashboards
 from aiprism.query import sigma
 from aiprism.query.lucene import condition
 from aiprism.receive import pipelinefile, redaction, scrapeconfig
@@ -175,14 +175,6 @@ def _pipelines(document: Node, path: Path) -> str:
     return _counted(len(pipelinefile.read(document, condition).steps), "step")
 
 
-def _dashboard(document: Node, path: Path) -> str:
-    found = dashboards.read(document.plain(), name=path.stem)
-    panels = found.document.get("panels") or [
-        panel for row in found.document["rows"] for panel in row.get("panels", [])
-    ]
-    return f"{found.title!r}, {_counted(len(panels), 'panel')}"
-
-
 def _configuration(document: Node, path: Path) -> str:
     """aiprism.yml, and every file it points to: that is what `serve` would read."""
     # Variables of the environment hide what the file says, so they have no part in judging the file.
@@ -271,7 +263,11 @@ KINDS: Sequence[Kind] = (
     Kind("trackers", frozenset({"trackers"}), _trackers),
     Kind("war room", frozenset({"war_room", "audiences"}), _war_room),
     Kind("pipelines", frozenset({"pipelines"}), _pipelines),
-    Kind("dashboard", frozenset({"panels", "templating", "schemaVersion", "dashboard", "gridPos"}), _dashboard),
+    Kind(
+        "dashboard",
+        frozenset({"title", "panels", "rows", "templating", "schemaVersion", "dashboard"}),
+        dashboardfile.told,
+    ),
     Kind("aiprism.yml", frozenset({"data", *config.SECTIONS}), _configuration),
 )
 _SIGNS: Mapping[str, str] = {

@@ -188,8 +188,8 @@ def router(shelf: Shelf) -> APIRouter:
         return {"versions": [_told(each) for each in await asyncio.to_thread(shelf.versions, uid)]}
 
     @routes.get("/dashboards/{uid}/export", summary="The dashboard as a file that Grafana imports")
-    async def export(uid: Uid) -> Response:
-        found = await asyncio.to_thread(shelf.get, uid)
+    async def export(uid: Uid, version: int | None = None) -> Response:
+        found = await asyncio.to_thread(shelf.get, uid, version)
         return Response(
             json.dumps(exported(found.document), indent=2, ensure_ascii=False),
             media_type="application/json",

@@ -3,7 +3,7 @@ import { IconChevronDown, IconChevronRight } from "@tabler/icons-react";
 import { useEffect, useMemo, useState } from "react";
 import { useParams, useSearchParams } from "react-router";
 import { type DashboardDocument, useDashboard } from "@/api/dashboards";
-import { save } from "@/components/Panel";
+import { address } from "@/api/http";
 import { Fault, Loading, Nothing, Shown } from "@/components/states";
 import { InUtc, useTime, useUrl, withValues } from "@/components/time";
 import { interpolate, type Scope } from "@/model/dashboard/interpolate";
@@ -91,9 +91,9 @@ function Board({ dashboard, document }: DrawnProps) {
           <Button
             size="compact-xs"
             variant="default"
-            onClick={() =>
-              save(`${document.uid}.json`, JSON.stringify(document.dashboard, null, 2), "application/json")
-            }
+            component="a"
+            href={address("/aiprism/v1/dashboards/{uid}/export", { uid: document.uid }, { version: document.version })}
+            download={`${document.uid}.json`}
           >
             export
           </Button>
