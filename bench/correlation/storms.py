@@ -282,7 +282,7 @@ KINDS: Sequence[Callable[[System, random.Random], Storm]] = (
 
 
 def big(system: System, dice: random.Random, alerts: int) -> Storm:
-    """So many alerts in half an hour of a very bad day: a fault every few minutes."""
+    """So many alerts in some hours of a very bad day: a fault every few minutes."""
     faults: list[Struck] = []
     while len({each.alert.fingerprint for fault in faults for each in fault.said}) < alerts:
         how = Strike(instances=40, silent=0.0, reach=0.95)
