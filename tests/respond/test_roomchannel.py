@@ -18,7 +18,7 @@ from aiprism import config as configuration
 from aiprism import configured
 from aiprism.errors import ConfigError
 from aiprism.httpconfig import Secret
-from aiprism.respond import dossier, roomplan
+from aiprism.respond import dossier, roomkeeping, roomplan
 from aiprism.respond.incident import Assigned, Identified, ResolvedByHand, RoleTaken
 from aiprism.respond.oncall.rota import Person, Rota
 from aiprism.respond.roomchannel import Channel, Reply, Wish, answered, begun, following, kept, named, stored
@@ -27,7 +27,7 @@ from aiprism.respond.roomtelling import Form, Happened, portion
 from aiprism.respond.warroom import START, Kind, Line, Place
 from aiprism.store import incidents as incident_store
 from aiprism.yamlfile import parse
-from tests.respond.making import T0, routing
+from tests.respond.making import T0, alert, routing
 from tests.respond.slackdouble import Workspace
 from tests.respond.test_warroom import House
 from tests.webserver import Answer, serving
@@ -244,6 +244,120 @@ async def test_rooms_have_channels_from_the_tiers_that_are_named_and_as_soon_as_
     house.respond.policy = replace(house.respond.policy, rooms=house.reaching(planned("slack: {private: true}")))
     await house.pass_by(3)
     assert [each.private for each in workspace.places] == [True]
+
+
+@in_slack
+async def test_posts_that_come_to_nothing_while_the_rest_works_are_tried_less_and_less_and_told(house, workspace):
+    incident = house.trouble()
+    await house.pass_by(3)
+    workspace.before.append(lambda method, form: Answer("<html>", 503) if method == "chat.postMessage" else None)
+    house.rooms.say(incident, "ann", "the pool is empty")
+    asked = len(workspace.calls)
+    await house.pass_by(3600)
+    assert len(workspace.calls) - asked <= 50
+    assert house.timeline(incident, "channel_failed") == ["channel_failed"]
+    workspace.before.clear()
+    await house.pass_by(600)
+    assert "".join(workspace.places[0].texts).count("the pool is empty") == 1
+    assert house.rooms.read(incident)["channel"]["error"] == ""
+
+
+@in_slack
+async def test_a_slack_that_has_us_wait_for_long_is_told_where_people_look_for_the_channel(house, workspace):
+    incident = house.trouble()
+    workspace.before.append(lambda method, form: Answer({"ok": False}, 429, {"Retry-After": "3600"}))
+    await house.pass_by(3500)
+    assert workspace.methods == ["auth.test"]
+    channel = house.rooms.read(incident)["channel"]
+    assert channel["error"] == "Slack has too much to do: it is asked again in 60 minutes"
+    assert house.timeline(incident, "channel_failed") == ["channel_failed"]
+
+
+@in_slack
+async def test_a_storm_that_changes_the_title_with_each_post_changes_the_topic_once_a_minute(house, workspace):
+    """Slack shows each change of a topic as a line in the channel, and takes twenty of them a minute from all channels."""
+    house.trouble()
+    await house.pass_by(3)
+    for second in range(100):
+        house.trouble(alert(f"Trouble{second}", "checkout", at=house.clock.now()))
+        await house.pass_by(1)
+    incident = house.trouble()
+    assert len(workspace.places) < workspace.methods.count("conversations.setTopic") <= 4 * len(workspace.places) < 12
+    house.respond.happen(incident, Identified("ann", "the pool"))
+    await house.pass_by(2)  # how it stands is told at once
+    place = next(each for each in workspace.places if each.name == named(incident.replace("INC_", "inc-"), 1))
+    assert place.topic.startswith("P0 identified: ")
+    await house.pass_by(120)
+    assert place.topic == f"P0 identified: {house.rooms.read(incident)['incident']['title']}"[:250]
+
+
+@in_slack
+async def test_a_title_of_signs_that_slack_spells_out_has_a_topic_and_none_is_cut_in_the_middle(house, workspace):
+    incident = house.trouble(alert("ServiceDown", "a&b" * 60, at=T0))
+    house.rooms.say(incident, "ann", "&" * 4000)
+    await house.pass_by(5)
+    [place] = workspace.places
+    for text in (place.topic, *(text for text in place.texts if "*ann*" in text)):
+        assert text.endswith("…")
+        assert not re.search("&(?!amp;)", text)
+    assert len(place.topic) <= 250
+
+
+@in_slack
+async def test_nobody_is_called_into_a_new_channel_for_what_is_over(house, workspace):
+    incident = house.trouble()
+    workspace.before.append(lambda method, form: {"ok": False, "error": "token_revoked"})
+    await house.pass_by(100)
+    house.respond.happen(incident, ResolvedByHand("ann"))
+    workspace.before.clear()
+    await house.pass_by(3600)
+    assert workspace.places == []
+
+
+@in_slack
+async def test_a_page_of_channels_that_slack_no_longer_knows_is_looked_for_from_the_first_on(house, workspace):
+    incident = house.trouble()
+    name = named(incident.replace("INC_", "inc-"), 1)
+    workspace.place("general", members=["UBOT"])
+    ours = workspace.place(name, members=["UBOT"])
+    begun = []
+
+    def expire(method, form):
+        if method == "users.conversations" and "cursor" not in form:
+            begun.append(method)
+        stale = form.get("cursor") and len(begun) == 1
+        return {"ok": False, "error": "invalid_cursor"} if stale else None
+
+    workspace.before.append(expire)
+    await house.pass_by(2000)
+    assert (len(workspace.places), len(ours.texts)) == (2, 2)
+
+
+@in_slack
+async def test_what_was_written_in_slack_holds_up_nothing_that_is_said_after_it(house, workspace):
+    incident = house.trouble()
+    await house.pass_by(3)
+    with house.respond.desk() as desk:
+        for number in range(250):
+            roomkeeping.write(desk, incident, Line(desk.now, Kind.SAID, "cid", str(number), {"from": "slack"}))
+    house.clock.jump(20)
+    house.rooms.say(incident, "ann", "the pool is empty")
+    await house.mirror.round()
+    assert workspace.places[0].texts[-1] == "*ann*: the pool is empty"
+
+
+@in_slack
+async def test_the_channel_of_an_incident_that_was_taken_in_says_where_it_goes_on(house, workspace):
+    first = house.trouble()
+    house.clock.jump(2000)
+    second = house.trouble(alert("ServiceDown", "mail", at=house.clock.now()))
+    await house.pass_by(5)
+    house.respond.merge(first, second, "ann")
+    await house.pass_by(5)
+    places = {place.name: place for place in workspace.places}
+    into, given = (places[named(name.replace("INC_", "inc-"), 1)] for name in (first, second))
+    assert given.topic == f"goes on as part of {first}: https://acme.slack.example/archives/{into.id}"
+    assert any("merged" in text for text in given.texts)
 
 
 # -- whatever is lost ------------------------------------------------------------------------------------------------

@@ -321,6 +321,19 @@ def test_what_no_person_wrote_in_a_channel_of_ours_is_not_said(client, room, eve
     assert room() == []
 
 
+def test_of_channels_that_are_none_of_ours_nobody_is_asked_for(responder, client, room, monkeypatch):
+    asked = []
+
+    async def name_of(user):
+        asked.append(user)
+        return user
+
+    monkeypatch.setattr(responder.mirror, "name_of", name_of)
+    assert write(client, {**MESSAGE, "channel": "C2"}).json() == {"outcome": "unknown"}
+    assert write(client, MESSAGE, event_id="Ev2").json() == {"outcome": "done"}
+    assert asked == ["UCID"]
+
+
 @pytest.mark.parametrize("wrong", [{"secret": "guess"}, {"at": T0 - 301}, {"at": T0 + 301}])
 def test_nobody_writes_as_slack_who_does_not_sign_as_slack_just_now(client, room, wrong):
     assert write(client, MESSAGE, **wrong).status_code == 403

@@ -36,6 +36,8 @@ _BUSY_FOR, _PATIENCE = (
 )  # seconds that we wait for a busy Slack: where it does not say how long, and at most
 _DOUBTS = 3  # tries without an answer before the timeline says so
 _MOST_NAMES = 20
+_TOLD_WAIT = 120.0  # seconds of waiting for a busy Slack from which on people are told
+_TOPIC_PACE = 60.0  # seconds: each change of a topic is a line in the channel
 _NAME = 80  # characters that the name of a channel may have
 
 # Our token, or what it may do: the same would be refused again until somebody changes that.
@@ -43,7 +45,7 @@ _DENIED = frozenset({
     "invalid_auth", "not_authed", "account_inactive", "token_expired", "token_revoked", "no_permission", "missing_scope",
     "not_allowed_token_type", "access_denied", "org_login_required", "ekm_access_denied", "team_access_not_granted",
     "two_factor_setup_required", "enterprise_is_restricted", "accesslimited", "restricted_action", "user_is_restricted",
-    "method_not_supported_for_channel_type", "unknown_method",
+    "method_not_supported_for_channel_type", "unknown_method", "restricted_action_read_only_channel",
 })  # fmt: skip
 _GONE = frozenset({"channel_not_found", "is_archived", "not_in_channel"})
 # Of these Slack says that something may have happened all the same.
@@ -75,6 +77,7 @@ class Channel:
     looking: bool = False  # the name is taken: by us, perhaps
     cursor: str = ""  # of the page that is looked through next
     topic: str = ""
+    topic_at: float = 0.0  # when it was set
     people: Mapping[str, str] = field(default_factory=dict)  # their ids by address; empty for who is not there
     invited: tuple[str, ...] = ()  # addresses
     head: str = ""  # the first message, by its time, which is Slack's name for it
@@ -103,6 +106,7 @@ class Wish:
     people: tuple[str, ...] = ()  # addresses
     post: str = ""
     place: Place = START
+    resolved: bool = False  # the incident is: nobody is called into a channel that there is not yet
     over: bool = False  # it is to be archived
 
 
@@ -142,12 +146,19 @@ def named(wanted: str, attempt: int) -> str:
     return re.sub(r"[^a-z0-9-]+", "-", wanted.lower())[: _NAME - len(tail)].strip("-") + tail
 
 
+def lasting_topic(channel: Channel, topic: str, now: float) -> str:
+    """The topic that a channel is to have now: this one at once where it begins otherwise, up to the colon that ends how the
+    incident stands; what else is new in it waits for a minute, as a storm gives an incident another title with every batch."""
+    same = channel.topic.partition(":")[0] == topic.partition(":")[0]
+    return channel.topic if same and channel.topic_at <= now < channel.topic_at + _TOPIC_PACE else topic
+
+
 # -- what comes next -------------------------------------------------------------------------------------------------
 
 
 def following(channel: Channel, wish: Wish) -> Ask | None:
     """What is asked of Slack next; None when the channel is as it is to be."""
-    if channel.stage in (Stage.ARCHIVED, Stage.LOST):
+    if channel.stage in (Stage.ARCHIVED, Stage.LOST) or (wish.resolved and not channel.id):
         return None
     if not channel.home:
         return Ask("auth.test")
@@ -220,11 +231,15 @@ def begun(channel: Channel, ask: Ask) -> Channel:
 def answered(channel: Channel, ask: Ask, reply: Reply, now: float) -> Channel:
     """The channel after that answer."""
     if reply.found is not None:
-        known = replace(channel, tries=0, error="", told="", next_at=now)
-        return _DONE[ask.method](known, ask, reply.found, now)
+        done = _DONE[ask.method](replace(channel, next_at=now), ask, reply.found, now)
+        # To look for a post that was lost is no success, unless it is there: posting alone may fail for hours.
+        in_vain = ask.method == "conversations.history" and (done.head, done.place) == (channel.head, channel.place)
+        return done if in_vain and channel.tries else replace(done, tries=0, error="", told="")
     if reply.error in _BUSY or reply.retry_after is not None:  # which Slack says before it does anything
         wait = min(max(_BUSY_FOR if reply.retry_after is None else reply.retry_after, _PACE), _PATIENCE)
-        return replace(channel, doubt=channel.doubt and not ask.posts, next_at=now + wait)
+        long = f"Slack has too much to do: it is asked again in {round(wait / 60)} minutes"
+        error = long if wait >= _TOLD_WAIT else channel.error
+        return replace(channel, doubt=channel.doubt and not ask.posts, error=error, next_at=now + wait)
     if not reply.error or reply.error in _UNCLEAR:
         return _unclear(channel, reply, now)
     return _refused(replace(channel, doubt=channel.doubt and not ask.posts, tries=0), ask, reply, now)
@@ -252,7 +267,8 @@ def _refused(channel: Channel, ask: Ask, reply: Reply, now: float) -> Channel:
     if ask.method in _OPTIONAL and goes_without:
         return _OPTIONAL[ask.method](replace(channel, next_at=now), ask)
     needed = f" (the permission {reply.needed})" if reply.needed else ""
-    return replace(channel, error=f"Slack refuses {ask.method}: {word}{needed}", next_at=now + _LONG)
+    # Cursors do not last: what is looked through again is looked through from the first page on.
+    return replace(channel, cursor="", error=f"Slack refuses {ask.method}: {word}{needed}", next_at=now + _LONG)
 
 
 def _greeted(channel: Channel, _ask: Ask, found: Mapping[str, Any], _now: float) -> Channel:
@@ -306,7 +322,7 @@ _DONE: Mapping[str, _Done] = {
     "conversations.create": _made,
     "users.conversations": _looked,
     "conversations.history": _remembered,
-    "conversations.setTopic": lambda channel, ask, _found, _now: replace(channel, topic=ask.about),
+    "conversations.setTopic": lambda channel, ask, _found, now: replace(channel, topic=ask.about, topic_at=now),
     "users.lookupByEmail": lambda channel, ask, found, _now: replace(
         channel, people={**channel.people, ask.about: str((found.get("user") or {}).get("id", ""))}
     ),
@@ -324,7 +340,7 @@ _SETTLED: Mapping[str, frozenset[str]] = {
 }
 # What a channel can do without, and how it goes on then. A post that Slack does not take is passed over: all the others wait.
 _OPTIONAL: Mapping[str, Callable[[Channel, Ask], Channel]] = {
-    "conversations.setTopic": lambda channel, ask: replace(channel, topic=ask.about),
+    "conversations.setTopic": lambda channel, ask: replace(channel, topic=ask.about, topic_at=channel.next_at),
     "users.lookupByEmail": lambda channel, ask: replace(channel, people={**channel.people, ask.about: ""}),
     "conversations.invite": lambda channel, ask: replace(channel, invited=(*channel.invited, ask.about)),
     "pins.add": lambda channel, _ask: replace(channel, pinned=True),

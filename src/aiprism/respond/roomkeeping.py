@@ -70,6 +70,11 @@ def write(desk: Desk, incident_id: str, line: Line) -> Line:
     return replace(line, id=store.append_line(desk.connection, row))
 
 
+def hears(connection: Connection, channel: str) -> bool:
+    """Whether that channel in Slack is one of a room."""
+    return roomchannels.of_channel(connection, SLACK, channel) is not None
+
+
 def hear(desk: Desk, said: Written, name: str) -> str:
     """Have the room of a channel in Slack hear what was written there, once; what became of it, in a word."""
     row = roomchannels.of_channel(desk.connection, SLACK, said.channel)

@@ -20,7 +20,7 @@ from aiprism.clock import Clock
 from aiprism.httpconfig import Secret
 from aiprism.respond import journal, message, roomchannel
 from aiprism.respond.bell import Bell
-from aiprism.respond.channels.slack import escaped
+from aiprism.respond.channels.slack import escaped, escaped_within, shortened
 from aiprism.respond.consequences import letter_row
 from aiprism.respond.desk import Desk
 from aiprism.respond.incident import MACHINE, Noted
@@ -28,7 +28,7 @@ from aiprism.respond.incident.updating import responsible
 from aiprism.respond.oncall import overrides
 from aiprism.respond.oncall.rota import Rota
 from aiprism.respond.pipeline import Respond
-from aiprism.respond.roomchannel import Ask, Channel, Reply, Stage, Wish, answered, begun, following
+from aiprism.respond.roomchannel import Ask, Channel, Reply, Stage, Wish, answered, begun, following, lasting_topic
 from aiprism.respond.roomkeeping import SLACK, folded, line_of
 from aiprism.respond.roomplan import Slack
 from aiprism.respond.roomtelling import EVENTS, SPOKEN, Form, Happened, portion
@@ -53,7 +53,7 @@ _BETWEEN_LETTERS = 5.0  # seconds; what is said meanwhile is told together
 _TOPIC = 250
 _NAMES, _NAME_PATIENCE = 1000, 2.0
 
-_IN_SLACK = Form(escaped, "*{}*", here=SLACK)
+_IN_SLACK = Form(escaped, "*{}*", cut=shortened, here=SLACK)
 _PLAIN = Form(between="\n\n")
 
 
@@ -178,9 +178,11 @@ class RoomMirror:
             wish = await asyncio.to_thread(self._wish, channel)
             ask = following(channel, wish)
             if ask is None:
-                if wish.place != channel.place:  # of what came since, nothing is told
-                    await asyncio.to_thread(self._keep, channel, replace(channel, place=wish.place))
-                return _IDLE
+                if wish.place == channel.place:
+                    return _IDLE
+                # Of what came since, nothing is told; of what comes after that, something may be.
+                channel = await asyncio.to_thread(self._keep, channel, replace(channel, place=wish.place))
+                continue
             asked = begun(channel, ask)
             if asked != channel:
                 await asyncio.to_thread(self._keep, channel, asked)
@@ -216,6 +218,7 @@ class RoomMirror:
         with self._respond.reading() as connection:
             [incident] = incident_store.incident_rows(connection, ids=[channel.incident_id])
             lines, events = _unheard(connection, channel.incident_id, channel.place)
+            topic = _topic(connection, incident, policy.external_url)
             rota = overrides.in_force(connection, policy.periods.rota, now)
             people = [*slack.invite, *_at_work(connection, incident)]
             if not channel.head:  # later on, only who takes part: an incident may hold ten thousand alerts
@@ -225,12 +228,13 @@ class RoomMirror:
         resolved = incident["resolved_at"] if incident["status"] == "resolved" else None
         return Wish(
             name=f"{slack.prefix}-{channel.incident_id.removeprefix('INC_')}",
-            topic=escaped(f"{incident['priority']} {incident['status']}: {incident['title']}"[:_TOPIC]),
+            topic=lasting_topic(channel, topic, now),
             head=_head(incident, policy.external_url, hears=policy.buttons),
             private=slack.private,
             people=_addresses(people, rota),
             post=post,
             place=place,
+            resolved=incident["status"] == "resolved",
             over=bool(slack.archive_after and resolved is not None and now >= resolved + slack.archive_after),
         )
 
@@ -335,6 +339,17 @@ def _head(incident: incident_store.IncidentRow, external_url: str, *, hears: boo
         f"🚨 *{incident['priority']}: {escaped(incident['title'])}*\n"
         f"Since {since}. {room}: what is said there, and what happens, stands here. {heard}"
     )
+
+
+def _topic(connection: Connection, incident: incident_store.IncidentRow, external_url: str) -> str:
+    """How it stands; of one that another took in, where people go on."""
+    into = (incident["work"] or {}).get("merged_into", "")
+    if not into:
+        return escaped_within(f"{incident['priority']} {incident['status']}: {incident['title']}", _TOPIC)
+    into = journal.current(connection, into).id  # which may have been taken in itself
+    its = store.of_incident(connection, into, SLACK)
+    where = its["url"] if its and its["url"] else _room_url(into, external_url)
+    return f"goes on as part of {into}: {escaped_within(where, _TOPIC)}"
 
 
 def _room_url(incident_id: str, external_url: str) -> str:

@@ -10,6 +10,7 @@ import heapq
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from aiprism.respond.channels.post import cut
 from aiprism.respond.incident import MACHINE
 from aiprism.respond.warroom import Kind, Line, Place
 
@@ -49,6 +50,7 @@ class Form:
     strong: str = "{}"
     between: str = "\n"
     most: int = 3500  # characters of one text
+    cut: Callable[[str, int], str] = cut  # a line that is longer
     here: str = ""  # what was written there is not told there again
 
     def of(self, line: Line | Happened) -> str:
@@ -76,7 +78,7 @@ def portion(lines: Sequence[Line], events: Sequence[Happened], place: Place, for
         if told and text and len(text) + len(form.between) > left:
             break
         if text:
-            told.append(text if len(text) <= form.most else f"{text[: form.most - 1]}…")
+            told.append(form.cut(text, form.most))
             left -= len(told[-1]) + len(form.between)
         place = replace(place, event=line.id) if isinstance(line, Happened) else replace(place, line=line.id)
     return form.between.join(told), place

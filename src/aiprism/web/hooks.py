@@ -100,6 +100,12 @@ async def _answered(responder: Responder, spoken: Spoken | None) -> dict[str, An
 
 
 async def _written(responder: Responder, told: hooks.Written) -> str:
+    def ours() -> bool:
+        with responder.pipeline.reading() as connection:
+            return roomkeeping.hears(connection, told.channel)
+
+    if not await asyncio.to_thread(ours):  # nobody's name is asked for: the app may be in channels where thousands talk
+        return "unknown"
     name = await responder.mirror.name_of(told.user)
 
     def heard() -> str:

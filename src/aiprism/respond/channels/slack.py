@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -365,3 +366,18 @@ def _markdown(text: str) -> dict[str, str]:
 def escaped(text: str) -> str:
     """Text in which Slack's three control characters are none (its "Formatting text" page)."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def escaped_within(text: str, size: int) -> str:
+    """Escaped text in at most `size` characters, none of which is half of an escape.
+
+    >>> escaped_within("a&b&c", 20), escaped_within("a&b&c", 10), escaped_within("a&b&c", 8)
+    ('a&amp;b&amp;c', 'a&amp;b…', 'a&amp;b…')
+    """
+    return shortened(escaped(text), size)
+
+
+def shortened(text: str, size: int) -> str:
+    """Text that is escaped already in at most `size` characters, none of which is half of an escape."""
+    short = cut(text, size)
+    return short if short == text else re.sub(r"&[a-z]{0,4}…$", "…", short)
