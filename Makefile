@@ -12,7 +12,7 @@ JOBS   ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 2) * 3 // 2)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench examples docs lock clean
+.PHONY: help install demo test check bench examples docs screenshots lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -64,6 +64,10 @@ examples: install ## the postmortems in docs/examples, by playing every scenario
 
 docs: install ## the documentation site, into site/
 	$(BIN)/mkdocs build --strict
+
+screenshots: install ## pictures of every page, into docs/screenshots, as the tests see them
+	mkdir -p docs/screenshots
+	AIPRISM_SCREENSHOTS=$(abspath docs/screenshots) $(BIN)/python -m pytest tests/ui/test_pages.py -k 'keeps_nobody_out or telephone'
 
 lock: install ## pin every dependency anew, for Linux and every supported Python
 	$(UV) pip compile --quiet --universal --python-version 3.11 --extra dev --no-header --no-annotate \

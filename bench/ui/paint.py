@@ -37,7 +37,7 @@ from bench.ui.stock import LINES, SPANS, Stock, stocked
 from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
 
 from tests.journeys.conftest import Server
-from tests.ui.conftest import CHROMIUM, CONFIG, violations
+from tests.ui.conftest import CHROMIUM, CONFIG, addressed, violations
 from tests.ui.seeding import seed
 from tests.ui.test_pages import PAGES
 
@@ -78,7 +78,7 @@ class Bench:
     """A browser beside a server that has all of `stock`."""
 
     browser: Browser
-    url: str
+    server: Server
     stock: Stock
     runs: int
 
@@ -86,7 +86,7 @@ class Bench:
     def visitor(self, size: tuple[int, int] = (1400, 900)) -> Iterator[BrowserContext]:
         """Somebody who was never here: no cache, no storage."""
         width, height = size
-        context = self.browser.new_context(viewport={"width": width, "height": height}, base_url=self.url)
+        context = self.browser.new_context(viewport={"width": width, "height": height}, base_url=self.server.url)
         context.set_default_timeout(120_000)
         yield context
         context.close()
@@ -118,10 +118,10 @@ def beside(runs: int) -> Iterator[Bench]:
     with tempfile.TemporaryDirectory() as directory, sync_playwright() as playwright:
         server = Server(Path(directory) / "data", CONFIG / "aiprism.yml").start()
         try:
-            seed(server.url)
+            seed(server.url, step=15)
             stock = stocked(server.url, time.time())
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-            yield Bench(browser, server.url, stock, runs)
+            yield Bench(browser, server, stock, runs)
             browser.close()
         finally:
             server.stop()
@@ -303,8 +303,8 @@ def axe(bench: Bench) -> Iterator[Figure]:
     found: dict[str, list[str]] = {}
     with bench.visitor() as visitor:
         page = visitor.new_page()
-        for name, path in {**PAGES, "a trace": bench.stock.trace}.items():
-            page.goto(path)
+        for name, path in {**PAGES, "large trace": bench.stock.trace}.items():
+            page.goto(addressed(path, bench.server))
             painted(page, f"document.querySelector('main') && {NO_SKELETON}")
             if wrong := violations(page):
                 found[name] = wrong

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import os
+import re
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
@@ -66,6 +71,22 @@ def visit(browser: Browser, platform: Server) -> Iterator[Visit]:
         assert watched.faults == [], watched.path
 
 
+# What each page has asked and not been answered yet; streams, whose answers do not end, are left out.
+_WAITS_FOR: WeakKeyDictionary[Page, set[Request]] = WeakKeyDictionary()
+_ENDS = re.compile(r"^(?!.*/(live|tail)\b)")
+_STILL_LOOKS = 10  # at a twentieth of a second: what is answered leads to the next question within that
+
+
+def settled(page: Page) -> None:
+    """Return once the page shows all that it asks for."""
+    looks, deadline = 0, time.monotonic() + 120
+    while looks < _STILL_LOOKS:
+        assert time.monotonic() < deadline, f"{page.url} waits for {[each.url for each in _WAITS_FOR[page]]}"
+        drawn = page.locator("main > *").count() > 0 and page.get_by_role("status", name="loading").count() == 0
+        looks = looks + 1 if drawn and not _WAITS_FOR[page] else 0
+        page.wait_for_timeout(50)
+
+
 class _Watched:
     """What a page did that it must not."""
 
@@ -77,6 +98,10 @@ class _Watched:
         page.on("console", self._said)
         page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
         page.on("request", self._asked)
+        waits = _WAITS_FOR[page] = set()
+        page.on("request", lambda request: waits.add(request) if _ENDS.search(request.url) else None)
+        page.on("requestfinished", lambda request: waits.discard(request))
+        page.on("requestfailed", lambda request: waits.discard(request))
 
     def _said(self, message: ConsoleMessage) -> None:
         refused = self._refused and "the server responded with a status of 4" in message.text
@@ -87,6 +112,39 @@ class _Watched:
         address = urlsplit(request.url)
         if address.scheme not in ("data", "blob", "about") and address.netloc != self._host:
             self.faults.append(f"asked {request.url}")
+
+
+def addressed(path: str, server: Server) -> str:
+    """`path` with a trace that failed and the first incident in the places that ask for one."""
+    if "{trace}" in path:
+        found = server.get("/aiprism/v1/traces", service="api-gateway", errors=True, limit=1)["traces"]
+        path = path.replace("{trace}", found[0]["trace_id"])
+    if "{incident}" in path:
+        incidents = server.get("/aiprism/v1/incidents", status="all")["incidents"]
+        first = min(incidents, key=lambda each: each["created_at"])  # tests open others
+        path = path.replace("{incident}", first["id"])
+    return path
+
+
+@pytest.fixture(scope="session")
+def album(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where pictures of pages are kept: in the documentation when that is asked for (`make screenshots`)."""
+    asked = os.environ.get("AIPRISM_SCREENSHOTS")
+    return Path(asked) if asked else tmp_path_factory.mktemp("screenshots")
+
+
+MOST_OF_A_PICTURE = 60_000  # bytes
+
+
+def pictured(page: Page, file: Path) -> None:
+    """Keep what is seen of the page: as good as it may be and small enough for the repository."""
+    devtools = page.context.new_cdp_session(page)
+    for quality in (80, 65, 50, 35, 20):
+        shot = devtools.send("Page.captureScreenshot", {"format": "webp", "quality": quality})
+        picture = base64.b64decode(shot["data"])
+        if len(picture) <= MOST_OF_A_PICTURE:
+            break
+    file.write_bytes(picture)
 
 
 AXE = Path(__file__).parents[2] / "ui" / "node_modules" / "axe-core" / "axe.min.js"

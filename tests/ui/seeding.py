@@ -12,6 +12,8 @@ from typing import Any
 
 import httpx
 
+from tests.ui.operations import operations
+
 MINUTE = 60
 LENGTH = 60 * MINUTE
 SLOW_SINCE = 10 * MINUTE  # before now
@@ -19,8 +21,8 @@ SERVICES = ("api-gateway", "document-processor", "model-server")
 ALERT = "AIModelLatencyHigh"
 
 
-def seed(url: str, *, traces_a_minute: int = 6) -> None:
-    """Send all of it to the server at `url`; returns once it is stored."""
+def seed(url: str, *, traces_a_minute: int = 6, step: int = 30) -> None:
+    """Send all of it to the server at `url`, `step` seconds between points of the dashboard's; returns once it is stored."""
     dice, now = random.Random(7), time.time()
     with httpx.Client(base_url=url, timeout=60) as client:
         spans, records = [], []
@@ -33,7 +35,7 @@ def seed(url: str, *, traces_a_minute: int = 6) -> None:
             _send(client, "/v1/traces", {"resourceSpans": list(_by_service(each, "scopeSpans", "spans"))})
         for each in _cut(records, 1000):
             _send(client, "/v1/logs", {"resourceLogs": list(_by_service(each, "scopeLogs", "logRecords"))})
-        for each in _cut(list(_metrics(now)), 400):
+        for each in _cut([*_metrics(now), *operations(now, dice, step=step)], 400):
             _send(client, "/v1/metrics", {"resourceMetrics": list(each)})
         event = {"title": "model-server 2.2.0 rolled out", "kind": "deployment", "service": "model-server"}
         _send(client, "/aiprism/v1/events", {"events": [{**event, "ts": now - SLOW_SINCE - 60, "id": "d1"}]})
