@@ -31,7 +31,7 @@ export function readDashboard(source: unknown): Dashboard {
     timezone: text(json.timezone),
     refresh: text(json.refresh),
     range: text(time.from) && text(time.to) ? { from: text(time.from), to: text(time.to) } : null,
-    panels: placed(panelsOf(json).map((panel, at) => readPanel(panel, at + 1, sources))),
+    panels: shared(placed(panelsOf(json).map((panel, at) => readPanel(panel, at + 1, sources)))),
     variables: readVariables(json),
     annotations: objects(object(json.annotations).list).map(readAnnotation),
     links: objects(json.links).map(readLink),
@@ -73,6 +73,21 @@ function panelsOf(json: Json): readonly Json[] {
 
 function pixels(value: unknown, usual: number): number {
   return maybe(typeof value === "string" ? value.replace(/px$/, "") : value) ?? usual;
+}
+
+/** A panel that shows what another one asks (datasource `-- Dashboard --`) asks the same. */
+function shared(panels: readonly Panel[]): readonly Panel[] {
+  const all = new Map(panels.flatMap((panel) => [panel, ...panel.inside]).map((panel) => [panel.id, panel]));
+  const asking = (panel: Panel): Panel => ({
+    ...panel,
+    inside: panel.inside.map(asking),
+    targets: panel.targets.flatMap((target) => {
+      if (target.kind !== "dashboard") return [target];
+      const other = all.get(num(target.raw.panelId, -1));
+      return (other?.targets ?? []).filter(({ kind, hidden }) => kind !== "dashboard" && !hidden);
+    }),
+  });
+  return panels.map(asking);
 }
 
 /** Panels without a place (the plan's YAML has none) stand three in a line. */

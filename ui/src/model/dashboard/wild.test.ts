@@ -210,6 +210,17 @@ describe("dashboards of schema", () => {
   });
 });
 
+it("a panel that shows what another one asks, asks it", () => {
+  const other = { datasource: { uid: "-- Dashboard --" }, targets: [{ panelId: 1, refId: "A" }] };
+  const { panels } = readDashboard({
+    panels: [
+      { id: 1, type: "stat", targets: [{ expr: "up" }, { expr: "down", hide: true }] },
+      { id: 2, type: "table", ...other },
+    ],
+  });
+  expect(panels[1]!.targets.map(({ expr }) => expr)).toEqual(["up"]);
+});
+
 it("variables that hang on each other are asked in order, and taken out of what they find", () => {
   const board = readDashboard({
     panels: [],
