@@ -75,3 +75,17 @@ def test_who_lowers_it_takes_the_earlier_target_back():
     assert (raised.priority, raised.target_at) == (Priority.P0, T0 + 3600)
     back, _ = advance(raised, PriorityChanged("ann", "two people", impact=Impact.MINOR), T0 + 2, PERIODS)
     assert (back.priority, back.target_at) == (Priority.P2, T0 + 16 * 3600)
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (PriorityChanged("ann", "a test", priority=Priority.P3), "priority P3, until now P1: a test"),
+        (PriorityChanged("ann", "yes", priority=Priority.P1), "priority P1: yes"),
+        (PriorityChanged("ann", "all", impact=Impact.EXTENSIVE), "impact extensive: priority P0, until now P1: all"),
+    ],
+)
+def test_a_rating_is_told_in_words(change: PriorityChanged, text: str):
+    incident, _ = opened(alert(severity="high"), T0, PERIODS)
+    _, effects = advance(incident, change, T0 + 1, PERIODS)
+    assert [each.text for each in effects if isinstance(each, Entry) and each.event == "priority_changed"] == [text]

@@ -45,6 +45,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server = Server(tmp_path_factory.mktemp("ui") / "data", CONFIG / "aiprism.yml").start()
     seed(server.url)
     eventually(lambda: server.get("/aiprism/v1/incidents")["incidents"], what="an incident")
+    eventually(lambda: server.get("/aiprism/v1/services/edges")["edges"], what="who calls whom")  # joined after a while
     yield server
     server.stop()
 

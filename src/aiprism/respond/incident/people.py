@@ -87,8 +87,10 @@ def rated(incident: Incident, event: PriorityChanged, now: float, periods: Perio
     if said == incident.work.said and after is before:
         return incident, ()
     names = {"impact": event.impact, "urgency": event.urgency, "priority": event.priority}
-    words = ", ".join(f"{name} {value.value}" for name, value in names.items() if value) or "as its alerts say"
-    text = f"{words}: priority {after.value}" + (f", until now {before.value}" if after is not before else "")
+    words = ", ".join(f"{name} {value.value}" for name, value in names.items() if value and value is not after)
+    words = words or ("" if event.priority else "as its alerts say")
+    text = f"{words}: priority {after.value}" if words else f"priority {after.value}"
+    text += f", until now {before.value}" if after is not before else ""
     data = {"from": before.value, "to": after.value, "reason": event.text, **_words(said)}
     changed = replace(incident, priority=after, work=replace(incident.work, said=said))
     entry = Entry(now, "priority_changed", event.actor, f"{text}: {event.text}" if event.text else text, data)
