@@ -130,6 +130,9 @@ SELECT 1 AS "x"" FROM system.users"
 SELECT $$a$$ FROM system.users
 SELECT $x$ ' $x$ FROM system.users
 SELECT $1$ FROM logs
+SELECT match(body, service) FROM logs
+SELECT match(body, '((a{1,30}){1,30})b') FROM logs
+SELECT replaceRegexpAll(body, '(.{900}){2,}', '') FROM logs
 """.strip().splitlines()
 
 DOES_MORE = """
@@ -234,6 +237,10 @@ def test_what_is_executed_is_written_anew_from_what_was_checked(text: str, sql: 
         "SELECT " + "(" * 200 + "1" + ")" * 200,
         "WITH " * 30 + "1",
         "SELECT " + "1+" * 20_000 + "1",
+        # Forty of these in one another were read 2^40 times, in a thread of the store that nothing could end.
+        *("SELECT " + f"{name}(" * 38 + "1" + ")" * 38 for name in ("date", "DateTime64", "struct", "decimal")),
+        "SELECT CAST(1 AS " + "Tuple(" * 38 + "UInt8" + ")" * 38 + ")",
+        "SELECT a" + "[1]" * 1600,
         "SELECT \0",
         "",
     ],
@@ -275,6 +282,8 @@ def test_every_example_can_be_asked(engine: Engine, example: Example) -> None:
         ("SELECT rank() OVER (ORDER BY x), lagInFrame(x) OVER w FROM (SELECT arrayJoin([5, 6]) AS x) WINDOW w AS (ORDER BY x)",
          [[1, 0], [2, 5]]),
         ("SELECT [1, 2][2], (1, 'a').2, map('k', 3)['k'], arrayMap((a, b) -> a + b, [1], [2])", [[2, "a", 3, [3]]]),
+        ("SELECT [1, 2][1 + 1], [[1, 2], [3]][1][2], [1, 2, 3][-1], map('k', [4])['k'][1]", [[2, 2, 3, 4]]),
+        ("SELECT match('1.20.3.4', '^\\\\d{1,3}(\\\\.\\\\d{1,3}){3}$')", [[1]]),
         ("SELECT en FROM (SELECT ['a', 'b'] AS names) ARRAY JOIN names AS en", [["a"], ["b"]]),
     ],
 )  # fmt: skip
@@ -373,6 +382,14 @@ BOMBS = [
     "SELECT arrayJoin(range(1000000000000))",
     "SELECT arraySum(arrayMap(x -> arraySum(arrayMap(y -> x * y, range(100000))), range(100000)))",
     "SELECT length(leftPad('x', 2000000000))",
+    # Names that stand for two of the one before.
+    "WITH c0 AS (SELECT 1 AS x), "
+    + ", ".join(f"c{n + 1} AS (SELECT a.x FROM c{n} AS a, c{n} AS b)" for n in range(11))
+    + " SELECT * FROM c11",
+    "SELECT " + "*, " * 1500 + "1 FROM spans",
+    # Small in the store, large as JSON: a text written a hundred times, and a million lists.
+    "SELECT CAST(leftPad('x', 1000000) AS LowCardinality(String)) FROM (SELECT arrayJoin(range(100)))",
+    "SELECT arrayMap(x -> [], range(999999)), 1",
     "SELECT groupArray(a.value) FROM (SELECT arrayJoin(range(900000)) AS value) AS a, (SELECT arrayJoin(range(900000)) AS v) AS b",
 ]
 

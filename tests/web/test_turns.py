@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
+import threading
 import time
 import uuid
 from collections import Counter
@@ -13,10 +15,12 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 import pytest
+from fastapi import Request
 
 from aiprism.clock import FakeClock
 from aiprism.model.labels import Labels
 from aiprism.store.engine import Engine
+from aiprism.store.question import Question
 from aiprism.store.schema import migrate
 from aiprism.telemetry import Telemetry
 from aiprism.web import asking, logs, prometheus, routes
@@ -164,3 +168,31 @@ def test_a_storm_of_heavy_queries_ends_in_clear_refusals_while_samples_are_store
     assert asked.dropped("unavailable") - before["unavailable"] == kinds["unavailable"]
     assert (asked.queries("working"), asked.queries("waiting"), asked.statements()) == (0, 0, 0)
     assert list(asked.engine.query("SELECT count() FROM stored WHERE metric = 'meanwhile'")) == [(1,)]
+
+
+def test_of_some_questions_only_so_many_have_a_turn_and_the_others_pass_them_by(engine: Engine) -> None:
+    """What nothing can end takes the places of its kind, not those of everybody."""
+
+    async def asked_together() -> list[str]:
+        turns, among, free = Turns(engine, at_once=3), asyncio.Semaphore(1), threading.Event()
+        done: list[str] = []
+
+        async def ask(name: str, compute: Callable[[Question], object], among: asyncio.Semaphore | None) -> None:
+            await turns.answer(_Staying(), compute, 60, among=among)
+            done.append(name)
+
+        held = [asyncio.create_task(ask("stuck", lambda _: free.wait(60), among))]
+        held += [asyncio.create_task(ask(f"as it {n}", lambda _: None, among)) for n in range(3)]
+        await asyncio.gather(*(ask("other", lambda _: None, None) for _ in range(3)))
+        free.set()
+        await asyncio.gather(*held)
+        return done
+
+    assert asyncio.run(asked_together()) == [*["other"] * 3, "stuck", "as it 0", "as it 1", "as it 2"]
+
+
+class _Staying(Request):
+    """Of a client that does not hang up."""
+
+    def __init__(self) -> None:
+        super().__init__({"type": "http"}, receive=asyncio.Event().wait)  # type: ignore[arg-type]

@@ -22,8 +22,15 @@ from aiprism.store.engine import Answered, Engine, quoted
 
 Json: TypeAlias = Any
 
-_ANSWER_BYTES = 64 * 2**20
+# What becomes a value of Python holds up every other thread meanwhile, ingestion's too: four million empty lists, which are few
+# bytes in ClickHouse, had done so for nine seconds.
+_ANSWER_BYTES = 16 * 2**20
+_ANSWER_VALUES = 1_000_000  # lists and maps counted with what is in them
+_ANSWER_CHARACTERS = 32 * 2**20  # a column of few distinct texts is small in ClickHouse, and writes each again
 _RANGE_ELEMENTS = 1_000_000
+# Nodes of a query once its names are replaced by what they stand for. Nothing ends that work: of WITHs that name each other twice
+# the usual half million took 14 s and 400 MB.
+_TREE_NODES = 20_000
 _EXACT = 2**53  # integers of JavaScript end here
 _DESCRIBE = re.compile(r"\s*(?:DESCRIBE|DESC)\s+(?:TABLE\s+)?(\w+)\s*;?\s*", re.IGNORECASE)
 _SHOW = re.compile(r"\s*SHOW\s+TABLES\s*;?\s*", re.IGNORECASE)
@@ -82,7 +89,7 @@ def answer(engine: Engine, asked: Asked, limits: Limits, *, monotonic: Callable[
     sqlgate.confirm(statement, engine.database, _second_reading(engine, statement.sql))
     sql = f"EXPLAIN indexes = 1 {statement.sql}" if statement.explain else statement.sql
     given = _executed(engine, sql, limits)
-    rows = [[_json(value) for value in row] for row in given.rows[: limits.rows]]
+    rows = _Wire().rows(given.rows[: limits.rows])
     return Found(given.names, given.types, rows, len(given.rows) > limits.rows, sql, monotonic() - began)
 
 
@@ -103,6 +110,7 @@ def _executed(engine: Engine, sql: str, limits: Limits) -> Answered:
         "max_result_bytes": _ANSWER_BYTES,
         "result_overflow_mode": "throw",
         "function_range_max_elements_in_block": _RANGE_ELEMENTS,
+        "max_expanded_ast_elements": _TREE_NODES,
     }
     if not engine.embedded:
         settings["readonly"] = 2  # of this request; a connection of chDB would stay so
@@ -161,30 +169,53 @@ def _moment(at: float, kind: str) -> str:
     raise BadInput(f"a time cannot be {kind}: write DateTime64, DateTime, Date, UInt64 or Float64")
 
 
-def _json(value: Any) -> Json:
-    """`value` as JSON takes it without losing any of it: large integers and bytes as text, times in UTC."""
-    match value:
-        case None | bool() | str():
-            return value
-        case int():
-            return value if -_EXACT <= value <= _EXACT else str(value)
-        case float():
-            return value if math.isfinite(value) else str(value)
-        case bytes():
-            return value.hex()
-        case datetime():
-            moment = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-            return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        case date():
-            return value.isoformat()
-        case Decimal():
-            return str(value)
-        case dict():
-            return {str(key): _json(each) for key, each in value.items()}
-        case list() | tuple():
-            return [_json(each) for each in value]
-        case _:
-            return str(value)
+class _Wire:
+    """Values as JSON takes them without losing any: large integers and bytes as text, times in UTC. LimitExceeded where an answer
+    becomes larger than anybody reads."""
+
+    def __init__(self) -> None:
+        self._values = self._characters = 0
+
+    def rows(self, rows: Sequence[Sequence[Any]]) -> list[list[Json]]:
+        """All of them."""
+        return [[self._told(value) for value in row] for row in rows]
+
+    def _told(self, value: Any) -> Json:
+        self._values += 1
+        told = self._plain(value)
+        if isinstance(told, str):
+            self._characters += len(told)
+        if self._values > _ANSWER_VALUES or self._characters > _ANSWER_CHARACTERS:
+            raise LimitExceeded(
+                f"the answer has more than {_ANSWER_VALUES} values or {_ANSWER_CHARACTERS} characters. "
+                "Ask for fewer rows or columns, or aggregate",
+                details={"values": _ANSWER_VALUES, "characters": _ANSWER_CHARACTERS},
+            )
+        return told
+
+    def _plain(self, value: Any) -> Json:
+        match value:
+            case None | bool() | str():
+                return value
+            case int():
+                return value if -_EXACT <= value <= _EXACT else str(value)
+            case float():
+                return value if math.isfinite(value) else str(value)
+            case bytes():
+                return value.hex()
+            case datetime():
+                moment = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+                return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            case date():
+                return value.isoformat()
+            case Decimal():
+                return str(value)
+            case dict():
+                return {str(self._told(key)): self._told(each) for key, each in value.items()}
+            case list() | tuple():
+                return [self._told(each) for each in value]
+            case _:
+                return str(value)
 
 
 # -- what there is ---------------------------------------------------------------------------------------------------------

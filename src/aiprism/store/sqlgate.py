@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from math import prod
 from typing import Any, ClassVar
 
 from sqlglot import errors, exp
@@ -29,6 +30,8 @@ LONGEST = 20_000  # characters
 _DEEPEST = 40  # brackets in one another
 _MOST_TOKENS = 5_000
 _MOST_WITHS = 8  # the parser tries each twice
+_MOST_STEPS = 50_000  # of the parser from word to word; the longest queries take some 7 000
+_DEAREST = 10_000  # pattern: its length times what its {n,m} repeat
 _APART = "with__"  # before the names of WITHs
 _ALIKE = 0.75  # how like a name must be to be what was meant
 
@@ -37,6 +40,8 @@ _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_ .,:/%()+\-]*")
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?|\.[0-9]+")
 _PLAIN = re.compile(r"[A-Za-z0-9_ ]*")
+_REPEATED = re.compile(r"\{([0-9]{1,5})(?:,([0-9]{0,5}))?\}")
+_OF_PATTERNS = frozenset({"match", "extract", "extractall", "extractgroups", "replaceregexpone", "replaceregexpall"})
 _EXPLAIN = re.compile(r"[ \t]*EXPLAIN(?=\s)", re.IGNORECASE)
 
 
@@ -53,7 +58,22 @@ class Admitted:
 class _Dialect(ClickHouse):
     """ClickHouse's, with functions under the names they were written with: nothing is translated."""
 
+    INDEX_OFFSET = (
+        0  # or what stands in brackets would be calculated with, which takes ever longer from one to the next
+    )
+
     class Parser(ClickHouseParser):
+        """Gives up after so many steps. What may be a type or a call is tried as both, and so is all within it: forty of
+        ``date(`` in one another would be read 2^40 times, and no limit of time ends that."""
+
+        steps = 0
+
+        def _advance(self, times: int = 1) -> None:
+            self.steps += 1
+            if self.steps > _MOST_STEPS:
+                raise BadInput("the query is too intricate to be read: nest less of it")
+            super()._advance(times)
+
         FUNCTIONS: ClassVar[dict[str, Callable[..., Any]]] = {}
         FUNCTION_PARSERS: ClassVar[dict[str, Callable[..., Any]]] = {
             name: ClickHouseParser.FUNCTION_PARSERS[name] for name in ("CAST", "AND", "OR")
@@ -297,11 +317,24 @@ def _check_call(node: exp.Expr) -> None:
     called = node.this
     name = called.name if isinstance(called, exp.Expr) else str(called)
     if is_allowed(name) and _WORD.fullmatch(name):
+        if name.casefold() in _OF_PATTERNS:
+            _check_pattern(name, node.expressions[1:2])
         return
     known = {each.casefold(): each for each in named()}
     close = get_close_matches(name.casefold(), known, 1, _ALIKE)
     hint = f"; did you mean {known[close[0]]}?" if close else "; GET /aiprism/v1/sql names those that may"
     raise BadInput(f"the function {name[:60]!r} may not be called{hint}", details={"function": name[:60]})
+
+
+def _check_pattern(name: str, given: Sequence[exp.Expr]) -> None:
+    """ClickHouse ends a query between blocks, not within a function: a pattern whose automaton is large would run for minutes over
+    one long text, whatever the limit of time."""
+    if not given or not isinstance(given[0], exp.Literal) or not given[0].is_string:
+        raise BadInput(f"the pattern of {name} is a text: write it in quotes")
+    pattern = given[0].name
+    repeated = prod(max(1, int(most or least)) for least, most in _REPEATED.findall(pattern))
+    if len(pattern) * repeated > _DEAREST:
+        raise BadInput(f"the pattern of {name} repeats too much: {pattern[:60]!r}")
 
 
 def _telemetry(node: exp.Table, database: str, tables: Collection[str]) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import asdict
 from typing import Any
 
+import orjson
 from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 
 from aiprism.clock import Clock
@@ -15,6 +18,7 @@ from aiprism.store import sqlanswer, sqlcatalogue
 from aiprism.store.engine import Engine
 from aiprism.store.question import Question
 from aiprism.store.sqlfunctions import named
+from aiprism.web.prometheus import sent
 from aiprism.web.turns import Turns
 
 STAGE = "query.sql"
@@ -36,6 +40,8 @@ class Wanted(BaseModel):
 def router(engine: Engine, clock: Clock, turns: Turns, config: QueryConfig) -> APIRouter:
     """GET and POST /aiprism/v1/sql."""
     routes = APIRouter(prefix="/aiprism/v1", tags=["queries"])
+    # Half of the turns at most: ClickHouse cannot end a function that is at work, and dashboards are not to wait for it.
+    places = asyncio.Semaphore(max(1, config.concurrency // 2))
 
     @routes.get("/sql", summary="Tables, columns, functions and limits of SQL, and queries to begin with")
     async def there_is() -> dict[str, Any]:
@@ -53,28 +59,32 @@ def router(engine: Engine, clock: Clock, turns: Turns, config: QueryConfig) -> A
             },
         }
 
-    @routes.post("/sql", summary="The answer to one read-only query in ClickHouse's SQL")
-    async def ask(wanted: Wanted, request: Request) -> dict[str, Any]:
+    @routes.post("/sql", summary="The answer to one read-only query in ClickHouse's SQL", response_class=JSONResponse)
+    async def ask(wanted: Wanted, request: Request) -> Response:
         _check_on(config)
         asked = _asked(wanted, clock.now())
         limits = sqlanswer.Limits(
             min(wanted.limit or config.sql_rows, config.sql_rows), config.sql_read_rows, config.sql_memory_bytes
         )
 
-        def compute(question: Question) -> sqlanswer.Found:
-            return sqlanswer.answer(engine, asked, limits)
+        def told(question: Question) -> bytes:  # beside the event loop: an answer may have a million values
+            return orjson.dumps(_told(sqlanswer.answer(engine, asked, limits), limits))
 
-        found = await turns.answer(request, compute, config.sql_timeout, stage=STAGE)
-        return {
-            "columns": [{"name": name, "type": kind} for name, kind in zip(found.names, found.types, strict=True)],
-            "rows": found.rows,
-            "truncated": found.cut,
-            "limit": limits.rows,
-            "seconds": round(found.seconds, 6),
-            "sql": found.sql,
-        }
+        body = await turns.answer(request, told, config.sql_timeout, stage=STAGE, among=places)
+        return await sent(request, body)
 
     return routes
+
+
+def _told(found: sqlanswer.Found, limits: sqlanswer.Limits) -> dict[str, Any]:
+    return {
+        "columns": [{"name": name, "type": kind} for name, kind in zip(found.names, found.types, strict=True)],
+        "rows": found.rows,
+        "truncated": found.cut,
+        "limit": limits.rows,
+        "seconds": round(found.seconds, 6),
+        "sql": found.sql,
+    }
 
 
 def _check_on(config: QueryConfig) -> None:

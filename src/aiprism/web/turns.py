@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -45,13 +47,20 @@ class Turns:
         self._telemetry.asked_now("working", lambda: self._working)
 
     async def answer(
-        self, request: Request, compute: Callable[[Question], T], seconds: float, *, stage: str = STAGE
+        self,
+        request: Request,
+        compute: Callable[[Question], T],
+        seconds: float,
+        *,
+        stage: str = STAGE,
+        among: asyncio.Semaphore | None = None,
     ) -> T:
-        """What `compute` makes of a question that may take `seconds`, its wait included.
+        """What `compute` makes of a question that may take `seconds`, its wait included. Of those `among` which it is, so many
+        have a turn at a time.
 
         Raises Cancelled when the client has hung up, Unavailable when too many wait, TimedOut, and what `compute` raises.
         """
-        return await self._counted(request, self._in_turn, compute, seconds, stage)
+        return await self._counted(request, partial(self._in_turn, among=among), compute, seconds, stage)
 
     async def at_once(self, request: Request, compute: Callable[[Question], T], seconds: float, *, stage: str) -> T:
         """As `answer`, of what need not wait for its turn: it is not PromQL, and small or bounded otherwise."""
@@ -99,14 +108,17 @@ class Turns:
             await asyncio.to_thread(self._engine.end, question.mark)
             await asyncio.wait({work}, timeout=_AGAIN_SECONDS)
 
-    async def _in_turn(self, question: Question, compute: Callable[[Question], T]) -> T:
-        await self._wait(question)
-        self._working += 1
-        try:
-            return await self._engine.run(self._asked, compute, question)
-        finally:
-            self._working -= 1
-            self._free.release()
+    async def _in_turn(
+        self, question: Question, compute: Callable[[Question], T], *, among: asyncio.Semaphore | None
+    ) -> T:
+        places = [self._free] if among is None else [among, self._free]
+        async with AsyncExitStack() as held:
+            await self._wait(question, places, held)
+            self._working += 1
+            try:
+                return await self._engine.run(self._asked, compute, question)
+            finally:
+                self._working -= 1
 
     async def _at_work(self, question: Question, compute: Callable[[Question], T]) -> T:
         question.waited = 0.0
@@ -116,8 +128,8 @@ class Turns:
         with self._engine.asked_by(question):
             return compute(question)
 
-    async def _wait(self, question: Question) -> None:
-        if self._free.locked() and self._waiting >= self._most_waiting:
+    async def _wait(self, question: Question, places: Sequence[asyncio.Semaphore], held: AsyncExitStack) -> None:
+        if any(each.locked() for each in places) and self._waiting >= self._most_waiting:
             raise Unavailable(
                 f"{self._at_once} queries are at work (query.concurrency) and {self._waiting} wait for their turn "
                 "(query.waiting); come again"
@@ -126,7 +138,8 @@ class Turns:
         self._waiting += 1
         try:
             async with asyncio.timeout(question.left()):
-                await self._free.acquire()
+                for each in places:
+                    await held.enter_async_context(each)
         except TimeoutError:
             raise TimedOut(
                 f"the query waited {question.seconds:g} s for its turn (limit timeout): {self._at_once} at work "
