@@ -130,6 +130,23 @@ SELECT 1 AS "x"" FROM system.users"
 SELECT $$a$$ FROM system.users
 SELECT $x$ ' $x$ FROM system.users
 SELECT $1$ FROM logs
+SELECT toTimeZone(now(), 'file:/etc/passwd')
+SELECT toString(now(), 'file:/etc/passwd')
+SELECT now('file:/etc/passwd')
+SELECT toStartOfInterval(ts, INTERVAL 1 DAY, 'file:/etc/passwd') FROM logs
+SELECT dateDiff('day', ts, ts, 'file:/etc/passwd') FROM logs
+SELECT formatDateTime(ts, '%F', lower('FILE:/etc/passwd')) FROM logs
+SELECT toTimeZone(ts, 'fi' || 'le:/etc/passwd') FROM logs
+WITH concat('fi', 'le:/etc/passwd') AS z SELECT toTimeZone(ts, z) FROM logs
+SELECT toHour(ts, (SELECT 'file:/etc/passwd')) FROM logs
+SELECT toDateTimeOrNull('2020-01-01', 'file:/etc/passwd')
+SELECT CAST(now() AS DateTime('file:/etc/passwd'))
+SELECT CAST(now() AS Nullable(DateTime64(3, 'file:/etc/passwd')))
+SELECT now()::DateTime('file:/etc/passwd')
+SELECT CAST(now(), 'DateTime(\'file:/etc/passwd\')')
+SELECT accurateCastOrNull(now(), 'DateTime(\'\\x66ile:/etc/passwd\')')
+SELECT CAST(unhex('00') AS AggregateFunction(groupArray, String))
+SELECT CAST(1 AS SimpleAggregateFunction(sum, UInt64))
 SELECT match(body, service) FROM logs
 SELECT match(body, '((a{1,30}){1,30})b') FROM logs
 SELECT replaceRegexpAll(body, '(.{900}){2,}', '') FROM logs
@@ -282,6 +299,11 @@ def test_every_example_can_be_asked(engine: Engine, example: Example) -> None:
         ("SELECT rank() OVER (ORDER BY x), lagInFrame(x) OVER w FROM (SELECT arrayJoin([5, 6]) AS x) WINDOW w AS (ORDER BY x)",
          [[1, 0], [2, 5]]),
         ("SELECT [1, 2][2], (1, 'a').2, map('k', 3)['k'], arrayMap((a, b) -> a + b, [1], [2])", [[2, "a", 3, [3]]]),
+        ("SELECT toTimeZone(toDateTime('2024-01-01 00:00:00', 'UTC'), 'Asia/Tokyo')", [["2024-01-01T00:00:00.000Z"]]),
+        ("SELECT formatDateTime(toDateTime(0), '%H:%i', 'Asia/Tokyo'), toString(CAST(0 AS DateTime('UTC')))",
+         [["09:00", "1970-01-01 00:00:00"]]),
+        ("SELECT toStartOfInterval(toDateTime(7300), INTERVAL 1 HOUR, 'UTC') = toDateTime(7200), dateDiff('day', t, t + 86400) "
+         "FROM (SELECT toDateTime(0) AS t)", [[1, 1]]),
         ("SELECT [1, 2][1 + 1], [[1, 2], [3]][1][2], [1, 2, 3][-1], map('k', [4])['k'][1]", [[2, 2, 3, 4]]),
         ("SELECT match('1.20.3.4', '^\\\\d{1,3}(\\\\.\\\\d{1,3}){3}$')", [[1]]),
         ("SELECT en FROM (SELECT ['a', 'b'] AS names) ARRAY JOIN names AS en", [["a"], ["b"]]),

@@ -48,7 +48,7 @@ FUNCTIONS: Mapping[str, str] = {
         parseDateTime64BestEffort timeSlot age
         """,
     "conversions": """
-        CAST accurateCastOrNull toString toFixedString toUInt8 toUInt16 toUInt32 toUInt64 toInt8 toInt16 toInt32 toInt64
+        CAST toString toFixedString toUInt8 toUInt16 toUInt32 toUInt64 toInt8 toInt16 toInt32 toInt64
         toFloat32 toFloat64 toBool toUInt64OrZero toUInt64OrNull toInt64OrZero toInt64OrNull toFloat64OrZero toFloat64OrNull
         toDateOrNull toDateTimeOrNull toDecimal32 toDecimal64 toUUID toUUIDOrNull toIPv4OrNull toTypeName
         toJSONString JSONExtractString JSONExtractInt JSONExtractUInt JSONExtractFloat JSONExtractBool JSONExtractRaw JSONHas
@@ -78,6 +78,18 @@ COMBINATORS = (
     "Map",
     "MergeIf",
 )
+
+
+# Of functions that may be told a time zone, how many arguments come before it (and before formats and precisions).
+_BEFORE_THE_ZONE: Mapping[str, int] = {
+    "now": 0, "now64": 0, "dateDiff": 3, "date_diff": 3, "age": 3, "date_trunc": 2, "dateTrunc": 2, "dateAdd": 3, "date_add": 3,
+    "dateSub": 3, "date_sub": 3, **dict.fromkeys((f"{what}{unit}" for what in ("add", "subtract") for unit in
+    ("Seconds", "Minutes", "Hours", "Days", "Weeks", "Months")), 2),
+}  # fmt: skip
+ZONED: Mapping[str, int] = {
+    name.casefold(): _BEFORE_THE_ZONE.get(name, 1)
+    for name in (*FUNCTIONS["times"].split(), "toString", "toDateOrNull", "toDateTimeOrNull")
+}
 
 
 def _allowed() -> frozenset[str]:

@@ -24,7 +24,7 @@ from sqlglot.tokenizer_core import Token, TokenType
 
 from aiprism.errors import BadInput
 from aiprism.store.engine import quoted
-from aiprism.store.sqlfunctions import is_allowed, named
+from aiprism.store.sqlfunctions import ZONED, is_allowed, named
 
 LONGEST = 20_000  # characters
 _DEEPEST = 40  # brackets in one another
@@ -42,6 +42,7 @@ _NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?|\.[0-9]+")
 _PLAIN = re.compile(r"[A-Za-z0-9_ ]*")
 _REPEATED = re.compile(r"\{([0-9]{1,5})(?:,([0-9]{0,5}))?\}")
 _OF_PATTERNS = frozenset({"match", "extract", "extractall", "extractgroups", "replaceregexpone", "replaceregexpall"})
+_FILE = "file:"
 _EXPLAIN = re.compile(r"[ \t]*EXPLAIN(?=\s)", re.IGNORECASE)
 
 
@@ -260,6 +261,8 @@ def _checked(tree: exp.Expr, database: str, tables: Collection[str]) -> tuple[se
                 raise BadInput(f"{node.name[:40]!r} is no number that is understood")
             case exp.In():
                 _check_in(node)
+            case exp.DataType():
+                _check_type(node)
             case exp.CTE() if not node.args.get("scalar"):
                 node.args["alias"].set("this", exp.to_identifier(_APART + node.alias))
             case exp.Table():
@@ -289,11 +292,15 @@ def _check_kind(node: exp.Expr) -> None:
             raise BadInput(f"{value[:40]!r} is not understood")
 
 
-def _strange(node: exp.Expr) -> str:
+def _said(node: exp.Expr) -> str:
     try:
-        said = node.sql(dialect=_DIALECT, comments=False)[:80]
+        return node.sql(dialect=_DIALECT, comments=False)[:80]
     except (errors.SqlglotError, ValueError, TypeError, AttributeError, KeyError, IndexError):
-        said = ""
+        return ""
+
+
+def _strange(node: exp.Expr) -> str:
+    said = _said(node)
     return f"{type(node).__name__} is not allowed here{f': {said}' if said else ''}"
 
 
@@ -319,11 +326,37 @@ def _check_call(node: exp.Expr) -> None:
     if is_allowed(name) and _WORD.fullmatch(name):
         if name.casefold() in _OF_PATTERNS:
             _check_pattern(name, node.expressions[1:2])
+        if (leading := ZONED.get(name.casefold())) is not None:
+            _check_zones(name, node.expressions[leading:])
         return
     known = {each.casefold(): each for each in named()}
     close = get_close_matches(name.casefold(), known, 1, _ALIKE)
     hint = f"; did you mean {known[close[0]]}?" if close else "; GET /aiprism/v1/sql names those that may"
     raise BadInput(f"the function {name[:60]!r} may not be called{hint}", details={"function": name[:60]})
+
+
+def _check_zones(name: str, given: Sequence[exp.Expr]) -> None:
+    """The name of a time zone that begins with ``file:`` is a file, which ClickHouse opens and reads, within a lock that all other
+    zones wait for: what may be a zone is a text that can be looked at, or no text at all."""
+    for each in given:
+        if isinstance(each, exp.Interval) or (isinstance(each, exp.Neg) and isinstance(each.this, exp.Literal)):
+            continue
+        if isinstance(each, exp.Anonymous) and each.name.casefold().startswith("tointerval"):
+            continue
+        if not isinstance(each, exp.Literal):
+            raise BadInput(f"formats, zones and precisions of {name} are written out: {_said(each)} is none")
+        if each.is_string and _FILE in each.name.casefold():
+            raise BadInput(f"{each.name[:60]!r} is no time zone")
+
+
+def _check_type(node: exp.DataType) -> None:
+    """Types may name zones, and functions whose states somebody could make up."""
+    if "AGGREGATE" in str(node.this).upper():
+        raise BadInput("a state of an aggregate is made by the store alone: CAST to another type")
+    for each in node.expressions:
+        literal = each.this if isinstance(each, exp.DataTypeParam) else each
+        if isinstance(literal, exp.Literal) and _FILE in literal.name.casefold():
+            raise BadInput(f"{literal.name[:60]!r} is no time zone")
 
 
 def _check_pattern(name: str, given: Sequence[exp.Expr]) -> None:
