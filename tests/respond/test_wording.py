@@ -87,7 +87,12 @@ def test_an_alert_is_called_what_it_means(alert, words):
         ([alert("ServiceDown", f"s{n}", at=T0 + n) for n in range(4)], "s0, s1, s2 and s3 down since 14:15 UTC"),
         ([alert("HighErrorRate", f"s{n}", at=T0 + n) for n in range(2)], "errors in s0 and s1 since 14:15 UTC"),
         ([alert(f"Odd{n}", "s", at=T0 + n) for n in range(5)],
-         "odd 0 in s, odd 1 in s, odd 2 in s and 2 more since 14:15 UTC"),
+         "odd 0 in s, odd 1 in s, odd 2 in s and 2 more problems since 14:15 UTC"),
+        ([*(alert("HighLatency", f"s{n}", at=T0 + n) for n in range(4)), alert("ServiceDown", "auth", at=T0 + 9),
+          *(alert("HighErrorRate", f"s{n}", at=T0 + 9 + n) for n in range(2)), alert("Odd", "s0", at=T0 + 99)],
+         "slow s0 and 3 others, auth down, errors in s0 and s1 and 1 more problem since 14:15 UTC"),
+        ([alert("ServiceDown", f"a\nb {'x' * 500}")], f"a b {'x' * 75}… down since 14:15 UTC"),
+        ([alert("Odd" * 200, "s")], f"{('odd ' * 20)[:79]}… in s since 14:15 UTC"),
     ],
 )  # fmt: skip
 def test_a_title_is_what_a_human_would_write(alerts, title):

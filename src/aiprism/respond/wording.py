@@ -60,6 +60,7 @@ _OF_KIND: Mapping[Kind, str] = {
 _PHRASES_SHOWN = 3
 _SERVICES_SHOWN = 3
 _LINES_SHOWN = 20
+_NAME = 80  # characters of a name in a title
 # A head start below this says nothing about cause: rules are evaluated every few seconds.
 _HEAD_START = 10.0
 
@@ -100,10 +101,13 @@ class Gist:
         with_what: dict[str, dict[str, None]] = {}  # what is wrong → with which services, in the order they began
         for (symptom, service), _ in ordered:
             with_what.setdefault(symptom, {})[service] = None
-        phrases = [_phrase(symptom, [*services]) for symptom, services in with_what.items()]
+        # Lists within a list cannot be read: of several things that are wrong, each names one service, or two.
+        most = _SERVICES_SHOWN if len(with_what) == 1 else 1
+        phrases = [_phrase(symptom, [*services], most) for symptom, services in with_what.items()]
         shown = phrases[:_PHRASES_SHOWN]
         if len(phrases) > len(shown):
-            shown.append(f"{len(phrases) - len(shown)} more")
+            left = len(phrases) - len(shown)
+            shown.append(f"{left} more {'problem' if left == 1 else 'problems'}")
         return f"{_listed(shown)} since {_clock(ordered[0][1][0])}{_started(ordered, origin)}"
 
     def description(self) -> str:
@@ -184,7 +188,7 @@ def _symptom(alert: Alert) -> str:
 @lru_cache(maxsize=10_000)
 def _meaning(name: str, kind: Kind, placed: bool) -> str:
     words = {*words_of(name)}
-    plain = spelled(name) or "unnamed alert"
+    plain = _short(spelled(name)) or "unnamed alert"
     if not placed:
         return plain
     for telling, phrase in _SYMPTOMS:
@@ -195,17 +199,23 @@ def _meaning(name: str, kind: Kind, placed: bool) -> str:
     return _OF_KIND.get(kind, plain.replace("{", "").replace("}", "") + " in {it}")
 
 
-def _phrase(symptom: str, services: Sequence[str]) -> str:
+def _phrase(symptom: str, services: Sequence[str], most: int) -> str:
     # "a errors" reads well, "a, b and c errors" does not.
     several = symptom.replace("{it} errors", "errors in {it}") if len(services) > 1 else symptom
-    return several.replace("{it}", _named(services))
+    return several.replace("{it}", _named([_short(each) for each in services], most))
 
 
-def _named(services: Sequence[str]) -> str:
-    """At most three by name, and how many others there are."""
-    if len(services) <= _SERVICES_SHOWN + 1:  # "and 1 other" is no shorter than its name
+def _named(services: Sequence[str], most: int = _SERVICES_SHOWN) -> str:
+    """So many by name, and how many others there are."""
+    if len(services) <= most + 1:  # "and 1 other" is no shorter than its name
         return _listed(services)
-    return _listed([*services[:_SERVICES_SHOWN], f"{len(services) - _SERVICES_SHOWN} others"])
+    return _listed([*services[:most], f"{len(services) - most} others"])
+
+
+def _short(name: str) -> str:
+    """A name that fits into a line, whatever somebody put into a label."""
+    line = " ".join(name.split())
+    return line if len(line) <= _NAME else f"{line[: _NAME - 1]}…"
 
 
 def _listed(parts: Sequence[str]) -> str:
@@ -219,12 +229,12 @@ def _clock(at: float) -> str:
 def _started(ordered: Sequence[_Trouble], origin: str) -> str:
     if origin:
         silent = all(service != origin for (_, service), _ in ordered)
-        return f", {'perhaps ' if silent else ''}starting at {origin}"
+        return f", {'perhaps ' if silent else ''}starting at {_short(origin)}"
     (_, service), (began, _) = ordered[0]
     others = [onset for (_, other), onset in ordered if other != service]
     if not service or not others or others[0][0] - began < _HEAD_START:
         return ""
-    return f", starting at {service}"
+    return f", starting at {_short(service)}"
 
 
 def _told(alert: Alert) -> str:

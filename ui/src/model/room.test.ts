@@ -104,6 +104,15 @@ test("a page holds so many lines and no more", () => {
   expect([long.lines.length, long.lines[0]!.id, long.whole]).toEqual([2000, 101, false]);
 });
 
+test("of a timeline that a storm writes, the last lines are held", () => {
+  const entry = (id: number) => ({ id, at: id, event: "comment", actor: "ann", text: "", data: {} });
+  const room = Array.from({ length: 600 }, (_, at) => entry(at + 1)).reduce(
+    (before, each) => heard(before, { kind: "timeline", entry: each }),
+    entered(told()),
+  );
+  expect([room.timeline.length, room.timeline[0]!.id, room.timeline.at(-1)!.id]).toEqual([500, 101, 600]);
+});
+
 test.each([
   [line(2), line(1), true],
   [line(2, "said", "bob"), line(1), false],

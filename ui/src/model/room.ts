@@ -78,6 +78,7 @@ export type News =
 /** Lines that are asked for at once. */
 export const PORTION = 200;
 const MOST = 2000; // that a page holds
+const MOST_HAPPENED = 500; // lines of the timeline; all of them stand on the page of the incident
 
 /** The room as somebody finds it who comes in. */
 export function entered({ messages, place: _, ...rest }: ToldRoom): Room {
@@ -87,7 +88,7 @@ export function entered({ messages, place: _, ...rest }: ToldRoom): Room {
 /** The room after news. */
 export function heard(room: Room, news: News): Room {
   if (news.kind === "incident") return { ...room, incident: news.incident };
-  if (news.kind === "timeline") return { ...room, timeline: withOne(room.timeline, news.entry) };
+  if (news.kind === "timeline") return { ...room, timeline: withOne(room.timeline, news.entry).slice(-MOST_HAPPENED) };
   const { line } = news;
   if (room.lines.some(({ id }) => id === line.id)) return room;
   const lines = withOne(room.lines, line);
