@@ -36,7 +36,7 @@ def desk():
 @pytest.fixture
 def responder(tmp_path, clock, desk):
     records = Records.open(f"sqlite:///{tmp_path}/control.db")
-    policy = telling(everyone(desk.url, extra="  - name: nobody"))
+    policy = telling(everyone(desk.url, extra="  - name: nobody\n  - name: team/nobody"))
     yield Responder(records, policy=policy, actuators={}, ask=lambda query, at: [], clock=clock)
     records.close()
 
@@ -118,8 +118,16 @@ def test_a_receiver_is_tried_once_in_a_while_and_only_if_it_is_there(client, clo
     asyncio.run(clock.advance(10))
     assert client.post("/aiprism/v1/receivers/nobody/test").status_code == 200
     unknown = client.post("/aiprism/v1/receivers/nobdy/test")
-    assert (unknown.status_code, "known: everyone, nobody" in unknown.json()["error"]["message"]) == (404, True)
+    assert (unknown.status_code, "known: everyone, nobody, team/nobody" in unknown.json()["error"]["message"]) == (
+        404,
+        True,
+    )
     assert desk.got == []
+
+
+def test_a_receiver_whose_name_has_a_slash_is_tried_too(client):
+    answer = client.post("/aiprism/v1/receivers/team%2Fnobody/test")
+    assert (answer.status_code, answer.json()["receiver"]) == (200, "team/nobody")
 
 
 def test_letters_of_alerts_are_counted_by_what_became_of_them(client, responder, desk):

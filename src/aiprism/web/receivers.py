@@ -55,7 +55,8 @@ def router(responder: Responder, trials: Trials, clock: Clock, config: Callable[
             "others": _others(config()),
         }
 
-    @routes.post("/{name}/test", summary="Tell a receiver that this is a test; what its integrations answered")
+    # Names may hold a slash: team/pager.
+    @routes.post("/{name:path}/test", summary="Tell a receiver that this is a test; what its integrations answered")
     async def test(name: str, by: By | None = None) -> dict[str, Any]:
         tried = await trials.try_out(name, by.by if by else "")
         delivered = all(each.delivered for each in tried)
