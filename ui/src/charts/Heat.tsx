@@ -11,6 +11,7 @@ import { type PointerEvent, useEffect, useMemo, useRef, useState } from "react";
 import { clockTime, type Span } from "@/model/timerange";
 import type { Box } from "@/model/tracesearch";
 import { format } from "@/model/units";
+import { colourAt } from "./colour";
 
 export interface HeatCell {
   readonly at: number;
@@ -191,8 +192,7 @@ function draw(canvas: HTMLCanvasElement, width: number, height: number, drawn: D
   canvas.height = Math.round(height * density);
   const pen = canvas.getContext("2d")!;
   pen.scale(density, density);
-  const style = getComputedStyle(canvas);
-  const colour = (name: string) => resolved(canvas, style.getPropertyValue(name));
+  const colour = (name: string) => colourAt(canvas, name);
   drawAxes(pen, width, height, drawn, colour("--line"), colour("--quiet"));
   drawCells(pen, height, drawn, colour("--accent"), colour("--bad"));
   for (const { at, ns, failed } of drawn.dots) {
@@ -252,14 +252,4 @@ function levels(low: number, high: number): number[] {
   const factors = high / low < 200 ? [1, 2, 5] : [1];
   const powers = Array.from({ length: 15 }, (_, power) => 10 ** power);
   return powers.flatMap((power) => factors.map((factor) => factor * power)).filter((ns) => low <= ns && ns < high);
-}
-
-/** A colour that depends on the scheme as one a canvas understands. */
-function resolved(near: Element, value: string): string {
-  const probe = document.createElement("i");
-  probe.style.color = value;
-  near.parentElement!.append(probe);
-  const colour = getComputedStyle(probe).color;
-  probe.remove();
-  return colour;
 }

@@ -6,6 +6,7 @@
  */
 
 import uPlot from "uplot";
+import { colourAt } from "./colour";
 import type { TimeSeriesProps } from "./TimeSeries";
 
 const VEIL = 0.65;
@@ -27,7 +28,7 @@ export function highlight(self: uPlot, now: () => TimeSeriesProps): (series: num
     [veil.width, veil.height] = [bbox.width, bbox.height]; // which wipes it
     const ctx = veil.getContext("2d")!;
     ctx.globalAlpha = VEIL;
-    ctx.fillStyle = getComputedStyle(self.root).getPropertyValue("--panel");
+    ctx.fillStyle = colourAt(self.root, "--panel");
     ctx.fillRect(0, 0, bbox.width, bbox.height);
     ctx.globalAlpha = 1;
     ctx.translate(-bbox.left, -bbox.top);
