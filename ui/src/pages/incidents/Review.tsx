@@ -88,7 +88,12 @@ function Week({ told, end }: { told: Told; end: number }) {
 function Overview({ told: { week, week_before, definitions }, end }: { told: Told; end: number }) {
   const reviews = useReviews(end, WEEKS);
   return (
-    <div className="figures" role="group" aria-label="figures of the week">
+    <div
+      className="figures"
+      role="group"
+      aria-label="figures of the week"
+      style={{ gridTemplateColumns: "repeat(auto-fit, minmax(190px, 1fr))" }} // nine: five and four
+    >
       {FIGURES.map((figure) => (
         <div
           key={figure.key}
