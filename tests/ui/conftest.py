@@ -60,7 +60,7 @@ def visit(browser: Browser, platform: Server) -> Iterator[Visit]:
             viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light", base_url=platform.url
         )
         page = context.new_page()
-        pages.append((context, watched := _Watched(page, platform.url, refused)))
+        pages.append((context, watched := Watched(page, platform.url, refused)))
         page.set_default_timeout(60_000)
         page.goto(path, timeout=60_000)
         watched.path = path
@@ -88,10 +88,10 @@ def settled(page: Page) -> None:
         page.wait_for_timeout(50)
 
 
-class _Watched:
+class Watched:
     """What a page did that it must not."""
 
-    def __init__(self, page: Page, url: str, refused: bool) -> None:
+    def __init__(self, page: Page, url: str, refused: bool = False) -> None:
         self.faults: list[str] = []
         self.path = ""
         self._refused = refused  # it is about a question that the server refuses, which a browser logs

@@ -1,5 +1,8 @@
+import { Button } from "@mantine/core";
 import { Link } from "react-router";
-import { useInvestigation } from "@/api/incidents";
+import { post } from "@/api/http";
+import { useIncidentActs, useInvestigation } from "@/api/incidents";
+import { useActor } from "@/components/actor";
 import { Panel } from "@/components/Panel";
 import { Nothing, Shown } from "@/components/states";
 import { Table } from "@/components/Table";
@@ -14,7 +17,7 @@ export function Found({ id }: { id: string }) {
   const investigation = useInvestigation(id);
   const goto = useGoto();
   return (
-    <Panel title="Investigation" note={investigation.data?.conclusion}>
+    <Panel title="Investigation" note={investigation.data?.conclusion} side={<Again id={id} />}>
       <Shown of={investigation} rows={5}>
         {(found) => {
           if (!found?.findings)
@@ -106,5 +109,18 @@ export function Found({ id }: { id: string }) {
         }}
       </Shown>
     </Panel>
+  );
+}
+
+/** What is slow is not yet stored when its incident opens: a later look sees more. */
+function Again({ id }: { id: string }) {
+  const [actor] = useActor();
+  const acts = useIncidentActs(id);
+  const look = () =>
+    acts.mutate((path) => post("/aiprism/v1/incidents/{incident_id}/investigation", { path, body: { actor } }));
+  return (
+    <Button size="compact-xs" variant="default" disabled={!actor} loading={acts.isPending} onClick={look}>
+      look again
+    </Button>
   );
 }
