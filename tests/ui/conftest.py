@@ -6,6 +6,7 @@ import base64
 import os
 import re
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,8 +19,9 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 
 from tests.journeys.conftest import Server, eventually
-from tests.ui.seeding import seed
+from tests.ui.seeding import go_on, seed
 
+_FED_SECONDS = 15.0
 expect.set_options(timeout=60_000)  # a busy machine is no fault of a page
 CHROMIUM = shutil.which("chromium") or ""
 CONFIG = Path(__file__).parent / "config"
@@ -43,11 +45,20 @@ def browser() -> Iterator[Browser]:
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with an hour of data and an open incident."""
     server = Server(tmp_path_factory.mktemp("ui") / "data", CONFIG / "aiprism.yml").start()
-    seed(server.url)
+    begun, over = seed(server.url), threading.Event()
     eventually(lambda: server.get("/aiprism/v1/incidents")["incidents"], what="an incident")
     eventually(lambda: server.get("/aiprism/v1/services/edges")["edges"], what="who calls whom")  # joined after a while
+    feeder = threading.Thread(target=_fed, args=(server.url, begun, over), daemon=True)
+    feeder.start()
     yield server
+    over.set()
+    feeder.join()
     server.stop()
+
+
+def _fed(url: str, begun: float, over: threading.Event) -> None:
+    while not over.wait(_FED_SECONDS):
+        go_on(url, begun)
 
 
 @pytest.fixture

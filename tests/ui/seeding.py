@@ -21,8 +21,9 @@ SERVICES = ("api-gateway", "document-processor", "model-server")
 ALERT = "AIModelLatencyHigh"
 
 
-def seed(url: str, *, traces_a_minute: int = 6, step: int = 30) -> None:
-    """Send all of it to the server at `url`, `step` seconds between points of the dashboard's; returns once it is stored."""
+def seed(url: str, *, traces_a_minute: int = 6, step: int = 30) -> float:
+    """Send all of it to the server at `url`, `step` seconds between points of the dashboard's; returns once it is stored, with
+    when the hour began."""
     dice, now = random.Random(7), time.time()
     with httpx.Client(base_url=url, timeout=60) as client:
         spans, records = [], []
@@ -35,14 +36,25 @@ def seed(url: str, *, traces_a_minute: int = 6, step: int = 30) -> None:
             _send(client, "/v1/traces", {"resourceSpans": list(_by_service(each, "scopeSpans", "spans"))})
         for each in _cut(records, 1000):
             _send(client, "/v1/logs", {"resourceLogs": list(_by_service(each, "scopeLogs", "logRecords"))})
-        for each in _cut([*_metrics(now), *operations(now, dice, step=step)], 400):
+        for each in _cut([*_metrics(now - LENGTH, range(0, LENGTH, 15)), *operations(now, dice, step=step)], 400):
             _send(client, "/v1/metrics", {"resourceMetrics": list(each)})
         event = {"title": "model-server 2.2.0 rolled out", "kind": "deployment", "service": "model-server"}
         _send(client, "/aiprism/v1/events", {"events": [{**event, "ts": now - SLOW_SINCE - 60, "id": "d1"}]})
         labels = {"alertname": ALERT, "severity": "critical", "service": "model-server"}
         notes = {"summary": "The model answers slowly", "description": "p95 above 5 s"}
-        started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now - SLOW_SINCE + 60))
-        _send(client, "/api/v2/alerts", [{"labels": labels, "annotations": notes, "startsAt": started}])
+        when = {"startsAt": _stamp(now - SLOW_SINCE + 60), "endsAt": _stamp(now + 24 * LENGTH)}
+        _send(client, "/api/v2/alerts", [{"labels": labels, "annotations": notes, **when}])
+    return now - LENGTH
+
+
+def go_on(url: str, begun: float) -> None:
+    """What the metrics of the hour that began at `begun` are by now: an hour is over before the last page was looked at."""
+    with httpx.Client(base_url=url, timeout=60) as client:
+        _send(client, "/v1/metrics", {"resourceMetrics": list(_metrics(begun, [round(time.time() - begun)]))})
+
+
+def _stamp(at: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
 
 
 def _send(client: httpx.Client, path: str, body: object) -> None:
@@ -121,15 +133,15 @@ def _resource(service: str) -> dict[str, Any]:
     return {"attributes": _attributes({"service.name": service, "service.instance.id": f"{service}-1"})}
 
 
-def _metrics(now: float) -> Iterator[dict[str, Any]]:
-    """A counter of requests and a gauge of memory, a point each 15 seconds."""
+def _metrics(begun: float, offsets: Sequence[int]) -> Iterator[dict[str, Any]]:
+    """A counter of requests and a gauge of memory, a point at each of `offsets`, seconds since `begun`."""
     for number, service in enumerate(SERVICES):
         counts, sizes = [], []
-        for at in range(0, LENGTH, 15):
-            time_ns = str(round((now - LENGTH + at) * 1e9))
+        for at in offsets:
+            time_ns = str(round((begun + at) * 1e9))
             counts.append(
                 {
-                    "startTimeUnixNano": str(round((now - LENGTH) * 1e9)), "timeUnixNano": time_ns, "asDouble": at * (number + 1.0),
+                    "startTimeUnixNano": str(round(begun * 1e9)), "timeUnixNano": time_ns, "asDouble": at * (number + 1.0),
                     "attributes": _attributes({"method": "POST", "endpoint": "/documents", "status_code": "200"}),
                 }
             )  # fmt: skip

@@ -59,6 +59,11 @@ PICTURES = [
 SHOWN = Path(__file__).parents[2] / "docs" / "screenshots"
 
 
+# From one scheme to the other some colours go in steps.
+COLOURS_HAVE_CHANGED = """() => Promise.all(document.getAnimations()
+  .filter((each) => each instanceof CSSTransition).map((each) => each.finished.catch(() => {})))"""
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_keeps_nobody_out(visit: Visit, platform: Server, album: Path, name: str) -> None:
     page = visit(addressed(PAGES[name], platform))
@@ -67,6 +72,7 @@ def test_a_page_keeps_nobody_out(visit: Visit, platform: Server, album: Path, na
     pictured(page, album / f"{name.replace(' ', '-')}.webp")
     page.emulate_media(color_scheme="dark")
     expect(page.locator("html")).to_have_attribute("data-mantine-color-scheme", "dark")
+    page.evaluate(COLOURS_HAVE_CHANGED)
     assert violations(page) == []
     if name in DARK:
         settled(page)
@@ -122,6 +128,7 @@ def test_keys_lead_to_pages_and_the_palette_finds_a_service(visit: Visit) -> Non
     expect(page).to_have_url(re.compile("/explore"))
     page.keyboard.press("Control+k")
     page.get_by_placeholder("a page, a service").fill("document-proc")
+    expect(page.get_by_role("dialog").get_by_text("document-processor").first).to_be_visible()
     page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile("/services/document-processor"))
 
