@@ -22,6 +22,7 @@ from tests.journeys.conftest import Server, eventually
 from tests.ui.seeding import go_on, seed
 
 _FED_SECONDS = 15.0
+CALLS = {("api-gateway", "document-processor"), ("document-processor", "model-server")}
 expect.set_options(timeout=60_000)  # a busy machine is no fault of a page
 CHROMIUM = shutil.which("chromium") or ""
 CONFIG = Path(__file__).parent / "config"
@@ -47,13 +48,17 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server = Server(tmp_path_factory.mktemp("ui") / "data", CONFIG / "aiprism.yml").start()
     begun, over = seed(server.url), threading.Event()
     eventually(lambda: server.get("/aiprism/v1/incidents")["incidents"], what="an incident")
-    eventually(lambda: server.get("/aiprism/v1/services/edges")["edges"], what="who calls whom")  # joined after a while
+    eventually(lambda: _calls(server) >= CALLS, what="who calls whom")  # joined after a while
     feeder = threading.Thread(target=_fed, args=(server.url, begun, over), daemon=True)
     feeder.start()
     yield server
     over.set()
     feeder.join()
     server.stop()
+
+
+def _calls(server: Server) -> set[tuple[str, str]]:
+    return {(each["caller"], each["callee"]) for each in server.get("/aiprism/v1/services/edges")["edges"]}
 
 
 def _fed(url: str, begun: float, over: threading.Event) -> None:
