@@ -82,7 +82,7 @@ function Head({ incident }: { incident: Incident }) {
           </Button>
         </Group>
       </Group>
-      <div style={{ maxWidth: "90ch", padding: "2px 0" }}>{incident.description}</div>
+      <div style={{ maxWidth: "90ch", padding: "2px 0", whiteSpace: "pre-line" }}>{incident.description}</div>
       {incident.merged_into && (
         <div className="warn">
           It goes on in <Link to={goto(`/incidents/${incident.merged_into}`)}>{incident.merged_into}</Link>.
