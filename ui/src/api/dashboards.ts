@@ -20,8 +20,9 @@ export interface DashboardDocument extends DashboardSummary {
   readonly dashboard: Readonly<Record<string, unknown>>;
 }
 
-export const useDashboards = () =>
+export const useDashboards = (enabled = true) =>
   useQuery({
+    enabled,
     queryKey: ["dashboards"],
     queryFn: async ({ signal }) =>
       ((await get("/aiprism/v1/dashboards", { signal })) as { dashboards: readonly DashboardSummary[] }).dashboards,

@@ -98,8 +98,9 @@ export interface ServiceMap {
 }
 
 /** Every service, declared or seen, and the calls between them; with a `step` also how they were in each step. */
-export const useServiceMap = (span: Span, step = 0) =>
+export const useServiceMap = (span: Span, step = 0, enabled = true) =>
   useQuery({
+    enabled,
     queryKey: ["services", "map", Math.floor(span.start / 60), Math.floor(span.end / 60), step],
     queryFn: async ({ signal }) =>
       (await get("/aiprism/v1/services/map", { query: { ...span, step }, signal })) as ServiceMap,

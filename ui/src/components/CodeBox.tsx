@@ -9,6 +9,8 @@ import { EditorView, keymap, placeholder } from "@codemirror/view";
 import { tags } from "@lezer/highlight";
 import { useEffect, useRef } from "react";
 
+const TYPED_INTO = "input, textarea, [contenteditable], [role=dialog]";
+
 export interface CodeProps {
   readonly value: string;
   readonly onChange: (text: string) => void;
@@ -89,7 +91,8 @@ export function CodeBox({ value, onChange, onRun, label, autoFocus, insert, hint
       }),
     });
     view.current = made;
-    if (autoFocus) made.focus();
+    // A page that comes late takes the cursor from nobody who has begun to type elsewhere.
+    if (autoFocus && !document.activeElement?.closest(TYPED_INTO)) made.focus();
     return () => made.destroy();
   }, []);
   useEffect(() => {

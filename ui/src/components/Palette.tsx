@@ -1,22 +1,29 @@
-/** The command palette: pages, services, open incidents and things to do, found by a few letters. */
+/** The command palette: pages, services, dashboards, open incidents and things to do, found by a few letters. */
 
 import { useMantineColorScheme } from "@mantine/core";
 import { Spotlight, type SpotlightActionData, type SpotlightActionGroupData } from "@mantine/spotlight";
+import { type KeyboardEvent, useState } from "react";
 import { useNavigate } from "react-router";
+import { useDashboards } from "@/api/dashboards";
 import { useIncidents } from "@/api/incidents";
-import { useServices } from "@/api/services";
+import { useServiceMap } from "@/api/services";
 import { QUICK } from "@/model/timerange";
 import { copy } from "./Panel";
 import { PLACES } from "./places";
 import { useGoto, useTime } from "./time";
 
+const DAY = 86_400;
+
+/** What is found is asked for when it is opened, not by every tab that could. */
 export function Palette() {
+  const [opened, setOpened] = useState(0); // when, in seconds; 0: not yet
   const navigate = useNavigate();
   const goto = useGoto();
   const { setRange, again, utc, setUtc } = useTime();
   const { setColorScheme } = useMantineColorScheme();
   const incidents = useIncidents("open").data ?? [];
-  const services = useServices(300).data ?? [];
+  const services = useServiceMap({ start: opened - DAY, end: opened }, 0, opened > 0).data?.nodes ?? [];
+  const dashboards = useDashboards(opened > 0).data ?? [];
   const to = (path: string) => () => void navigate(goto(path));
   const groups: SpotlightActionGroupData[] = [
     {
@@ -31,8 +38,14 @@ export function Palette() {
     },
     {
       group: "Services",
-      actions: services.map(({ service }) =>
-        action(`service ${service}`, service, "", to(`/services/${encodeURIComponent(service)}`)),
+      actions: services.map(({ name, description }) =>
+        action(`service ${name}`, name, description, to(`/services/${encodeURIComponent(name)}`)),
+      ),
+    },
+    {
+      group: "Dashboards",
+      actions: dashboards.map(({ uid, title, folder }) =>
+        action(`dashboard ${uid}`, title, folder, to(`/dashboards/${uid}`)),
       ),
     },
     {
@@ -54,6 +67,7 @@ export function Palette() {
   ];
   return (
     <Spotlight
+      onSpotlightOpen={() => setOpened(Date.now() / 1000)}
       actions={groups.filter(({ actions }) => actions.length > 0)}
       shortcut={["mod + K"]}
       nothingFound="nothing of that name"
@@ -61,11 +75,22 @@ export function Palette() {
       scrollable
       maxHeight={420}
       limit={30}
-      searchProps={{ placeholder: "a page, a service, an incident, something to do", "aria-label": "find" }}
+      searchProps={{
+        placeholder: "a page, a service, a dashboard, an incident, something to do",
+        "aria-label": "find",
+        onKeyDown: takeFirst,
+      }}
     />
   );
 }
 
 function action(id: string, label: string, description: string, act: () => void): SpotlightActionData {
   return { id, label, description, onClick: act };
+}
+
+/** Enter takes the first that was found, also when it was found after the last letter was typed. */
+function takeFirst({ key, currentTarget }: KeyboardEvent<HTMLElement>) {
+  const found = currentTarget.closest("[role=dialog]");
+  if (key === "Enter" && !found?.querySelector("[data-selected]"))
+    found?.querySelector<HTMLElement>("[data-action]")?.click();
 }

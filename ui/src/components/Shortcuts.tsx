@@ -9,7 +9,7 @@ import { PLACES } from "./places";
 import { useGoto } from "./time";
 
 const HERE: readonly (readonly [string, string])[] = [
-  ["Ctrl K or /", "find a page, a service, an incident, or something to do"],
+  ["Ctrl K or /", "find a page, a service, a dashboard, an incident, or something to do"],
   ["t", "choose the range of time"],
   ["[ ]", "back and on in time"],
   ["-", "zoom out"],
