@@ -18,7 +18,6 @@ from aiprism.respond.runs import SUCCEEDED
 from aiprism.store import incidents as store
 
 _CHANGES = 2  # that a description tells; the others stand on the timeline
-_OURS = ("incident_id", "payload", "dedup_key", "next_at", "deadline", "tells")
 _USUAL = Limits()
 
 

@@ -159,11 +159,6 @@ def put_incidents(connection: Connection, rows: Sequence[IncidentRow], alerts: I
     upsert(connection, incident_alerts, list(alerts))
 
 
-def known_incidents(connection: Connection, ids: Sequence[str]) -> set[str]:
-    """Those of these ids that there are incidents of."""
-    return set(_known(connection, incidents.c.id, ids))
-
-
 def incident_rows(
     connection: Connection,
     *,

@@ -59,9 +59,8 @@ class Admitted:
 class _Dialect(ClickHouse):
     """ClickHouse's, with functions under the names they were written with: nothing is translated."""
 
-    INDEX_OFFSET = (
-        0  # or what stands in brackets would be calculated with, which takes ever longer from one to the next
-    )
+    # Or what stands in brackets would be calculated with, which takes ever longer from one to the next.
+    INDEX_OFFSET = 0
 
     class Parser(ClickHouseParser):
         """Gives up after so many steps. What may be a type or a call is tried as both, and so is all within it: forty of

@@ -666,5 +666,3 @@ const TRANSFORMS: Readonly<Record<string, Transform>> = {
     { ...(frames[0] ?? { refId: "A", name: "", form: "table" }), fields: frames.flatMap(({ fields }) => fields) },
   ],
 };
-
-export const KNOWN_TRANSFORMATIONS: readonly string[] = Object.keys(TRANSFORMS);

@@ -1,9 +1,10 @@
-import { Button, SegmentedControl, TextInput } from "@mantine/core";
+import { Button, SegmentedControl } from "@mantine/core";
 import { useMemo } from "react";
 import { Link } from "react-router";
 import { type Alert, useAlerts } from "@/api/alerts";
 import { Labels } from "@/components/Labels";
 import { Panel } from "@/components/Panel";
+import { Sought } from "@/components/Sought";
 import { Nothing, Shown } from "@/components/states";
 import { type Column, Table } from "@/components/Table";
 import { Tag } from "@/components/Tag";
@@ -71,14 +72,7 @@ export function Active() {
       side={
         <>
           <SegmentedControl size="xs" aria-label="state" data={STATES} value={state} onChange={setState} />
-          <TextInput
-            size="xs"
-            w={240}
-            aria-label="find alerts"
-            placeholder='service="api", or a word'
-            value={sought}
-            onChange={(event) => setSought(event.currentTarget.value)}
-          />
+          <Sought w={240} label="find alerts" hint='service="api", or a word' value={sought} onChange={setSought} />
         </>
       }
     >

@@ -1,7 +1,7 @@
-import { TextInput } from "@mantine/core";
 import { Link } from "react-router";
 import { type Rule, type RuleGroup, useRules } from "@/api/rules";
 import { Panel } from "@/components/Panel";
+import { Sought } from "@/components/Sought";
 import { Nothing, Shown } from "@/components/states";
 import { type Column, Table } from "@/components/Table";
 import { Tag } from "@/components/Tag";
@@ -56,13 +56,12 @@ export function Rules() {
   ];
   return (
     <>
-      <TextInput
-        size="xs"
+      <Sought
         maw={320}
-        aria-label="find rules"
-        placeholder="a word of a rule's name or expression"
+        label="find rules"
+        hint="a word of a rule's name or expression"
         value={sought}
-        onChange={(event) => setSought(event.currentTarget.value)}
+        onChange={setSought}
       />
       <Shown of={groups} rows={8}>
         {(all) => {

@@ -1,8 +1,6 @@
 /** Alerts: what fires and what holds it, the rules that say so, silences, and who would be told. */
 
-import { Tabs } from "@mantine/core";
-import { Navigate, Route, Routes, useLocation, useNavigate } from "react-router";
-import { useGoto } from "@/components/time";
+import { Tabbed } from "@/components/Tabbed";
 import { Active } from "./Active";
 import { Backtest } from "./Backtest";
 import { HeldBack } from "./HeldBack";
@@ -20,26 +18,5 @@ const PARTS = [
 ] as const;
 
 export default function Alerts() {
-  const navigate = useNavigate();
-  const goto = useGoto();
-  const at = useLocation().pathname.split("/")[2] ?? "active";
-  return (
-    <>
-      <Tabs value={at} onChange={(to) => to && navigate(goto(`/alerts/${to}`))}>
-        <Tabs.List aria-label="of alerts">
-          {PARTS.map(({ path, name }) => (
-            <Tabs.Tab key={path} value={path}>
-              {name}
-            </Tabs.Tab>
-          ))}
-        </Tabs.List>
-      </Tabs>
-      <Routes>
-        <Route index element={<Navigate to={goto("active")} replace />} />
-        {PARTS.map(({ path, part: Part }) => (
-          <Route key={path} path={path} element={<Part />} />
-        ))}
-      </Routes>
-    </>
-  );
+  return <Tabbed page="/alerts" label="of alerts" tabs={PARTS} />;
 }

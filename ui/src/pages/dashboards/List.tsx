@@ -1,9 +1,10 @@
-import { Button, FileButton, Group, TextInput } from "@mantine/core";
+import { Button, FileButton, Group } from "@mantine/core";
 import { notifications } from "@mantine/notifications";
 import { Link, useNavigate } from "react-router";
 import { type DashboardSummary, useDashboards, useImportDashboard } from "@/api/dashboards";
 import { useActor } from "@/components/actor";
 import { Panel } from "@/components/Panel";
+import { Sought } from "@/components/Sought";
 import { Nothing, Shown } from "@/components/states";
 import { type Column, Table } from "@/components/Table";
 import { Tag } from "@/components/Tag";
@@ -18,14 +19,7 @@ export function List() {
   return (
     <>
       <Group gap={8}>
-        <TextInput
-          size="xs"
-          w={260}
-          aria-label="find dashboards"
-          placeholder="title, folder, tag"
-          value={words}
-          onChange={(event) => setWords(event.currentTarget.value)}
-        />
+        <Sought w={260} label="find dashboards" hint="title, folder, tag" value={words} onChange={setWords} />
         <Import />
       </Group>
       <Panel title="Dashboards" note={dashboards.data && String(dashboards.data.length)}>

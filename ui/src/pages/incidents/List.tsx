@@ -1,7 +1,8 @@
-import { Button, SegmentedControl, TextInput } from "@mantine/core";
+import { Button, SegmentedControl } from "@mantine/core";
 import { Link } from "react-router";
 import { type IncidentSummary, useIncidents } from "@/api/incidents";
 import { Panel } from "@/components/Panel";
+import { Sought } from "@/components/Sought";
 import { Nothing, Shown } from "@/components/states";
 import { type Column, Table } from "@/components/Table";
 import { Tag } from "@/components/Tag";
@@ -66,14 +67,7 @@ export function List() {
       side={
         <>
           <SegmentedControl size="xs" aria-label="which" data={["open", "all"]} value={which} onChange={setWhich} />
-          <TextInput
-            size="xs"
-            w={200}
-            aria-label="find incidents"
-            placeholder="word, service, person"
-            value={sought}
-            onChange={(event) => setSought(event.currentTarget.value)}
-          />
+          <Sought w={200} label="find incidents" hint="word, service, person" value={sought} onChange={setSought} />
           <Button size="compact-xs" variant="default" component={Link} to={goto("/incidents/review")}>
             the week
           </Button>

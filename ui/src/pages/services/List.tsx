@@ -1,9 +1,10 @@
-import { Button, TextInput } from "@mantine/core";
+import { Button } from "@mantine/core";
 import { useMemo } from "react";
 import { Link } from "react-router";
 import { useIncidents } from "@/api/incidents";
 import { type MapNode, useServiceMap } from "@/api/services";
 import { Panel } from "@/components/Panel";
+import { Sought } from "@/components/Sought";
 import { Nothing, Shown } from "@/components/states";
 import { type Column, Table } from "@/components/Table";
 import { Tag } from "@/components/Tag";
@@ -72,14 +73,7 @@ export function List() {
       note="in the range above"
       side={
         <>
-          <TextInput
-            size="xs"
-            w={220}
-            aria-label="find services"
-            placeholder="name, owner, team"
-            value={sought}
-            onChange={(event) => setSought(event.currentTarget.value)}
-          />
+          <Sought w={220} label="find services" hint="name, owner, team" value={sought} onChange={setSought} />
           <Button size="compact-xs" variant="default" component={Link} to={goto("/services/map")}>
             map
           </Button>

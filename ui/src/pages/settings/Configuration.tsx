@@ -1,7 +1,8 @@
-import { Button, TextInput } from "@mantine/core";
+import { Button } from "@mantine/core";
 import { notifications } from "@mantine/notifications";
 import { useConfiguration, useReload, useRuntime } from "@/api/configuration";
 import { copy, Panel } from "@/components/Panel";
+import { Sought } from "@/components/Sought";
 import { Fault, Nothing, Shown } from "@/components/states";
 import { Table } from "@/components/Table";
 import { Tag } from "@/components/Tag";
@@ -43,14 +44,13 @@ export function Configuration() {
       }
     >
       {reload.isError && <Fault error={reload.error} />}
-      <TextInput
-        size="xs"
+      <Sought
         maw={320}
         mb={6}
-        aria-label="find settings"
-        placeholder="a word of a setting or its value"
+        label="find settings"
+        hint="a word of a setting or its value"
         value={sought}
-        onChange={(event) => setSought(event.currentTarget.value)}
+        onChange={setSought}
       />
       <Shown of={configuration} rows={12}>
         {(yaml) => {

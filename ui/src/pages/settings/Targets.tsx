@@ -1,7 +1,8 @@
-import { SegmentedControl, TextInput } from "@mantine/core";
+import { SegmentedControl } from "@mantine/core";
 import { type Targets as Found, type Target, useTargets } from "@/api/targets";
 import { Labels } from "@/components/Labels";
 import { Panel } from "@/components/Panel";
+import { Sought } from "@/components/Sought";
 import { Nothing, Shown } from "@/components/states";
 import { type Column, Table } from "@/components/Table";
 import { Tag } from "@/components/Tag";
@@ -27,14 +28,13 @@ export function Targets() {
         />
       }
     >
-      <TextInput
-        size="xs"
+      <Sought
         maw={320}
         mb={6}
-        aria-label="find targets"
-        placeholder="a word of a job, an address or a label"
+        label="find targets"
+        hint="a word of a job, an address or a label"
         value={sought}
-        onChange={(event) => setSought(event.currentTarget.value)}
+        onChange={setSought}
       />
       <Shown of={targets} rows={8}>
         {(found) =>

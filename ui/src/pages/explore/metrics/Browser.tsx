@@ -1,6 +1,6 @@
-import { TextInput } from "@mantine/core";
 import { useMemo, useState } from "react";
 import { type Metric, useMetrics } from "@/api/metrics";
+import { Sought } from "@/components/Sought";
 import { Shown } from "@/components/states";
 import { type Column, Table } from "@/components/Table";
 
@@ -36,14 +36,7 @@ export function Browser({ onPick }: { onPick: (query: string) => void }) {
   );
   return (
     <div style={{ paddingTop: 10 }}>
-      <TextInput
-        size="xs"
-        aria-label="find a metric"
-        placeholder="words of a name or its help"
-        value={sought}
-        onChange={(event) => setSought(event.currentTarget.value)}
-        mb={6}
-      />
+      <Sought label="find a metric" hint="words of a name or its help" value={sought} onChange={setSought} mb={6} />
       <Shown of={metrics}>
         {(all) => (
           <Table

@@ -1,7 +1,7 @@
-import { TextInput } from "@mantine/core";
 import { useState } from "react";
 import type { SqlTable } from "@/api/sql";
 import { Panel } from "@/components/Panel";
+import { Sought } from "@/components/Sought";
 
 interface Props {
   readonly tables: readonly SqlTable[];
@@ -20,14 +20,7 @@ export function Tables({ tables, onTable, onColumn }: Props) {
   );
   return (
     <Panel title="Tables">
-      <TextInput
-        size="xs"
-        aria-label="find a table or column"
-        placeholder="a word of a name"
-        value={sought}
-        onChange={(event) => setSought(event.currentTarget.value)}
-        mb={6}
-      />
+      <Sought label="find a table or column" hint="a word of a name" value={sought} onChange={setSought} mb={6} />
       <div className="sql-tables" role="group" aria-label="tables" tabIndex={0}>
         {shown.map((table) => (
           <details key={table.name} open={word !== "" && !fits(table.name)}>
