@@ -21,7 +21,7 @@ def test_where_an_alert_would_go_is_lit_and_told_with_its_group(visit: Visit) ->
     expect(told.first).to_contain_text("databases")
     expect(told.first).to_contain_text("service=postgres-9")
     expect(told.first).to_contain_text("after 10s")
-    expect(routes.get_by_text("takes it")).to_have_count(1)
+    expect(routes.get_by_text("matches", exact=True)).to_have_count(1)
     # The critical route goes on: a model that is down is told to both.
     page.get_by_label("labels of the alert").fill('severity="critical", service="model-server"')
     expect(told).to_have_count(2)
@@ -34,9 +34,9 @@ def test_an_alert_leads_to_where_it_goes(visit: Visit, platform: Server) -> None
     labels = {"alertname": "ReplicaLags", "severity": "critical", "service": "redis-2"}
     httpx.post(f"{platform.url}/api/v2/alerts", json=[{"labels": labels}]).raise_for_status()
     page = visit('/alerts/active?match=alertname%3D"ReplicaLags"')
-    page.get_by_role("link", name="where to: ReplicaLags").click()
+    page.get_by_role("link", name="route of ReplicaLags").click()
     expect(page.get_by_role("list", name="who would be told")).to_contain_text("databases")
-    expect(page.get_by_role("combobox", name="an alert that there is")).to_have_value(
+    expect(page.get_by_role("combobox", name="an existing alert")).to_have_value(
         re.compile("ReplicaLags redis-2 critical")
     )
 

@@ -106,7 +106,7 @@ def test_an_audience_is_told_after_a_look_at_what_it_would_read(visit: Visit, mo
     expect(updates.get_by_text("everybody can read it")).to_be_visible()
     updates.get_by_label("words of the update").fill("Documents take longer than usual.")
     expect(updates.get_by_role("blockquote")).to_contain_text("Documents take longer than usual.")
-    updates.get_by_role("button", name="tell them").click()
+    updates.get_by_role("button", name="send").click()
     expect(page.get_by_role("table", name="updates that were told")).to_contain_text("longer than usual")
     expect(page.get_by_role("list", name="timeline")).to_contain_text("longer than usual")
 
@@ -121,11 +121,11 @@ def test_why_alerts_are_one_incident_is_told_and_people_part_and_join_them(visit
     alerts = page.get_by_role("table", name="alerts of the incident")
     expect(alerts.get_by_role("img", name=re.compile(r"time \d\.\d\d, service 1\.00, kind"))).to_have_count(1)
     alerts.get_by_label("pick LedgerErrorsHigh").click()
-    page.get_by_role("button", name="make 1 an incident of their own").click()
+    page.get_by_role("button", name="split off 1 as an incident").click()
     expect(alerts).not_to_contain_text("LedgerErrorsHigh")
     page.get_by_role("combobox", name="another incident").click()
     page.get_by_role("option").filter(has_text="ledger").first.click()
-    page.get_by_role("button", name="take it in").click()
+    page.get_by_role("button", name="merge").click()
     expect(alerts).to_contain_text("LedgerErrorsHigh")
     expect(page.get_by_text(re.compile("by hand: .*ann"))).to_have_count(2)
     assert violations(page) == []
@@ -139,7 +139,7 @@ def test_a_trace_is_pinned_and_the_priority_is_said_with_a_reason(visit: Visit, 
     pinned = page.get_by_role("list", name="pinned evidence").get_by_role("link")
     expect(pinned).to_have_attribute("href", f"/explore/traces/{'a' * 32}")
     page.get_by_label("why this priority").fill("all customers wait")
-    page.get_by_role("button", name="rate").click()
+    page.get_by_role("button", name="set priority").click()
     expect(page.get_by_role("list", name="timeline")).to_contain_text("all customers wait")
     expect(page.get_by_role("region", name="map").get_by_role("link", name="model-server")).to_be_visible()
 
@@ -164,7 +164,7 @@ def test_a_postmortem_is_read_while_it_is_written_with_its_frozen_charts(visit: 
     expect(reads.get_by_role("heading", name="Lessons")).to_be_visible()
     expect(reads.get_by_text("elsewhere")).to_be_visible()  # the words of a picture that is not shown
     assert violations(page) == []
-    page.get_by_role("button", name="keep").click()
+    page.get_by_role("button", name="save").click()
     expect(page.get_by_role("combobox", name="version")).to_have_value(re.compile(r"^2 · ann"))
     with downloaded(page) as kept:
         page.get_by_role("link", name="Markdown").click()

@@ -28,7 +28,7 @@ def test_a_click_on_a_value_narrows_the_lines_and_a_line_leads_on(visit: Visit) 
     page.get_by_role("button", name="lines around it").click()
     expect(page.get_by_role("group", name="lines around the record")).to_contain_text("accepted from user")
     page.get_by_role("button", name="without component pipeline").click()
-    expect(page.get_by_text("No record fits")).to_be_visible()
+    expect(page.get_by_text("No record matches")).to_be_visible()
     page.go_back()
     expect(lines.first).to_contain_text("did not answer within")
 

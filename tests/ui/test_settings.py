@@ -49,8 +49,8 @@ def test_somebody_stands_in_and_no_longer_does(visit: Visit) -> None:
     page = visit("/settings/on-call")
     shifts = page.get_by_role("list", name="shifts of primary").get_by_role("listitem")
     expect(shifts).not_to_have_count(0)
-    page.get_by_role("button", name="stand in").click()
-    form = page.get_by_role("form", name="stand in for primary")
+    page.get_by_role("button", name="override").click()
+    form = page.get_by_role("form", name="override of primary")
     form.get_by_role("combobox", name="who").click()
     page.get_by_role("option", name="Bob Roe").click()
     form.get_by_label("for", exact=True).fill("2h")
@@ -70,7 +70,7 @@ def test_a_setting_is_found_and_the_configuration_is_read_anew(visit: Visit) -> 
     expect(rows).to_have_count(2)
     expect(rows.last).to_contain_text("10000")
     page.get_by_role("button", name="reload").click()
-    expect(page.get_by_text("read anew and is in force")).to_be_visible()
+    expect(page.get_by_text("Configuration reloaded")).to_be_visible()
 
 
 def test_a_name_is_kept_for_what_one_does(visit: Visit) -> None:

@@ -77,7 +77,7 @@ class _Known:
         return frozenset(found)
 
     def spent(self, service: str) -> float:
-        """Its share of what slow requests take longer."""
+        """Its share of the added time of slow requests."""
         return max(0.0, sum(each.share for each in self.found.traces.spent if each.service == service))
 
     def began(self, service: str) -> float:
@@ -292,7 +292,7 @@ def _signs(known: _Known, service: str) -> tuple[str, ...]:
     """What is otherwise at a service, one line each."""
     traces = known.found.traces
     signs = [
-        f"{100 * each.share:.0f} % of what slow requests take longer is {each.service} {each.operation}: "
+        f"{each.service} {each.operation} accounts for {100 * each.share:.0f} % of the added time of slow requests: "
         f"{_seconds(each.after)}, before {_seconds(each.before)}"
         for each in traces.spent
         if each.service == service and each.share >= 0.2

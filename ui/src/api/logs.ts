@@ -135,7 +135,7 @@ export const useLogPatterns = (levels: readonly string[], span: Span) =>
       })) as Patterns,
   });
 
-/** Where all that fits is had as a file. */
+/** Where all that matches is had as a file. */
 export function exportAddress(wanted: LogQuery, span: Span, format: "ndjson" | "csv" | "parquet"): string {
   return address("/aiprism/v1/logs/export", {}, { ...asked(wanted, span), format });
 }

@@ -34,7 +34,7 @@ export function TimePicker() {
   ]);
   return (
     <Group gap={2} wrap="nowrap">
-      <ActionIcon variant="subtle" color="gray" aria-label="back in time" onClick={back} className="hide-small">
+      <ActionIcon variant="subtle" color="gray" aria-label="earlier" onClick={back} className="hide-small">
         <IconChevronLeft size={16} />
       </ActionIcon>
       <Popover opened={open} onChange={setOpen} position="bottom-end" trapFocus withinPortal>
@@ -53,7 +53,7 @@ export function TimePicker() {
           <Ends range={range} now={now} use={(next) => [setRange(next), setOpen(false)]} />
         </Popover.Dropdown>
       </Popover>
-      <ActionIcon variant="subtle" color="gray" aria-label="on in time" onClick={on} className="hide-small">
+      <ActionIcon variant="subtle" color="gray" aria-label="later" onClick={on} className="hide-small">
         <IconChevronRight size={16} />
       </ActionIcon>
       <ActionIcon variant="subtle" color="gray" aria-label="zoom out" onClick={out} className="hide-small">

@@ -46,9 +46,9 @@ export function Active() {
               color="gray"
               component={Link}
               to={goto("/alerts/routing", { labels: printMatchers(exactly(alert.labels)) })}
-              aria-label={`where to: ${alert.labels.alertname}`}
+              aria-label={`route of ${alert.labels.alertname}`}
             >
-              where to
+              route
             </Button>
             <Button
               size="compact-xs"
@@ -92,10 +92,10 @@ export function Active() {
             );
           if (all.length > 0)
             return (
-              <Nothing title="None of them fits">{all.length} alerts are in other states or have other labels.</Nothing>
+              <Nothing title="No alert matches">{all.length} alerts are in other states or have other labels.</Nothing>
             );
           return (
-            <Nothing title="Nothing fires">
+            <Nothing title="Nothing is firing">
               Rules are read from the files of rule_files in prometheus.yml; others send alerts to /api/v2/alerts, as to
               Alertmanager.
             </Nothing>

@@ -26,7 +26,7 @@ export function NewSilence({ matchers: given, done }: { matchers: string; done: 
       matchers === null
         ? 'such as alertname="Down", service=~"api|web"'
         : matchers.length === 0
-          ? "at least one, or everything would be muted"
+          ? "at least one: without any, everything would be muted"
           : "",
     length: seconds ? "" : "such as 2h, 30m, 1d",
     actor: actor.trim() ? "" : "who silences it",
@@ -61,7 +61,7 @@ export function NewSilence({ matchers: given, done }: { matchers: string; done: 
       >
         <Textarea
           size="xs"
-          label="mutes what has"
+          label="matchers"
           autosize
           minRows={1}
           value={text}
@@ -73,14 +73,14 @@ export function NewSilence({ matchers: given, done }: { matchers: string; done: 
         <Group gap={8} grow align="flex-start">
           <TextInput
             size="xs"
-            label="for"
+            label="duration"
             value={length}
             error={wrong.length}
             onChange={(event) => setLength(event.currentTarget.value)}
           />
           <TextInput
             size="xs"
-            label="by"
+            label="created by"
             value={actor}
             onChange={(event) => setActor(event.currentTarget.value)}
             placeholder={wrong.actor}
@@ -88,7 +88,7 @@ export function NewSilence({ matchers: given, done }: { matchers: string; done: 
         </Group>
         <TextInput
           size="xs"
-          label="because"
+          label="comment"
           value={comment}
           onChange={(event) => setComment(event.currentTarget.value)}
           placeholder={wrong.comment}
@@ -104,7 +104,7 @@ export function NewSilence({ matchers: given, done }: { matchers: string; done: 
             silence
           </Button>
           <Button size="compact-sm" variant="subtle" color="gray" onClick={done}>
-            leave it
+            cancel
           </Button>
         </Group>
       </form>

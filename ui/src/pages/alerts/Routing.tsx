@@ -66,11 +66,11 @@ function Question() {
       <Select
         size="xs"
         style={{ flex: "0 1 300px" }}
-        aria-label="an alert that there is"
-        placeholder="or an alert that there is"
+        aria-label="an existing alert"
+        placeholder="or an existing alert"
         searchable
         clearable
-        nothingFoundMessage="no alert is called so"
+        nothingFoundMessage="no alert of that name"
         data={[...of].map(([value, labels]) => ({ value, label: named(labels) }))}
         value={of.has(text) ? text : null}
         onChange={(to) => setText(to ?? "")}
@@ -112,7 +112,7 @@ function Answer({ routing, taking }: { routing: Told; taking: readonly Taking[] 
             <li key={id}>
               <strong>{receiver}</strong>{" "}
               <span className="quiet">{channels.length > 0 ? `by ${channels.join(", ")}` : "has no channel"}</span>{" "}
-              {muted_by.length > 0 && <Tag of={`quiet now: ${muted_by.join(", ")}`} kind="warn" />}
+              {muted_by.length > 0 && <Tag of={`muted now: ${muted_by.join(", ")}`} kind="warn" />}
               <div className="quiet">
                 {route && timing(route)}; in the group{" "}
                 {Object.keys(group).length > 0 ? <Labels of={group} /> : "of all alerts of the route"}
@@ -121,7 +121,7 @@ function Answer({ routing, taking }: { routing: Told; taking: readonly Taking[] 
           );
         })}
       </ol>
-      {taking.length === 0 && <Nothing title="Nobody">No route takes it.</Nothing>}
+      {taking.length === 0 && <Nothing title="Nobody">No route matches it.</Nothing>}
     </>
   );
 }

@@ -75,7 +75,7 @@ export function Rules() {
               </Nothing>
             );
           if (shown.length === 0)
-            return <Nothing title="None fits">No rule's name or expression has these words.</Nothing>;
+            return <Nothing title="No match">No rule's name or expression has these words.</Nothing>;
           return shown.map((group) => (
             <Panel key={`${group.file} ${group.name}`} title={group.name} note={aboutGroup(group)}>
               <Table

@@ -42,7 +42,7 @@ export function Silences() {
       cell: ({ id, status, matchers }) => (
         <>
           <Button size="compact-xs" variant="subtle" onClick={() => setWanted(printMatchers(matchers), true)}>
-            again
+            recreate
           </Button>
           {status.state !== "expired" && (
             <Button
@@ -52,11 +52,11 @@ export function Silences() {
               loading={end.isPending && end.variables === id}
               onClick={() =>
                 end.mutate(id, {
-                  onSuccess: () => notifications.show({ message: "The silence is over: what it muted is told again." }),
+                  onSuccess: () => notifications.show({ message: "Silence expired: what it muted notifies again." }),
                 })
               }
             >
-              end
+              expire
             </Button>
           )}
         </>

@@ -37,17 +37,17 @@ function Branch({ route, ...rest }: Omit<Props, "root"> & { route: RouteNode }) 
           {(receivers[route.receiver] ?? []).map((channel, at) => (
             <Tag key={`${at} ${channel}`} of={channel} />
           ))}{" "}
-          {takes && <Tag of="takes it" kind="info" />}{" "}
+          {takes && <Tag of="matches" kind="info" />}{" "}
           {route.continue && (
             <span className="quiet" title="what matches here is tried on the routes after it, too">
-              and goes on
+              continue
             </span>
           )}
         </div>
         <div className="quiet">
           {grouping(route.group_by)}; {timing(route)}
           {kept && `; ${kept}`}{" "}
-          {route.muted_by.length > 0 && <Tag of={`quiet now: ${route.muted_by.join(", ")}`} kind="warn" />}
+          {route.muted_by.length > 0 && <Tag of={`muted now: ${route.muted_by.join(", ")}`} kind="warn" />}
         </div>
       </div>
       {route.routes.length > 0 && (

@@ -58,7 +58,7 @@ export function Editor({ document }: { document: DashboardDocument }) {
               save
             </Button>
             <Button size="compact-sm" variant="default" onClick={() => close("")}>
-              leave
+              cancel
             </Button>
           </Group>
         </div>

@@ -143,7 +143,8 @@ function Missing({ what }: { what: readonly string[] }) {
 function Empty({ panel, data: { asked, questions, missing } }: { panel: Panel; data: PanelData }) {
   if (questions === 0 && missing.length > 0) return null; // it was said why
   if (questions === 0) return <Nothing title="Nothing is asked">This panel has no query.</Nothing>;
-  if (asked.length === 0) return <Nothing title="No data">In this range of time nothing was found that fits.</Nothing>;
+  if (asked.length === 0)
+    return <Nothing title="No data">In this range of time nothing was found that matches.</Nothing>;
   const names = [...new Set(asked.flatMap((query) => query.match(/\b[a-zA-Z_:][\w:]*(?=\s*[{[])/g) ?? []))].slice(0, 3);
   return (
     <Nothing title={panel.field.noValue ?? "No data"}>

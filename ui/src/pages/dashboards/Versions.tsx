@@ -59,7 +59,7 @@ export function Versions({ document }: { document: DashboardDocument }) {
             <Group gap={8} mt={8}>
               {looked && Number(looked) !== all[0]!.version && (
                 <Button size="compact-sm" loading={saving.isPending} onClick={() => restore(all[0]!.version)}>
-                  make this one the last again
+                  restore
                 </Button>
               )}
               {all.some(({ version }) => version > 0) && (
@@ -70,7 +70,7 @@ export function Versions({ document }: { document: DashboardDocument }) {
                   loading={deleting.isPending}
                   onClick={() => deleting.mutate(document.uid, { onSuccess: () => look("") })}
                 >
-                  delete what was saved
+                  delete saved versions
                 </Button>
               )}
             </Group>

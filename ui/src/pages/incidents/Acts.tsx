@@ -36,7 +36,7 @@ export function Acts({ incident }: { incident: Incident }) {
           style={{ flex: "1 1 260px" }}
           autosize
           minRows={1}
-          label="what you say with it"
+          label="note"
           value={text}
           onChange={(event) => setText(event.currentTarget.value)}
         />

@@ -174,7 +174,7 @@ function Parting({
             loading={acts.isPending}
             onClick={split}
           >
-            {picked.size > 0 ? `make ${picked.size} an incident of their own` : "pick alerts to part them"}
+            {picked.size > 0 ? `split off ${picked.size} as an incident` : "pick alerts to split off"}
           </Button>
         )}
         {others.length > 0 && (
@@ -183,7 +183,7 @@ function Parting({
               size="xs"
               style={{ flex: "1 1 180px" }}
               aria-label="another incident"
-              placeholder="another incident to take in"
+              placeholder="another incident to merge"
               searchable
               clearable
               data={others.map(({ id, title }) => ({ value: id, label: `${title} (${id.slice(-4)})` }))}
@@ -197,7 +197,7 @@ function Parting({
               loading={acts.isPending}
               onClick={merge}
             >
-              take it in
+              merge
             </Button>
           </>
         )}

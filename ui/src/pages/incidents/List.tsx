@@ -37,7 +37,7 @@ export function List() {
       by: ({ status }) => status,
     },
     {
-      title: "has it",
+      title: "assignee",
       cell: ({ assignee, acknowledged_by }) => assignee || acknowledged_by || <span className="faint">nobody</span>,
       small: false,
     },
@@ -69,7 +69,7 @@ export function List() {
           <SegmentedControl size="xs" aria-label="which" data={["open", "all"]} value={which} onChange={setWhich} />
           <Sought w={200} label="find incidents" hint="word, service, person" value={sought} onChange={setSought} />
           <Button size="compact-xs" variant="default" component={Link} to={goto("/incidents/review")}>
-            the week
+            weekly review
           </Button>
         </>
       }
@@ -81,7 +81,7 @@ export function List() {
             return (
               <Table label="incidents" columns={columns} rows={rows} id={({ id }) => id} many={120} height={680} />
             );
-          if (sought) return <Nothing title="None fits">No incident of these has all the words.</Nothing>;
+          if (sought) return <Nothing title="No match">No incident of these has all the words.</Nothing>;
           return (
             <Nothing title={which === "all" ? "There was none yet" : "No open incident"}>
               An alert of tier P0 or P1 opens one; related alerts join it.

@@ -22,6 +22,16 @@ import { Work } from "./Work";
 
 const Around = lazy(() => import("./Around")); // with what lays out the map
 
+/** What an incident's durations say. */
+const PAST: Readonly<Record<string, string>> = {
+  detect: "detected in",
+  notify: "notified in",
+  acknowledge: "acknowledged in",
+  respond: "responded in",
+  remediate: "remediated in",
+  resolve: "resolved in",
+};
+
 /** One incident: what it is, what was found, what was done, and what to do with it. */
 export function One({ id }: { id: string }) {
   const incident = useIncident(id);
@@ -59,7 +69,7 @@ export function One({ id }: { id: string }) {
 function Head({ incident }: { incident: Incident }) {
   const goto = useGoto();
   const { now, utc } = useTime();
-  const { created_at, resolved_at, durations, deadlines } = incident;
+  const { created_at, durations, deadlines } = incident;
   const due = Object.entries(deadlines).filter(([, at]) => at !== null);
   return (
     <div>
@@ -93,11 +103,6 @@ function Head({ incident }: { incident: Incident }) {
         <span>
           opened <b>{dateTime(created_at, utc)}</b> ({ago(created_at, now)})
         </span>
-        {resolved_at && (
-          <span>
-            lasted <b>{formatDuration(roughly(resolved_at - created_at))}</b>
-          </span>
-        )}
         <span>
           {incident.services.map((service, at) => (
             <span key={service}>
@@ -108,7 +113,7 @@ function Head({ incident }: { incident: Incident }) {
         </span>
         {Object.entries(durations).map(([name, seconds]) => (
           <span key={name}>
-            {name} <b>{format(seconds, "s")}</b>
+            {PAST[name] ?? name} <b>{formatDuration(roughly(seconds))}</b>
           </span>
         ))}
         {due.map(([name, at]) => (

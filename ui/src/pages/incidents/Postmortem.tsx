@@ -10,7 +10,7 @@ import { useGoto, useTime, useUrl } from "@/components/time";
 import { dateTime } from "@/model/timerange";
 import { Preview } from "./Preview";
 
-/** The postmortem of an incident: read as it is written, changed in versions, taken along. */
+/** The postmortem of an incident: read as it is written, changed in versions, downloaded. */
 export default function Page({ id }: { id: string }) {
   const [version] = useUrl("version");
   const postmortem = usePostmortem(id, version ? Number(version) : undefined);
@@ -28,7 +28,7 @@ function None({ id }: { id: string }) {
   return (
     <Panel title="Postmortem">
       <Nothing title="There is none yet">
-        It is written by itself once <Link to={goto(`/incidents/${id}`)}>the incident</Link> is resolved.
+        It is generated once <Link to={goto(`/incidents/${id}`)}>the incident</Link> is resolved.
       </Nothing>
       <Button
         size="compact-sm"
@@ -36,7 +36,7 @@ function None({ id }: { id: string }) {
         loading={acts.isPending}
         onClick={() => acts.mutate(writePostmortem(actor || "somebody"))}
       >
-        write it now
+        generate it now
       </Button>
       {acts.isError && <Fault error={acts.error} />}
     </Panel>
@@ -61,13 +61,13 @@ function Editor({ id, postmortem }: { id: string; postmortem: Postmortem }) {
   const keep = () => {
     if (!changed || !actor.trim()) return;
     acts.mutate(keepPostmortem(actor.trim(), postmortem.version, text), {
-      onSuccess: () => [notifications.show({ message: "Kept as a new version." }), setVersion("")],
+      onSuccess: () => [notifications.show({ message: "Saved as a new version." }), setVersion("")],
     });
   };
   return (
     <Panel
       title={postmortem.title}
-      note={changed ? "changed, and not kept yet" : undefined}
+      note={changed ? "unsaved changes" : undefined}
       side={<Taking id={id} base={base} version={version} />}
     >
       <Group gap={6} pb={8} align="center">
@@ -88,7 +88,7 @@ function Editor({ id, postmortem }: { id: string; postmortem: Postmortem }) {
           onClick={keep}
           title="Ctrl S"
         >
-          keep
+          save
         </Button>
         {acts.isError && <Fault error={acts.error} />}
       </Group>
@@ -135,7 +135,7 @@ function Versions({ postmortem, onPick }: { postmortem: Postmortem; onPick: (ver
 
 const FORMS = { md: "Markdown", html: "HTML", json: "JSON with all evidence" } as const;
 
-/** The incident it is of, and the forms in which it is taken along. */
+/** The incident it is of, and the forms in which it is downloaded. */
 function Taking({ id, base, version }: { id: string; base: string; version: string }) {
   const goto = useGoto();
   return (
@@ -146,7 +146,7 @@ function Taking({ id, base, version }: { id: string; base: string; version: stri
           key={form}
           href={`${base}.${form}${version ? `?version=${version}` : ""}`}
           download={`postmortem-${id}.${form}`}
-          title={`take it along as ${name}`}
+          title={`download as ${name}`}
         >
           {name.split(" ")[0]}
         </a>

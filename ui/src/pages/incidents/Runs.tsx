@@ -15,7 +15,7 @@ export function Runs({ incident }: { incident: Incident }) {
   return (
     <Panel title="Runbooks">
       {incident.runs.length === 0 ? (
-        <div className="empty">None ran: no runbook's match fits its alerts and tier.</div>
+        <div className="empty">None ran: no runbook matches its alerts and tier.</div>
       ) : (
         incident.runs.map((run) => <OneRun key={run.id} incident={incident} run={run} />)
       )}
@@ -59,13 +59,13 @@ function OneRun({ incident, run }: { incident: Incident; run: Run }) {
             loading={acts.isPending}
             onClick={() => decide("refuse")}
           >
-            refuse
+            reject
           </Button>
         </>
       )}
       {["running", "verifying"].includes(run.state) && (
         <Button size="compact-xs" variant="default" disabled={!actor} loading={acts.isPending} onClick={abort}>
-          end it
+          abort
         </Button>
       )}
       {acts.isError && <Fault error={acts.error} />}

@@ -22,7 +22,7 @@ export function Updates({ id }: { id: string }) {
           audiences.length > 0 ? (
             <NewUpdate id={id} audiences={audiences.map(({ name }) => name)} templates={templates} />
           ) : (
-            <Nothing title="There is nobody to tell">Name audiences in war-room.yml (respond.war_room).</Nothing>
+            <Nothing title="No audiences">Name audiences in war-room.yml (respond.war_room).</Nothing>
           )
         }
       </Shown>
@@ -51,7 +51,7 @@ function NewUpdate({ id, audiences, templates }: { id: string; audiences: string
         onSuccess: () => {
           setText("");
           setAudience("");
-          notifications.show({ message: `${audience} is told.` });
+          notifications.show({ message: `Update sent to ${audience}.` });
         },
       },
     );
@@ -67,7 +67,7 @@ function NewUpdate({ id, audiences, templates }: { id: string; audiences: string
           size="xs"
           style={{ flex: "1 1 130px" }}
           aria-label="audience"
-          placeholder="tell an audience"
+          placeholder="audience"
           data={audiences}
           value={audience || null}
           onChange={(to) => setAudience(to ?? "")}
@@ -83,7 +83,7 @@ function NewUpdate({ id, audiences, templates }: { id: string; audiences: string
           onChange={(to) => setTemplate(to ?? BY_STATUS)}
         />
         <Button size="xs" type="submit" disabled={!audience || !actor} loading={tell.isPending}>
-          tell them
+          send
         </Button>
       </Group>
       <Textarea
@@ -93,7 +93,7 @@ function NewUpdate({ id, audiences, templates }: { id: string; audiences: string
         minRows={1}
         maxLength={8000}
         aria-label="words of the update"
-        placeholder="in your own words; or those of the template"
+        placeholder="your own text, or the template's"
         value={text}
         onChange={(event) => setText(event.currentTarget.value)}
       />

@@ -55,7 +55,7 @@ export function Work({ incident }: { incident: Incident }) {
           onChange={(value) => setRole((value as typeof role) ?? "commander")}
         />
         <Button size="compact-xs" variant="default" disabled={nobody} loading={acts.isPending} onClick={take}>
-          is it
+          set role
         </Button>
       </Group>
       {acts.isError && <Fault error={acts.error} />}
@@ -65,7 +65,7 @@ export function Work({ incident }: { incident: Incident }) {
   );
 }
 
-const OF_ALERTS = "as its alerts say";
+const OF_ALERTS = "from its alerts";
 
 /** Says how urgent it is, or leaves that to its alerts again. */
 function Rating({ incident }: { incident: Incident }) {
@@ -103,7 +103,7 @@ function Rating({ incident }: { incident: Incident }) {
         size="xs"
         style={{ flex: "1 1 140px" }}
         aria-label="why this priority"
-        placeholder="why it is of this priority"
+        placeholder="why"
         value={text}
         onChange={(event) => setText(event.currentTarget.value)}
       />
@@ -115,7 +115,7 @@ function Rating({ incident }: { incident: Incident }) {
         disabled={!actor || !text.trim()}
         loading={acts.isPending}
       >
-        rate
+        set priority
       </Button>
       {acts.isError && <Fault error={acts.error} />}
     </form>

@@ -35,7 +35,7 @@ export function Alerts() {
               id={({ fingerprint }) => fingerprint}
             />
           ) : (
-            <Nothing title="Nothing fires">
+            <Nothing title="Nothing is firing">
               Alerting rules are read from the files of rule_files in prometheus.yml.
             </Nothing>
           )

@@ -19,7 +19,7 @@ export function Flow() {
   const columns: Column<Row>[] = [
     { title: "hand-off", cell: ({ stage }) => <span className="mono">{stage}</span>, by: ({ stage }) => stage },
     {
-      title: "a second",
+      title: "per second",
       cell: ({ rate }) => (rate === null ? <span className="faint">–</span> : format(rate, "none")),
       by: ({ rate }) => rate,
       number: true,

@@ -87,7 +87,7 @@ export function List() {
             return (
               <Table label="services" columns={columns} rows={rows} id={({ name }) => name} many={120} height={680} />
             );
-          if (nodes.length > 0) return <Nothing title="None fits">No name, owner or team has these letters.</Nothing>;
+          if (nodes.length > 0) return <Nothing title="No match">No name, owner or team has these letters.</Nothing>;
           return (
             <Nothing title="No service yet">
               Send traces over OTLP (gRPC 4317, HTTP 4318), or declare services in services.yml (respond.services).

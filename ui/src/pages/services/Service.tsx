@@ -104,9 +104,9 @@ function Wrong({ service }: { service: ServicePage }) {
   const goto = useGoto();
   const { now } = useTime();
   return (
-    <Panel title="Wrong now">
+    <Panel title="Problems now">
       <Table
-        label="wrong now"
+        label="problems now"
         rows={[
           ...service.incidents.map(({ id, title, priority, status, created_at }) => ({
             key: id,
@@ -176,7 +176,7 @@ function Course({ service }: { service: ServicePage }) {
         };
         return (
           <div className="grid2" style={{ gridTemplateColumns: "repeat(auto-fit, minmax(min(100%, 320px), 1fr))" }}>
-            <Panel title="Requests" note="a second">
+            <Panel title="Requests" note="per second">
               <TimeSeries
                 {...common}
                 label={`requests of ${service.name}`}
@@ -236,7 +236,7 @@ function Operations({ service }: { service: ServicePage }) {
               by: ({ name }) => name,
             },
             { title: "kind", cell: ({ kind }) => <span className="quiet">{kind}</span>, small: false },
-            { title: "a second", cell: ({ rate }) => format(rate, "none"), by: ({ rate }) => rate, number: true },
+            { title: "per second", cell: ({ rate }) => format(rate, "none"), by: ({ rate }) => rate, number: true },
             {
               title: "errors",
               cell: ({ error_share }) => (
@@ -316,7 +316,7 @@ function Errors({ service }: { service: ServicePage }) {
               title: "operation",
               cell: ({ trace_id, name }) => <Link to={goto(`/explore/traces/${trace_id}`)}>{name}</Link>,
             },
-            { title: "said", cell: ({ status_message }) => <span className="quiet">{status_message}</span> },
+            { title: "message", cell: ({ status_message }) => <span className="quiet">{status_message}</span> },
             { title: "took", cell: ({ duration_ns }) => format(duration_ns, "ns"), number: true, small: false },
           ]}
         />
@@ -366,7 +366,7 @@ function Changes({ service }: { service: ServicePage }) {
     <Panel title="Changes" note="deployments, configurations, restarts of the last days">
       {service.events.length === 0 ? (
         <div className="empty">
-          None is known. Webhooks of GitHub, GitLab, Argo CD and Kubernetes, and POST /aiprism/v1/events tell them.
+          None known. Webhooks of GitHub, GitLab, Argo CD and Kubernetes report them, and POST /aiprism/v1/events.
         </div>
       ) : (
         <Table

@@ -19,7 +19,7 @@ export function Configuration() {
   const [sought, setSought] = useUrl("find");
   const again = () =>
     reload.mutate(undefined, {
-      onSuccess: () => notifications.show({ message: "The configuration was read anew and is in force." }),
+      onSuccess: () => notifications.show({ message: "Configuration reloaded." }),
     });
   return (
     <Panel
@@ -56,7 +56,7 @@ export function Configuration() {
         {(yaml) => {
           const word = sought.trim().toLowerCase();
           const rows = settingsOf(yaml).filter(({ path, value }) => `${path} ${value}`.toLowerCase().includes(word));
-          if (rows.length === 0) return <Nothing title="None fits">No setting has this word.</Nothing>;
+          if (rows.length === 0) return <Nothing title="No match">No setting has this word.</Nothing>;
           return (
             <Table
               label="settings in force"

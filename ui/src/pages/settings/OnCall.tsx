@@ -50,7 +50,7 @@ function One({ duty, people }: { duty: Now["schedules"][number]; people: Now["pe
             calendar
           </Button>
           <Button size="compact-xs" variant="subtle" aria-expanded={asking} onClick={() => setAsking(!asking)}>
-            stand in
+            override
           </Button>
         </Group>
       }

@@ -14,7 +14,7 @@ export function People() {
   const me = known.find(({ id, name }) => actor !== "" && (id === actor || name === actor));
   return (
     <>
-      <Panel title="You" note="kept by this browser">
+      <Panel title="You" note="stored in this browser">
         <TextInput
           size="xs"
           maw={280}

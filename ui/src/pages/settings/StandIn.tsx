@@ -29,7 +29,7 @@ export function StandIn({ schedule, people, done }: Props) {
   };
   return (
     <form
-      aria-label={`stand in for ${schedule}`}
+      aria-label={`override of ${schedule}`}
       onSubmit={(event) => {
         event.preventDefault();
         put();

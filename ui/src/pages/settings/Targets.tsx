@@ -93,7 +93,7 @@ function Active({ of: found, state, sought }: { of: Found; state: string; sought
         `${target.scrapePool} ${target.scrapeUrl} ${Object.values(target.labels)}`.toLowerCase().includes(word),
       ),
   );
-  if (rows.length === 0) return <Nothing title="None fits">No target has this state and these words.</Nothing>;
+  if (rows.length === 0) return <Nothing title="No match">No target has this state and these words.</Nothing>;
   return (
     <Table
       label="targets"

@@ -47,8 +47,8 @@ export default function Logs({ panel, span, height, filled }: PanelProps) {
       {pages.isError && <Fault error={pages.error} again={() => void pages.refetch()} />}
       {possible && pages.isPending && <Loading rows={6} />}
       {pages.data && records.length === 0 && (
-        <Nothing title="No line fits">
-          In this range of time nothing was logged that fits {query ? <code>{query}</code> : "the query"}.
+        <Nothing title="No line matches">
+          In this range of time nothing was logged that matches {query ? <code>{query}</code> : "the query"}.
         </Nothing>
       )}
       {records.length > 0 && (

@@ -24,7 +24,7 @@ export default function Traces(props: PanelProps) {
     );
   if (ask.kind === "trace") return <One id={ask.id} />;
   if (frames.every(({ fields }) => fields.every(({ values }) => values.length === 0)))
-    return <Nothing title="No trace fits">In this range of time none was found.</Nothing>;
+    return <Nothing title="No trace matches">In this range of time none was found.</Nothing>;
   return <TablePanel {...props} />;
 }
 

@@ -15,7 +15,7 @@ export function Histogram({ wanted }: { wanted: LogQuery }) {
     <Shown of={useLogHistogram(wanted, span, step)} rows={3}>
       {(buckets) =>
         buckets.length === 0 ? (
-          <Nothing title="No record fits">
+          <Nothing title="No record matches">
             Look at a longer time, or ask less. Logs come in over OTLP, Elasticsearch's bulk API and syslog.
           </Nothing>
         ) : (

@@ -77,7 +77,7 @@ function Kept({ onPick }: { onPick: (search: SavedSearch) => void }) {
     <Shown of={useSavedSearches("logs")} rows={2}>
       {(searches) => (
         <div style={{ paddingTop: 8, maxHeight: 300, overflowY: "auto" }}>
-          {searches.length === 0 && <div className="quiet">None is kept yet.</div>}
+          {searches.length === 0 && <div className="quiet">None saved yet.</div>}
           {searches.map((search) => (
             <Group key={search.name} gap={4} wrap="nowrap" justify="space-between">
               <button type="button" className="log-pattern" onClick={() => onPick(search)}>

@@ -202,7 +202,9 @@ function Found({ wanted, live, onQuery, onSeen }: FoundProps) {
 }
 
 function footOfTail(shown: number): string {
-  return shown === 0 ? "waiting for the next line that fits" : "what came before is found by a search: switch live off";
+  return shown === 0
+    ? "waiting for the next line that matches"
+    : "what came before is found by a search: switch live off";
 }
 
 function Count({

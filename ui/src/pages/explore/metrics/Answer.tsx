@@ -69,7 +69,7 @@ function Course({
   const dots = useExemplars(exemplars ? [query] : NONE, span);
   if (frame.series.length === 0) {
     return (
-      <Nothing title="Nothing fits">
+      <Nothing title="Nothing matches">
         There is no such series in this range of time; the metrics there are: see “metrics” above.
       </Nothing>
     );

@@ -4,7 +4,7 @@ import { Sought } from "@/components/Sought";
 import { Shown } from "@/components/states";
 import { type Column, Table } from "@/components/Table";
 
-/** The metrics there are, with type and help; one picked becomes a query that fits its type. */
+/** The metrics there are, with type and help; one picked becomes a query that matches its type. */
 export function Browser({ onPick }: { onPick: (query: string) => void }) {
   const metrics = useMetrics();
   const [sought, setSought] = useState("");

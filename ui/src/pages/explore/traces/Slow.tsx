@@ -32,7 +32,7 @@ export function Slow({ asked, onAsk }: Props) {
   return (
     <Panel
       title={`What makes these ${word}`}
-      note={failed ? "" : `a trace is slow when a span that fits took ${least}`}
+      note={failed ? "" : `a trace is slow when a span that matches took ${least}`}
     >
       <Group gap={8}>
         <SegmentedControl
@@ -84,7 +84,7 @@ interface ToldProps {
 function Told({ told, word, query, onNarrow }: ToldProps) {
   if (!told.slow || !told.other)
     return (
-      <Nothing title={told.slow ? `Every trace that fits is ${word}` : `No trace that fits is ${word}`}>
+      <Nothing title={told.slow ? `Every trace that matches is ${word}` : `No trace that matches is ${word}`}>
         {told.slow
           ? "There is none to compare them with: look at a longer time, or call less of them slow."
           : "Call shorter ones slow, or look at another time."}
