@@ -2,7 +2,7 @@
 
 import uPlot from "uplot";
 import { clockTime, dateTime, type Span } from "@/model/timerange";
-import { format } from "@/model/units";
+import { format, tick } from "@/model/units";
 import { highlight } from "./highlight";
 import { drawLevels, drawMarks, mixed, near } from "./marks";
 import { drawHeld, type Hand, heldHeight, movable } from "./moving";
@@ -49,10 +49,12 @@ export function options(now: () => TimeSeriesProps, place: HTMLElement): uPlot.O
     ticks: { stroke: grid, width: 1, size: 4 },
     font: "11px system-ui, sans-serif",
   };
+  const ticked = (value: number, unit: string) =>
+    props.decimals === undefined ? tick(value, unit) : format(value, unit, props.decimals);
   const side = (unit: string, more: Partial<uPlot.Axis> = {}): uPlot.Axis => ({
     ...axis,
     size: (self, values) => Math.max(34, ...(values ?? []).map((text) => measured(self, text) + 14)),
-    values: (_, splits) => splits.map((value) => (value === null ? "" : format(value, unit, props.decimals))),
+    values: (_, splits) => splits.map((value) => (value === null ? "" : ticked(value, unit))),
     ...more,
   });
   const hand: Hand = { held: null };

@@ -1,170 +1,158 @@
 /**
- * Numbers as people read them. Units have Grafana's ids (`bytes`, `percentunit`, `reqps` …), as dashboards name them;
- * an id nobody knows stands behind the number as it is.
+ * Numbers as people read them. Units have Grafana's ids (`bytes`, `percentunit`, `reqps` …) and are written as Grafana
+ * writes them; an id nobody knows stands behind the number as it is.
  */
 
-import { formatDuration } from "./timerange";
+import { COUNTS, FIXED, IEC, MONEY, MONEY_BEHIND, SI, type Unit } from "./unittable";
+import { type Format, type Precision, TIMES } from "./unittimes";
 
-type Format = (value: number, decimals?: number) => string;
+const SI_PREFIXES = ["f", "p", "n", "µ", "m", "", "k", "M", "G", "T", "P", "E", "Z", "Y"];
+const SI_NONE = 5; // the place of no prefix
+const IEC_PREFIXES = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei", "Zi", "Yi"];
+const SHORT = ["", " K", " Mil", " Bil", " Tri", " Quadr", " Quint", " Sext", " Sept"];
+const THOUSANDS = ["", "K", "M", "B", "T"];
 
-const SI = ["", "k", "M", "G", "T", "P", "E"];
-const SMALL = ["", "m", "µ", "n", "p"];
-const IEC = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
-
-function significant(value: number, decimals?: number): string {
-  if (decimals !== undefined) return value.toFixed(decimals);
-  const size = Math.abs(value);
-  const digits = size === 0 || size >= 100 ? 0 : size >= 10 ? 1 : 2;
-  const text = value.toFixed(size > 0 && size < 0.01 ? Math.min(12, 1 - Math.floor(Math.log10(size))) : digits);
-  return text.includes(".") ? text.replace(/\.?0+$/, "") : text;
+/** With so many decimals, zeros too. */
+function fixed(value: number, decimals: number): string {
+  const factor = 10 ** decimals;
+  const text = String(Math.round(value * factor) / factor);
+  if (text.includes("e")) return text;
+  const [whole, part = ""] = text.split(".");
+  return decimals > 0 ? `${whole}.${part.padEnd(decimals, "0")}` : text;
 }
 
-function scaled(base: number, prefixes: readonly string[], unit: string, gap = " ", least = 0): Format {
-  return (value, decimals) => {
-    let [rest, at] = [value, least];
-    while (Math.abs(rest) >= base * (decimals === undefined ? 0.99995 : 1) && at < prefixes.length - 1) {
-      rest /= base;
-      at += 1;
-    }
-    const tail = `${prefixes[at]}${unit}`;
-    return `${significant(rest, decimals)}${tail ? gap + tail : ""}`;
+/** With three digits that say something, and none behind a whole number: `7.60`, `12.3`, `1234`, `8`. */
+function three(value: number): string {
+  if (value === 0 || value % 1 === 0) return fixed(value, 0);
+  return fixed(value, Math.max(0, 2 - Math.floor(Math.log10(Math.abs(value)))));
+}
+
+/** As short as it can be without being another number: `0.075`, `1.5`, `20`. */
+function exact(value: number): string {
+  return String(Number(value.toPrecision(5)));
+}
+
+/** How many thousands (of `base`) a number has, between `least` and `most`; nothing has none. */
+function thousands(value: number, base: number, least: number, most: number): number {
+  if (value === 0) return Math.max(0, least);
+  return Math.min(most, Math.max(least, Math.floor(Math.log(Math.abs(value)) / Math.log(base))));
+}
+
+function scaled(base: number, prefixes: readonly string[], none: number, { symbol, prefix }: Unit): Format {
+  return (value, { round }) => {
+    const own = none + prefix;
+    const at = thousands(value, base, -own, prefixes.length - 1 - own);
+    return `${round(value / base ** at)} ${prefixes[own + at]}${symbol}`.trimEnd();
   };
 }
 
-/** As `scaled`, with thousandths below one. */
-function metric(unit: string): Format {
-  const large = scaled(1000, SI, unit);
-  return (value, decimals) => {
-    if (value === 0 || Math.abs(value) >= 1) return large(value, decimals);
-    let [rest, at] = [value, 0];
-    while (Math.abs(rest) < 0.99995 && at < SMALL.length - 1) {
-      rest *= 1000;
-      at += 1;
-    }
-    return `${significant(rest, decimals)} ${SMALL[at]}${unit}`;
+/** In thousands, millions and so on, without thousandths: [the number, what stands behind it]. */
+function counted(value: number, { round }: Precision, names: readonly string[]): readonly [string, string] {
+  const at = thousands(value, 1000, 0, names.length - 1);
+  return [round(value / 1000 ** at), names[at]!];
+}
+
+function money(sign: string, behind = false): Format {
+  return (value, precision) => {
+    const amount = counted(Math.abs(value), precision, THOUSANDS).join("");
+    const minus = value < 0 ? "-" : "";
+    return behind ? `${minus}${amount}${sign}` : `${minus}${sign}${amount}`;
   };
 }
 
-function seconds(factor: number): Format {
-  return (value, decimals) => {
-    const total = value * factor;
-    const size = Math.abs(total);
-    if (size === 0) return "0 s";
-    if (size < 1e-6) return `${significant(total * 1e9, decimals)} ns`;
-    if (size < 1e-3) return `${significant(total * 1e6, decimals)} µs`;
-    if (size < 1) return `${significant(total * 1e3, decimals)} ms`;
-    if (size < 60) return `${significant(total, decimals)} s`;
-    if (size < 3600) return `${significant(total / 60, decimals)} min`;
-    if (size < 86_400) return `${significant(total / 3600, decimals)} h`;
-    return `${significant(total / 86_400, decimals)} d`;
+function of(symbol: string): Format {
+  return (value, precision) => {
+    const [amount, name] = counted(value, precision, THOUSANDS);
+    return `${amount}${name} ${symbol}`;
   };
 }
 
-function per(unit: string): Format {
-  return scaled(1000, SI, unit);
-}
+const si = (unit: Unit): Format => scaled(1000, SI_PREFIXES, SI_NONE, unit);
+const iec = (unit: Unit): Format => scaled(1024, IEC_PREFIXES, 0, unit);
 
-function money(sign: string): Format {
-  const short = scaled(1000, SI, "", "");
-  return (value, decimals) => `${value < 0 ? "-" : ""}${sign}${short(Math.abs(value), decimals)}`;
-}
+const hex: Format = (value, { round }) => Number(round(value)).toString(16).toUpperCase();
 
-function suffixed(unit: string): Format {
-  return (value, decimals) => `${significant(value, decimals)}${unit}`;
-}
-
-const short: Format = (value, decimals) => {
-  if (value !== 0 && Math.abs(value) < 1) return significant(value, decimals);
-  return scaled(1000, ["", "K", "Mil", "Bil", "Tri"], "")(value, decimals);
-};
-
-const FORMATS: Readonly<Record<string, Format>> = {
-  none: (value, decimals) => significant(value, decimals),
-  short,
-  sishort: scaled(1000, SI, "", " "),
-  string: (value) => String(value),
-  percent: suffixed("%"),
-  percentunit: (value, decimals) => `${significant(value * 100, decimals)}%`,
-  bytes: scaled(1024, IEC, "B"),
-  decbytes: scaled(1000, SI, "B"),
-  bits: scaled(1024, IEC, "b"),
-  decbits: scaled(1000, SI, "b"),
-  kbytes: scaled(1024, IEC, "B", " ", 1),
-  deckbytes: scaled(1000, SI, "B", " ", 1),
-  mbytes: scaled(1024, IEC, "B", " ", 2),
-  decmbytes: scaled(1000, SI, "B", " ", 2),
-  gbytes: scaled(1024, IEC, "B", " ", 3),
-  decgbytes: scaled(1000, SI, "B", " ", 3),
-  tbytes: scaled(1024, IEC, "B", " ", 4),
-  Bps: scaled(1000, SI, "B/s"),
-  binBps: scaled(1024, IEC, "B/s"),
-  bps: scaled(1000, SI, "b/s"),
-  binbps: scaled(1024, IEC, "b/s"),
-  KBs: scaled(1000, SI, "B/s", " ", 1),
-  MBs: scaled(1000, SI, "B/s", " ", 2),
-  pps: per("p/s"),
-  cps: per("c/s"),
-  ops: per("ops/s"),
-  reqps: per("req/s"),
-  rps: per("rd/s"),
-  wps: per("wr/s"),
-  iops: per("io/s"),
-  eps: per("evt/s"),
-  opm: per("ops/m"),
-  reqpm: per("req/m"),
-  cpm: per("c/m"),
-  ns: seconds(1e-9),
-  µs: seconds(1e-6),
-  us: seconds(1e-6),
-  ms: seconds(1e-3),
-  s: seconds(1),
-  m: seconds(60),
-  h: seconds(3600),
-  d: seconds(86_400),
-  dtdurations: (value) => formatDuration(value),
-  dtdurationms: (value) => formatDuration(value / 1000),
-  clocks: (value) => formatDuration(value),
-  clockms: (value) => formatDuration(value / 1000),
-  hertz: metric("Hz"),
-  currencyUSD: money("$"),
-  currencyEUR: money("€"),
-  currencyGBP: money("£"),
-  currencyJPY: money("¥"),
-  celsius: suffixed(" °C"),
-  fahrenheit: suffixed(" °F"),
-  kelvin: suffixed(" K"),
-  volt: metric("V"),
-  amp: metric("A"),
-  watt: metric("W"),
-  joule: metric("J"),
-  humidity: suffixed("%H"),
-  rotrpm: suffixed(" rpm"),
-  degree: suffixed("°"),
-  hex: (value) => Math.trunc(value).toString(16).toUpperCase(),
-  hex0x: (value) => `0x${Math.trunc(value).toString(16).toUpperCase()}`,
-  sci: (value, decimals) => value.toExponential(decimals ?? 2),
-  locale: (value, decimals) => value.toLocaleString("en-US", { maximumFractionDigits: decimals ?? 3 }),
+const MISC: Readonly<Record<string, Format>> = {
+  none: (value, { round }) => round(value),
+  string: String,
+  short: (value, precision) => counted(value, precision, SHORT).join(""),
+  percent: (value, { round }) => `${round(value)}%`,
+  percentunit: (value, { round }) => `${round(value * 100)}%`,
+  hex,
+  hex0x: (value, precision) => `${value < 0 ? "-" : ""}0x${hex(Math.abs(value), precision)}`,
+  sci: (value, { decimals }) => value.toExponential(decimals),
+  locale: (value, { decimals }) => value.toLocaleString("en-US", { maximumFractionDigits: decimals ?? 3 }),
+  pressurepsi: (value, precision) => counted(value, precision, ["psi", "ksi", "Mpsi"]).join(""),
   bool: (value) => (value ? "True" : "False"),
   bool_yes_no: (value) => (value ? "Yes" : "No"),
   bool_on_off: (value) => (value ? "On" : "Off"),
-  dateTimeAsIso: (value) => new Date(value).toISOString().slice(0, 19).replace("T", " "),
 };
 
-/** `format(1536, "bytes")` is `1.5 KiB`; infinities and what is no number are said as such. */
-export function format(value: number | null | undefined, unit = "short", decimals?: number): string {
+const FORMATS: ReadonlyMap<string, Format> = new Map([
+  ...Object.entries(MISC),
+  ...Object.entries(TIMES),
+  ...made(
+    FIXED,
+    ({ symbol }) =>
+      (value, { round }) =>
+        `${round(value)} ${symbol}`,
+  ),
+  ...made(SI, si),
+  ...made(IEC, iec),
+  ...made(COUNTS, ({ symbol }) => of(symbol)),
+  ...made(MONEY, ({ symbol }) => money(symbol)),
+  ...made(MONEY_BEHIND, ({ symbol }) => money(symbol, true)),
+]);
+
+function made(units: ReadonlyMap<string, Unit>, how: (unit: Unit) => Format): readonly (readonly [string, Format])[] {
+  return [...units].map(([id, unit]) => [id, how(unit)] as const);
+}
+
+/** What an id says by its words: `suffix:docs`, `si:foo`, `currency:₿`, `bool:on/off`. */
+function described(unit: string): Format {
+  const at = unit.indexOf(":");
+  const [kind, rest] = [unit.slice(0, Math.max(0, at)), unit.slice(at + 1)];
+  switch (kind) {
+    case "suffix":
+      return (value, { round }) => `${round(value)} ${rest}`;
+    case "prefix":
+      return (value, { round }) => `${rest}${round(value)}`;
+    case "currency":
+      return money(rest);
+    case "count":
+      return of(rest);
+    case "si":
+      return ownPrefix(rest);
+    case "bool":
+      return (value) => rest.split("/")[value ? 0 : 1] ?? "";
+    default:
+      return (value, { round }) => `${round(value)} ${unit}`.trimEnd();
+  }
+}
+
+/** `si:mF`: the number comes in thousandths of a farad. */
+function ownPrefix(text: string): Format {
+  const prefix = text.length > 1 ? SI_PREFIXES.indexOf(text[0]!) : -1;
+  return prefix < 0 ? si({ symbol: text, prefix: 0 }) : si({ symbol: text.slice(1), prefix: prefix - SI_NONE });
+}
+
+function written(value: number | null | undefined, unit: string, precision: Precision): string {
   if (value === null || value === undefined) return "–";
   if (Number.isNaN(value)) return "NaN";
   if (!Number.isFinite(value)) return value > 0 ? "+Inf" : "-Inf";
-  const known = FORMATS[unit];
-  if (known) return known(value, decimals);
-  const [kind, rest] = [unit.slice(0, unit.indexOf(":")), unit.slice(unit.indexOf(":") + 1)];
-  if (kind === "suffix") return `${significant(value, decimals)} ${rest}`;
-  if (kind === "prefix") return `${rest}${significant(value, decimals)}`;
-  if (kind === "currency") return money(rest)(value, decimals);
-  if (kind === "si") return scaled(1000, SI, rest)(value, decimals);
-  if (kind === "count") return `${short(value, decimals)} ${rest}`;
-  return unit ? `${significant(value, decimals)} ${unit}` : significant(value, decimals);
+  return (FORMATS.get(unit) ?? described(unit))(value, precision);
+}
+
+/** `format(1536, "bytes")` is `1.50 KiB`; infinities and what is no number are said as such. */
+export function format(value: number | null | undefined, unit = "short", decimals?: number): string {
+  const round = decimals === undefined ? three : (rest: number) => fixed(rest, decimals);
+  return written(value, unit, { decimals, round });
+}
+
+/** A value of an axis, which is a round one: `tick(0.075)` is `0.075`, `tick(1500, "bytes")` of 500 each is not `1 KiB` twice. */
+export function tick(value: number | null | undefined, unit = "short"): string {
+  return written(value, unit, { decimals: undefined, round: exact });
 }
 
 /** The ids that `format` knows by name. */
-export const UNITS: readonly string[] = Object.keys(FORMATS);
+export const UNITS: readonly string[] = [...FORMATS.keys()];

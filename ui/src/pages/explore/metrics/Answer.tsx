@@ -10,7 +10,7 @@ import { savePicture } from "@/components/picture";
 import { Nothing, Shown } from "@/components/states";
 import { type Column, Table } from "@/components/Table";
 import { useGoto, useTime } from "@/components/time";
-import { dateTime, type Span, stepFor } from "@/model/timerange";
+import { dateTime, formatDuration, type Span, stepFor } from "@/model/timerange";
 import { format } from "@/model/units";
 
 const POINTS = 400;
@@ -34,7 +34,7 @@ export function Answer({ query, view, stacked, exemplars }: Props) {
     <div ref={box}>
       <Panel
         title={<code>{query}</code>}
-        note={view === "table" ? "" : `a point each ${format(step, "dtdurations")}`}
+        note={view === "table" ? "" : `a point each ${formatDuration(step)}`}
         takings={takings}
       >
         {view === "explain" ? (
