@@ -14,12 +14,16 @@ const most = (values: readonly number[]) =>
 const some = (values: readonly number[], of: (values: readonly number[]) => number) =>
   values.length ? of(values) : null;
 
-function quantile(values: readonly number[], share: number): number | null {
-  if (values.length === 0) return null;
+/** The nearest of the values, in order of size: Grafana's percentiles are values that there were. */
+function percentile(values: readonly number[], percent: number): number | null {
   const sorted = values.toSorted((a, b) => a - b);
-  const at = (sorted.length - 1) * share;
-  const [low, high] = [Math.floor(at), Math.ceil(at)];
-  return sorted[low]! + (sorted[high]! - sorted[low]!) * (at - low);
+  return sorted[Math.round(((sorted.length - 1) * percent) / 100)] ?? null;
+}
+
+function median(values: readonly number[]): number | null {
+  const sorted = values.toSorted((a, b) => a - b);
+  const half = Math.floor(sorted.length / 2);
+  return sorted.length % 2 ? sorted[half]! : some(sorted, () => (sorted[half - 1]! + sorted[half]!) / 2);
 }
 
 function variance(values: readonly number[]): number | null {
@@ -27,9 +31,15 @@ function variance(values: readonly number[]): number | null {
   return middle === null ? null : mean(values.map((value) => (value - middle) ** 2));
 }
 
-/** What was added, a counter's restarts (falls) not counted as loss. */
-function growth(values: readonly number[]): number | null {
-  return some(values, () => values.slice(1).reduce((total, value, at) => total + Math.max(0, value - values[at]!), 0));
+/** What was added; a fall is a counter's restart, and what it has gained by the next value is not known. */
+function growth(values: readonly number[]): number {
+  let [total, fell] = [0, false];
+  values.slice(1).forEach((value, at) => {
+    const step = value - values[at]!;
+    if (step >= 0 && !fell) total += step;
+    fell = step < 0;
+  });
+  return total;
 }
 
 const CALCS: Readonly<Record<string, Calc>> = {
@@ -40,9 +50,10 @@ const CALCS: Readonly<Record<string, Calc>> = {
   min: (_, known) => some(known, least),
   max: (_, known) => some(known, most),
   mean: (_, known) => mean(known),
-  median: (_, known) => quantile(known, 0.5),
-  sum: (_, known) => some(known, sum),
-  count: (all) => all.length,
+  median: (_, known) => median(known),
+  sum: (_, known) => sum(known),
+  count: (_, known) => known.length,
+  countAll: (all) => all.length,
   range: (_, known) => some(known, (values) => most(values) - least(values)),
   delta: (_, known) => growth(known),
   step: (_, known) =>
@@ -51,7 +62,7 @@ const CALCS: Readonly<Record<string, Calc>> = {
       least,
     ),
   diff: (_, known) => (known.length ? known.at(-1)! - known[0]! : null),
-  diffperc: (_, known) => (known.length && known[0] ? (known.at(-1)! - known[0]!) / known[0]! : null),
+  diffperc: (_, known) => (known.length && known[0] ? (100 * (known.at(-1)! - known[0]!)) / known[0]! : null),
   logmin: (_, known) =>
     some(
       known.filter((value) => value > 0),
@@ -68,27 +79,53 @@ const CALCS: Readonly<Record<string, Calc>> = {
   variance: (_, known) => variance(known),
 };
 
+const ALIASES: Readonly<Record<string, string>> = { current: "lastNotNull", avg: "mean", total: "sum" };
+
 /** `values` as the one number `calc` names; the last one where nobody knows the name. */
 export function reduced(values: readonly Cell[], calc = "lastNotNull"): number | null {
   const all = values.map((value) => (typeof value === "number" ? value : null));
   const known = all.filter((value): value is number => value !== null && !Number.isNaN(value));
-  const share = /^p(\d{1,2})$/.exec(calc);
-  if (share) return quantile(known, Number(share[1]) / 100);
-  return (CALCS[calc] ?? CALCS.lastNotNull)!(all, known);
+  const percent = /^p(\d{1,2})$/.exec(calc);
+  if (percent) return percentile(known, Number(percent[1]));
+  return (CALCS[ALIASES[calc] ?? calc] ?? CALCS.lastNotNull)!(all, known);
 }
 
 const NAMES: Readonly<Record<string, string>> = {
-  lastNotNull: "last",
-  firstNotNull: "first",
-  sum: "total",
-  stdDev: "std dev",
-  distinctCount: "distinct",
-  changeCount: "changes",
-  diffperc: "difference %",
-  diff: "difference",
+  lastNotNull: "Last *",
+  last: "Last",
+  firstNotNull: "First *",
+  first: "First",
+  min: "Min",
+  max: "Max",
+  mean: "Mean",
+  median: "Median",
+  variance: "Variance",
+  stdDev: "StdDev",
+  sum: "Total",
+  count: "Count",
+  countAll: "Count all",
+  range: "Range",
+  delta: "Delta",
+  step: "Step",
+  diff: "Difference",
+  diffperc: "Difference percent",
+  logmin: "Min (above zero)",
+  allIsZero: "All Zeros",
+  allIsNull: "All Nulls",
+  changeCount: "Change Count",
+  distinctCount: "Distinct Count",
+  allValues: "All values",
+  uniqueValues: "All unique values",
 };
 
-/** How a calculation is called at the head of a column. */
+/** How Grafana calls a calculation at the head of a column, by which overrides name it. */
 export function calcName(calc: string): string {
-  return NAMES[calc] ?? calc;
+  const percent = /^p(\d{1,2})$/.exec(calc);
+  return percent ? `${ordinal(Number(percent[1]))} %` : (NAMES[ALIASES[calc] ?? calc] ?? calc);
+}
+
+/** `ordinal(22)` is `22nd`. */
+function ordinal(count: number): string {
+  const ends = Math.floor(count / 10) % 10 === 1 ? "" : ["", "st", "nd", "rd"][count % 10];
+  return `${count}${ends || "th"}`;
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { field } from "./frames";
-import { reduced } from "./reduce";
+import { field, titleOf } from "./frames";
+import { calcName, reduced } from "./reduce";
 import { transformed } from "./transform";
 import type { Frame } from "./types";
 
@@ -86,8 +86,216 @@ it.each([
   ["range", 2],
   ["delta", 2],
   ["diff", 2],
-  ["count", 4],
+  ["count", 3],
+  ["countAll", 4],
   ["p50", 3],
 ])("%s of values", (calc, expected) => {
   expect(reduced([2, 3, null, 4], calc)).toBe(expected);
 });
+
+// What @grafana/data 13.2.3 answers to the same frames and options.
+const instant = (refId: string, values: number[]): Frame => ({
+  refId,
+  name: refId,
+  form: "table",
+  fields: [
+    field(
+      "Time",
+      "time",
+      values.map(() => 100),
+    ),
+    field("instance", "text", ["a", "b", "c"].slice(0, values.length)),
+    field("job", "text", ["x", "y", "x"].slice(0, values.length)),
+    field(`Value #${refId}`, "number", values),
+  ],
+});
+const titled = (frames: readonly Frame[]) =>
+  frames.map((frame) => frame.fields.map((each) => [titleOf(each, frame), each.values]));
+const two = () => [instant("A", [1, 2, 3]), instant("B", [10, 20, 30])];
+
+it.each([
+  [
+    "one series below the other",
+    [series("a", [1, 2]), series("b", [3, 4])],
+    [["merge", {}]],
+    [
+      [
+        ["Time", [10, 20, 10, 20]],
+        ["a", [1, 2, 3, 4]],
+      ],
+    ],
+  ],
+  [
+    "labels as columns, then in one",
+    [series("a", [1, 2]), series("b", [3, 4])],
+    [
+      ["labelsToFields", {}],
+      ["merge", {}],
+    ],
+    [
+      [
+        ["Time", [10, 20, 10, 20]],
+        ["Value", [1, 2, 3, 4]],
+        ["job", ["a", "a", "b", "b"]],
+      ],
+    ],
+  ],
+  [
+    "columns that both sides have are numbered",
+    two(),
+    [["joinByField", { byField: "instance", mode: "outer" }]],
+    [
+      [
+        ["instance", ["a", "b", "c"]],
+        ["Time 1", [100, 100, 100]],
+        ["job 1", ["x", "y", "x"]],
+        ["Value #A", [1, 2, 3]],
+        ["Time 2", [100, 100, 100]],
+        ["job 2", ["x", "y", "x"]],
+        ["Value #B", [10, 20, 30]],
+      ],
+    ],
+  ],
+  [
+    "all columns",
+    two().map((frame) => ({ ...frame, fields: frame.fields.slice(1, 2) })),
+    [["concatenate", {}]],
+    [
+      [
+        ["instance 1", ["a", "b", "c"]],
+        ["instance 2", ["a", "b", "c"]],
+      ],
+    ],
+  ],
+  [
+    "a sum so far",
+    [table("A", "x", ["a", "b", "c"], [1, 2, 3])],
+    [["calculateField", { mode: "cumulativeFunctions", cumulative: { field: "x", reducer: "sum" } }]],
+    [
+      [
+        ["job", ["a", "b", "c"]],
+        ["x", [1, 2, 3]],
+        ["cumulative sum(x)", [1, 3, 6]],
+      ],
+    ],
+  ],
+  [
+    "a moving mean",
+    [table("A", "x", ["a", "b", "c"], [1, 2, 6])],
+    [
+      [
+        "calculateField",
+        { mode: "windowFunctions", window: { field: "x", reducer: "mean", windowSizeMode: "fixed", windowSize: 2 } },
+      ],
+    ],
+    [
+      [
+        ["job", ["a", "b", "c"]],
+        ["x", [1, 2, 6]],
+        ["trailing moving mean(x)", [1, 1.5, 4]],
+      ],
+    ],
+  ],
+  [
+    "labels beside what is reduced",
+    [series("a", [1, 2]), series("b", [3, null])],
+    [["reduce", { reducers: ["last", "count"], labelsToFields: true }]],
+    [
+      [
+        ["Field", ["Value", "Value"]],
+        ["job", ["a", "b"]],
+        ["Last", [2, null]],
+        ["Count", [2, 1]],
+      ],
+    ],
+  ],
+  [
+    "a matrix",
+    [instant("A", [1, 2, 3])],
+    [["groupingToMatrix", { columnField: "job", rowField: "instance", valueField: "Value #A" }]],
+    [
+      [
+        ["instance\\job", ["a", "b", "c"]],
+        ["x", [1, "", 3]],
+        ["y", ["", 2, ""]],
+      ],
+    ],
+  ],
+  [
+    "rows as columns",
+    [table("A", "x", ["a", "b"], [1, 2])],
+    [["transpose", {}]],
+    [
+      [
+        ["Field", ["x"]],
+        ["a", [1]],
+        ["b", [2]],
+      ],
+    ],
+  ],
+  [
+    "times as text",
+    [instant("A", [1])],
+    [
+      ["formatTime", { timeField: "Time", outputFormat: "HH:mm:ss" }],
+      ["filterFieldsByName", { include: { names: ["Time"] } }],
+    ],
+    [[["Time", ["00:01:40"]]]],
+  ],
+  [
+    "texts in capitals",
+    [table("A", "x", ["a", "b"], [1, 2])],
+    [["formatString", { stringField: "job", outputFormat: "Upper Case" }]],
+    [
+      [
+        ["job", ["A", "B"]],
+        ["x", [1, 2]],
+      ],
+    ],
+  ],
+] as const)("as Grafana: %s", (_, frames, chain, expected) => {
+  const steps = chain.map(([id, options]) => ({ id, options, disabled: false }));
+  expect(titled(transformed(frames as readonly Frame[], steps).frames)).toEqual(expected);
+});
+
+it("takes fields out of JSON and of pairs", () => {
+  const of = (text: string) => [
+    { refId: "A", name: "", form: "table", fields: [field("line", "text", [text])] } as const,
+  ];
+  const take = (text: string, options: object) =>
+    titled(
+      transformed(of(text), [
+        { id: "extractFields", options: { source: "line", replace: true, ...options }, disabled: false },
+      ]).frames,
+    );
+  expect(take('{"a": 1, "b": {"c": "x"}}', {})).toEqual([
+    [
+      ["a", [1]],
+      ["b", ['{"c":"x"}']],
+    ],
+  ]);
+  expect(take('{"b": {"c": "x"}}', { jsonPaths: [{ path: "b.c", alias: "C" }] })).toEqual([[["C", ["x"]]]]);
+  expect(take('level=info took="2 s"', { format: "kvp" })).toEqual([
+    [
+      ["level", ["info"]],
+      ["took", ["2 s"]],
+    ],
+  ]);
+});
+
+it.each([
+  [[3, 1, 2, 10, 7], "delta", 8],
+  [[-1, -5, 2], "delta", 0],
+  [[3, 1, 2, 10, 7], "p88", 10],
+  [[3, 1, 2, 10, 7], "p87", 7],
+  [[3, 1, 2, 10, 7], "diffperc", 133.33333333333334],
+  [[], "sum", 0],
+  [[1, 2], "avg", 1.5],
+] as const)("of %s the %s is %s", (values, calc, expected) => expect(reduced(values, calc)).toBe(expected));
+
+it.each([
+  ["lastNotNull", "Last *"],
+  ["p22", "22nd %"],
+  ["p11", "11th %"],
+  ["avg", "Mean"],
+] as const)("%s is called %s", (calc, name) => expect(calcName(calc)).toBe(name));

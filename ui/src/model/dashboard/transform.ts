@@ -4,6 +4,7 @@ import { NO_FIELD } from "./fieldconfig";
 import { field, numbers, titleOf, together } from "./frames";
 import { at, bool, maybe, num, object, objects, text, texts } from "./options";
 import { calcName, reduced } from "./reduce";
+import { RESHAPING } from "./reshape";
 import type { Cell, Field, Frame, Json, Transformation } from "./types";
 
 type Frames = readonly Frame[];
@@ -81,14 +82,13 @@ function expressionOf(source: string): RegExp | null {
   }
 }
 
-/** The rows of all tables in one; rows that agree in all columns both have become one. */
+/** The rows of all frames in one; rows that agree in all columns that every frame has become one. */
 const merge: Transform = (frames) => {
-  if (frames.length < 2) return frames.map(asRows);
-  const tables = frames.map(asRows);
-  const columns = [...new Set(tables.flatMap(({ fields }) => fields.map(({ name }) => name)))];
-  const shared = columns.filter((name) => tables.every(({ fields }) => fields.some((each) => each.name === name)));
+  if (frames.length < 2) return frames;
+  const columns = [...new Set(frames.flatMap(({ fields }) => fields.map(({ name }) => name)))];
+  const shared = columns.filter((name) => frames.every(({ fields }) => fields.some((each) => each.name === name)));
   const rows = new Map<string, Record<string, Cell>>();
-  for (const { fields } of tables) {
+  for (const { fields } of frames) {
     const length = fields[0]?.values.length ?? 0;
     for (let row = 0; row < length; row++) {
       const cells = Object.fromEntries(fields.map(({ name, values }) => [name, values[row] ?? null]));
@@ -104,11 +104,10 @@ const merge: Transform = (frames) => {
     }
   }
   const all = [...rows.values()];
-  const model = (name: string) => tables.flatMap(({ fields }) => fields).find((each) => each.name === name)!;
+  const model = (name: string) => frames.flatMap(({ fields }) => fields).find((each) => each.name === name)!;
   return [
     {
-      ...tables[0]!,
-      name: "merged",
+      ...frames[0]!,
       form: "table",
       fields: columns.map((name) => ({ ...model(name), values: all.map((row) => row[name] ?? null) })),
     },
@@ -117,22 +116,6 @@ const merge: Transform = (frames) => {
 
 function clashes(row: Record<string, Cell>, name: string, value: Cell): boolean {
   return name in row && row[name] !== null && row[name] !== value;
-}
-
-/** A series as a table: its labels are columns beside its time and its value. */
-function asRows(frame: Frame): Frame {
-  if (frame.form === "table" || !frame.fields.some(({ labels }) => Object.keys(labels).length > 0)) return frame;
-  const length = frame.fields[0]?.values.length ?? 0;
-  const labels = Object.entries(Object.assign({}, ...frame.fields.map((each) => each.labels))) as [string, string][];
-  const [time, ...rest] = frame.fields.toSorted((a, b) => Number(b.kind === "time") - Number(a.kind === "time"));
-  const bare = rest.map((each) => ({
-    ...each,
-    labels: {},
-    legend: undefined,
-    name: each.name === "Value" ? `Value #${frame.refId}` : each.name,
-  }));
-  const columns = labels.map(([name, value]) => field(name, "text", Array<Cell>(length).fill(value)));
-  return { ...frame, form: "table", name: frame.refId, fields: [...(time ? [time] : []), ...columns, ...bare] };
 }
 
 /** Columns of all frames beside each other, by the values of one field (time where none is named). */
@@ -151,19 +134,18 @@ const joinByField: Transform = (frames, options) => {
     (value) => !inner || parts.every(({ key }) => key.values.includes(value)),
   );
   if (first.key.kind === "time") keys.sort((a, b) => Number(a) - Number(b));
-  const taken = new Map<string, number>();
+  const names = parts.flatMap(({ frame, key }) => frame.fields.flatMap((each) => (each === key ? [] : [each.name])));
+  const numbered = counted(names);
   const columns = parts.flatMap(({ frame, key }) => {
     const place = new Map(key.values.map((value, row) => [value, row]));
     return frame.fields
       .filter((each) => each !== key)
       .map((each) => {
         const title = nameOf(each, frame);
-        const seen = taken.get(title) ?? 0;
-        taken.set(title, seen + 1);
         return {
           ...each,
           legend: each.legend ?? (each.name === "Value" ? title : undefined),
-          name: seen ? `${each.name} ${seen + 1}` : each.name,
+          name: numbered(each.name),
           values: keys.map((value) => (place.has(value) ? (each.values[place.get(value)!] ?? null) : null)),
         };
       });
@@ -171,6 +153,17 @@ const joinByField: Transform = (frames, options) => {
   const form = first.key.kind === "time" && first.frame.form === "series" ? "series" : "table";
   return [{ ...first.frame, form, name: "", fields: [{ ...first.key, values: keys }, ...columns] }];
 };
+
+/** Names one after the other: those that there are several of are numbered from 1. */
+function counted(names: readonly string[]): (name: string) => string {
+  const seen = new Map<string, number>();
+  const several = new Set(names.filter((name, place) => names.indexOf(name) !== place));
+  return (name) => {
+    if (!several.has(name)) return name;
+    seen.set(name, (seen.get(name) ?? 0) + 1);
+    return `${name} ${seen.get(name)}`;
+  };
+}
 
 const filterFieldsByName: Transform = (frames, options) => {
   const test = (side: unknown) => {
@@ -298,6 +291,7 @@ function picked(values: readonly Cell[], calc: string): Cell {
     if (calc.startsWith("last")) return known.at(-1) ?? null;
     if (calc.startsWith("first")) return known[0] ?? null;
     if (calc === "distinctCount") return new Set(known).size;
+    if (calc === "count") return known.length;
   }
   return reduced(values, calc);
 }
@@ -316,7 +310,11 @@ const calculateField: Transform = (frames, options) => {
           ? unary(frame, object(options.unary))
           : mode === "index"
             ? index(frame)
-            : rowTotal(frame, object(options.reduce));
+            : mode === "cumulativeFunctions"
+              ? cumulative(frame, object(options.cumulative))
+              : mode === "windowFunctions"
+                ? moving(frame, object(options.window))
+                : rowTotal(frame, object(options.reduce));
     if (!made) return frame;
     const alias = text(options.alias);
     const added = { ...made, ...(alias ? { name: alias } : {}), legend: undefined };
@@ -340,7 +338,44 @@ function rowTotal(frame: Frame, options: Json): Field | null {
       calc,
     ),
   );
-  return field(calc === "sum" ? "Total" : calcName(calc), "number", values);
+  return field(calcName(calc), "number", values);
+}
+
+/** What there was up to each row: its sum, or its mean. */
+function cumulative(frame: Frame, options: Json): Field | null {
+  const name = text(options.field);
+  const calc = text(options.reducer, "sum");
+  const of = called(frame, name);
+  return (
+    of &&
+    field(
+      `cumulative ${calc}(${name})`,
+      "number",
+      of.values.map((_, row) => reduced(of.values.slice(0, row + 1), calc)),
+    )
+  );
+}
+
+/** A mean (or what else is wanted) over the rows before each, or around it. */
+function moving(frame: Frame, options: Json): Field | null {
+  const name = text(options.field);
+  const calc = text(options.reducer, "mean");
+  const centred = options.windowAlignment === "centered";
+  const of = called(frame, name);
+  if (!of) return null;
+  const share = num(options.windowSize, 0.1);
+  const size = Math.max(1, options.windowSizeMode === "fixed" ? share : Math.ceil(share * of.values.length));
+  const before = centred ? Math.floor(size / 2) : size - 1;
+  const after = centred ? size - 1 - before : 0;
+  return field(
+    `${centred ? "centered" : "trailing"} moving ${calc}(${name})`,
+    "number",
+    of.values.map((_, row) => reduced(of.values.slice(Math.max(0, row - before), row + after + 1), calc)),
+  );
+}
+
+function called(frame: Frame, name: string): Field | null {
+  return frame.fields.find((each) => nameOf(each, frame) === name || each.name === name) ?? null;
 }
 
 function index(frame: Frame): Field {
@@ -391,7 +426,7 @@ const UNARY: Readonly<Record<string, (value: number) => number>> = {
 function unary(frame: Frame, options: Json): Field | null {
   const operation = UNARY[text(options.operator)];
   const name = text(options.fieldName);
-  const of = frame.fields.find((each) => nameOf(each, frame) === name || each.name === name);
+  const of = called(frame, name);
   if (!operation || !of) return null;
   return field(
     `${text(options.operator)}(${name})`,
@@ -427,7 +462,7 @@ const reduce: Transform = (frames, options) => {
     return frames.map((frame) => ({
       ...frame,
       fields: frame.fields
-        .filter(({ kind }) => kind === "number")
+        .filter(({ kind }) => kind === "number" || (kind === "time" && bool(options.includeTimeField)))
         .map((each) => ({ ...each, values: [reduced(each.values, calcs[0])] })),
     }));
   }
@@ -439,7 +474,7 @@ const reduce: Transform = (frames, options) => {
     field(
       "Field",
       "text",
-      of.map(({ title }) => title),
+      of.map(({ title, field: each }) => (bool(options.labelsToFields) ? each.name : title)),
     ),
     ...labels.map((name) =>
       field(
@@ -450,7 +485,7 @@ const reduce: Transform = (frames, options) => {
     ),
     ...calcs.map((calc) => ({
       ...field(
-        CALC_TITLES[calc] ?? calcName(calc),
+        calcName(calc),
         "number",
         of.map(({ field: each }) => reduced(each.values, calc)),
       ),
@@ -460,26 +495,11 @@ const reduce: Transform = (frames, options) => {
   return [{ refId: frames[0]?.refId ?? "A", name: "", form: "table", fields: columns }];
 };
 
-// What Grafana's own tables call these columns: overrides name them so.
-const CALC_TITLES: Readonly<Record<string, string>> = {
-  lastNotNull: "Last *",
-  last: "Last",
-  firstNotNull: "First *",
-  first: "First",
-  min: "Min",
-  max: "Max",
-  mean: "Mean",
-  sum: "Total",
-  count: "Count",
-  range: "Range",
-  delta: "Delta",
-  diff: "Difference",
-};
-
 /** Labels as columns (or, with `mode: rows`, as rows of name and value); `valueLabel` names the column of values. */
 const labelsToFields: Transform = (frames, options) => {
   const keep = texts(options.keepLabels);
   const named = text(options.valueLabel);
+  const wanted = (label: string) => (keep.length === 0 || keep.includes(label)) && label !== named;
   if (options.mode === "rows") {
     return numbers(frames).map(({ field: each, frame }) => ({
       ...frame,
@@ -487,18 +507,21 @@ const labelsToFields: Transform = (frames, options) => {
       fields: [field("label", "text", Object.keys(each.labels)), field("value", "text", Object.values(each.labels))],
     }));
   }
-  return merge(
-    frames.map(asRows).map((frame) => {
-      const title = named ? String(frame.fields.find(({ name }) => name === named)?.values[0] ?? "") : "";
-      const fields = frame.fields
-        .filter(
-          (each) => each.kind !== "text" || ((keep.length === 0 || keep.includes(each.name)) && each.name !== named),
-        )
-        .map((each) => (title && each.kind === "number" ? { ...each, name: title } : each));
-      return { ...frame, fields };
-    }),
-    {},
-  );
+  return frames.map((frame) => {
+    const labels = new Map(frame.fields.flatMap((each) => Object.entries(each.labels)));
+    const length = frame.fields[0]?.values.length ?? 0;
+    const bare = frame.fields.map((each) =>
+      Object.keys(each.labels).length > 0
+        ? { ...each, labels: {}, legend: undefined, name: (named && each.labels[named]) || each.name }
+        : each,
+    );
+    const columns = [...labels].filter(([label]) => wanted(label));
+    return {
+      ...frame,
+      form: labels.size > 0 ? "table" : frame.form,
+      fields: [...bare, ...columns.map(([label, value]) => field(label, "text", Array<Cell>(length).fill(value)))],
+    };
+  });
 };
 
 /** Rows of time and labels as a series for each set of labels (`multi`), or all in one frame (`many`, `wide`). */
@@ -642,6 +665,15 @@ const rowsToFields: Transform = (frames) =>
     };
   });
 
+const concatenate: Transform = (frames) => {
+  const fields = frames.flatMap((frame) => frame.fields);
+  const numbered = counted(fields.map(({ name }) => name));
+  const named = fields.map((each) =>
+    each.kind === "time" || each.legend ? each : { ...each, name: numbered(each.name) },
+  );
+  return [{ ...(frames[0] ?? { refId: "A", name: "", form: "table" }), fields: named }];
+};
+
 const TRANSFORMS: Readonly<Record<string, Transform>> = {
   organize,
   renameByRegex,
@@ -662,7 +694,6 @@ const TRANSFORMS: Readonly<Record<string, Transform>> = {
   convertFieldType,
   limit,
   rowsToFields,
-  concatenate: (frames) => [
-    { ...(frames[0] ?? { refId: "A", name: "", form: "table" }), fields: frames.flatMap(({ fields }) => fields) },
-  ],
+  concatenate,
+  ...RESHAPING,
 };
