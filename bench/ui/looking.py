@@ -29,6 +29,34 @@ PAINTED = """condition => new Promise(done => {
         : requestAnimationFrame(look);
     look();
 })"""
+# Streams are kept where they can be listened to. To be there before the page's own scripts are.
+STREAMS = """window.__streams = [];
+window.EventSource = class extends EventSource { constructor(...all) { super(...all); __streams.push(this); } };"""
+# From an event to the picture with what became of it: the task after the next frame begins once that is handed to the screen.
+MOMENTS = """kind => {
+    window.__waits = []; window.__tasks = [];
+    const pictured = since => requestAnimationFrame(() => {
+        const { port1, port2 } = new MessageChannel();
+        port1.onmessage = () => __waits.push(performance.now() - since);
+        port2.postMessage(0);
+    });
+    const watch = new PerformanceObserver(list => list.getEntries().forEach(each => __tasks.push(each.duration)));
+    watch.observe({entryTypes: ['longtask']});
+    const typed = event => pictured(event.timeStamp);
+    const heard = [];
+    const told = () => heard.push(performance.now());
+    const drawn = new MutationObserver(() => heard.splice(0).forEach(pictured));
+    if (kind === 'keydown') document.addEventListener('keydown', typed, true);
+    else {
+        drawn.observe(document.querySelector('[role=log]'), {childList: true, subtree: true});
+        __streams.forEach(each => each.addEventListener(kind, told));
+    }
+    window.__stop = () => {
+        watch.disconnect(); drawn.disconnect();
+        document.removeEventListener('keydown', typed, true);
+        __streams.forEach(each => each.removeEventListener(kind, told));
+    };
+}"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,3 +103,57 @@ def scrolled(devtools: CDPSession, at: tuple[float, float], pixels: int, speed: 
     x, y = at
     gesture = {"x": x, "y": y, "yDistance": -pixels, "speed": speed, "gestureSourceType": "mouse"}
     devtools.send("Input.synthesizeScrollGesture", gesture)
+
+
+@dataclass(slots=True)
+class Cost:
+    """What the page's thread did in a while."""
+
+    script_ms: float = 0.0
+    task_ms: float = 0.0  # script, style, layout, paint and all else
+
+
+@contextmanager
+def busy(page: Page) -> Iterator[Cost]:
+    """What the block costs the page's thread, by the browser's own counters; it stands in what is given once the block is left."""
+    devtools, cost = page.context.new_cdp_session(page), Cost()
+    devtools.send("Performance.enable")
+    before = _counters(devtools)
+    yield cost
+    after = _counters(devtools)
+    cost.script_ms, cost.task_ms = (1000 * (after[name] - before[name]) for name in ("ScriptDuration", "TaskDuration"))
+    devtools.detach()
+
+
+def _counters(devtools: CDPSession) -> dict[str, float]:
+    return {each["name"]: each["value"] for each in devtools.send("Performance.getMetrics")["metrics"]}
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """How long it took from events to pictures that show what became of them."""
+
+    waits: list[float] = field(default_factory=list)  # milliseconds
+    long_tasks: list[float] = field(default_factory=list)  # of more than 50 ms
+
+    @property
+    def median(self) -> float:
+        """Of all of them."""
+        return statistics.median(self.waits)
+
+    def told(self) -> str:
+        """One line of figures."""
+        tasks = f"{len(self.long_tasks)} tasks > 50 ms, {max(self.long_tasks, default=0):.0f} at most"
+        return f"{len(self.waits)} of them, p95 {statistics.quantiles(self.waits, n=20)[-1]:.1f} ms, {tasks}"
+
+
+@contextmanager
+def moments(page: Page, kind: str) -> Iterator[Moments]:
+    """From each event of this kind to the picture after it: `keydown`, or one of a stream (with `STREAMS` run before the page was),
+    which is pictured once the page's log has changed."""
+    seen = Moments()
+    page.evaluate(MOMENTS, kind)
+    yield seen
+    waits, tasks = page.evaluate("() => { __stop(); return [__waits, __tasks]; }")
+    seen.waits.extend(waits)
+    seen.long_tasks.extend(tasks)

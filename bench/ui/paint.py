@@ -9,6 +9,7 @@ nothing sped up. Each figure is the median of `--runs`, with the load of the mac
 * the technical operations dashboard, an hour at 15 s, until all ten panels are painted: cold, and again in the same browser;
 * a chart of 100 series × 1 000 points that is zoomed with the wheel and dragged along; a trace of 5 000 spans and 50 000 log
   lines that are scrolled through, wheel and all: frames a second;
+* a war room of 2 000 lines: what one more costs and how soon it is seen, and how soon a letter is that is typed meanwhile;
 * axe on every page, and the requests a second of fifty open tabs.
 
     python bench/ui/paint.py [--runs 5] [--only now,chart] [--file FILE]
@@ -19,6 +20,7 @@ The exit status is 1 when a target is missed. Debian's Prometheus comes without 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import re
@@ -32,8 +34,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import httpx
-from bench.ui.looking import Frames, frames, painted, scrolled
-from bench.ui.stock import LINES, SPANS, Stock, stocked
+from bench.ui.looking import STREAMS, Frames, busy, frames, moments, painted, scrolled
+from bench.ui.stock import LINES, PEOPLE, SAID, SPANS, Stock, stocked
 from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
 
 from tests.journeys.conftest import Server
@@ -44,6 +46,7 @@ from tests.ui.test_pages import PAGES
 KB = 1000  # as the build and the target count
 FPS = 50
 TABS, WATCHED_SECONDS = 50, 20
+SAID_MORE, APART_MS = 60, 60
 NO_SKELETON = "!document.querySelector('[role=status][aria-label=loading]')"
 HIDDEN = """Object.defineProperty(document, 'hidden', {get: () => true});
 Object.defineProperty(document, 'visibilityState', {get: () => 'hidden'});"""
@@ -119,7 +122,7 @@ def beside(runs: int) -> Iterator[Bench]:
         server = Server(Path(directory) / "data", CONFIG / "aiprism.yml").start()
         try:
             seed(server.url, step=15)
-            stock = stocked(server.url, time.time())
+            stock = stocked(server.url, Path(directory) / "data" / "control.db", time.time())
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
             yield Bench(browser, server, stock, runs)
             browser.close()
@@ -295,6 +298,47 @@ def _moved(name: str, runs: list[Frames]) -> Figure:
     return Figure(name, middle.fps, "fps", FPS, most=False, note=middle.told())
 
 
+def room(bench: Bench) -> Iterator[Figure]:
+    """A war room with all the lines that a page holds: others go on talking, and one types."""
+    url = f"/aiprism/v1/incidents/{bench.stock.incident}/room/messages"
+    authors = itertools.cycle(PEOPLE)
+    with bench.visitor() as visitor, httpx.Client(base_url=bench.server.url) as others:
+        page = visitor.new_page()
+        page.add_init_script(STREAMS)
+        page.add_init_script("localStorage.setItem('aiprism.actor', JSON.stringify('eve'))")
+        page.goto(f"/incidents/{bench.stock.incident}/room")
+        page.get_by_text("live", exact=True).wait_for()
+        _all_held(page)
+        with busy(page) as cost, moments(page, "line") as seen:
+            for number in range(SAID_MORE):
+                others.post(url, json={"actor": next(authors), "text": f"seen on node {number}"}).raise_for_status()
+                page.wait_for_timeout(APART_MS)
+        yield Figure(f"room of {SAID} lines: script of one more", cost.script_ms / SAID_MORE, "ms", 16.0)
+        whole = f"{cost.task_ms / SAID_MORE:.1f} ms with style, layout and paint; {seen.told()}"
+        yield Figure(f"room of {SAID} lines: one more is painted after", seen.median, "ms", note=whole)
+        page.wait_for_timeout(10_000)  # so many may be said in ten seconds, and no more
+        page.get_by_label("message").click()
+        with moments(page, "keydown") as typed:
+            for number, letter in enumerate("who has seen the pool of orders rise again, and on which of the nodes"):
+                if number % 3 == 0:
+                    others.post(url, json={"actor": next(authors), "text": f"still {number}"}).raise_for_status()
+                page.keyboard.press(letter)
+                page.wait_for_timeout(APART_MS)
+        yield Figure(f"room of {SAID} lines: a letter is painted after", typed.median, "ms", 32.0, note=typed.told())
+
+
+def _all_held(page: Page) -> None:
+    """The page has every line there is, and shows the last ones."""
+    said, earlier = page.get_by_role("log"), page.get_by_role("button", name="earlier messages")
+    while said.evaluate("each => { each.scrollTo(0, 0); return each.scrollTop; }") or earlier.count():
+        if earlier.count():
+            with page.expect_response(lambda answer: "/room/messages" in answer.url):
+                earlier.click()
+        page.wait_for_timeout(100)
+    said.evaluate("each => each.scrollTo(0, each.scrollHeight)")
+    page.wait_for_timeout(1000)
+
+
 # -- for everybody, and for many ----------------------------------------------------------------------------------------
 
 
@@ -342,6 +386,7 @@ MEASURES: dict[str, Callable[[Bench], Iterator[Figure]]] = {
     "chart": chart,
     "trace": trace,
     "logs": logs,
+    "room": room,
     "axe": axe,
     "tabs": tabs,
 }

@@ -1,7 +1,8 @@
 """What the pages are measured on: one large thing of each kind, sent as services would send it.
 
 In: the address of a server that already has the hour of `tests/ui/seeding.py`. Out: where each thing is. One chart has a hundred
-series of a thousand points, one trace five thousand spans, one service fifty thousand log lines.
+series of a thousand points, one trace five thousand spans, one service fifty thousand log lines, one war room two thousand lines
+(which are written into the control database: over HTTP people may say a hundred in ten seconds).
 """
 
 from __future__ import annotations
@@ -10,12 +11,28 @@ import math
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
 
+from aiprism.store import warroom
+from aiprism.store.records import Records
+
 SERIES, POINTS, STEP = 100, 1000, 15
 SPANS, LINES = 5_000, 50_000
+WORDS = (
+    "the pool",
+    "of orders",
+    "is at its limit",
+    "since",
+    "the deployment",
+    "and p95",
+    "rises again",
+    "on two nodes",
+)
+SAID = 2_000  # as many as a page holds
+PEOPLE = tuple(f"{name}{number}" for number in range(3) for name in ("ann", "bob", "cara", "dan"))
 SERVICES = ("ai-prism-gateway", "ai-prism-documents", "ai-prism-models", "ai-prism-users")
 WAVES = "bench-waves"
 
@@ -27,10 +44,11 @@ class Stock:
     chart: str
     trace: str
     lines: str
+    incident: str  # whose room it is
 
 
-def stocked(url: str, now: float) -> Stock:
-    """Send all of it to the server at `url`; returns once it is stored."""
+def stocked(url: str, control: Path, now: float) -> Stock:
+    """Send all of it to the server at `url`, whose control database is the file `control`; returns once it is stored."""
     dice = random.Random(11)
     trace = f"{dice.getrandbits(128):032x}"
     with httpx.Client(base_url=url, timeout=120) as client:
@@ -38,8 +56,11 @@ def stocked(url: str, now: float) -> Stock:
         _send(client, "/v1/traces", "resourceSpans", list(_spans(trace, now, dice)))
         _send(client, "/v1/logs", "resourceLogs", list(_lines(now, dice)))
         client.post("/aiprism/v1/dashboards", json={"dashboard": _dashboard(), "overwrite": True}).raise_for_status()
+        incident = client.get("/aiprism/v1/incidents").raise_for_status().json()["incidents"][-1]["id"]
+        client.post(f"/aiprism/v1/incidents/{incident}/room/open", json={"actor": PEOPLE[0]}).raise_for_status()
+    _talked(control, incident, now, dice)
     ends = f"from={round(now - POINTS * STEP)}&to={round(now)}"
-    return Stock(f"/dashboards/{WAVES}?{ends}", f"/explore/traces/{trace}", "/explore/logs?q=service:bench")
+    return Stock(f"/dashboards/{WAVES}?{ends}", f"/explore/traces/{trace}", "/explore/logs?q=service:bench", incident)
 
 
 def _send(client: httpx.Client, path: str, field: str, resources: Sequence[object]) -> None:
@@ -118,3 +139,19 @@ def _resource(service: str, scopes: str, scope: dict[str, Any]) -> dict[str, Any
 
 def _attributes(pairs: dict[str, str]) -> list[dict[str, Any]]:
     return [{"key": key, "value": {"stringValue": value}} for key, value in pairs.items()]
+
+
+# -- a war room ---------------------------------------------------------------------------------------------------------
+
+
+def _talked(control: Path, incident: str, now: float, dice: random.Random) -> None:
+    """What people say who look for a fault for two hours: short and long, a command and its answer now and then."""
+    records = Records.open(f"sqlite:///{control}")
+    with records.begin() as connection:
+        for at in range(SAID):
+            text = " ".join(dice.choices(WORDS, k=dice.choice((2, 4, 6, 20))))
+            line = {"incident_id": incident, "at": now - 7200 + at * 3.5, "kind": "said", "author": dice.choice(PEOPLE)}
+            if at % 25 == 24:
+                line |= {"kind": "answered", "data": {"done": True}}
+            warroom.append_line(connection, {"data": {}, **line, "text": text})
+    records.close()

@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
 import {
+  arranged,
   entered,
   follows,
   heard,
-  isPinned,
   type Line,
   type LineKind,
   leadsTo,
@@ -11,6 +11,7 @@ import {
   offered,
   type Pin,
   PORTION,
+  pinnedOf,
   type Room,
   safeAddress,
   type ToldRoom,
@@ -84,7 +85,7 @@ test("what is pinned is known by the number of the evidence, wherever it was pin
 test("what is pinned is known by its line, and goes by it", () => {
   const pin = line(4, "pinned", "ann", { data: { evidence: "message", ref: "2", url: "" } });
   const room = after(line(2), pin);
-  expect([isPinned(room, "message", 2), isPinned(room, "entry", 2)]).toEqual([true, false]);
+  expect([pinnedOf(room.pins, "message"), pinnedOf(room.pins, "entry")]).toEqual([new Set(["2"]), new Set()]);
   expect(heard(room, { kind: "line", line: line(5, "unpinned", "bob", { data: { pin: 4 } }) }).pins).toEqual([]);
 });
 
@@ -121,6 +122,31 @@ test.each([
   [line(2), undefined, false],
 ])("what one says in one breath stands under one name", (one, before, expected) => {
   expect(follows(one, before)).toBe(expected);
+});
+
+test("a day stands above its first line, and a name above what is said in one breath", () => {
+  const at = (id: number, moment: number) => line(id, "said", "ann", { at: moment });
+  const rows = arranged(
+    [at(1, 86_390), at(2, 86_399), at(3, 86_401), at(4, 86_402)],
+    (moment) => `day ${Math.floor(moment / 86_400)}`,
+  );
+  expect(rows.map(({ line: { id }, day, under }) => [id, day, under])).toEqual([
+    [1, "day 0", false],
+    [2, "", true],
+    [3, "day 1", false],
+    [4, "", true],
+  ]);
+});
+
+test("a line of news leaves all else of the room as it was, so that none of it is drawn anew", () => {
+  const room = after(line(1), line(2, "pinned", "ann", { data: { evidence: "log" } }));
+  const next = heard(room, { kind: "line", line: line(3) });
+  expect([next.pins === room.pins, next.timeline === room.timeline, next.participants === room.participants]).toEqual([
+    true,
+    true,
+    true,
+  ]);
+  expect(next.lines.slice(0, 2).every((each, index) => each === room.lines[index])).toBe(true);
 });
 
 test.each([

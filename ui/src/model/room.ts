@@ -127,9 +127,9 @@ function pinned(all: readonly Pin[], { id, at, author, kind, text, data }: Line)
   return [...all, { id: number, at, author, text, evidence, ref: word(data.ref), url: word(data.url) }];
 }
 
-/** Whether this very thing is pinned already. */
-export function isPinned(room: Room, evidence: EvidenceKind, ref: number): boolean {
-  return room.pins.some((pin) => pin.evidence === evidence && pin.ref === String(ref));
+/** The things of a kind that are pinned, by their ids. */
+export function pinnedOf(pins: readonly Pin[], evidence: EvidenceKind): ReadonlySet<string> {
+  return new Set(pins.filter((pin) => pin.evidence === evidence).map(({ ref }) => ref));
 }
 
 const ONE_BREATH = 5 * 60; // seconds within which what one person says stands under one name
@@ -143,6 +143,29 @@ export function follows(line: Line, before: Line | undefined): boolean {
     line.at - before.at < ONE_BREATH &&
     line.at >= before.at
   );
+}
+
+/** A line and what stands above it: the day where that begins, else nothing; `under` the name of the one before it. */
+export interface Row {
+  readonly line: Line;
+  readonly day: string;
+  readonly under: boolean;
+}
+
+const QUARTER = 900; // seconds of an hour's quarter: in every zone a day begins with one
+
+/** Lines as they stand below each other, `dayOf` telling the day of a moment; it is asked once for all of a quarter of an hour. */
+export function arranged(lines: readonly Line[], dayOf: (at: number) => string): readonly Row[] {
+  let before: Line | undefined;
+  let day = "";
+  return lines.map((line) => {
+    const isSoon = before && Math.floor(before.at / QUARTER) === Math.floor(line.at / QUARTER);
+    const today = isSoon ? day : dayOf(line.at);
+    const row = { line, day: today === day ? "" : today, under: today === day && follows(line, before) };
+    before = line;
+    day = today;
+    return row;
+  });
 }
 
 /** The commands that what is typed may become; none once it holds a space, or says a slash. */

@@ -2,25 +2,22 @@ import { Button } from "@mantine/core";
 import { notifications } from "@mantine/notifications";
 import { useMutation } from "@tanstack/react-query";
 import { pinIn } from "@/api/room";
-import { useActor } from "@/components/actor";
-import { type EvidenceKind, isPinned, type Room } from "@/model/room";
+import type { EvidenceKind } from "@/model/room";
 
 interface Props {
   readonly id: string;
-  readonly room: Room;
+  readonly actor: string;
   readonly evidence: EvidenceKind;
   readonly of: number;
   readonly what: string;
 }
 
-/** Pins a message or a line of the timeline; nothing where it is pinned already. */
-export function Pinner({ id, room, evidence, of, what }: Props) {
-  const [actor] = useActor();
+/** Pins a message or a line of the timeline, which is not pinned yet. */
+export function Pinner({ id, actor, evidence, of, what }: Props) {
   const pinning = useMutation({
     mutationFn: () => pinIn(id, actor, evidence, { ref: String(of) }),
     onError: ({ message }) => notifications.show({ color: "red", message }),
   });
-  if (!actor || isPinned(room, evidence, of)) return null;
   return (
     <Button
       className="room-act"

@@ -1,30 +1,31 @@
 import { Button, Select, TextInput } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
-import { useState } from "react";
+import { memo, useMemo, useState } from "react";
+import type { Entry } from "@/api/incidents";
 import { pinIn, unpinIn } from "@/api/room";
 import { useActor } from "@/components/actor";
 import { Panel } from "@/components/Panel";
 import { Fault } from "@/components/states";
 import { Tag } from "@/components/Tag";
 import { useTime } from "@/components/time";
-import { type EvidenceKind, leadsTo, type Pin, type Room } from "@/model/room";
+import { type EvidenceKind, leadsTo, type Pin, pinnedOf, type Room } from "@/model/room";
 import { clockTime, dateTime } from "@/model/timerange";
 import { mood } from "../mood";
 import { Pinner } from "./Pinner";
 
 /** What is pinned, and a line to pin more. */
-export function Pins({ id, room }: { id: string; room: Room }) {
+export const Pins = memo(function Pins({ id, pins }: { id: string; pins: Room["pins"] }) {
   const [actor] = useActor();
   const unpin = useMutation({ mutationFn: (pin: number) => unpinIn(id, actor, pin) });
   return (
     <div className="room-pins">
-      <Panel title="Evidence" note={room.pins.length ? `${room.pins.length}` : undefined}>
+      <Panel title="Evidence" note={pins.length ? `${pins.length}` : undefined}>
         {unpin.isError && <Fault error={unpin.error} />}
-        {room.pins.length === 0 && (
+        {pins.length === 0 && (
           <div className="empty">Nothing is pinned. Pin a message, a line of the timeline, or what you found:</div>
         )}
         <ol className="room-list" aria-label="evidence">
-          {room.pins.map((pin) => (
+          {pins.map((pin) => (
             <li key={pin.id}>
               <Tag of={pin.evidence === "entry" ? "timeline" : pin.evidence} />
               <div>
@@ -53,7 +54,7 @@ export function Pins({ id, room }: { id: string; room: Room }) {
       </Panel>
     </div>
   );
-}
+});
 
 function Words({ of: pin }: { of: Pin }) {
   const to = leadsTo(pin);
@@ -115,29 +116,42 @@ function NewPin({ id, actor }: { id: string; actor: string }) {
   );
 }
 
-/** What happened, newest first: beside a chat one looks for what is new. */
-export function Happened({ id, room }: { id: string; room: Room }) {
+/** What happened, newest first: beside a chat one looks for what is new. Nothing of it changes while people talk. */
+export const Happened = memo(function Happened({
+  id,
+  timeline,
+  pins,
+}: { id: string } & Pick<Room, "timeline" | "pins">) {
+  const [actor] = useActor();
+  const pinned = useMemo(() => pinnedOf(pins, "entry"), [pins]);
   return (
     <div className="room-story">
       <Panel title="Timeline">
         <ol className="room-list" aria-label="timeline">
-          {room.timeline.toReversed().map((entry) => (
-            <li key={entry.id}>
-              <span className={`dot ${mood(entry.event)}`} />
-              <div className="room-words">
-                {entry.text || entry.event.replaceAll("_", " ")}{" "}
-                <span className="faint">
-                  {entry.actor === "automated_system" ? "" : entry.actor} <Clock at={entry.at} />
-                </span>
-              </div>
-              <Pinner id={id} room={room} evidence="entry" of={entry.id} what={entry.text || entry.event} />
-            </li>
+          {timeline.toReversed().map((entry) => (
+            <OneEntry key={entry.id} id={id} entry={entry} actor={pinned.has(String(entry.id)) ? "" : actor} />
           ))}
         </ol>
       </Panel>
     </div>
   );
-}
+});
+
+const OneEntry = memo(function OneEntry({ id, entry, actor }: { id: string; entry: Entry; actor: string }) {
+  const words = entry.text || entry.event.replaceAll("_", " ");
+  return (
+    <li>
+      <span className={`dot ${mood(entry.event)}`} />
+      <div className="room-words">
+        {words}{" "}
+        <span className="faint">
+          {entry.actor === "automated_system" ? "" : entry.actor} <Clock at={entry.at} />
+        </span>
+      </div>
+      {actor && <Pinner id={id} actor={actor} evidence="entry" of={entry.id} what={entry.text || entry.event} />}
+    </li>
+  );
+});
 
 function Clock({ at }: { at: number }) {
   const { utc } = useTime();

@@ -42,8 +42,8 @@ export default function WarRoom({ id }: { id: string }) {
       </div>
       <Chat id={id} room={room} older={older} />
       <div className="room-side">
-        <Pins id={id} room={room} />
-        <Happened id={id} room={room} />
+        <Pins id={id} pins={room.pins} />
+        <Happened id={id} timeline={room.timeline} pins={room.pins} />
       </div>
     </div>
   );
