@@ -58,7 +58,7 @@ def stocked(url: str, control: Path, now: float) -> Stock:
         client.post("/aiprism/v1/dashboards", json={"dashboard": _dashboard(), "overwrite": True}).raise_for_status()
         incident = client.get("/aiprism/v1/incidents").raise_for_status().json()["incidents"][-1]["id"]
         client.post(f"/aiprism/v1/incidents/{incident}/room/open", json={"actor": PEOPLE[0]}).raise_for_status()
-    _talked(control, incident, now, dice)
+    talked(control, incident, now, dice)
     ends = f"from={round(now - POINTS * STEP)}&to={round(now)}"
     return Stock(f"/dashboards/{WAVES}?{ends}", f"/explore/traces/{trace}", "/explore/logs?q=service:bench", incident)
 
@@ -144,8 +144,8 @@ def _attributes(pairs: dict[str, str]) -> list[dict[str, Any]]:
 # -- a war room ---------------------------------------------------------------------------------------------------------
 
 
-def _talked(control: Path, incident: str, now: float, dice: random.Random) -> None:
-    """What people say who look for a fault for two hours: short and long, a command and its answer now and then."""
+def talked(control: Path, incident: str, now: float, dice: random.Random) -> None:
+    """Write what people say who look for a fault for two hours: short and long, a command and its answer now and then."""
     records = Records.open(f"sqlite:///{control}")
     with records.begin() as connection:
         for at in range(SAID):

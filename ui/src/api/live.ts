@@ -2,11 +2,13 @@
  * What changes on the server, as it changes: one stream of server-sent events for all tabs of this browser.
  *
  * A browser opens six connections to a server and no more, so a stream per tab would starve the seventh tab. The tab that
- * holds a lock listens for all; the others hear it over a channel, and one of them takes over when it is closed.
+ * holds a lock listens for all; the others hear it over a channel, and one of them takes over when it is closed. A tab that is
+ * opened later asks whether there is a stream.
  */
 
-import { useQueryClient } from "@tanstack/react-query";
+import { type Query, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useSyncExternalStore } from "react";
+import { followed } from "./stream";
 
 /** `topic` says what changed, `data` what it is now. */
 export interface Change {
@@ -31,42 +33,58 @@ function begin(): void {
   if (started) return;
   started = true;
   const channel = new BroadcastChannel(NAME);
-  channel.onmessage = ({ data }: MessageEvent<Change>) => hear(data);
   const tell = (change: Change) => {
     hear(change);
     channel.postMessage(change);
   };
-  // Resolves never: the lock is held as long as this tab lives.
-  if (navigator.locks) void navigator.locks.request(NAME, () => listen(tell));
-  else void listen(tell); // a page over plain HTTP from another host has no locks
+  let leads = false;
+  const lead = () => {
+    leads = true;
+    listen(tell);
+    return new Promise<never>(() => undefined); // the lock is held as long as this tab lives
+  };
+  channel.onmessage = ({ data }: MessageEvent<Change>) => {
+    if (data.topic !== "asked") hear(data);
+    else if (leads) channel.postMessage({ topic: "presence", data: connected });
+  };
+  channel.postMessage({ topic: "asked", data: null });
+  if (navigator.locks) void navigator.locks.request(NAME, lead);
+  else void lead(); // a page over plain HTTP from another host has no locks
 }
 
 function hear(change: Change): void {
-  if (change.topic === "connection") {
-    connected = Boolean(change.data);
+  const { topic, data } = change;
+  if (topic === "connection" || topic === "presence") {
+    connected = Boolean(data);
     for (const watcher of watchers) watcher();
   }
+  if (topic === "presence") return; // nothing was missed: it is as it was
   for (const listener of listeners) listener(change);
 }
 
-function listen(tell: Listener): Promise<never> {
-  const source = new EventSource(STREAM);
-  source.onopen = () => tell({ topic: "connection", data: true });
-  source.onerror = () => tell({ topic: "connection", data: false }); // it connects again by itself
-  for (const topic of TOPICS) {
-    source.addEventListener(topic, ({ data }: MessageEvent<string>) => tell({ topic, data: JSON.parse(data) }));
-  }
-  return new Promise(() => undefined);
+function listen(tell: Listener): void {
+  followed(STREAM, (source) => {
+    source.onopen = () => tell({ topic: "connection", data: true });
+    source.onerror = () => tell({ topic: "connection", data: false });
+    for (const topic of TOPICS) {
+      source.addEventListener(topic, ({ data }: MessageEvent<string>) => tell({ topic, data: JSON.parse(data) }));
+    }
+  });
 }
 
-/** Queries whose key begins with a topic are asked again when it changes, and all of them once the stream is back. */
+/**
+ * Queries whose key begins with a topic are asked again when it changes, and all of them once the stream is back; then those, too,
+ * that failed meanwhile.
+ */
 export function useLive(): void {
   const client = useQueryClient();
   useEffect(() => {
     begin();
     const listener: Listener = ({ topic, data }) => {
       if (topic === "connection") {
-        if (data) void client.invalidateQueries({ predicate: ({ queryKey }) => TOPICS.includes(queryKey[0] as Topic) });
+        const stale = ({ queryKey: [about], state }: Query) =>
+          TOPICS.includes(about as Topic) || state.status === "error";
+        if (data) void client.invalidateQueries({ predicate: stale });
       } else void client.invalidateQueries({ queryKey: [topic] });
     };
     listeners.add(listener);

@@ -5,6 +5,7 @@ import { useEffect, useRef, useState } from "react";
 import { type Bucket, type LogRecord, withNewest } from "@/model/logs";
 import type { Span } from "@/model/timerange";
 import { address, get, post, remove } from "./http";
+import { followed } from "./stream";
 
 export interface LogQuery {
   readonly query: string;
@@ -162,17 +163,18 @@ export function useTail(wanted: LogQuery, on: boolean, paused: boolean): Tail & 
     setTail(SILENCE);
     fresh.current = [];
     if (!on) return;
-    const source = new EventSource(where);
-    source.addEventListener("log", ({ data }: MessageEvent<string>) => {
-      fresh.current.push(JSON.parse(data) as LogRecord);
-      if (fresh.current.length > MOST_TAILED) fresh.current.shift();
+    const end = followed(where, (source) => {
+      source.addEventListener("log", ({ data }: MessageEvent<string>) => {
+        fresh.current.push(JSON.parse(data) as LogRecord);
+        if (fresh.current.length > MOST_TAILED) fresh.current.shift();
+      });
+      source.addEventListener("dropped", ({ data }: MessageEvent<string>) =>
+        setTail((before) => ({ ...before, missing: (JSON.parse(data) as { why: string }).why })),
+      );
+      source.onerror = () =>
+        setTail((before) => ({ ...before, missing: "the stream is interrupted; it is asked for again" }));
+      source.onopen = () => setTail((before) => ({ ...before, missing: "" }));
     });
-    source.addEventListener("dropped", ({ data }: MessageEvent<string>) =>
-      setTail((before) => ({ ...before, missing: (JSON.parse(data) as { why: string }).why })),
-    );
-    source.onerror = () =>
-      setTail((before) => ({ ...before, missing: "the stream is interrupted; it is asked for again" }));
-    source.onopen = () => setTail((before) => ({ ...before, missing: "" }));
     // Drawn four times a second, however many come.
     const timer = setInterval(() => {
       if (held.current) return setWaiting(fresh.current.length);
@@ -187,7 +189,7 @@ export function useTail(wanted: LogQuery, on: boolean, paused: boolean): Tail & 
       }));
     }, 250);
     return () => {
-      source.close();
+      end();
       clearInterval(timer);
     };
   }, [where, on]);
