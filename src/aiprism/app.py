@@ -444,6 +444,7 @@ async def running(
                         answers,
                         turns,
                         responder.during,
+                        lambda: responder.policy.routing,
                         clock,
                         around,
                         asked.timeout,

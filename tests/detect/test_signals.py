@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from aiprism import yamlfile
 from aiprism.clock import FakeClock
 from aiprism.config import IngestConfig
-from aiprism.detect import rules
+from aiprism.detect import rules, signals
 from aiprism.detect.groups import RuleGroups
 from aiprism.detect.rules import Group
 from aiprism.detect.signals import Answers, Reading, RuleQuestion
@@ -87,6 +88,17 @@ ON_TRACES = [
 @pytest.mark.parametrize(("rule", "shown"), ON_TRACES)
 def test_rules_on_traces_are_shown_alike(rule: str, shown: str) -> None:
     assert group(rule).rules[0].shown == shown
+
+
+@pytest.mark.parametrize(
+    "rule", [rule for rule, _ in (*SHOWN, *ON_TRACES)] + ["{alert: A, logs: x, over: 1s, when: '> 1234567.5'}"]
+)
+def test_what_a_rule_asks_is_written_as_a_file_says_it(rule: str) -> None:
+    [read] = group(rule).rules
+    assert not isinstance(read.question, str)
+    fields = json.dumps(signals.written(read.question))[1:-1]
+    head = "alert: A" if read.question.when else "record: m"
+    assert group(f"{{{head}, {fields}}}").rules[0].question == read.question
 
 
 WRONG = [

@@ -12,12 +12,14 @@ from typing import Any
 import httpx
 import pytest
 
+from aiprism import yamlfile
 from aiprism.cli import run
 from aiprism.clock import FakeClock
 from aiprism.detect.annotations import Surroundings
 from aiprism.detect.signals import Answers
 from aiprism.model.alerts import Alert, AlertState
 from aiprism.model.labels import Labels
+from aiprism.respond import route
 from aiprism.respond.incident import Incident, Periods, opened
 from aiprism.store.engine import Engine
 from aiprism.store.schema import migrate
@@ -39,6 +41,21 @@ groups:
   - {alert: Never, expr: errors > 100}
 """
 
+ROUTING = route.read(
+    yamlfile.parse(
+        """
+route:
+  receiver: team
+  group_by: [site]
+  routes: [{receiver: pager, matchers: ['severity="critical"', 'site="one"'], repeat_interval: 10m}]
+receivers:
+- {name: team}
+- {name: pager, webhook_configs: [{url: 'http://127.0.0.1/'}]}
+""",
+        file="am.yml",
+    )
+)
+
 
 def incident(start: float, end: float) -> list[Incident]:
     labels = Labels({"alertname": "Slow", "severity": "critical", "job": "api"})
@@ -59,7 +76,7 @@ def url(chdb_url: str) -> Iterator[str]:
     lines: list[Line] = [(ms, "ERROR", "api", "failed", {}) for ms in range(0, 600_000, 10_000)]
     store_lines(engine, lines, start=NOW - 1800)
     answers = Answers(stocked.promql, engine, SignalStore(engine), 60.0)
-    asked = backtest.router(answers, turns, incident, clock, Surroundings(), 60.0)
+    asked = backtest.router(answers, turns, incident, lambda: ROUTING, clock, Surroundings({"site": "one"}), 60.0)
     with serving(routes.build([asked], Telemetry(), checks={}, reload=_never)) as served:
         yield served
     engine.command(f"DROP DATABASE {engine.database}")
@@ -87,7 +104,10 @@ def test_it_tells_when_alerts_would_have_fired_and_of_which_incidents(url: str) 
             "ended_at": NOW - 600,
         }
     ]
-    assert (never["alert"], never["fired"]) == ("Never", 0)
+    assert (never["alert"], never["fired"], never["told"]) == ("Never", 0, [])
+    # 18 minutes: at once, after 10 minutes at the first look after them, and that it is over.
+    pager = {"receiver": "pager", "channels": ["webhook"], "notifications": 3}
+    assert answer["told"] == errors["told"] == [{**pager, "first": 1, "firing": 0, "repeat": 1, "resolved": 1}]
     [caught] = answer["incidents"]["caught"]
     assert (caught["id"], caught["alert"], caught["earlier"]) == ("INC_1", "Errors", 780.0)
     assert (answer["incidents"]["missed"], answer["incidents"]["noise"]) == ([], [])
@@ -126,6 +146,7 @@ def test_the_command_shows_it(url: str, tmp_path: Path, capsys: pytest.CaptureFi
     shown = capsys.readouterr().out
     assert "1 of 1 incidents caught; 0 firings are about no incident" in shown
     assert "job=api" in shown
+    assert re.search(r"pager +.?webhook", shown)
     assert run(["backtest", str(rules), *period, "-o", "json", "--server", url]) == 0
     assert json.loads(capsys.readouterr().out)["rules"][0]["fired"] == 1
 

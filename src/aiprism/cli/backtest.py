@@ -30,6 +30,7 @@ def run(wanted: argparse.Namespace) -> int:
     _show_rules(answer)
     if wanted.firings:
         _show_firings(answer)
+    _show_told(answer["told"])
     _show_incidents(answer["incidents"])
     return 0
 
@@ -71,6 +72,19 @@ def _show_firings(answer: Any) -> None:
             labels = ", ".join(f"{name}={value}" for name, value in firing["labels"].items() if name != "alertname")
             rows.add_row(Text(rule["alert"], style="bold"), printing.moment(firing["fired_at"]), lasted, labels)
     printing.show(rows)
+
+
+def _show_told(told: Any) -> None:
+    rows = printing.table(
+        "told", "by", "notifications", "first", "more fires", "again", "over",
+        right=("notifications", "first", "more fires", "again", "over"),
+    )  # fmt: skip
+    for each in told:
+        counts = [str(each[name] or "") for name in ("first", "firing", "repeat", "resolved")]
+        channels = ", ".join(each["channels"]) or "no channel"
+        rows.add_row(Text(each["receiver"], style="bold"), channels, str(each["notifications"]), *counts)
+    if told:
+        printing.show(rows)
 
 
 def _show_incidents(found: Any) -> None:

@@ -53,6 +53,18 @@ class Reading:
 _SEARCHES = ("logs", "traces", "search")
 
 
+def written(asked: SignalQuestion) -> Mapping[str, str | Sequence[str]]:
+    """The fields with which a file says what a rule asks; what `question` reads from them asks the same."""
+    said: dict[str, str | Sequence[str]] = {
+        asked.selection.signal.value: asked.query,
+        "value": str(asked.measure),
+        "by": list(asked.selection.by),
+        "over": format_duration(asked.selection.over),
+        "when": f"{asked.when.sign} {asked.when.number!r}" if asked.when else "",
+    }
+    return {name: value for name, value in said.items() if value or name == asked.selection.signal.value}
+
+
 def asks(rule: Node) -> bool:
     """Whether a rule of a file is one on a signal."""
     return any(name in rule.entries() for name in _SEARCHES)

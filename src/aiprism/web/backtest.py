@@ -1,8 +1,9 @@
-"""Rules against the past, over HTTP: what would have fired, and what of the incidents of that time it would have told."""
+"""Rules against the past, over HTTP: what would have fired, who would have been told, and what of the incidents of that time."""
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -19,8 +20,11 @@ from aiprism.detect.rules import Group
 from aiprism.detect.signals import Answers, Reading, RuleQuestion
 from aiprism.errors import BadInput, ConfigError, LimitExceeded
 from aiprism.query.promql import Matrix
+from aiprism.respond import retelling
+from aiprism.respond.group import Why
 from aiprism.respond.hindsight import Fired, Verdict, verdict
 from aiprism.respond.incident import Incident
+from aiprism.respond.route import Routing
 from aiprism.store.question import Question
 from aiprism.web.turns import Turns
 
@@ -46,12 +50,13 @@ def router(
     answers: Answers,
     turns: Turns,
     incidents: Incidents,
+    routing: Callable[[], Routing],
     clock: Clock,
     around: Surroundings,
     seconds: float,
     reading: Callable[[], Reading] = Reading,
 ) -> APIRouter:
-    """POST /aiprism/v1/backtest; one answer may take `seconds`."""
+    """POST /aiprism/v1/backtest; one answer may take `seconds`. `routing` is what an alert would go by now."""
     routes = APIRouter(prefix="/aiprism/v1", tags=["rules"])
 
     @routes.post("/backtest", summary="When alerting rules would have fired on what is stored, and on which incidents")
@@ -61,7 +66,7 @@ def router(
         groups = _groups(asked, period, reading())
         found = await turns.answer(request, partial(_pasts, groups, period, answers, around), seconds, stage=STAGE)
         known = await asyncio.to_thread(incidents, period.start, period.end)
-        return _answer(found, known, period)
+        return await asyncio.to_thread(_answer, found, known, period, routing(), around.external_labels)
 
     return routes
 
@@ -102,15 +107,42 @@ def _pasts(
 # -- words -----------------------------------------------------------------------------------------------------------
 
 
-def _answer(found: Sequence[RulePast], known: Sequence[Incident], period: Stretch) -> dict[str, Any]:
+def _answer(
+    found: Sequence[RulePast],
+    known: Sequence[Incident],
+    period: Stretch,
+    routing: Routing,
+    external: Mapping[str, str],
+) -> dict[str, Any]:
     fired = [Fired(firing.labels, firing.fired_at, firing.ended_at or period.end) for _, firing in all_firings(found)]
     judged = verdict(known, fired, period.end)
     return {
         "start": period.start,
         "end": period.end,
-        "rules": [_rule(past, period) for past in found],
+        "rules": [{**_rule(past, period), "told": _told(routing, past.firings, period, external)} for past in found],
+        "told": _told(routing, [firing for _, firing in all_firings(found)], period, external),
         "incidents": _incidents(judged),
     }
+
+
+def _told(
+    routing: Routing, firings: Sequence[Firing], period: Stretch, external: Mapping[str, str]
+) -> list[Mapping[str, object]]:
+    """Who would have been told of these alone, in how many notifications, and why."""
+    fired = [
+        # What fired to the end is not over then.
+        Fired({**external, **each.labels}, each.fired_at, math.inf if each.ended_at is None else each.ended_at)
+        for each in firings
+    ]
+    return [
+        {
+            "receiver": each.name,
+            "channels": list(each.channels),
+            "notifications": each.count,
+            **{why.value: each.times.get(why, 0) for why in Why},
+        }
+        for each in retelling.receivers(routing, fired, period.end)
+    ]
 
 
 def _rule(past: RulePast, period: Stretch) -> Mapping[str, object]:
@@ -120,6 +152,7 @@ def _rule(past: RulePast, period: Stretch) -> Mapping[str, object]:
         "file": past.group.file,
         "alert": past.rule.name,
         "expr": past.rule.expr,
+        "signal": None if isinstance(past.rule.question, str) else past.rule.question.selection.signal.value,
         "for": past.rule.hold,
         "evaluations": past.evaluations,
         "failed": past.failed,

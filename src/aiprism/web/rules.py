@@ -1,7 +1,8 @@
 """Rules and alerts in the form of Prometheus' HTTP API, so that Grafana and promtool-like clients read ours.
 
 In: how every group's last evaluation went. Out: `/api/v1/rules` and `/api/v1/alerts`, byte for byte Prometheus' names,
-times and numbers (https://prometheus.io/docs/prometheus/latest/querying/api/#rules).
+times and numbers (https://prometheus.io/docs/prometheus/latest/querying/api/#rules). Rules on logs and traces, which Prometheus has
+none of, have `asks` besides: the fields with which their file says what they ask.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from fastapi.responses import JSONResponse
 
 from aiprism.detect.groups import GroupStatus, RuleStatus
 from aiprism.detect.rules import AlertingRule, RecordingRule
+from aiprism.detect.signals import written
 from aiprism.errors import BadInput
 from aiprism.model.alerts import Alert, AlertState
 from aiprism.model.gofloat import format_float
@@ -157,11 +159,12 @@ def _rule(status: RuleStatus, without_alerts: bool) -> dict[str, Any]:
     }
     if not isinstance(rule, AlertingRule):
         labels = {"labels": rule.plain_labels.to_dict()} if rule.plain_labels else {}
-        return {"name": rule.name, "query": rule.shown, **labels, **health, "type": "recording"}
+        return {"name": rule.name, "query": rule.shown, **_asks(rule), **labels, **health, "type": "recording"}
     return {
         "state": _state(status),
         "name": rule.name,
         "query": rule.shown,
+        **_asks(rule),
         "duration": _number(rule.hold),
         "keepFiringFor": _number(rule.keep_firing_for),
         "labels": {name: template.text for name, template in sorted(rule.labels) if template.text},
@@ -170,6 +173,10 @@ def _rule(status: RuleStatus, without_alerts: bool) -> dict[str, Any]:
         **health,
         "type": "alerting",
     }
+
+
+def _asks(rule: AlertingRule | RecordingRule) -> dict[str, object]:
+    return {} if isinstance(rule.question, str) else {"asks": written(rule.question)}
 
 
 def _state(status: RuleStatus) -> str:

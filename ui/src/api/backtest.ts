@@ -1,15 +1,16 @@
 /** Rules against what is stored: when they would have fired, and on which incidents. */
 
-import { useQueries, useQuery } from "@tanstack/react-query";
-import { byLabels, type Firing } from "@/model/backtest";
+import { useQuery } from "@tanstack/react-query";
+import type { Firing, ToldReceiver } from "@/model/backtest";
 import type { Span } from "@/model/timerange";
 import { post } from "./http";
-import { takingOf } from "./routing";
 
 export interface RulePast {
   readonly group: string;
   readonly alert: string;
   readonly expr: string;
+  /** What it counts, where its expression is none of PromQL's. */
+  readonly signal: "logs" | "traces" | null;
   readonly for: number;
   readonly evaluations: number;
   readonly failed: number;
@@ -21,6 +22,8 @@ export interface RulePast {
   readonly notes: readonly string[];
   readonly firings: readonly Firing[];
   readonly is_whole: boolean;
+  /** Who would have been told of it alone. */
+  readonly told: readonly ToldReceiver[];
 }
 
 export interface OldIncident {
@@ -34,6 +37,8 @@ export interface Backtest {
   readonly start: number;
   readonly end: number;
   readonly rules: readonly RulePast[];
+  /** Who would have been told of all of them: alerts of one group are told together, whatever rule they are of. */
+  readonly told: readonly ToldReceiver[];
   readonly incidents: {
     readonly caught: readonly (OldIncident & { readonly alert: string; readonly earlier: number })[];
     readonly missed: readonly OldIncident[];
@@ -53,27 +58,3 @@ export const useBacktest = (text: string, span: Span) =>
     retry: false,
     placeholderData: (before) => before,
   });
-
-const MOST = 20; // label sets whose way is asked for
-
-/** Who would have been told of firings, and of how many; `rest` is how many firings were not asked for. */
-export function useTold(firings: readonly Firing[]): { told: ReadonlyMap<string, number>; rest: number } {
-  const sets = byLabels(firings);
-  const asked = sets.slice(0, MOST);
-  const answers = useQueries({
-    queries: asked.map(({ labels }) => ({
-      queryKey: ["routing", "told", labels],
-      queryFn: ({ signal }: { signal: AbortSignal }) =>
-        takingOf(
-          Object.entries(labels).map(([name, value]) => ({ name, value, isEqual: true, isRegex: false })),
-          signal,
-        ),
-    })),
-  });
-  const told = new Map<string, number>();
-  answers.forEach(({ data = [] }, at) => {
-    for (const receiver of new Set(data.map((taking) => taking.receiver)))
-      told.set(receiver, (told.get(receiver) ?? 0) + asked[at]!.count);
-  });
-  return { told, rest: sets.slice(MOST).reduce((sum, { count }) => sum + count, 0) };
-}

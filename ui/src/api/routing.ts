@@ -29,7 +29,7 @@ export const useRouting = () =>
   });
 
 /** The routes that take an alert with these labels. */
-export async function takingOf(labels: readonly Matcher[], signal?: AbortSignal): Promise<readonly Taking[]> {
+async function takingOf(labels: readonly Matcher[], signal?: AbortSignal): Promise<readonly Taking[]> {
   const label = labels.map((each) => printMatchers([each]));
   const answer = await get("/aiprism/v1/routes/test", { query: { label }, signal });
   return (answer as { routes: readonly Taking[] }).routes;

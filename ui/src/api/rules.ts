@@ -7,6 +7,8 @@ import type { Labels } from "./prometheus";
 export interface Rule {
   readonly name: string;
   readonly query: string;
+  /** Of a rule on logs or traces: the fields with which its file says what it asks. */
+  readonly asks?: Readonly<Record<string, string | readonly string[]>>;
   readonly type: "alerting" | "recording";
   readonly health: "ok" | "err" | "unknown";
   readonly lastError?: string;

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { byLabels, type Firing, measured, ruleFile, stretches } from "./backtest";
+import { type Firing, firingAt, measured, ruleFile, stretches, timesTold } from "./backtest";
 
 test.each([
   ["x > 5", "x", 5],
@@ -49,9 +49,36 @@ test("firings that overlap are one stretch, and one that lasts ends with the per
   ]);
 });
 
-test("label sets are counted, the most frequent first", () => {
-  expect(byLabels([firing(1, 2), firing(3, 4, "b"), firing(5, 6, "b")])).toEqual([
-    { labels: { job: "b" }, count: 2 },
-    { labels: { job: "a" }, count: 1 },
+test("a rule on logs is written with what it counts, in the place of an expression", () => {
+  const asks = { logs: 'level:ERROR "timed out"', value: "count", by: ["service"], over: "5m", when: "> 10" };
+  const rule = { name: "Failing", query: "count by (service) (logs{…}[5m]) > 10", asks, duration: 60 };
+  expect(ruleFile(rule, 30).split("\n").slice(4)).toEqual([
+    '  - alert: "Failing"',
+    '    logs: "level:ERROR \\"timed out\\""',
+    '    value: "count"',
+    '    by: ["service"]',
+    '    over: "5m"',
+    '    when: "> 10"',
+    "    for: 60s",
+    "",
   ]);
+});
+
+test("how many fire is a line in steps within the period", () => {
+  expect(firingAt([firing(-5, 20), firing(10, null, "b")], { start: 0, end: 60 })).toEqual({
+    times: [0, 0, 0, 10, 10, 20, 20, 60],
+    counts: [0, 0, 1, 1, 2, 2, 1, 1],
+  });
+});
+
+test.each([
+  [{ notifications: 0 }, "never: it was over before its group was told"],
+  [{ notifications: 1, first: 1 }, "once: 1 that it fires"],
+  [
+    { notifications: 5, first: 1, repeat: 3, resolved: 1 },
+    "5 times: 1 that it fires, 3 again while it fires, 1 that it is over",
+  ],
+])("%o is told", (told, words) => {
+  const none = { receiver: "a", channels: [], notifications: 0, first: 0, firing: 0, repeat: 0, resolved: 0 };
+  expect(timesTold({ ...none, ...told })).toBe(words);
 });

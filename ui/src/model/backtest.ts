@@ -1,14 +1,17 @@
 /**
- * Rules against the past: a rule as its file would say it, what of its expression is worth drawing, and when it fired.
+ * Rules against the past: a rule as its file would say it, what of it is worth drawing, when it fired, and who would have been told.
  *
  * What a rule would have done is the server's to say; this puts the question and arranges the answer.
  */
 
 import type { Labels } from "@/api/prometheus";
+import type { Span } from "./timerange";
 
 export interface WrittenRule {
   readonly name: string;
   readonly query: string;
+  /** Of a rule on logs or traces: the fields with which a file says what it asks, in the place of PromQL. */
+  readonly asks?: Readonly<Record<string, string | readonly string[]>>;
   readonly duration?: number; // `for`, in seconds
   readonly keepFiringFor?: number;
   readonly labels?: Labels;
@@ -34,8 +37,9 @@ export function ruleFile(rule: WrittenRule, interval: number): string {
     `  interval: ${interval}s`,
     "  rules:",
     `  - alert: ${JSON.stringify(rule.name)}`,
-    "    expr: |",
-    ...rule.query.split("\n").map((line) => `      ${line}`),
+    ...(rule.asks
+      ? Object.entries(rule.asks).map(([name, value]) => `    ${name}: ${JSON.stringify(value)}`)
+      : ["    expr: |", ...rule.query.split("\n").map((line) => `      ${line}`)]),
     ...(rule.duration ? [`    for: ${rule.duration}s`] : []),
     ...(rule.keepFiringFor ? [`    keep_firing_for: ${rule.keepFiringFor}s`] : []),
     ...pairs("labels", rule.labels),
@@ -82,14 +86,44 @@ export function stretches(
   return found;
 }
 
-/** The label sets that fired, each with how often, the most frequent first. */
-export function byLabels(firings: readonly Firing[]): readonly { readonly labels: Labels; readonly count: number }[] {
-  const found = new Map<string, { labels: Labels; count: number }>();
-  for (const { labels } of firings) {
-    const key = JSON.stringify(labels);
-    const one = found.get(key) ?? { labels, count: 0 };
-    one.count += 1;
-    found.set(key, one);
+/** How many fired from each moment on, as a line in steps: what is drawn of a rule whose expression is none of PromQL's. */
+export function firingAt(firings: readonly Firing[], { start, end }: Span): { times: number[]; counts: number[] } {
+  const changes = firings.flatMap(({ fired_at, ended_at }) => [
+    { at: fired_at, by: 1 },
+    { at: ended_at ?? Number.POSITIVE_INFINITY, by: -1 },
+  ]);
+  const times = [start];
+  const counts = [0];
+  for (const { at, by } of changes.filter(({ at }) => at <= end).toSorted((a, b) => a.at - b.at)) {
+    const before = counts.at(-1)!;
+    times.push(Math.max(at, start), Math.max(at, start));
+    counts.push(before, before + by);
   }
-  return [...found.values()].toSorted((a, b) => b.count - a.count);
+  return { times: [...times, end], counts: [...counts, counts.at(-1)!] };
+}
+
+/** How often a receiver would have been told, and of what. */
+export interface ToldReceiver {
+  readonly receiver: string;
+  readonly channels: readonly string[];
+  readonly notifications: number;
+  readonly first: number;
+  readonly firing: number;
+  readonly repeat: number;
+  readonly resolved: number;
+}
+
+const REASONS = [
+  ["first", "that it fires"],
+  ["firing", "that more fires"],
+  ["repeat", "again while it fires"],
+  ["resolved", "that it is over"],
+] as const;
+
+/** `3 times: 1 that it fires, 2 that it is over`. */
+export function timesTold(told: ToldReceiver): string {
+  const { notifications } = told;
+  if (notifications === 0) return "never: it was over before its group was told";
+  const reasons = REASONS.filter(([name]) => told[name] > 0).map(([name, words]) => `${told[name]} ${words}`);
+  return `${notifications === 1 ? "once" : `${notifications} times`}: ${reasons.join(", ")}`;
 }

@@ -10,7 +10,7 @@ import { Nothing, Shown } from "@/components/states";
 import { useGoto, useTime, useUrl } from "@/components/time";
 import { ruleFile } from "@/model/backtest";
 import { ago, formatDuration, roughly } from "@/model/timerange";
-import { OnePast } from "./OnePast";
+import { OnePast, Told } from "./OnePast";
 
 const EXAMPLE = { name: "TooSlow", query: "your_metric > 5", duration: 120, labels: { severity: "high" } };
 
@@ -31,6 +31,11 @@ export function Backtest() {
               {found.rules.map((rule) => (
                 <OnePast key={`${rule.group} ${rule.alert} ${rule.expr}`} past={rule} end={found.end} />
               ))}
+              {found.rules.length > 1 && (
+                <Panel title="All of them together">
+                  <Told told={found.told} />
+                </Panel>
+              )}
               <Judged incidents={found.incidents} />
             </>
           )}

@@ -1,4 +1,4 @@
-import { type RulePast, useTold } from "@/api/backtest";
+import type { RulePast } from "@/api/backtest";
 import { useRange } from "@/api/prometheus";
 import { Graph } from "@/charts/Graph";
 import { Labels } from "@/components/Labels";
@@ -6,7 +6,7 @@ import { Panel } from "@/components/Panel";
 import { Shown } from "@/components/states";
 import { Table } from "@/components/Table";
 import { useTime } from "@/components/time";
-import { type Firing, measured, stretches } from "@/model/backtest";
+import { type Firing, firingAt, measured, stretches, type ToldReceiver, timesTold } from "@/model/backtest";
 import { dateTime, formatDuration, roughly, stepFor } from "@/model/timerange";
 
 const POINTS = 400;
@@ -28,7 +28,7 @@ export function OnePast({ past, end }: { past: RulePast; end: number }) {
         </div>
       ))}
       <Course past={past} end={end} />
-      <Told firings={past.firings} />
+      <Told told={past.told} />
       <Firings past={past} end={end} />
     </Panel>
   );
@@ -56,13 +56,20 @@ function Figures({ past }: { past: RulePast }) {
   );
 }
 
-/** The expression over time, without its comparison where it has one, with the stretches in which it fired. */
+/** When it fired: over its expression, or as how many fired where that is none of PromQL's. */
 function Course({ past, end }: { past: RulePast; end: number }) {
+  const { span } = useTime();
+  if (!past.signal) return <Expression past={past} end={end} />;
+  const { times, counts } = firingAt(past.firings, { start: span.start, end });
+  const frame = { times, series: [{ labels: { __name__: "alerts that fire" }, values: counts }], warnings: [] };
+  return <Graph frame={frame} label={`${past.alert} over time`} height={110} marks={marked(past.firings, end)} />;
+}
+
+/** The expression over time, without its comparison where it has one, with the stretches in which it fired. */
+function Expression({ past, end }: { past: RulePast; end: number }) {
   const { span } = useTime();
   const { query, level } = measured(past.expr);
   const range = useRange(query, span, stepFor(span, POINTS));
-  const fired = stretches(past.firings, end).slice(0, MOST_MARKS);
-  if (range.isError) return <div className="quiet">Its expression is not drawn: it is no PromQL.</div>;
   return (
     <Shown of={range} rows={5}>
       {(frame) => (
@@ -71,33 +78,34 @@ function Course({ past, end }: { past: RulePast; end: number }) {
           label={query}
           height={170}
           levels={level === null ? [] : [{ value: level, colour: "#c8504b" }]}
-          marks={fired.map(({ at, until, count }) => ({
-            at,
-            until,
-            text: `fires: ${count}`,
-            colour: "#c8504b",
-          }))}
+          marks={marked(past.firings, end)}
         />
       )}
     </Shown>
   );
 }
 
-function Told({ firings }: { firings: readonly Firing[] }) {
-  const { told, rest } = useTold(firings);
-  if (firings.length === 0)
-    return <div className="empty">It would not have fired, and nobody would have been told.</div>;
+function marked(firings: readonly Firing[], end: number) {
+  const fired = stretches(firings, end).slice(0, MOST_MARKS);
+  return fired.map(({ at, until, count }) => ({ at, until, text: `fires: ${count}`, colour: "#c8504b" }));
+}
+
+/** Who would have been told: what fires together is one notification. */
+export function Told({ told }: { told: readonly ToldReceiver[] }) {
+  if (told.length === 0) return <div className="empty">It would not have fired, and nobody would have been told.</div>;
   return (
     <div style={{ padding: "4px 0" }} role="group" aria-label="who would have been told">
-      Told of it would have been{" "}
-      {[...told].map(([receiver, count], at) => (
-        <span key={receiver}>
-          {at > 0 && ", "}
-          <b>{receiver}</b> <span className="quiet">{count === 1 ? "once" : `${count} times`}</span>
-        </span>
-      ))}
-      {rest > 0 && <span className="quiet"> (and {rest} firings more, of rarer labels)</span>}
-      <span className="quiet">, less what silences, inhibition and hours hold back.</span>
+      Told of it would have been
+      <ul style={{ margin: 0, paddingLeft: 18 }}>
+        {told.map((each) => (
+          <li key={each.receiver}>
+            <b>{each.receiver}</b>{" "}
+            <span className="quiet">{each.channels.length ? `(${each.channels.join(", ")})` : "(no channel)"}</span>{" "}
+            {timesTold(each)}
+          </li>
+        ))}
+      </ul>
+      <span className="quiet">Grouped as routes say now; less what silences, inhibition and incidents hold back.</span>
     </div>
   );
 }

@@ -6,6 +6,7 @@ import { Nothing, Shown } from "@/components/states";
 import { type Column, Table } from "@/components/Table";
 import { Tag } from "@/components/Tag";
 import { useGoto, useTime, useUrl } from "@/components/time";
+import { ruleFile } from "@/model/backtest";
 import { ago, formatDuration } from "@/model/timerange";
 import { format } from "@/model/units";
 
@@ -15,17 +16,24 @@ export function Rules() {
   const { now } = useTime();
   const goto = useGoto();
   const [sought, setSought] = useUrl("rule");
-  const columns: Column<Rule>[] = [
+  const past = (rule: Rule, { interval }: RuleGroup) => goto("/alerts/backtest", { rules: ruleFile(rule, interval) });
+  const columns = (group: RuleGroup): Column<Rule>[] => [
     { title: "state", cell: (rule) => <Tag of={stateOf(rule)} />, by: stateOf, width: "90px" },
     {
       title: "rule",
-      cell: ({ name, query, lastError }) => (
+      cell: ({ name, query, asks, lastError }) => (
         <>
           <strong>{name}</strong>
           <div>
-            <Link to={goto("/explore/metrics", { q: query })} className="mono quiet">
-              {query}
-            </Link>
+            {asks ? (
+              <Link to={goto(...searched(asks))} className="mono quiet">
+                {query}
+              </Link>
+            ) : (
+              <Link to={goto("/explore/metrics", { q: query })} className="mono quiet">
+                {query}
+              </Link>
+            )}
           </div>
           {lastError && <div className="bad">{lastError}</div>}
         </>
@@ -52,6 +60,15 @@ export function Rules() {
       by: ({ evaluationTime }) => evaluationTime,
       number: true,
       small: false,
+    },
+    {
+      title: "past",
+      cell: (rule) =>
+        rule.type === "alerting" && (
+          <Link to={past(rule, group)} aria-label={`backtest ${rule.name}`}>
+            backtest
+          </Link>
+        ),
     },
   ];
   return (
@@ -80,7 +97,7 @@ export function Rules() {
             <Panel key={`${group.file} ${group.name}`} title={group.name} note={aboutGroup(group)}>
               <Table
                 label={`rules of ${group.name}`}
-                columns={columns}
+                columns={columns(group)}
                 rows={group.rules}
                 id={({ name }, at) => `${at} ${name}`}
               />
@@ -90,6 +107,12 @@ export function Rules() {
       </Shown>
     </>
   );
+}
+
+/** Where the records are that a rule on logs or traces counts. */
+function searched(asks: NonNullable<Rule["asks"]>): [string, Record<string, string>] {
+  const signal = "logs" in asks ? "logs" : "traces";
+  return [`/explore/${signal}`, { q: String(asks[signal] ?? "") }];
 }
 
 function stateOf({ type, health, state }: Rule): string {
