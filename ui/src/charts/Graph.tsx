@@ -32,6 +32,7 @@ export function Graph({
   name = seriesName,
   most = MOST_SERIES,
   legend = true,
+  unit = "short",
   ...rest
 }: Props) {
   const { span, utc, setRange } = useTime();
@@ -51,6 +52,7 @@ export function Graph({
     <>
       <TimeSeries
         {...rest}
+        unit={unit}
         label={label}
         times={frame.times}
         lines={shown}
@@ -64,7 +66,7 @@ export function Graph({
           {most} of {frame.series.length} series are drawn; aggregate or narrow the query to see the others.
         </div>
       )}
-      {legend && <Legend lines={lines} unit={rest.unit} hidden={hidden} onChange={setHidden} />}
+      {legend && <Legend lines={lines} unit={unit} hidden={hidden} onChange={setHidden} />}
     </>
   );
 }

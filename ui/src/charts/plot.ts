@@ -41,7 +41,7 @@ export function options(now: () => TimeSeriesProps, place: HTMLElement): uPlot.O
   const ink = style.getPropertyValue("color");
   const quiet = mixed(ink, 0.62);
   const grid = mixed(ink, 0.09);
-  const left = props.lines.find(({ axis }) => axis !== "right")?.unit ?? props.unit ?? "short";
+  const left = props.lines.find(({ axis }) => axis !== "right")?.unit ?? props.unit ?? "none";
   const right = props.lines.find(({ axis }) => axis === "right");
   const axis = {
     stroke: quiet,
@@ -113,7 +113,7 @@ export function options(now: () => TimeSeriesProps, place: HTMLElement): uPlot.O
           },
           side(left, { scale: "y" }),
           ...(right
-            ? [side(right.unit ?? props.unit ?? "short", { scale: "right", side: 1, grid: { show: false } })]
+            ? [side(right.unit ?? props.unit ?? "none", { scale: "right", side: 1, grid: { show: false } })]
             : []),
         ],
     series: [{}, ...props.lines.map((line) => lineOf(line, Boolean(props.stacked), hand))],

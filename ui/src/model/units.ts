@@ -144,13 +144,13 @@ function written(value: number | null | undefined, unit: string, precision: Prec
 }
 
 /** `format(1536, "bytes")` is `1.50 KiB`; infinities and what is no number are said as such. */
-export function format(value: number | null | undefined, unit = "short", decimals?: number): string {
+export function format(value: number | null | undefined, unit = "none", decimals?: number): string {
   const round = decimals === undefined ? three : (rest: number) => fixed(rest, decimals);
   return written(value, unit, { decimals, round });
 }
 
 /** A value of an axis, which is a round one: `tick(0.075)` is `0.075`, `tick(1500, "bytes")` of 500 each is not `1 KiB` twice. */
-export function tick(value: number | null | undefined, unit = "short"): string {
+export function tick(value: number | null | undefined, unit = "none"): string {
   return written(value, unit, { decimals: undefined, round: exact });
 }
 

@@ -18,7 +18,14 @@ export function display(value: Cell | undefined, config: FieldConfig): Displayed
     : typeof value === "number"
       ? levelColour(value, config)
       : "";
-  return { text: mapping?.text ?? shown(value, config), colour };
+  return { text: mapped(mapping, value) ?? shown(value, config), colour };
+}
+
+/** What a mapping says; one by a pattern may take parts of the value: `$2-$1`. */
+function mapped(mapping: Mapping | undefined, value: Cell | undefined): string | null {
+  if (!mapping || mapping.type !== "regex" || mapping.text === null) return mapping?.text ?? null;
+  const pattern = expression(mapping.match);
+  return pattern ? String(value).replace(pattern, mapping.text) : mapping.text;
 }
 
 function shown(value: Cell | undefined, { unit, decimals, noValue }: FieldConfig): string {

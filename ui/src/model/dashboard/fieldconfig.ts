@@ -2,6 +2,7 @@
 
 import { readLink } from "./links";
 import { list, maybe, num, object, objects, text } from "./options";
+import { reduced } from "./reduce";
 import type { Field, FieldConfig, Json, Mapping, Override, Threshold } from "./types";
 
 export const NO_FIELD: FieldConfig = Object.freeze({
@@ -123,17 +124,38 @@ export function matches(id: string, options: unknown, field: Field, name: string
       return typeName(field) === (text(options) || text(object(options).options));
     case "byTypes":
       return list(object(options).types ?? options).includes(typeName(field));
+    case "byRegexpOrNames": {
+      const pattern = text(object(options).pattern);
+      const wanted = list(object(options).names).map(String);
+      return names.some((each) => wanted.includes(each) || (pattern !== "" && expression(pattern)?.test(each)));
+    }
     case "byFrameRefID":
       return text(options) === refId;
+    case "byValue":
+      return field.kind === "number" && compares(reduced(field.values, text(object(options).reducer)), object(options));
     case "numeric":
       return field.kind === "number";
     case "time":
+    case "firstTimeField":
       return field.kind === "time";
     case "any":
       return true;
     default:
       return false;
   }
+}
+
+const OPERATORS: Readonly<Record<string, (a: number, b: number) => boolean>> = {
+  eq: (a, b) => a === b,
+  neq: (a, b) => a !== b,
+  lt: (a, b) => a < b,
+  lte: (a, b) => a <= b,
+  gt: (a, b) => a > b,
+  gte: (a, b) => a >= b,
+};
+
+function compares(found: number | null, { op, value }: Json): boolean {
+  return found !== null && (OPERATORS[text(op)]?.(found, Number(value)) ?? false);
 }
 
 function typeName({ kind }: Field): string {

@@ -51,13 +51,13 @@ function Figure({ value, name }: { value: string; name: string }) {
 
 const times = (sizes: { bytes: number; uncompressed: number }) => {
   const factor = compression(sizes);
-  return factor === null ? "–" : `${format(factor)} ×`;
+  return factor === null ? "–" : `${format(factor, "short")} ×`;
 };
 
 function Kinds({ of: kinds }: { of: readonly Kind[] }) {
   const columns: Column<Kind>[] = [
     { title: "kind", cell: ({ kind }) => kind, by: ({ kind }) => kind },
-    { title: "rows", cell: ({ rows }) => format(rows), by: ({ rows }) => rows, number: true },
+    { title: "rows", cell: ({ rows }) => format(rows, "short"), by: ({ rows }) => rows, number: true },
     { title: "on disk", cell: ({ bytes }) => format(bytes, "bytes"), by: ({ bytes }) => bytes, number: true },
     { title: "compressed", cell: times, by: compression, number: true },
     {
@@ -79,7 +79,7 @@ function Tables({ of: tables, database }: { of: readonly StoredTable[]; database
   const columns: Column<StoredTable>[] = [
     { title: "table", cell: ({ table }) => <code>{table}</code>, by: ({ table }) => table },
     { title: "kind", cell: ({ table }) => kindOf(table), by: ({ table }) => kindOf(table), small: false },
-    { title: "rows", cell: ({ rows }) => format(rows), by: ({ rows }) => rows, number: true },
+    { title: "rows", cell: ({ rows }) => format(rows, "short"), by: ({ rows }) => rows, number: true },
     { title: "on disk", cell: ({ bytes }) => format(bytes, "bytes"), by: ({ bytes }) => bytes, number: true },
     { title: "compressed", cell: times, by: compression, number: true, small: false },
     {

@@ -28,7 +28,7 @@ export default function Heatmap({ panel, frames, span, height }: PanelProps) {
     () => (buckets ? ofBuckets(frames) : ofValues(frames, field.min, field.max)),
     [frames, buckets, field.min, field.max],
   );
-  const unit = text(at(options, "yAxis.unit")) || field.unit || "short";
+  const unit = text(at(options, "yAxis.unit")) || field.unit || "none";
   const ink = SCHEMES[text(at(options, "color.scheme"))] ?? SCHEMES.Oranges!;
   const power = maybe(at(options, "color.exponent")) ?? 0.5;
   const tall = Math.max(80, height - 18);

@@ -89,7 +89,7 @@ function Value({
       >
         {value}
       </button>
-      <span className="quiet">{format(records)}</span>
+      <span className="quiet">{format(records, "short")}</span>
       <button type="button" aria-label={`without ${value}`} aria-pressed={now === "out"} onClick={() => toggle(true)}>
         <IconMinus size={11} />
       </button>

@@ -38,6 +38,7 @@ function Bars({ buckets, span, step }: { buckets: readonly Bucket[]; span: Span;
       lines={lines}
       span={span}
       height={110}
+      unit="short"
       min={0}
       stacked
       utc={utc}

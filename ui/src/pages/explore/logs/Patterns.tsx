@@ -26,7 +26,8 @@ export function Patterns({ levels, onPick }: Props) {
         ) : (
           <>
             <div className="quiet" style={{ paddingBottom: 4 }}>
-              {patterns.length} patterns in {format(lines)} lines. Words of the search do not narrow them; levels do.
+              {patterns.length} patterns in {format(lines, "short")} lines. Words of the search do not narrow them;
+              levels do.
             </div>
             <Table
               label="patterns"
@@ -51,7 +52,7 @@ function columns(
   onPick: (query: string) => void,
 ): Column<Pattern>[] {
   return [
-    { title: "lines", number: true, cell: ({ count }) => format(count), by: ({ count }) => count },
+    { title: "lines", number: true, cell: ({ count }) => format(count, "short"), by: ({ count }) => count },
     {
       title: "share",
       number: true,

@@ -51,7 +51,7 @@ async function completed(context: CompletionContext, { span, names }: Known): Pr
 async function valuesOf(field: string, span: Span) {
   try {
     const { facets } = await facetsOf({ query: "", levels: [] }, span, [field], 50);
-    return facets[field]!.map(({ value, records }) => ({ value, detail: format(records) }));
+    return facets[field]!.map(({ value, records }) => ({ value, detail: format(records, "short") }));
   } catch {
     return []; // a field the server does not know has no values to offer; the search itself will say so
   }

@@ -221,8 +221,8 @@ function Count({
   const { span } = useTime();
   const fields = useList("facets", USUAL_FIELDS)[0];
   const all = useLogFacets(wanted, span, fields, !live).data?.records; // the same question as the facets': asked once
-  if (live) return <>{format(heard)} heard</>;
-  return <>{all === undefined ? "" : `${format(records.length)} of ${format(all)}`}</>;
+  if (live) return <>{format(heard, "short")} heard</>;
+  return <>{all === undefined ? "" : `${format(records.length, "short")} of ${format(all, "short")}`}</>;
 }
 
 function Export({ wanted }: { wanted: LogQuery }) {

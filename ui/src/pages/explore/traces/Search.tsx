@@ -88,7 +88,7 @@ function Durations({ asked, onBox }: { asked: Asked; onBox: (box: Box) => void }
   return (
     <Panel
       title="Durations"
-      note={heat.data ? `${format(total)} spans that fit; dots: traces below; drag a box to look into it` : ""}
+      note={heat.data ? `${format(total, "short")} spans that fit; dots: traces below; drag a box to look into it` : ""}
     >
       {heat.isError && !heat.data ? (
         <Fault error={heat.error} again={() => void heat.refetch()} />

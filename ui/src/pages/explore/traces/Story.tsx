@@ -83,7 +83,7 @@ export function Measured({ told }: { told: Told }) {
       <ul className="trace-list">
         {told.exemplars.map(({ series, value, ts }, at) => (
           <li key={`${at} ${ts}`}>
-            <b>{format(value)}</b>{" "}
+            <b>{format(value, "short")}</b>{" "}
             <Link
               to={goto("/explore/metrics", { q: seriesName(series), from: String(ts - 900), to: String(ts + 900) })}
             >
