@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 UV     := $(BIN)/uv
 # Test processes: three for two processors, as many tests wait for servers. A file's tests run in one of them, as they share
-# servers; files are taken in order, so that the long ones of journeys and lab are not left for the end.
+# servers; which files come when is said in tests/order.py.
 JOBS   ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 2) * 3 // 2)')
 
 # Tests and the demo start Python by the hundred: without kept bytecode each start compiles 1 600 modules anew, which takes

@@ -461,7 +461,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as directory:
         config = Path(directory) / "aiprism.yml"
         config.write_text(CONFIG, encoding="utf-8")
-        server = Server(Path(directory) / "data", config).start()
+        server = Server(Path(directory) / "data", config).start(by_command=True)
         target = Target(server.url, server.grpc, server.is_running)
         try:
             found = _run(target, server.doors, wanted)

@@ -119,7 +119,7 @@ def main() -> None:
 def beside(runs: int) -> Iterator[Bench]:
     """A server with everything in it, and a browser."""
     with tempfile.TemporaryDirectory() as directory, sync_playwright() as playwright:
-        server = Server(Path(directory) / "data", CONFIG / "aiprism.yml").start()
+        server = Server(Path(directory) / "data", CONFIG / "aiprism.yml").start(by_command=True)
         try:
             seed(server.url, step=15)
             stock = stocked(server.url, Path(directory) / "data" / "control.db", time.time())

@@ -1,4 +1,4 @@
-"""A real server in a process of its own, as users run it."""
+"""A real server in a process of its own."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.journeys.loaded import Forked
+
 START_SECONDS = 180
 DEADLINE_SECONDS = 60
 
@@ -29,15 +31,21 @@ class Server:
         self.url = self.grpc = ""
         self.doors: dict[str, tuple[str, int]] = {}  # address of each door that has a port of its own
         self.log: list[str] = []
-        self._process: subprocess.Popen[str] | None = None
+        self._process: subprocess.Popen[str] | Forked | None = None
 
-    def start(self) -> Server:
-        command = [sys.executable, "-m", "aiprism", "serve", "--data", str(self.data), "--listen", "127.0.0.1:0"]
-        command += ["--otlp-http", "127.0.0.1:0", "--otlp-grpc", "127.0.0.1:0"]
-        command += ["--config", str(self.config)] if self.config else []
-        self._process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "NO_COLOR": "1"}
-        )
+    def start(self, *, by_command: bool = False) -> Server:
+        """Return once it serves; `by_command` in a process that begins with nothing, as users run it."""
+        arguments = ["serve", "--data", str(self.data), "--listen", "127.0.0.1:0"]
+        arguments += ["--otlp-http", "127.0.0.1:0", "--otlp-grpc", "127.0.0.1:0"]
+        arguments += ["--config", str(self.config)] if self.config else []
+        environment = {**os.environ, "NO_COLOR": "1"}
+        if by_command:
+            command = [sys.executable, "-m", "aiprism", *arguments]
+            self._process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+            )
+        else:
+            self._process = Forked(arguments, environment)
         lines: queue.Queue[str] = queue.Queue()
         threading.Thread(target=self._read, args=(self._process, lines), daemon=True).start()
         deadline = time.monotonic() + START_SECONDS
@@ -62,7 +70,7 @@ class Server:
             return True
         return False
 
-    def _read(self, process: subprocess.Popen[str], lines: queue.Queue[str]) -> None:
+    def _read(self, process: subprocess.Popen[str] | Forked, lines: queue.Queue[str]) -> None:
         assert process.stdout
         with process.stdout:
             for line in process.stdout:

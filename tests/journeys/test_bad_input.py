@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import os
 import shutil
 import subprocess
@@ -22,6 +21,7 @@ from aiprism.app import _disk_check
 from aiprism.config import Config
 from tests.journeys.conftest import Server, eventually
 from tests.store.test_engine_http import ClickHouse, clickhouse
+from tests.zipbomb import ZIP_BOMB
 
 __all__ = ["clickhouse"]  # a fixture
 
@@ -55,7 +55,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory):
         (b"{}", {"Content-Type": "text/plain"}, 415, "text/plain"),
         (b"x", {"Content-Encoding": "br"}, 415, "br"),
         (b"not gzip", {"Content-Encoding": "gzip"}, 400, "gzip"),
-        (gzip.compress(b"\0" * 200_000_000), {"Content-Encoding": "gzip"}, 413, "ingest.inflated_bytes"),
+        (ZIP_BOMB, {"Content-Encoding": "gzip"}, 413, "ingest.inflated_bytes"),
         (b"\0" * (33 * 1024 * 1024), {}, 413, "ingest.body_bytes"),
     ],
     ids=["garbage", "truncated", "content-type", "encoding", "bad-gzip", "zip-bomb", "large"],
@@ -124,7 +124,7 @@ def test_a_bad_configuration_stops_the_start_with_file_line_and_fix(tmp_path: Pa
     config = tmp_path / "aiprism.yml"
     config.write_text(text, encoding="utf-8")
     with pytest.raises(AssertionError) as caught:
-        Server(tmp_path / "data", config).start()
+        Server(tmp_path / "data", config).start(by_command=True)
     assert says in str(caught.value)
 
 

@@ -60,7 +60,7 @@ def has_more(senders: list[Sender], than: int) -> bool:
 
 
 def test_every_acknowledged_span_survives_kill_minus_nine(data: Path) -> None:
-    server = Server(data).start()
+    server = Server(data).start(by_command=True)
     senders = [Sender(server) for _ in range(4)]
     for sender in senders:
         sender.start()
@@ -81,7 +81,7 @@ def test_every_acknowledged_span_survives_kill_minus_nine(data: Path) -> None:
 
 
 def test_a_stopping_server_stores_what_it_has_taken_and_ends(data: Path) -> None:
-    server = Server(data).start()
+    server = Server(data).start(by_command=True)
     senders = [Sender(server) for _ in range(4)]
     for sender in senders:
         sender.start()

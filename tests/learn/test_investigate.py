@@ -57,7 +57,10 @@ def test_of_a_slow_model_two_calls_away_the_model_is_named(trouble):
     first = found.hypotheses[0]
     assert (first.kind, first.service) == ("failing_service", "model")
     assert first.confidence >= 0.8
-    assert any(line.startswith("model complete accounts for ") and "added time of slow requests" in line for line in first.evidence)
+    assert any(
+        line.startswith("model complete accounts for ") and "added time of slow requests" in line
+        for line in first.evidence
+    )
     assert "it is called by gateway, orders, in trouble too" in first.evidence
     assert "ask mona, who owns model" in first.next_steps
     slower = {each.service for each in found.metrics if each.metric == "http_request_duration_seconds"}

@@ -13,6 +13,7 @@ import pytest
 from aiprism.store.engine import Engine
 from aiprism.web.elastic import filtered
 from tests.web.test_agents import counts, lines_of, with_doors
+from tests.zipbomb import ZIP_BOMB
 
 NDJSON = {"Content-Type": "application/x-ndjson"}
 
@@ -104,7 +105,7 @@ def test_a_single_document(engine: Engine, path: str) -> None:
         (b"x\n", {"Content-Type": "text/plain"}, 415, "media_type_header_exception"),
         (b"x\n", {**NDJSON, "Content-Encoding": "gzip"}, 400, "illegal_argument_exception"),
         (b"x\n", {**NDJSON, "Content-Encoding": "br"}, 415, "media_type_header_exception"),
-        (gzip.compress(b"\0" * 200_000_000), {**NDJSON, "Content-Encoding": "gzip"}, 413, "content_too_long_exception"),
+        (ZIP_BOMB, {**NDJSON, "Content-Encoding": "gzip"}, 413, "content_too_long_exception"),
     ],
 )
 def test_what_cannot_be_taken_is_refused_in_elasticsearchs_form(

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
@@ -273,6 +274,7 @@ def quoted(text: str) -> str:
     return f"'{escaped}'"
 
 
+@cache  # a second opening loads nothing anew
 def _forget_loaded_code() -> None:
     """Take out of the resident set the code of libraries that only starting needed (some 150 MB of chDB's).
 
