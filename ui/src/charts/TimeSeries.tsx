@@ -11,7 +11,8 @@ import { useEffect, useMemo, useRef } from "react";
 import uPlot from "uplot";
 import type { Span } from "@/model/timerange";
 import { format } from "@/model/units";
-import { drawn, options } from "./plot";
+import { options } from "./plot";
+import { drawn, under } from "./stack";
 
 export interface Line {
   readonly name: string;
@@ -25,6 +26,8 @@ export interface Line {
   readonly dash?: readonly number[];
   readonly unit?: string;
   readonly axis?: "left" | "right";
+  /** Where the chart is stacked: lines of one name lie on each other, "none" on none. */
+  readonly stack?: string;
   /** A click on the line, at a time of this place. */
   readonly onPick?: (at: number) => void;
   /** Index of a line this one bounds a band with (percentiles). */
@@ -85,7 +88,7 @@ export function TimeSeries(props: TimeSeriesProps) {
   latest.current = props;
   const scheme = useComputedColorScheme("light");
   const { times, lines, stacked } = props;
-  const data = useMemo(() => drawn(times, lines, stacked), [times, lines, stacked]);
+  const data = useMemo(() => drawn(times, lines, stacked) as uPlot.AlignedData, [times, lines, stacked]);
 
   // What cannot be changed in a living chart makes a new one; the data and the size do not.
   const shape = JSON.stringify([
@@ -103,7 +106,8 @@ export function TimeSeries(props: TimeSeriesProps) {
     props.together,
     props.marks?.map(({ at, until, colour }) => [at, until, colour]),
     props.dots?.length,
-    lines.map(({ name, colour, draw, step, width, fill, dash, unit, axis, bandTo }) => [
+    stacked && under(lines, stacked).map(({ below }) => below),
+    lines.map(({ name, colour, draw, step, width, fill, dash, unit, axis, stack, bandTo }) => [
       name,
       colour,
       draw,
@@ -113,6 +117,7 @@ export function TimeSeries(props: TimeSeriesProps) {
       dash,
       unit,
       axis,
+      stack,
       bandTo,
     ]),
   ]);
@@ -120,7 +125,7 @@ export function TimeSeries(props: TimeSeriesProps) {
     const place = box.current!;
     const made = new uPlot(
       options(() => latest.current, place),
-      drawn(latest.current.times, latest.current.lines, latest.current.stacked),
+      drawn(latest.current.times, latest.current.lines, latest.current.stacked) as uPlot.AlignedData,
       place,
     );
     plot.current = made;

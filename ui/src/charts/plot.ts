@@ -2,37 +2,16 @@
 
 import uPlot from "uplot";
 import { clockTime, dateTime, type Span } from "@/model/timerange";
-import { format, tick } from "@/model/units";
+import { format, isBinary, tick } from "@/model/units";
 import { highlight } from "./highlight";
 import { drawLevels, drawMarks, mixed, near } from "./marks";
 import { drawHeld, type Hand, heldHeight, movable } from "./moving";
+import { under } from "./stack";
 import type { Line, TimeSeriesProps } from "./TimeSeries";
 import { lineAt, tip } from "./tip";
 
+const POWERS_OF_TWO = Array.from({ length: 91 }, (_, power) => 2 ** (power - 30)); // marks of 1 GiB, not of 954 MiB
 const MOST_POINTS = 12; // lines that have each a dot at the cursor; of more, the nearest has
-
-/** The columns uPlot draws: summed up from below where lines are stacked. */
-export function drawn(
-  times: readonly number[],
-  lines: readonly Line[],
-  stacked?: boolean | "percent",
-): uPlot.AlignedData {
-  if (!stacked) return [times, ...lines.map(({ values }) => values)] as unknown as uPlot.AlignedData;
-  const total =
-    stacked === "percent"
-      ? times.map((_, at) => lines.reduce((sum, { values, hidden }) => sum + (hidden ? 0 : (values[at] ?? 0)), 0))
-      : null;
-  const below = Array<number>(times.length).fill(0);
-  const rows = lines.map(({ values, hidden }) =>
-    times.map((_, at) => {
-      const value = values[at];
-      if (hidden || value === null || value === undefined) return value === undefined ? null : (value ?? null);
-      below[at]! += total ? (total[at] ? (100 * value) / total[at]! : 0) : value;
-      return below[at]!;
-    }),
-  );
-  return [times, ...rows] as unknown as uPlot.AlignedData;
-}
 
 /** `now` tells the properties as they are when uPlot asks; what it was made with are those of now. */
 export function options(now: () => TimeSeriesProps, place: HTMLElement): uPlot.Options {
@@ -55,6 +34,7 @@ export function options(now: () => TimeSeriesProps, place: HTMLElement): uPlot.O
     ...axis,
     size: (self, values) => Math.max(34, ...(values ?? []).map((text) => measured(self, text) + 14)),
     values: (_, splits) => splits.map((value) => (value === null ? "" : ticked(value, unit))),
+    ...(isBinary(unit) ? { incrs: POWERS_OF_TWO } : {}),
     ...more,
   });
   const hand: Hand = { held: null };
@@ -65,7 +45,7 @@ export function options(now: () => TimeSeriesProps, place: HTMLElement): uPlot.O
   return {
     width: Math.max(80, place.clientWidth),
     height: props.height,
-    padding: props.bare ? [2, 0, 2, 0] : [8, 8, 0, 0],
+    padding: props.bare ? [2, 0, 2, 0] : [8, right ? 8 : 18, 0, 0], // the last time stands half beyond the end
     legend: { show: false },
     tzDate: (seconds) => (props.utc ? uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC") : new Date(seconds * 1000)),
     cursor: {
@@ -156,11 +136,11 @@ export function options(now: () => TimeSeriesProps, place: HTMLElement): uPlot.O
 }
 
 function lineOf(
-  { name, colour, draw, step, width, fill, dash, axis, hidden }: Line,
+  { name, colour, draw, step, width, fill, dash, axis, stack, hidden }: Line,
   stacked: boolean,
   hand: Hand,
 ): uPlot.Series {
-  const area = fill ?? (stacked ? 0.3 : 0);
+  const area = fill ?? (stacked && stack !== "none" ? 0.3 : 0);
   const paths =
     draw === "bars"
       ? uPlot.paths.bars!({ size: [0.8, 40] })
@@ -189,27 +169,32 @@ function lineOf(
 }
 
 function bandsOf({ lines, stacked }: TimeSeriesProps): uPlot.Band[] {
-  if (stacked)
-    return lines.slice(1).map((line, at) => ({ series: [at + 2, at + 1], fill: mixed(line.colour, line.fill ?? 0.3) }));
-  return lines.flatMap((line, at) =>
-    line.bandTo === undefined
-      ? []
-      : [{ series: [at + 1, line.bandTo + 1] as [number, number], fill: mixed(line.colour, 0.14) }],
+  const piled = under(lines, stacked).map(({ at, below, hanging }): uPlot.Band => {
+    const line = lines[at]!;
+    return { series: [at + 1, below + 1], fill: mixed(line.colour, line.fill ?? 0.3), dir: hanging ? 1 : -1 };
+  });
+  const bounded = lines.flatMap((line, at): uPlot.Band[] =>
+    line.bandTo === undefined ? [] : [{ series: [at + 1, line.bandTo + 1], fill: mixed(line.colour, 0.14) }],
   );
+  return stacked ? piled : bounded;
 }
 
-/** From the lowest to the highest with some air; from zero where the lowest is near it; never a line without height. */
+/** From the lowest to the highest with some air; from zero where the lowest is near it or heights are; never a line without height. */
 function bounds(
   low: number | null,
   high: number | null,
-  { min, max, log, stacked }: TimeSeriesProps,
+  { min, max, log, stacked, lines }: TimeSeriesProps,
 ): [number, number] {
-  if (stacked === "percent") return [0, 100];
+  if (stacked === "percent" && (low === null || low >= 0)) return [0, 100];
   if (low === null || high === null || !Number.isFinite(low) || !Number.isFinite(high)) return [min ?? 0, max ?? 1];
   if (log) return [min ?? Math.max(low, 1e-12) / 2, max ?? high * 2];
-  const air = (high - low) * 0.08 || Math.abs(high) * 0.1 || 1;
-  const bottom = low >= 0 && low - air < high * 0.5 ? 0 : low - air;
-  const [start, end] = [min ?? bottom, max ?? high + air];
+  const flat = high - low <= 1e-9 * Math.abs(high); // what remains of a calculation is no height
+  const air = (flat ? 0 : (high - low) * 0.08) || Math.abs(high) * 0.1 || 1;
+  // Areas on each other and bars are read by their height.
+  const tall = Boolean(stacked) || lines.some(({ draw }) => draw === "bars");
+  const bottom = low >= 0 && (tall || low - air < high * 0.5) ? 0 : low - air;
+  const top = tall && high <= 0 ? 0 : high + air;
+  const [start, end] = [min ?? bottom, max ?? top];
   return start < end ? [start, end] : [start, start + 1];
 }
 

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { format, tick } from "./units";
+import { format, isBinary, tick } from "./units";
 
 // What @grafana/data 13.2.3 answers, which was compared for each of its 273 units, 43 numbers, and 0, 1, 3 and no decimals.
 test.each([
@@ -102,3 +102,13 @@ test.each([
   [0.000_02, "s", "20 µs"],
   [0.3, "percentunit", "30%"],
 ] as const)("a tick at %s of %s is %s", (value, unit, text) => expect(tick(value, unit)).toBe(text));
+
+test.each([
+  ["bytes", true],
+  ["mbytes", true],
+  ["binBps", true],
+  ["GiBs", true],
+  ["decbytes", false],
+  ["Bps", false],
+  ["short", false],
+] as const)("%s counts in powers of two: %s", (unit, expected) => expect(isBinary(unit)).toBe(expected));

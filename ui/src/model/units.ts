@@ -154,5 +154,10 @@ export function tick(value: number | null | undefined, unit = "none"): string {
   return written(value, unit, { decimals: undefined, round: exact });
 }
 
+/** Whether a unit counts in powers of 1024. */
+export function isBinary(unit: string): boolean {
+  return IEC.has(unit);
+}
+
 /** The ids that `format` knows by name. */
 export const UNITS: readonly string[] = [...FORMATS.keys()];

@@ -10,7 +10,7 @@ export function field(name: string, kind: Field["kind"], values: readonly Cell[]
 }
 
 /** A range query: a frame for each series; one frame of rows where a table is wanted. */
-export function ofRange({ times, series }: Answer, target: Target, legend: string): Frame[] {
+export function ofRange({ times, series }: Answer, target: Target, legend: string, query = ""): Frame[] {
   if (target.form === "table") {
     const rows = series.flatMap(({ labels, values }) =>
       values.flatMap((value, at) => (value === null ? [] : [{ labels, time: times[at]!, value }])),
@@ -19,7 +19,7 @@ export function ofRange({ times, series }: Answer, target: Target, legend: strin
   }
   return series.map(({ labels, values }) => ({
     refId: target.refId,
-    name: target.form === "heatmap" && labels.le ? labels.le : seriesTitle(labels, legend),
+    name: target.form === "heatmap" && labels.le ? labels.le : seriesTitle(labels, legend, query),
     form: target.form,
     fields: [
       field("Time", "time", times),
@@ -29,11 +29,11 @@ export function ofRange({ times, series }: Answer, target: Target, legend: strin
 }
 
 /** An instant query: a frame for each sample, or one with a row each where a table is wanted. */
-export function ofInstant(samples: readonly Sample[], target: Target, legend: string): Frame[] {
+export function ofInstant(samples: readonly Sample[], target: Target, legend: string, query = ""): Frame[] {
   if (target.form === "table") return [tableOf(samples, target.refId)];
   return samples.map(({ labels, time, value }) => ({
     refId: target.refId,
-    name: seriesTitle(labels, legend),
+    name: seriesTitle(labels, legend, query),
     form: target.form,
     fields: [
       field("Time", "time", [time]),
@@ -70,11 +70,12 @@ function tableOf(rows: readonly Sample[], refId: string): Frame {
   };
 }
 
-function seriesTitle(labels: Labels, legend: string): string {
+/** Its legend, else its labels; what has none is called by what was asked. */
+function seriesTitle(labels: Labels, legend: string, query: string): string {
   if (legend) return legendOf(legend, labels);
   const { __name__: name = "", ...rest } = labels;
   const pairs = Object.entries(rest).map(([key, value]) => `${key}="${value}"`);
-  return pairs.length > 0 ? `${name}{${pairs.join(", ")}}` : name || "Value";
+  return pairs.length > 0 ? `${name}{${pairs.join(", ")}}` : name || query || "Value";
 }
 
 /** What a field is called: its configured name, its legend, what tells it apart, its name. */
@@ -88,6 +89,15 @@ export function titleOf(of: Field, frame: Frame): string {
   if (Object.keys(of.labels).length > 0 && of.name === "Value") return frame.name || of.name;
   if (of.kind === "number" && frame.form === "series" && of.name === "Value" && frame.name) return frame.name;
   return of.name.replace(/^Value #\w+$/, (whole) => (frame.name === frame.refId ? whole : of.name));
+}
+
+/** The values of a table are `Value #A` where several queries have some; where one has, they are `Value`, as styles name them. */
+export function withValueNames(frames: readonly Frame[]): readonly Frame[] {
+  const tables = frames.filter(({ form }) => form === "table");
+  if (new Set(tables.map(({ refId }) => refId)).size !== 1) return frames;
+  const named = (each: Field, { refId }: Frame) =>
+    each.name === `Value #${refId}` ? { ...each, name: "Value" } : each;
+  return frames.map((frame) => ({ ...frame, fields: frame.fields.map((each) => named(each, frame)) }));
 }
 
 /** Frames whose fields have the configuration of the panel and its overrides. */
@@ -143,4 +153,22 @@ export function together(frames: readonly Frame[]): {
 
 function same(one: readonly number[], other: readonly number[]): boolean {
   return one.length === other.length && one[0] === other[0] && one.at(-1) === other.at(-1);
+}
+
+/** Rows of a table as a series for each of the texts they have. */
+export function apart(frame: Frame): Frame[] {
+  const time = frame.fields.find(({ kind }) => kind === "time");
+  if (!time) return [frame];
+  const words = frame.fields.filter(({ kind }) => kind === "text");
+  const groups = new Map<string, number[]>();
+  time.values.forEach((_, row) => {
+    const key = JSON.stringify(words.map(({ values }) => values[row] ?? ""));
+    groups.set(key, [...(groups.get(key) ?? []), row]);
+  });
+  return [...groups.values()].map((rows) => {
+    const labels = Object.fromEntries(words.map(({ name, values }) => [name, String(values[rows[0]!] ?? "")]));
+    const own = (each: Field) => ({ ...each, values: rows.map((row) => each.values[row] ?? null) });
+    const values = frame.fields.filter(({ kind }) => kind === "number").map((each) => ({ ...own(each), labels }));
+    return { ...frame, form: "series", name: Object.values(labels).join(" "), fields: [own(time), ...values] };
+  });
 }

@@ -40,10 +40,16 @@ function bound(text: string): number {
   return /^\+?inf/i.test(text) ? Number.POSITIVE_INFINITY : text.trim() === "" ? Number.NaN : Number(text);
 }
 
-/** How many of the series are in each of twenty equal rows at each time. */
+/**
+ * How many of the values are in each of twenty equal rows, within equal lengths of time: as many as the root of how many values
+ * there are, so that neither cells without any nor cells with all of them hide how they lie.
+ */
 export function ofValues(frames: readonly Frame[], min?: number, max?: number): Heat {
-  const { times, columns } = together(frames);
+  const all = together(frames);
+  const { columns } = all;
   const known = columns.flat().filter((value): value is number => value !== null && Number.isFinite(value));
+  const each = Math.max(1, Math.ceil(all.times.length / Math.max(1, Math.ceil(Math.sqrt(known.length)))));
+  const times = all.times.filter((_, at) => at % each === 0);
   if (known.length === 0) return finished(times, [], 0, []);
   const low = min ?? known.reduce((least, value) => Math.min(least, value), known[0]!);
   const high = known.reduce((most, value) => Math.max(most, value), max === undefined ? known[0]! : Math.min(max, low));
@@ -53,7 +59,7 @@ export function ofValues(frames: readonly Frame[], min?: number, max?: number): 
     column.forEach((value, at) => {
       if (value === null || !Number.isFinite(value)) return;
       const row = Math.min(ROWS - 1, Math.max(0, Math.floor((value - low) / size)));
-      cells[row]![at]! += 1;
+      cells[row]![Math.floor(at / each)]! += 1;
     });
   return finished(
     times,

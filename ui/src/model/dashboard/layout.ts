@@ -54,7 +54,7 @@ function numbered(id: number, at: number): number {
   return at === 0 ? id : id * 1000 + at;
 }
 
-/** Panels moved up to the top of their section; a repeated one pushes down what stands below it. */
+/** Panels in their section; a repeated one pushes down what stands below it. */
 function packed(panels: readonly Panel[], chosen: Readonly<Record<string, Chosen>>): readonly Panel[] {
   const top = Math.min(...panels.map(({ place }) => place.y), Number.MAX_SAFE_INTEGER);
   const result: Panel[] = [];
@@ -66,7 +66,24 @@ function packed(panels: readonly Panel[], chosen: Readonly<Record<string, Chosen
     pushed += Math.max(0, lowest - (place.y + place.h));
     result.push(...copies);
   }
-  return result;
+  return compact(result);
+}
+
+/** No panel hangs in the air or lies on another one: each rises to what is above it, and gives way to those before it. */
+export function compact(panels: readonly Panel[]): readonly Panel[] {
+  const placed: Panel[] = [];
+  for (const panel of panels.toSorted((a, b) => a.place.y - b.place.y || a.place.x - b.place.x)) {
+    const free = (y: number) => !placed.some(({ place }) => overlap(place, { ...panel.place, y }));
+    let { y } = panel.place;
+    while (y > 0 && free(y - 1)) y -= 1;
+    while (!free(y)) y += 1;
+    placed.push({ ...panel, place: { ...panel.place, y } });
+  }
+  return placed;
+}
+
+function overlap(one: Place, other: Place): boolean {
+  return one.x < other.x + other.w && other.x < one.x + one.w && one.y < other.y + other.h && other.y < one.y + one.h;
 }
 
 /** A panel once for each value of the variable it is repeated by: beside each other in lines, or below each other. */

@@ -153,6 +153,7 @@ function singlestat(panel: Json): Json {
   const mapped = ranged
     ? objects(panel.rangeMaps).map(({ from, to, text: shown }) => ({ type: 2, from, to, text: shown }))
     : objects(panel.valueMaps).map(({ value, text: shown }) => ({ type: 1, value, text: shown }));
+  const ofTable = objects(panel.targets).some(({ format }) => format === "table");
   const affixes = text(panel.prefix).trim() || text(panel.postfix).trim();
   const calc = CALCS[text(panel.valueName, "avg")] ?? text(panel.valueName, "mean");
   return {
@@ -171,7 +172,8 @@ function singlestat(panel: Json): Json {
       overrides: [],
     },
     options: {
-      reduceOptions: { calcs: [calc], values: false, fields: "" },
+      // One column of a table; of series nothing is chosen by what was left there.
+      reduceOptions: { calcs: [calc], values: false, fields: ofTable ? text(panel.tableColumn) : "" },
       colorMode: bool(panel.colorBackground) ? "background" : bool(panel.colorValue) ? "value" : "none",
       graphMode: bool(object(panel.sparkline).show) ? "area" : "none",
       prefix: text(panel.prefix),
@@ -274,7 +276,8 @@ function oldTable(panel: Json): Json {
     type: "table",
     transformations,
     options: { showHeader: bool(panel.showHeader, true) },
-    fieldConfig: { defaults: { custom: {} }, overrides: styles.map(styleOverride) },
+    // The first style that fits a column is its style; of overrides the last one has the last word.
+    fieldConfig: { defaults: { custom: {} }, overrides: styles.map(styleOverride).toReversed() },
   };
 }
 
@@ -291,7 +294,7 @@ function styleOverride(style: Json): Json {
       ...property("displayName", text(style.alias)),
       ...property("unit", style.type === "number" ? text(style.unit) : ""),
       ...(maybe(style.decimals) === undefined ? [] : [{ id: "decimals", value: style.decimals }]),
-      ...property("custom.hidden", style.type === "hidden"),
+      { id: "custom.hidden", value: style.type === "hidden" },
       ...property("custom.align", style.align === "auto" ? "" : text(style.align)),
       ...property(
         "thresholds",

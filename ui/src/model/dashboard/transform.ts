@@ -1,7 +1,7 @@
 /** Grafana's transformations, one after the other over the frames of a panel. What is not known is told, and left out. */
 
 import { NO_FIELD } from "./fieldconfig";
-import { field, numbers, titleOf, together } from "./frames";
+import { apart, field, numbers, titleOf, together } from "./frames";
 import { at, bool, maybe, num, object, objects, text, texts } from "./options";
 import { calcName, reduced } from "./reduce";
 import { RESHAPING } from "./reshape";
@@ -535,23 +535,6 @@ const prepareTimeSeries: Transform = (frames, options) => {
     ? [{ refId: frames[0]?.refId ?? "A", name: "", form: "series", fields: [field("Time", "time", times), ...fields] }]
     : series;
 };
-
-function apart(frame: Frame): Frame[] {
-  const time = frame.fields.find(({ kind }) => kind === "time");
-  if (!time) return [frame];
-  const words = frame.fields.filter(({ kind }) => kind === "text");
-  const groups = new Map<string, number[]>();
-  time.values.forEach((_, row) => {
-    const key = JSON.stringify(words.map(({ values }) => values[row] ?? ""));
-    groups.set(key, [...(groups.get(key) ?? []), row]);
-  });
-  return [...groups.values()].map((rows) => {
-    const labels = Object.fromEntries(words.map(({ name, values }) => [name, String(values[rows[0]!] ?? "")]));
-    const own = (each: Field) => ({ ...each, values: rows.map((row) => each.values[row] ?? null) });
-    const values = frame.fields.filter(({ kind }) => kind === "number").map((each) => ({ ...own(each), labels }));
-    return { ...frame, form: "series", name: Object.values(labels).join(" "), fields: [own(time), ...values] };
-  });
-}
 
 /** A row for each series: its labels, and its course as a small line. */
 const timeSeriesTable: Transform = (frames, options) => {

@@ -110,9 +110,9 @@ function sorted(options: readonly Option[], order: number): readonly Option[] {
   return options.toSorted((a, b) => sign * compare(a, b));
 }
 
-/** `a, b : 1, c\,d` as options, where `text : value` tells them apart. */
+/** `a, b : 1, c\,d` as options, where `text : value` tells them apart; also one on each line. */
 export function customOptions(query: string): readonly Option[] {
-  return (query.match(/(?:\\,|[^,])+/g) ?? [])
+  return (query.match(/(?:\\,|[^,\n])+/g) ?? [])
     .map((each) => each.replaceAll("\\,", ",").trim())
     .filter(Boolean)
     .map((each) => {

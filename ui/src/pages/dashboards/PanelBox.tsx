@@ -1,4 +1,5 @@
 import { useElementSize, useInViewport, useMergedRef } from "@mantine/hooks";
+import { IconInfoCircle } from "@tabler/icons-react";
 import { Suspense, useCallback, useEffect, useMemo, useRef, useState } from "react";
 import type { Mark } from "@/charts/TimeSeries";
 import { useExemplars } from "@/components/exemplars";
@@ -50,6 +51,15 @@ export function PanelBox({ panel, scope: page, marks, adhoc, together, height, a
     : [panel.timeFrom && `last ${panel.timeFrom}`, panel.timeShift && `${panel.timeShift} earlier`];
   const frame = useRef<HTMLDivElement>(null);
   const outer = useMergedRef(place, frame);
+  const inner = useRef<HTMLDivElement>(null);
+  const scrolled = useMergedRef(sized, inner);
+  useEffect(() => {
+    // What does not fit can be scrolled through with the keyboard, too.
+    const box = inner.current;
+    if (!box) return;
+    if (box.scrollHeight > box.clientHeight) box.tabIndex = 0;
+    else box.removeAttribute("tabindex");
+  });
   const takings = useTakings(panel, data, scope, title, frame, {
     label: alone ? "Back to the dashboard" : "View alone",
     act: onView,
@@ -63,7 +73,7 @@ export function PanelBox({ panel, scope: page, marks, adhoc, together, height, a
         height={tall}
         side={panel.description && <Hint text={interpolate(panel.description, scope, "text")} />}
       >
-        <div ref={sized} style={{ height: "100%", overflow: "auto" }}>
+        <div ref={scrolled} style={{ height: "100%", overflow: "auto" }}>
           {
             seen && width > 0 ? (
               <Content
@@ -74,6 +84,7 @@ export function PanelBox({ panel, scope: page, marks, adhoc, together, height, a
                 leads={leads}
                 together={together}
                 height={tall - HEADER - FOOT}
+                small={width < 220 || tall < 130}
                 scope={scope}
               />
             ) : null /* it asks when it comes in sight */
@@ -86,8 +97,8 @@ export function PanelBox({ panel, scope: page, marks, adhoc, together, height, a
 
 function Hint({ text }: { text: string }) {
   return (
-    <span title={text} role="note" aria-label={text} style={{ cursor: "help" }}>
-      ⓘ
+    <span title={text} role="note" aria-label={text} style={{ cursor: "help", display: "inline-flex" }}>
+      <IconInfoCircle size={14} />
     </span>
   );
 }
@@ -97,9 +108,11 @@ interface ContentProps extends Pick<Props, "panel" | "scope" | "marks" | "togeth
   readonly height: number;
   readonly leads: PanelProps["leads"];
   readonly dots: PanelProps["dots"];
+  /** There is no room for explanations. */
+  readonly small: boolean;
 }
 
-function Content({ panel, data, scope, marks, together, height, leads, dots }: ContentProps) {
+function Content({ panel, data, scope, marks, together, height, leads, dots, small }: ContentProps) {
   const kind = VIEWS[panel.type];
   if (!kind) return <Missing what={[`panels of type “${panel.type}”`]} />;
   const filled = (text: string, format = "text") => interpolate(text, scope, format);
@@ -112,7 +125,7 @@ function Content({ panel, data, scope, marks, together, height, leads, dots }: C
       ))}
       {data.missing.length > 0 && <Missing what={data.missing} />}
       {empty && data.loading && <Loading rows={4} />}
-      {empty && !data.loading && data.errors.length === 0 && <Empty panel={panel} data={data} />}
+      {empty && !data.loading && data.errors.length === 0 && <Empty panel={panel} data={data} small={small} />}
       {!empty && (
         <Suspense fallback={<Loading rows={4} />}>
           <View
@@ -140,14 +153,22 @@ function Missing({ what }: { what: readonly string[] }) {
   );
 }
 
-function Empty({ panel, data: { asked, questions, missing } }: { panel: Panel; data: PanelData }) {
+interface EmptyProps {
+  readonly panel: Panel;
+  readonly data: PanelData;
+  readonly small: boolean;
+}
+
+function Empty({ panel, data: { asked, questions, missing }, small }: EmptyProps) {
   if (questions === 0 && missing.length > 0) return null; // it was said why
   if (questions === 0) return <Nothing title="Nothing is asked">This panel has no query.</Nothing>;
   if (asked.length === 0)
     return <Nothing title="No data">In this range of time nothing was found that matches.</Nothing>;
   const names = [...new Set(asked.flatMap((query) => query.match(/\b[a-zA-Z_:][\w:]*(?=\s*[{[])/g) ?? []))].slice(0, 3);
+  const title = panel.field.noValue ?? "No data";
+  if (small) return <Nothing title={title} />;
   return (
-    <Nothing title={panel.field.noValue ?? "No data"}>
+    <Nothing title={title}>
       There is no such series in this range of time
       {names.length > 0 && (
         <>

@@ -1,6 +1,6 @@
 import { MultiSelect, Select, TextInput } from "@mantine/core";
-import { useQueries, useQueryClient } from "@tanstack/react-query";
-import { useMemo } from "react";
+import { type UseQueryResult, useQueries, useQueryClient } from "@tanstack/react-query";
+import { useMemo, useRef } from "react";
 import { useSearchParams } from "react-router";
 import { get } from "@/api/http";
 import { queryInstant, seriesName } from "@/api/prometheus";
@@ -22,7 +22,10 @@ import { SCRAPE } from "./data";
 
 export interface Variables {
   readonly all: readonly Variable[];
+  /** What panels are asked with: as it was last while something is not known yet. */
   readonly chosen: Readonly<Record<string, Chosen>>;
+  /** What is said to be chosen now. */
+  readonly said: Readonly<Record<string, Chosen>>;
   readonly options: Readonly<Record<string, readonly Option[]>>;
   readonly ready: boolean;
   readonly faults: readonly string[];
@@ -35,6 +38,8 @@ export function useVariables(variables: readonly Variable[]): Variables {
   const { span } = useTime();
   const client = useQueryClient();
   const ordered = useMemo(() => inOrder(variables), [variables]);
+  const last = useRef(new Map<string, readonly string[]>());
+  const held = useRef<Readonly<Record<string, Chosen>> | null>(null);
   // A variable's query depends on what those before it have become, which the answers that are there already say.
   const scope = (chosen: Record<string, Chosen>): Scope => ({ chosen, span, step: 60, scrape: SCRAPE });
   const asked = (chosen: Record<string, Chosen>, variable: Variable) => {
@@ -51,7 +56,9 @@ export function useVariables(variables: readonly Variable[]): Variables {
       if (variable.type === "query" && variable.kind === "prometheus") {
         const each = asked(chosen, variable);
         wanted.push(each);
-        const found = client.getQueryData<readonly string[]>(each.key);
+        // Asked anew as time goes on: until it is answered, it is what it was.
+        const found = client.getQueryData<readonly string[]>(each.key) ?? last.current.get(each.text);
+        if (found) last.current.set(each.text, found);
         const failed = client.getQueryState(each.key)?.status === "error";
         if (!found && !failed) {
           ready = false;
@@ -71,16 +78,25 @@ export function useVariables(variables: readonly Variable[]): Variables {
       queryFn: ({ signal }: { signal: AbortSignal }) => valuesOf(text, span, signal),
       staleTime: 60_000,
     })),
+    combine: answered,
   });
   const now = walk();
-  const faults = [
-    ...answers.flatMap(({ error }) => (error ? [error.message] : [])),
-    ...variables.flatMap(({ missing }) => (missing ? [missing] : [])),
-  ];
-  const text = JSON.stringify(now.chosen);
+  if (now.ready) held.current = now.chosen;
+  const faults = [...answers.errors, ...variables.flatMap(({ missing }) => (missing ? [missing] : []))];
+  const text = JSON.stringify(held.current ?? now.chosen);
   const chosen = useMemo(() => JSON.parse(text) as Record<string, Chosen>, [text]);
   const filters = variables.filter(({ type }) => type === "adhoc").flatMap(({ name }) => params.getAll(`var-${name}`));
-  return { all: variables, chosen, options: now.options, ready: now.ready, faults, adhoc: adhocMatchers(filters) };
+  const ready = held.current !== null;
+  const said = { ...chosen, ...now.chosen };
+  return { all: variables, chosen, said, options: now.options, ready, faults, adhoc: adhocMatchers(filters) };
+}
+
+/** An answer is something new, also where it was no error: what comes after it may now be asked. */
+function answered(results: UseQueryResult<readonly string[]>[]) {
+  return {
+    answers: results.map(({ data }) => data),
+    errors: results.flatMap(({ error }) => (error ? [error.message] : [])),
+  };
 }
 
 function fixedOptions(variable: Variable, span: Span): readonly Option[] {
@@ -156,7 +172,7 @@ export function VariableBar({ variables }: { variables: Variables }) {
       key={variable.name}
       variable={variable}
       options={variables.options[variable.name] ?? []}
-      chosen={variables.chosen[variable.name]}
+      chosen={variables.said[variable.name]}
       set={(values) => set(variable.name, values)}
     />
   ));

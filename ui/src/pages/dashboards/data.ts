@@ -4,7 +4,7 @@ import { type UseQueryResult, useQueries } from "@tanstack/react-query";
 import { useMemo } from "react";
 import { queryInstant, queryRange } from "@/api/prometheus";
 import { withMatchers } from "@/model/dashboard/adhoc";
-import { ofInstant, ofRange, withConfig } from "@/model/dashboard/frames";
+import { ofInstant, ofRange, withConfig, withValueNames } from "@/model/dashboard/frames";
 import { interpolate, type Scope } from "@/model/dashboard/interpolate";
 import { type LogAsk, logAsk } from "@/model/dashboard/logsearch";
 import { spanOf } from "@/model/dashboard/owntime";
@@ -123,13 +123,14 @@ async function framesOf(question: Question, span: Span, scope: Scope, signal: Ab
     return question.ask.impossible ? [] : logFrames(question.ask, target, span, step, signal);
   if (question.kind === "traces") return traceFrames(question.ask, target, span, signal);
   const legend = interpolate(target.legend, scope);
-  if (target.instant && !target.range) return ofInstant(await queryInstant(text, span.end, signal), target, legend);
-  return ofRange(await queryRange(text, span, step, signal), target, legend);
+  if (target.instant && !target.range)
+    return ofInstant(await queryInstant(text, span.end, signal), target, legend, text);
+  return ofRange(await queryRange(text, span, step, signal), target, legend, text);
 }
 
 function combined(results: UseQueryResult<Frame[]>[]) {
   return {
-    frames: results.flatMap(({ data }) => data ?? []),
+    frames: withValueNames(results.flatMap(({ data }) => data ?? [])),
     loading: results.some(({ isLoading }) => isLoading),
     errors: [...new Set(results.flatMap(({ error }) => (error ? [error.message] : [])))],
     again: () => results.forEach(({ refetch }) => void refetch()),

@@ -30,7 +30,7 @@ export default function BarChart({ panel, frames, height }: PanelProps) {
       <Bars
         label={panel.title || "bars"}
         data={data}
-        height={Math.max(60, height - (legend ? 22 : 0))}
+        height={Math.max(60, height - (legend ? 24 : 2))}
         lying={lying}
         stacking={one<Stacking>(options.stacking, ["none", "normal", "percent"])}
         values={counted ? "never" : one<"auto" | "always" | "never">(options.showValue, ["auto", "always", "never"])}

@@ -3,7 +3,7 @@ import { useEffect, useMemo, useRef, useState } from "react";
 import { useTime } from "@/components/time";
 import { type Heat, ofBuckets, ofValues } from "@/model/dashboard/heat";
 import { at, bool, maybe, text } from "@/model/dashboard/options";
-import { clockTime, dateTime, type Span } from "@/model/timerange";
+import { clockTime, dateTime, type Span, ticks } from "@/model/timerange";
 import { format } from "@/model/units";
 import type { PanelProps } from "./interface";
 
@@ -105,9 +105,6 @@ function draw(
     if (at % every === 0) ctx.fillText(bound(value, unit), LEFT - 6, tall - at * row - row / 2 + 4);
   });
   ctx.textAlign = "center";
-  const marks = Math.max(2, Math.floor(wide / 110));
-  for (let mark = 1; mark < marks; mark++) {
-    const time = span.start + ((span.end - span.start) * mark) / marks;
-    ctx.fillText(clockTime(time, utc).slice(0, 5), x(time), height - 5);
-  }
+  for (const time of ticks(span, Math.max(1, Math.floor(wide / 90))))
+    ctx.fillText(clockTime(time, utc).slice(0, 5), Math.max(LEFT + 16, Math.min(x(time), width - 16)), height - 5);
 }

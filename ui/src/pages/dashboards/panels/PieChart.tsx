@@ -1,3 +1,4 @@
+import { useElementSize } from "@mantine/hooks";
 import { seriesColour } from "@/model/dashboard/display";
 import { figures } from "@/model/dashboard/figures";
 import { bool, object, texts } from "@/model/dashboard/options";
@@ -16,7 +17,10 @@ export default function PieChart({ panel, frames, height, leads }: PanelProps) {
   const total = parts.reduce((sum, { part }) => sum + part, 0);
   const legend = object(panel.options.legend);
   const values = texts(legend.values).length ? texts(legend.values) : ["percent"];
-  const size = Math.max(80, Math.min(height - 8, 260));
+  const { ref, width } = useElementSize<HTMLDivElement>();
+  // Beside it there is room for names only where there is some.
+  const below = bool(legend.showLegend, true) && (legend.placement !== "right" || width < 300);
+  const size = Math.max(60, Math.min((below ? height - Math.min(parts.length * 22, height * 0.4) : height) - 14, 260));
   const hole = panel.options.pieType === "donut" ? 0.58 : 0;
   let from = 0;
   const slices = parts.map(({ title, part, colour, shown, spot }) => {
@@ -26,10 +30,19 @@ export default function PieChart({ panel, frames, height, leads }: PanelProps) {
   });
   if (total === 0) return <div className="empty">All parts are zero.</div>;
   return (
-    <div style={{ display: "flex", gap: 14, alignItems: "center", justifyContent: "center" }}>
+    <div
+      ref={ref}
+      style={{
+        display: "flex",
+        flexDirection: below ? "column" : "row",
+        gap: below ? 6 : 14,
+        alignItems: "center",
+        justifyContent: "center",
+      }}
+    >
       <svg
         viewBox="-1.02 -1.02 2.04 2.04"
-        style={{ flex: "0 1 auto", width: size, maxWidth: "55%", maxHeight: size }}
+        style={{ flex: "none", width: size, maxWidth: below ? "100%" : "55%", maxHeight: size }}
         role="img"
         aria-label={`${panel.title}: ${slices.map(({ title, share }) => `${title} ${(share * 100).toFixed(1)} %`).join(", ")}`}
       >
@@ -40,22 +53,29 @@ export default function PieChart({ panel, frames, height, leads }: PanelProps) {
         ))}
       </svg>
       {bool(legend.showLegend, true) && (
-        <table className="table" style={{ width: "auto", fontSize: 12 }} aria-label="parts">
-          <tbody>
-            {slices.map(({ title, colour, share, text, spot }) => (
-              <tr key={title}>
-                <td>
-                  <i className="dot" style={{ background: colour, marginRight: 6 }} />
-                  <Linked spot={spot} leads={leads}>
-                    {title}
-                  </Linked>
-                </td>
-                {values.includes("value") && <td className="number">{text}</td>}
-                {values.includes("percent") && <td className="number">{(share * 100).toFixed(1)} %</td>}
-              </tr>
-            ))}
-          </tbody>
-        </table>
+        <div
+          role="group"
+          aria-label="legend"
+          tabIndex={0}
+          style={{ minHeight: 0, maxHeight: below ? height - size - 10 : height, overflowY: "auto" }}
+        >
+          <table className="table" style={{ width: "auto", fontSize: 12 }} aria-label="parts">
+            <tbody>
+              {slices.map(({ title, colour, share, text, spot }) => (
+                <tr key={title}>
+                  <td>
+                    <i className="dot" style={{ background: colour, marginRight: 6 }} />
+                    <Linked spot={spot} leads={leads}>
+                      {title}
+                    </Linked>
+                  </td>
+                  {values.includes("value") && <td className="number">{text}</td>}
+                  {values.includes("percent") && <td className="number">{(share * 100).toFixed(1)} %</td>}
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
       )}
     </div>
   );

@@ -4,7 +4,7 @@ import { Legend } from "@/charts/Legend";
 import { type Line, TimeSeries } from "@/charts/TimeSeries";
 import { useTime } from "@/components/time";
 import { levels, seriesColour } from "@/model/dashboard/display";
-import { together as joined } from "@/model/dashboard/frames";
+import { apart, together as joined } from "@/model/dashboard/frames";
 import type { Lead } from "@/model/dashboard/links";
 import { at, bool, maybe, num, object, text, texts } from "@/model/dashboard/options";
 import { reduced } from "@/model/dashboard/reduce";
@@ -15,6 +15,7 @@ import { LegendTable } from "./LegendTable";
 
 const MOST = 250;
 const LINE = 20;
+const LETTER = 6.8; // pixels
 
 /** Series over time; also graphs of old. */
 export default function TimeSeriesPanel({ panel, frames, span, height, marks, dots, leads, together }: PanelProps) {
@@ -37,7 +38,10 @@ export default function TimeSeriesPanel({ panel, frames, span, height, marks, do
     !withLegend || right
       ? 0
       : Math.min(table ? (listed.length + 1) * LINE + 6 : LINE * (listed.length > 4 ? 2 : 1) + 6, height * 0.4);
-  const stack = text(at(config.custom, "stacking.mode"), "none");
+  const longest = Math.min(40, Math.max(0, ...listed.map(({ name }) => name.length)));
+  const wanted = longest * LETTER + (table ? 64 * Math.max(1, calcs.length) + 36 : 90);
+  const stacked = lines.some(({ stack }) => stack !== "none");
+  const percent = frames.some(({ fields }) => fields.some((each) => modeOf(each.config) === "percent"));
   const style = text(at(config.custom, "thresholdsStyle.mode"), "off");
   const distribution = object(at(config.custom, "scaleDistribution"));
   const names = table ? (
@@ -55,7 +59,7 @@ export default function TimeSeriesPanel({ panel, frames, span, height, marks, do
     <div
       style={{
         display: "grid",
-        gridTemplateColumns: right ? "minmax(0, 1fr) minmax(120px, 30%)" : "minmax(0, 1fr)",
+        gridTemplateColumns: right ? `minmax(0, 1fr) minmax(120px, min(45%, ${wanted}px))` : "minmax(0, 1fr)",
         gap: right ? 10 : 0,
       }}
     >
@@ -70,7 +74,7 @@ export default function TimeSeriesPanel({ panel, frames, span, height, marks, do
         decimals={config.decimals}
         min={config.min ?? maybe(config.custom.axisSoftMin)}
         max={config.max}
-        stacked={stack === "normal" ? true : stack === "percent" ? "percent" : false}
+        stacked={percent ? "percent" : stacked}
         log={distribution.type === "log" ? (num(distribution.log, 10) === 2 ? 2 : 10) : undefined}
         levels={
           style === "off"
@@ -116,9 +120,10 @@ function useGo() {
 }
 
 function drawn(frames: PanelProps["frames"], leads: PanelProps["leads"], go: (lead: Lead) => void) {
-  const { times, columns, of } = joined(frames);
+  const { times, columns, of } = joined(frames.flatMap((frame) => (frame.form === "table" ? apart(frame) : [frame])));
   const all = new Map<string, Drawn>();
   const taken = new Map<string, number>();
+  const usual = of[0]?.field.config.unit;
   const lines = of.slice(0, MOST).flatMap(({ field, frame, title, times: own }, place): Line[] => {
     const { config } = field;
     const hide = object(config.custom.hideFrom);
@@ -135,7 +140,7 @@ function drawn(frames: PanelProps["frames"], leads: PanelProps["leads"], go: (le
             const lead = leads({ field, frame, row: own.indexOf(times[row]!) })[0];
             if (lead) go(lead);
           };
-    return [{ name, values, colour: seriesColour(config, place, reduced(values)), onPick, ...looks(config) }];
+    return [{ name, values, colour: seriesColour(config, place, reduced(values)), onPick, ...looks(config, usual) }];
   });
   return { times, lines, all };
 }
@@ -163,7 +168,8 @@ function bridged(values: readonly (number | null)[]): readonly (number | null)[]
   return result;
 }
 
-function looks({ custom, unit }: FieldConfig): Partial<Line> {
+/** What is measured in something else than the first line has an axis of its own, if nothing is said of it. */
+function looks({ custom, unit }: FieldConfig, usual: string | undefined): Partial<Line> {
   const draw = custom.drawStyle === "bars" || custom.drawStyle === "points" ? custom.drawStyle : "line";
   const step =
     custom.lineInterpolation === "stepAfter"
@@ -180,6 +186,14 @@ function looks({ custom, unit }: FieldConfig): Partial<Line> {
     width: num(custom.lineWidth, 1),
     fill: num(custom.fillOpacity, 0) / 100,
     unit,
-    axis: custom.axisPlacement === "right" ? "right" : "left",
+    axis: custom.axisPlacement === "right" || (unit !== usual && custom.axisPlacement !== "left") ? "right" : "left",
+    // Only what is drawn in the same way, along the same axis, can lie on each other.
+    stack: ["normal", "percent"].includes(modeOf({ custom }))
+      ? `${text(at(custom, "stacking.group"))} ${draw} ${text(custom.axisPlacement)}`
+      : "none",
   };
+}
+
+function modeOf({ custom }: Pick<FieldConfig, "custom">): string {
+  return text(at(custom, "stacking.mode"), "none");
 }
