@@ -49,6 +49,13 @@ BOARD = """{"title": "Shop", "schemaVersion": 39, "templating": {"list": [{"name
 {"id": 2, "type": "logs", "datasource": {"type": "loki"}, "targets": [{"expr": "{a=\\"b\\"} |= 1"}]}]}
 """
 
+V2 = """{"apiVersion": "dashboard.grafana.app/v2", "kind": "Dashboard", "metadata": {"name": "n"}, "spec": {"title": "New",
+"variables": [{"kind": "CustomVariable", "spec": {"name": "job", "query": "a,b"}}],
+"layout": {"kind": "GridLayout", "spec": {"items": []}},
+"elements": {"a": {"kind": "Panel", "spec": {"id": 1, "title": "Up", "data": {"kind": "QueryGroup", "spec": {"queries": [
+{"kind": "PanelQuery", "spec": {"refId": "A", "query": {"group": "prometheus", "spec": {"expr": "up{job=\\"$jobs\\"}"}}}}]}}}}}}}
+"""
+
 GOOD = [
     ("rules.yml", RULES, "rules, 1 group, 1 rule"),
     ("prometheus.yml", "scrape_configs: [{job_name: a}]\n", "prometheus, 1 job, 0 rule files below it"),
@@ -80,6 +87,7 @@ GOOD = [
         '{"title": "Old", "rows": [{"panels": [{"type": "graph", "targets": [{"expr": "up"}]}]}]}',
         "dashboard, 'Old', 1 panel",
     ),
+    ("new.json", V2.replace("$jobs", "$job"), "dashboard, 'New', 1 panel"),
 ]
 
 WRONG = [
@@ -89,7 +97,7 @@ WRONG = [
          "a runbook (match and steps); services.yml (services); maintenance.yml (maintenance and suppress); tiers.yml (tiers); "
          "log hints (hints); oncall.yml (people, schedules and policies); "
          "trackers.yml (trackers); pipelines.yml (pipelines); war-room.yml (war_room and audiences); "
-         "a Sigma rule (logsource and detection); a dashboard (panels and schemaVersion, or dashboard); "
+         "a Sigma rule (logsource and detection); a dashboard (panels and schemaVersion, dashboard, or kind and spec); "
          "aiprism.yml (" + ", ".join(SECTIONS) + ")"),
     ("apiVersion: v1\nkind: Pod\n",
      "1: cannot tell what kind of file this is from its keys (apiVersion, kind); known are rules (groups); "
@@ -97,7 +105,7 @@ WRONG = [
      f"services.yml (services); maintenance.yml (maintenance and suppress); tiers.yml (tiers); log hints (hints); "
      f"oncall.yml (people, schedules and policies); trackers.yml (trackers); pipelines.yml (pipelines); "
      f"war-room.yml (war_room and audiences); a Sigma rule (logsource and detection); "
-     f"a dashboard (panels and schemaVersion, or dashboard); aiprism.yml ({', '.join(SECTIONS)})"),
+     f"a dashboard (panels and schemaVersion, dashboard, or kind and spec); aiprism.yml ({', '.join(SECTIONS)})"),
     (RULES.replace("rate(", "rat("),
      '5: group \'api\': rule \'HighLatency\': 1:1: parse error: unknown function with name "rat"; did you mean "rate"? '
      "(at groups[0].rules[0].expr)"),
@@ -125,6 +133,9 @@ WRONG = [
      "4: panel 'Requests': there is no variable $job; did you mean $jobs? (at panels[0].targets[0].expr)"),
     (BOARD.replace('"id": 2', '"id": 1'),
      "5: two panels have the id 1, the other stands in line 3; give it another (at panels[1].id)"),
+    (V2, "5: panel 'Up': there is no variable $jobs; did you mean $job? "
+     "(at spec.elements.a.spec.data.spec.queries[0].spec.query.spec.expr)"),
+    ('{"kind": "PrometheusRule", "spec": {}}', "1: this is a PrometheusRule, not Grafana's Dashboard of schema v2 (at kind)"),
     ('{"title": "x", "panels": {}, "schemaVersion": 39}', "1: expected a list (at panels)"),
     ('{"title": "x", "schemaVersion": 39}',
      "1: a dashboard has a list of `panels` (old ones: of `rows`); this has neither"),

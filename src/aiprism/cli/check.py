@@ -265,7 +265,7 @@ KINDS: Sequence[Kind] = (
     Kind("pipelines", frozenset({"pipelines"}), _pipelines),
     Kind(
         "dashboard",
-        frozenset({"title", "panels", "rows", "templating", "schemaVersion", "dashboard"}),
+        frozenset({"title", "panels", "rows", "templating", "schemaVersion", "dashboard", "spec"}),
         dashboardfile.told,
     ),
     Kind("aiprism.yml", frozenset({"data", *config.SECTIONS}), _configuration),
@@ -284,7 +284,7 @@ _SIGNS: Mapping[str, str] = {
     "pipelines.yml": "pipelines",
     "war-room.yml": "war_room and audiences",
     "a Sigma rule": "logsource and detection",
-    "a dashboard": "panels and schemaVersion, or dashboard",
+    "a dashboard": "panels and schemaVersion, dashboard, or kind and spec",
     "aiprism.yml": ", ".join(config.SECTIONS),
 }
 _KNOWN = "known are " + "; ".join(f"{kind} ({keys})" for kind, keys in _SIGNS.items())

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from aiprism.errors import BadInput
-from aiprism.model import dashboards
+from aiprism.model import dashboards, dashboardv2
 from aiprism.query.promql import parse as promql
 from aiprism.yamlfile import Node
 
@@ -23,6 +23,10 @@ _IN_RANGE = re.compile(r"(?<=\[)[^\[\]]*(?=\])|(?<=offset )\S+")
 
 def told(document: Node, path: Path) -> str:
     """What the dashboard is called and how many panels it has, once every query of it could be asked."""
+    if dashboardv2.is_v2(document.plain()):
+        return _told_of_v2(document, path)
+    if kind := document["kind"].text(""):
+        raise document["kind"].error(f"this is a {kind}, not Grafana's Dashboard of schema v2")
     board = document["dashboard"] or document
     if not board["panels"] and not board["rows"]:
         raise board.error("a dashboard has a list of `panels` (old ones: of `rows`); this has neither")
@@ -41,11 +45,27 @@ def told(document: Node, path: Path) -> str:
         for target in panel["targets"].items():
             if _is_metrics(target["datasource"] or panel["datasource"]):
                 _check_query(target["expr"], panel, known)
+    return _in_words(document, path, len(panels))
+
+
+def _told_of_v2(document: Node, path: Path) -> str:
+    """The same of one of schema v2."""
+    spec = document["spec"]
+    panels = [each["spec"] for each in spec["elements"].entries().values()]
+    known = {each["spec"]["name"].text("") for each in spec["variables"].items()}
+    for panel in panels:
+        for query in (each["spec"]["query"] for each in panel["data"]["spec"]["queries"].items()):
+            if _is_metrics(query["group"]):
+                _check_query(query["spec"]["expr"], panel, known)
+    return _in_words(document, path, len(panels))
+
+
+def _in_words(document: Node, path: Path, panels: int) -> str:
     try:
         found = dashboards.read(document.plain(), name=path.stem)
     except BadInput as error:
         raise document.error(str(error)) from error
-    return f"{found.title!r}, {len(panels)} panel{'' if len(panels) == 1 else 's'}"
+    return f"{found.title!r}, {panels} panel{'' if panels == 1 else 's'}"
 
 
 def _panels(board: Node) -> Iterator[Node]:
@@ -67,7 +87,7 @@ def _check_query(query: Node, panel: Node, known: set[str]) -> None:
     for name in names:
         if name not in known and not name.startswith("__") and not name.isdigit():  # $1 is of label_replace
             near = difflib.get_close_matches(name, known, n=1)
-            mend = f"did you mean ${near[0]}?" if near else "add it to templating.list"
+            mend = f"did you mean ${near[0]}?" if near else "add it to the variables (templating.list)"
             raise query.error(f"{_title(panel)}: there is no variable ${name}; {mend}")
     try:
         _parsed(text, bool(names))

@@ -1,4 +1,4 @@
-"""A dashboard as it is kept: Grafana's JSON as it was written, and what lists of dashboards tell of it."""
+"""A dashboard as it is kept: Grafana's classic JSON as it was written, and what lists of dashboards tell of it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from aiprism.errors import BadInput
+from aiprism.model.dashboardv2 import classic, is_v2
 
 MOST_BYTES = 4 * 1024 * 1024
 UID = r"^[A-Za-z0-9_-]{1,80}$"
@@ -32,15 +33,16 @@ class Dashboard:
 
 
 def read(document: object, *, name: str = "", folder: str = "", origin: Origin = "saved", at: float = 0.0) -> Dashboard:
-    """A dashboard out of Grafana's JSON (also as its API wraps it) or the plan's YAML; BadInput for anything else.
+    """A dashboard out of Grafana's JSON (also as its API wraps it, and of schema v2, which becomes the classic model) or the
+    plan's YAML; BadInput for anything else.
 
     >>> read({"dashboard": {"title": "Web shop", "panels": []}}).uid
     'web-shop'
     """
     if not isinstance(document, Mapping):
         raise BadInput("a dashboard is a JSON object, such as Grafana's export gives; this is none")
-    if document.get("kind") == "Dashboard":
-        raise BadInput("this is Grafana's schema v2 (kind: Dashboard); export the dashboard as the classic JSON model")
+    if is_v2(document):
+        document = classic(document)
     inner = document.get("dashboard")
     found = inner if isinstance(inner, Mapping) else document
     if not isinstance(found.get("panels"), list) and not isinstance(found.get("rows"), list):

@@ -17,7 +17,9 @@ export class NoDashboard extends Error {}
 export function readDashboard(source: unknown): Dashboard {
   const outer = object(source);
   if (outer.kind === "Dashboard" && object(outer.spec).elements)
-    throw new NoDashboard("this is Grafana's schema v2 (kind: Dashboard); export it as the classic JSON model");
+    throw new NoDashboard(
+      "this is Grafana's schema v2 (kind: Dashboard); it becomes the classic model when it is imported",
+    );
   const json = "dashboard" in outer && typeof outer.dashboard === "object" ? object(outer.dashboard) : outer;
   if (!Array.isArray(json.panels) && !Array.isArray(json.rows))
     throw new NoDashboard("a dashboard has `panels` (or, in old ones, `rows`); this has neither");

@@ -9,7 +9,6 @@ import { Nothing, Shown } from "@/components/states";
 import { type Column, Table } from "@/components/Table";
 import { Tag } from "@/components/Tag";
 import { useGoto, useTime, useUrl } from "@/components/time";
-import { readDashboard } from "@/model/dashboard/read";
 import { dateTime } from "@/model/timerange";
 
 /** Every dashboard, found by words of its title, folder and tags; and the way in for those of Grafana. */
@@ -77,7 +76,7 @@ function Found({ of }: { of: readonly DashboardSummary[] }) {
   return <Table label="dashboards" columns={columns} rows={of} id={({ uid }) => uid} />;
 }
 
-/** Takes a file of Grafana's; what is none is said before anything is sent. */
+/** Takes a file of Grafana's, of the classic model or schema v2; the server says what is none. */
 function Import() {
   const [actor] = useActor();
   const sent = useImportDashboard();
@@ -86,9 +85,12 @@ function Import() {
   const take = async (file: File | null) => {
     if (!file) return;
     try {
-      const json = JSON.parse(await file.text());
-      readDashboard(json);
-      const made = await sent.mutateAsync({ dashboard: json, folder: "imported", by: actor, message: file.name });
+      const made = await sent.mutateAsync({
+        dashboard: JSON.parse(await file.text()),
+        folder: "imported",
+        by: actor,
+        message: file.name,
+      });
       navigate(goto(`/dashboards/${made.uid}`));
     } catch (error) {
       notifications.show({ color: "red", title: `${file.name} was not imported`, message: String(error) });
