@@ -22,6 +22,10 @@ interface Props<T> {
   readonly many?: number;
   readonly height?: number;
   readonly onPick?: (row: T) => void;
+  /** How it is sorted until somebody sorts it. */
+  readonly first?: { readonly title: string; readonly up: boolean } | null;
+  /** A text below each column. */
+  readonly foot?: readonly string[] | null;
 }
 
 interface Order {
@@ -31,8 +35,9 @@ interface Order {
 
 const ROW = 29;
 
-export function Table<T>({ label, columns, rows, id, many = 200, height = 520, onPick }: Props<T>) {
-  const [order, setOrder] = useState<Order | null>(null);
+export function Table<T>({ label, columns, rows, id, many = 200, height = 520, onPick, first, foot }: Props<T>) {
+  const [chosen, setOrder] = useState<Order | null | undefined>(undefined);
+  const order = chosen === undefined ? orderOf(columns, first) : chosen;
   const sorted = useMemo(() => inOrder(rows, columns, order), [rows, columns, order]);
   const box = useRef<HTMLDivElement>(null);
   const virtual = sorted.length > many;
@@ -91,6 +96,17 @@ export function Table<T>({ label, columns, rows, id, many = 200, height = 520, o
           })}
           {virtual && after > 0 && <tr style={{ height: after }} aria-hidden />}
         </tbody>
+        {foot && (
+          <tfoot>
+            <tr>
+              {columns.map((column, at) => (
+                <td key={column.title} className={className(column)}>
+                  {foot[at]}
+                </td>
+              ))}
+            </tr>
+          </tfoot>
+        )}
       </table>
     </div>
   );
@@ -98,6 +114,11 @@ export function Table<T>({ label, columns, rows, id, many = 200, height = 520, o
 
 function className<T>(column: Column<T>): string | undefined {
   return [column.number && "number", column.small === false && "hide-small"].filter(Boolean).join(" ") || undefined;
+}
+
+function orderOf<T>(columns: readonly Column<T>[], first: Props<T>["first"]): Order | null {
+  const at = first ? columns.findIndex(({ title }) => title === first.title) : -1;
+  return first && at >= 0 ? { at, up: first.up } : null;
 }
 
 function sortOf(order: Order | null, at: number): "ascending" | "descending" | undefined {

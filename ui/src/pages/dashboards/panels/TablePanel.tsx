@@ -5,8 +5,9 @@ import { type Column, Table } from "@/components/Table";
 import { useTime } from "@/components/time";
 import { display, displayTime } from "@/model/dashboard/display";
 import { titleOf } from "@/model/dashboard/frames";
-import { at, text } from "@/model/dashboard/options";
+import { at, num } from "@/model/dashboard/options";
 import { reduced } from "@/model/dashboard/reduce";
+import { cellKind, firstOrder, footOf, shareOf } from "@/model/dashboard/table";
 import type { Field, Frame } from "@/model/dashboard/types";
 import type { PanelProps } from "./interface";
 import { Linked } from "./Linked";
@@ -29,26 +30,39 @@ export default function TablePanel({ panel, frames, height, leads }: PanelProps)
           onChange={(value) => setChosen(Number(value ?? 0))}
         />
       )}
-      <Table label={panel.title || "table"} columns={columns} rows={rows} id={String} height={height} many={100} />
+      <Table
+        label={panel.title || "table"}
+        columns={columns}
+        rows={rows}
+        id={String}
+        height={height}
+        many={100}
+        first={firstOrder(panel.options)}
+        foot={frame && footOf({ ...frame, fields: frame.fields.filter(isShown) }, panel.options)}
+      />
     </>
   );
 }
 
 function columnsOf(frame: Frame, utc: boolean, leads: PanelProps["leads"]): Column<number>[] {
   const taken = new Set<string>();
-  return frame.fields
-    .filter(({ config }) => config.custom.hidden !== true && at(config.custom, "hideFrom.viz") !== true)
-    .map((field) => {
-      let title = titleOf(field, frame);
-      while (taken.has(title)) title += " ";
-      taken.add(title);
-      return {
-        title,
-        number: field.kind === "number" && field.config.custom.align !== "left",
-        by: (row: number) => sortable(field, row),
-        cell: (row: number) => <Cell field={field} frame={frame} row={row} utc={utc} leads={leads} />,
-      };
-    });
+  return frame.fields.filter(isShown).map((field) => {
+    let title = titleOf(field, frame);
+    while (taken.has(title)) title += " ";
+    taken.add(title);
+    return {
+      title,
+      number:
+        field.config.custom.align === "right" || (field.kind === "number" && field.config.custom.align !== "left"),
+      width: field.config.custom.width ? `${num(field.config.custom.width, 0)}px` : undefined,
+      by: (row: number) => sortable(field, row),
+      cell: (row: number) => <Cell field={field} frame={frame} row={row} utc={utc} leads={leads} />,
+    };
+  });
+}
+
+function isShown({ config }: Field): boolean {
+  return config.custom.hidden !== true && at(config.custom, "hideFrom.viz") !== true;
 }
 
 function sortable(field: Field, row: number): string | number | null {
@@ -77,19 +91,30 @@ function Cell({ field, frame, row, utc, leads }: CellProps) {
   }
   if (field.kind === "time") return <span className="nowrap">{displayTime(value, utc)}</span>;
   const { text: shown, colour } = display(value, field.config);
-  const kind = text(at(field.config.custom, "cellOptions.type") ?? field.config.custom.displayMode, "auto");
+  const kind = cellKind(field.config);
   const said = (
     <Linked spot={{ field, frame, row }} leads={leads}>
       {shown}
     </Linked>
   );
-  if (kind.startsWith("color-background") && colour)
+  const share = kind === "gauge" ? shareOf(field, value) : null;
+  if (share !== null)
+    return (
+      <span className="cellgauge">
+        <span className="barrail">
+          <i style={{ width: `${(share * 100).toFixed(1)}%`, background: colour || "var(--accent)" }} />
+        </span>
+        {said}
+      </span>
+    );
+  if (kind === "json") return <code>{shown}</code>;
+  if (kind === "background" && colour)
     return (
       <span style={{ background: `color-mix(in srgb, ${colour} 28%, transparent)`, padding: "0 6px", borderRadius: 3 }}>
         {said}
       </span>
     );
-  if (kind === "color-text" && colour)
+  if (kind === "text-colour" && colour)
     return <span style={{ color: `color-mix(in oklab, ${colour} 62%, var(--ink))` }}>{said}</span>;
   return <>{said}</>;
 }
