@@ -81,6 +81,8 @@ test.each([
   [5000, "count:foo", undefined, "5K foo"],
   [1500, "si:mF", undefined, "1.50 F"],
   [0, "bool:yes/no", undefined, "no"],
+  [50_000_000, "time:YYYY-MM-DD HH:mm", undefined, "1970-01-01 13:53"],
+  [50_000_000, "time:ddd D MMM, h:mm a [UTC]", undefined, "Thu 1 Jan, 1:53 pm UTC"],
   [3, "furlongs", undefined, "3 furlongs"],
 ] as const)("%s as %s with %s decimals is %s", (value, unit, decimals, text) =>
   expect(format(value, unit, decimals)).toBe(text),

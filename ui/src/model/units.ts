@@ -3,6 +3,7 @@
  * writes them; an id nobody knows stands behind the number as it is.
  */
 
+import { dated } from "./dated";
 import { COUNTS, FIXED, IEC, MONEY, MONEY_BEHIND, SI, type Unit } from "./unittable";
 import { type Format, type Precision, TIMES } from "./unittimes";
 
@@ -123,6 +124,8 @@ function described(unit: string): Format {
       return of(rest);
     case "si":
       return ownPrefix(rest);
+    case "time":
+      return (value) => dated(new Date(value), rest || "YYYY-MM-DD HH:mm:ss");
     case "bool":
       return (value) => rest.split("/")[value ? 0 : 1] ?? "";
     default:

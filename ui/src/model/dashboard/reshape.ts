@@ -1,5 +1,6 @@
 /** Transformations that give a frame another shape: rows as columns, cells as columns, a frame for each value. */
 
+import { dated } from "@/model/dated";
 import { field, numbers, titleOf } from "./frames";
 import { bool, num, object, objects, text, texts } from "./options";
 import type { Cell, Field, Frame, Json } from "./types";
@@ -177,41 +178,6 @@ const formatTime: Reshape = (frames, options) =>
 function replaced(frame: Frame, of: Field, write: (value: Cell) => Cell, kind = of.kind): Frame {
   const after = { ...of, kind, values: of.values.map(write) };
   return { ...frame, fields: frame.fields.map((each) => (each === of ? after : each)) };
-}
-
-const MONTHS = "January February March April May June July August September October November December".split(" ");
-const DAYS = "Sunday Monday Tuesday Wednesday Thursday Friday Saturday".split(" ");
-const two = (value: number, length = 2) => String(value).padStart(length, "0");
-
-const LETTERS: Readonly<Record<string, (at: Date) => string>> = {
-  YYYY: (at) => String(at.getUTCFullYear()),
-  YY: (at) => two(at.getUTCFullYear() % 100),
-  MMMM: (at) => MONTHS[at.getUTCMonth()]!,
-  MMM: (at) => MONTHS[at.getUTCMonth()]!.slice(0, 3),
-  MM: (at) => two(at.getUTCMonth() + 1),
-  M: (at) => String(at.getUTCMonth() + 1),
-  DD: (at) => two(at.getUTCDate()),
-  D: (at) => String(at.getUTCDate()),
-  dddd: (at) => DAYS[at.getUTCDay()]!,
-  ddd: (at) => DAYS[at.getUTCDay()]!.slice(0, 3),
-  HH: (at) => two(at.getUTCHours()),
-  H: (at) => String(at.getUTCHours()),
-  hh: (at) => two(at.getUTCHours() % 12 || 12),
-  h: (at) => String(at.getUTCHours() % 12 || 12),
-  mm: (at) => two(at.getUTCMinutes()),
-  m: (at) => String(at.getUTCMinutes()),
-  ss: (at) => two(at.getUTCSeconds()),
-  s: (at) => String(at.getUTCSeconds()),
-  SSS: (at) => two(at.getUTCMilliseconds(), 3),
-  A: (at) => (at.getUTCHours() < 12 ? "AM" : "PM"),
-  a: (at) => (at.getUTCHours() < 12 ? "am" : "pm"),
-};
-
-function dated(at: Date, form: string): string {
-  return form.replace(
-    /\[([^\]]*)\]|YYYY|YY|MMMM|MMM|MM|M|DD|D|dddd|ddd|HH|H|hh|h|mm|m|ss|s|SSS|A|a/g,
-    (letters, kept) => (kept === undefined ? LETTERS[letters]!(at) : kept),
-  );
 }
 
 /** Frames side by side by the labels they share, each under the value of one label. */
