@@ -133,6 +133,26 @@ def test_keys_lead_to_pages_and_the_palette_finds_a_service(visit: Visit) -> Non
     expect(page).to_have_url(re.compile("/services/document-processor"))
 
 
+def test_what_closes_or_was_at_work_gives_the_focus_back(visit: Visit) -> None:
+    page = visit("/settings/configuration", width=390)
+    reload = page.get_by_role("button", name="reload")
+    reload.press("Enter")
+    expect(page.get_by_text("Configuration reloaded")).to_be_visible()
+    expect(reload).to_be_focused()
+    page.keyboard.press("t")
+    expect(page.get_by_label("from", exact=True)).to_be_focused()
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile("from=now-"))
+    expect(reload).to_be_focused()
+    for key in ("Control+k", "?"):
+        page.keyboard.press(key)
+        expect(page.get_by_role("dialog")).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("dialog")).to_have_count(0)
+        expect(reload).to_be_focused()
+
+
 def test_a_query_is_drawn_told_and_taken_along(visit: Visit) -> None:
     page = visit(PAGES["metrics"])
     expect(page.get_by_role("img", name="rate(ai_prism_http_requests_total").locator("canvas")).to_be_visible()

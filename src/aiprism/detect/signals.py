@@ -60,7 +60,7 @@ def written(asked: SignalQuestion) -> Mapping[str, str | Sequence[str]]:
         "value": str(asked.measure),
         "by": list(asked.selection.by),
         "over": format_duration(asked.selection.over),
-        "when": f"{asked.when.sign} {asked.when.number!r}" if asked.when else "",
+        "when": f"{asked.when.sign} {repr(asked.when.number).removesuffix('.0')}" if asked.when else "",
     }
     return {name: value for name, value in said.items() if value or name == asked.selection.signal.value}
 

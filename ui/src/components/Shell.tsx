@@ -8,6 +8,7 @@ import { Link, NavLink, useLocation } from "react-router";
 import { useIncidents } from "@/api/incidents";
 import { useConnected } from "@/api/live";
 import { useStatus } from "@/api/status";
+import { useKeptFocus } from "./focus";
 import { Palette } from "./Palette";
 import { PLACES } from "./places";
 import { Shortcuts } from "./Shortcuts";
@@ -16,6 +17,7 @@ import { useGoto } from "./time";
 
 export function Shell({ children }: { children: ReactNode }) {
   const { pathname } = useLocation();
+  useKeptFocus();
   const place = PLACES.findLast(({ path }) => (path === "/" ? pathname === "/" : pathname.startsWith(path)));
   useEffect(() => {
     document.title = place && place.path !== "/" ? `${place.name} · aiprism` : "aiprism";

@@ -37,7 +37,7 @@ export function TimePicker() {
       <ActionIcon variant="subtle" color="gray" aria-label="earlier" onClick={back} className="hide-small">
         <IconChevronLeft size={16} />
       </ActionIcon>
-      <Popover opened={open} onChange={setOpen} position="bottom-end" trapFocus withinPortal>
+      <Popover opened={open} onChange={setOpen} position="bottom-end" trapFocus returnFocus withinPortal>
         <Popover.Target>
           <Button
             size="compact-sm"

@@ -15,7 +15,7 @@ interface Props {
 export function Saved({ query, columns, onPick }: Props) {
   const [open, setOpen] = useState(false);
   return (
-    <Popover opened={open} onChange={setOpen} position="bottom-end" width={320} withinPortal trapFocus>
+    <Popover opened={open} onChange={setOpen} position="bottom-end" width={320} withinPortal trapFocus returnFocus>
       <Popover.Target>
         <Button
           size="compact-xs"
