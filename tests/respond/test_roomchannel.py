@@ -346,6 +346,46 @@ async def test_what_was_written_in_slack_holds_up_nothing_that_is_said_after_it(
     assert workspace.places[0].texts[-1] == "*ann*: the pool is empty"
 
 
+class Silent:
+    """Slack as it is, but for posts of one text, which are not answered until they may be."""
+
+    def __init__(self, api, text):
+        self._api, self._text, self.may = api, text, asyncio.Event()
+
+    async def call(self, ask):
+        if ask.posts and self._text in ask.form["text"]:
+            await self.may.wait()
+        return await self._api.call(ask)
+
+    async def close(self):
+        await self._api.close()
+
+
+@in_slack
+async def test_a_post_that_is_not_answered_holds_up_its_own_channel_and_no_other(house, workspace):
+    one = house.trouble()
+    house.clock.jump(1200)
+    other = house.trouble(alert("ServiceDown", "mail", at=house.clock.now()))
+    await house.pass_by(3)
+    assert len(workspace.places) == 2
+    api = Silent(house.mirror._line.api, "is this heard?")
+    house.mirror._line.api = api
+    house.rooms.say(one, "ann", "is this heard?")
+    house.rooms.say(other, "ann", "the index is rebuilt")
+    texts = lambda: [text for place in workspace.places for text in place.texts]  # noqa: E731
+    house.clock.jump(20)
+    await house.mirror.round()
+    assert "*ann*: the index is rebuilt" in texts()
+    house.rooms.say(other, "ann", "it is there again")
+    house.clock.jump(20)
+    await house.mirror.round()
+    assert "*ann*: it is there again" in texts()
+    assert "*ann*: is this heard?" not in texts()
+    api.may.set()
+    await asyncio.gather(*house.mirror._asking.values())
+    assert texts().count("*ann*: is this heard?") == 1
+
+
 @in_slack
 async def test_the_channel_of_an_incident_that_was_taken_in_says_where_it_goes_on(house, workspace):
     first = house.trouble()

@@ -50,6 +50,7 @@ _AT_ONCE = 100  # lines that are looked at together
 _STEPS = 20  # of one channel, before the others are looked at again
 _SHORTEST, _IDLE, _AGAIN = 0.5, 30.0, 5.0  # seconds between looks: at least, at most, and after a failure
 _BETWEEN_LETTERS = 5.0  # seconds; what is said meanwhile is told together
+_TOGETHER = 2.0  # real seconds that a round waits for Slack; who is not answered by then is not waited for
 _TOPIC = 250
 _NAMES, _NAME_PATIENCE = 1000, 2.0
 
@@ -99,6 +100,7 @@ class RoomMirror:
         self._bell = Bell()
         self._line: _Line | None = None
         self._names: dict[str, str] = {}
+        self._asking: dict[str, asyncio.Task[float]] = {}  # by incident: channels that a round is at
         respond.on_work(self._bell.ring)
 
     async def run(self) -> None:
@@ -123,13 +125,29 @@ class RoomMirror:
         if slack.token:
             api = await self._api(slack)
             channels = await asyncio.to_thread(self._channels, slack)
-            due = [each for each in channels if each.next_at <= self._clock.now()]
-            waits += [each.next_at - self._clock.now() for each in channels if each not in due]
-            for found in await asyncio.gather(*(self._advanced(api, each) for each in due), return_exceptions=True):
-                if isinstance(found, BaseException):
-                    log.error("room.channel_failed", exc_info=found)
-                waits.append(_AGAIN if isinstance(found, BaseException) else found)
+            idle = [each for each in channels if each.incident_id not in self._asking]
+            due = [each for each in idle if each.next_at <= self._clock.now()]
+            waits += [each.next_at - self._clock.now() for each in idle if each not in due]
+            waits += await self._advance(api, due)
         return max(0.0, min(waits))
+
+    async def _advance(self, api: Api, due: Iterable[Channel]) -> list[float]:
+        """Advance these at once; in how many seconds each goes on. One whose answer does not come holds up itself alone."""
+        tasks = [asyncio.create_task(self._advanced(api, each), name=each.incident_id) for each in due]
+        for task in tasks:
+            self._asking[task.get_name()] = task
+            task.add_done_callback(self._asked)
+        if not tasks:
+            return []
+        done, late = await asyncio.wait(tasks, timeout=_TOGETHER)
+        for task in late:
+            task.add_done_callback(lambda _: self._bell.ring())
+        return [_AGAIN if task.cancelled() or task.exception() else task.result() for task in done]
+
+    def _asked(self, task: asyncio.Task[float]) -> None:
+        del self._asking[task.get_name()]
+        if not task.cancelled() and (error := task.exception()):
+            log.error("room.channel_failed", incident=task.get_name(), exc_info=error)
 
     async def name_of(self, user: str) -> str:
         """What somebody is called in Slack; their id where that cannot be found out soon."""
@@ -155,6 +173,10 @@ class RoomMirror:
         return self._line.api
 
     async def _hang_up(self) -> None:
+        asking = list(self._asking.values())
+        for task in asking:
+            task.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
         line, self._line = self._line, None
         if line:
             await line.api.close()
