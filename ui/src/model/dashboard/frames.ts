@@ -17,13 +17,18 @@ export function ofRange({ times, series }: Answer, target: Target, legend: strin
     );
     return [tableOf(rows, target.refId)];
   }
+  const title = titles(
+    series.map(({ labels }) => labels),
+    legend,
+    query,
+  );
   return series.map(({ labels, values }) => ({
     refId: target.refId,
-    name: target.form === "heatmap" && labels.le ? labels.le : seriesTitle(labels, legend, query),
+    name: target.form === "heatmap" && labels.le ? labels.le : title(labels),
     form: target.form,
     fields: [
       field("Time", "time", times),
-      { ...field("Value", "number", values, labels), legend: legend ? legendOf(legend, labels) : undefined },
+      { ...field("Value", "number", values, labels), legend: named(legend) ? legendOf(legend, labels) : undefined },
     ],
   }));
 }
@@ -31,13 +36,18 @@ export function ofRange({ times, series }: Answer, target: Target, legend: strin
 /** An instant query: a frame for each sample, or one with a row each where a table is wanted. */
 export function ofInstant(samples: readonly Sample[], target: Target, legend: string, query = ""): Frame[] {
   if (target.form === "table") return [tableOf(samples, target.refId)];
+  const title = titles(
+    samples.map(({ labels }) => labels),
+    legend,
+    query,
+  );
   return samples.map(({ labels, time, value }) => ({
     refId: target.refId,
-    name: seriesTitle(labels, legend, query),
+    name: title(labels),
     form: target.form,
     fields: [
       field("Time", "time", [time]),
-      { ...field("Value", "number", [value], labels), legend: legend ? legendOf(legend, labels) : undefined },
+      { ...field("Value", "number", [value], labels), legend: named(legend) ? legendOf(legend, labels) : undefined },
     ],
   }));
 }
@@ -68,6 +78,17 @@ function tableOf(rows: readonly Sample[], refId: string): Frame {
       ),
     ],
   };
+}
+
+const AUTO = "__auto";
+
+const named = (legend: string) => legend !== "" && legend !== AUTO;
+
+/** How series are called that one query gives. By themselves (`__auto`) they are the values of the one label they have. */
+function titles(all: readonly Labels[], legend: string, query: string): (labels: Labels) => string {
+  const [only, ...more] = new Set(all.flatMap((labels) => Object.keys(labels)));
+  if (legend === AUTO && only !== undefined && more.length === 0) return (labels) => labels[only] ?? query;
+  return (labels) => seriesTitle(labels, named(legend) ? legend : "", query);
 }
 
 /** Its legend, else its labels; what has none is called by what was asked. */

@@ -204,7 +204,7 @@ function readTarget(json: Json, at: number, ofPanel: SourceKind, sources: Readon
     refId: text(json.refId) || String.fromCharCode(65 + (at % 26)),
     kind: own === "mixed" ? "prometheus" : own === "other" && text(json.expr) ? "prometheus" : own,
     expr,
-    legend: text(json.legendFormat) === "__auto" ? "" : text(json.legendFormat),
+    legend: text(json.legendFormat),
     form,
     instant,
     range: bool(json.range, !instant),
