@@ -97,3 +97,30 @@ def test_a_dashboard_has_its_own_time_and_its_links_and_numbers_lead_on(imported
     assert len(kept[0]) > 5000  # more than a ground of one colour
     page.get_by_role("region", name="Requests").get_by_role("link").first.click()
     expect(page).to_have_url(re.compile(r"/services/[a-z-]+\?from=\d+&to=\d+"))
+
+
+def test_expressions_are_worked_out_and_annotations_are_switched(imported: Any) -> None:
+    expr = {"datasource": {"type": "__expr__", "uid": "__expr__"}}
+    asked = {"expr": "sum(process_memory_bytes > bool 0)", "hide": True}
+    reduced = {**expr, "type": "reduce", "expression": "A", "reducer": "max", "hide": True}
+    board = _board(
+        "worked-out",
+        _panel("stat", "Answer", 0, asked, reduced, {**expr, "type": "math", "expression": "$B / $B * 42"}),
+        _panel("timeseries", "Course", 1, asked, {**expr, "type": "math", "expression": "$A - $A + 7"}),
+        _panel("stat", "In SQL", 2, asked, {**expr, "type": "sql", "expression": "SELECT 1"}),
+        annotations={"list": [
+            {"name": "restarts", "expr": "resets(ai_prism_http_requests_total[5m])", "enable": True},
+            {"name": "rollouts", "aiprism": "events", "enable": False},
+        ]},
+    )  # fmt: skip
+    page = imported(board)
+    expect(page.get_by_role("region", name="Answer")).to_contain_text("42")
+    expect(page.get_by_role("img", name="Course: at the end B 7")).to_be_visible()
+    expect(page.get_by_text("expressions of type “sql” are not worked out here")).to_be_visible()
+    page.get_by_role("button", name="restarts", pressed=True).click()
+    expect(page).to_have_url(re.compile(r"annotation-restarts=off"))
+    page.get_by_role("button", name="rollouts", pressed=False).click()
+    expect(page).to_have_url(re.compile(r"annotation-restarts=off&annotation-rollouts=on"))
+    page.get_by_role("button", name="restarts", pressed=False).click()
+    expect(page).not_to_have_url(re.compile(r"annotation-restarts"))
+    assert violations(page) == []

@@ -4,6 +4,7 @@
  * Nothing is refused but what is no dashboard at all: what is not known is kept as it is, and said where it is to be shown.
  */
 
+import { neededBy } from "./expressions";
 import { fieldConfig, NO_FIELD, overrides } from "./fieldconfig";
 import { modern } from "./legacy";
 import { readLink } from "./links";
@@ -86,7 +87,10 @@ function shared(panels: readonly Panel[]): readonly Panel[] {
     targets: panel.targets.flatMap((target) => {
       if (target.kind !== "dashboard") return [target];
       const other = all.get(num(target.raw.panelId, -1));
-      return (other?.targets ?? []).filter(({ kind, hidden }) => kind !== "dashboard" && !hidden);
+      const needed = neededBy(other?.targets ?? []);
+      return (other?.targets ?? []).filter(
+        ({ kind, hidden, refId }) => kind !== "dashboard" && (!hidden || needed.has(refId)),
+      );
     }),
   });
   return panels.map(asking);
@@ -188,6 +192,7 @@ export function sourceKind(source: unknown, sources: ReadonlyMap<string, string>
   if (!word || word === "default" || word.includes("prom") || word.includes("mimir") || word.includes("victoria")) {
     return word.includes("logs") ? "logs" : "prometheus";
   }
+  if (word === "__expr__" || word === "-100") return "expression";
   if (word.includes("mixed")) return "mixed";
   if (word.includes("dashboard")) return "dashboard";
   if (LOGS.some((each) => word.includes(each))) return "logs";
@@ -243,7 +248,7 @@ function readAnnotation(json: Json): Annotation {
     text: text(json.textFormat),
     step: text(json.step),
     enabled: bool(json.enable, true),
-    hidden: bool(json.hide) && !builtIn,
+    hidden: bool(json.hide),
     valueIsTime: bool(json.useValueForTime) || json.useValueForTime === "on",
     panels: filter.ids ? { ids: list(filter.ids).map(Number), exclude: bool(filter.exclude) } : null,
     of: text(json.eventKind) || list(json.tags).map(String).join(" "),

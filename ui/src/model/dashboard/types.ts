@@ -75,7 +75,7 @@ export interface Panel {
   readonly missing: readonly string[];
 }
 
-export type SourceKind = "prometheus" | "logs" | "traces" | "dashboard" | "mixed" | "other";
+export type SourceKind = "prometheus" | "logs" | "traces" | "dashboard" | "expression" | "mixed" | "other";
 
 export interface Target {
   readonly refId: string;

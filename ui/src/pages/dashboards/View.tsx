@@ -6,6 +6,7 @@ import { type DashboardDocument, useDashboard } from "@/api/dashboards";
 import { address } from "@/api/http";
 import { Fault, Loading, Nothing, Shown } from "@/components/states";
 import { InUtc, useTime, useUrl, withValues } from "@/components/time";
+import { switched } from "@/model/dashboard/annotations";
 import { interpolate, type Scope } from "@/model/dashboard/interpolate";
 import { gridStyle, sections } from "@/model/dashboard/layout";
 import { ownTime } from "@/model/dashboard/owntime";
@@ -18,6 +19,7 @@ import { Links } from "./Links";
 import { marksFor, useMarks } from "./marks";
 import { PanelBox } from "./PanelBox";
 import { VIEWS } from "./panels";
+import { Switches } from "./Switches";
 import { useVariables, VariableBar } from "./Variables";
 import { Versions } from "./Versions";
 
@@ -76,7 +78,9 @@ function Board({ dashboard, document }: DrawnProps) {
     }),
     [variables.chosen, span, range, dashboard.title],
   );
-  const marks = useMarks(dashboard, scope);
+  const [params] = useSearchParams();
+  const annotations = useMemo(() => switched(dashboard.annotations, params), [dashboard.annotations, params]);
+  const marks = useMarks(annotations, scope);
   return (
     <>
       <Group gap={8} align="end">
@@ -84,6 +88,7 @@ function Board({ dashboard, document }: DrawnProps) {
         {dashboard.timezone.toLowerCase() === "utc" && <span className="quiet">times in UTC</span>}
         {document.version > 0 && <span className="quiet">version {document.version}</span>}
         <VariableBar variables={variables} />
+        <Switches annotations={dashboard.annotations} />
         <Links dashboard={dashboard} scope={scope} />
         <Group gap={4} ml="auto">
           <Doing of="edit" mode={mode} set={setMode} />

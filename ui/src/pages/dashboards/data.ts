@@ -4,6 +4,7 @@ import { type UseQueryResult, useQueries } from "@tanstack/react-query";
 import { useMemo } from "react";
 import { queryInstant, queryRange } from "@/api/prometheus";
 import { withMatchers } from "@/model/dashboard/adhoc";
+import { neededBy, withExpressions } from "@/model/dashboard/expressions";
 import { ofInstant, ofRange, withConfig, withValueNames } from "@/model/dashboard/frames";
 import { interpolate, type Scope } from "@/model/dashboard/interpolate";
 import { type LogAsk, logAsk } from "@/model/dashboard/logsearch";
@@ -43,10 +44,12 @@ type Question = { readonly target: Target; readonly step: number; readonly text:
 export function useFrames(panel: Panel, scope: Scope, width: number, seen: boolean, adhoc: string): PanelData {
   const span = useMemo(() => spanOf(panel, scope.span), [panel, scope.span]);
   const usual = stepFor(span, pointsOf(panel, width), least(panel.interval, scope));
-  const asked = useMemo(
-    () => panel.targets.flatMap((target) => questionOf(panel, target, scope, span, usual, adhoc)),
-    [panel, scope, span, usual, adhoc],
-  );
+  const asked = useMemo(() => {
+    const needed = neededBy(panel.targets);
+    return panel.targets
+      .filter(({ hidden, refId }) => !hidden || needed.has(refId))
+      .flatMap((target) => questionOf(panel, target, scope, span, usual, adhoc));
+  }, [panel, scope, span, usual, adhoc]);
   const answers = useQueries({
     queries: asked.map((question) => {
       const { target, kind, text, step } = question;
@@ -60,8 +63,9 @@ export function useFrames(panel: Panel, scope: Scope, width: number, seen: boole
     combine: combined,
   });
   return useMemo(() => {
+    const worked = withExpressions(answers.frames, panel.targets, span);
     const { frames, missing } = transformed(
-      withConfig(answers.frames, panel.field, panel.overrides),
+      withConfig(worked.frames, panel.field, panel.overrides),
       panel.transformations,
     );
     // Names changed by transformations are what overrides mean too.
@@ -70,7 +74,7 @@ export function useFrames(panel: Panel, scope: Scope, width: number, seen: boole
     return {
       ...answers,
       frames: shown,
-      missing: [...panel.missing, ...unasked, ...missing],
+      missing: [...panel.missing, ...unasked, ...worked.missing, ...missing],
       warnings: [],
       span,
       step: usual,
@@ -97,7 +101,6 @@ function questionOf(
   usual: number,
   adhoc: string,
 ): readonly Question[] {
-  if (target.hidden) return [];
   const step = Math.max(usual, least(target.interval, scope));
   const own = { ...scope, span, step };
   if (target.kind === "prometheus" && target.expr.trim())

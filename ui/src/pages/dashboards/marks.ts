@@ -12,7 +12,7 @@ import { useGoto, useTime } from "@/components/time";
 import { cssColour } from "@/model/colours";
 import { interpolate, legendOf, type Scope } from "@/model/dashboard/interpolate";
 import { logAsk } from "@/model/dashboard/logsearch";
-import type { Annotation, Dashboard, Target } from "@/model/dashboard/types";
+import type { Annotation, Target } from "@/model/dashboard/types";
 import { durationSeconds, type Span, stepFor } from "@/model/timerange";
 
 interface Change {
@@ -33,7 +33,7 @@ export function marksFor(marks: readonly PlacedMark[], panel: number): readonly 
 
 const MOST = 200; // more lines than this hide what they are to explain
 
-export function useMarks({ annotations }: Dashboard, scope: Scope): readonly PlacedMark[] {
+export function useMarks(annotations: readonly Annotation[], scope: Scope): readonly PlacedMark[] {
   const { span } = useTime();
   const navigate = useNavigate();
   const goto = useGoto();
