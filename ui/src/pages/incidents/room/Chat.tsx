@@ -1,6 +1,6 @@
 import { Button } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
-import { useRef } from "react";
+import { memo, useCallback, useRef } from "react";
 import { leaveRoom } from "@/api/room";
 import { useActor } from "@/components/actor";
 import { useTime } from "@/components/time";
@@ -13,16 +13,17 @@ import { Lines, type Place } from "./Lines";
 /** What is said, and the box to say something. */
 export function Chat({ id, room, older }: { id: string; room: Room; older: () => Promise<void> }) {
   const place = useRef<Place>(null);
+  const toEnd = useCallback(() => place.current?.toEnd(), []);
   return (
     <section className="panel room-chat" aria-label="chat">
       <People id={id} participants={room.participants} />
       <Lines ref={place} id={id} lines={room.lines} whole={room.whole} pins={room.pins} older={older} />
-      <Compose id={id} commands={room.commands} onSaid={() => place.current?.toEnd()} />
+      <Compose id={id} commands={room.commands} onSaid={toEnd} />
     </section>
   );
 }
 
-function People({ id, participants }: { id: string } & Pick<Room, "participants">) {
+const People = memo(function People({ id, participants }: { id: string } & Pick<Room, "participants">) {
   const { utc } = useTime();
   const [actor] = useActor();
   const leaving = useMutation({ mutationFn: () => leaveRoom(id, actor) });
@@ -48,4 +49,4 @@ function People({ id, participants }: { id: string } & Pick<Room, "participants"
       )}
     </div>
   );
-}
+});

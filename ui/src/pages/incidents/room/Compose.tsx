@@ -1,6 +1,6 @@
 import { Button, Textarea, TextInput } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
-import { type KeyboardEvent, useRef, useState } from "react";
+import { type KeyboardEvent, memo, useRef, useState } from "react";
 import { sayIn } from "@/api/room";
 import { useActor } from "@/components/actor";
 import { Fault } from "@/components/states";
@@ -12,8 +12,8 @@ interface Props {
   readonly onSaid: () => void;
 }
 
-/** The box to say something: Enter says it, Shift Enter begins a line, a slash offers commands. */
-export function Compose({ id, commands, onSaid }: Props) {
+/** The box to say something: Enter says it, Shift Enter begins a line, a slash offers commands. Who types waits for no news. */
+export const Compose = memo(function Compose({ id, commands, onSaid }: Props) {
   const [actor, setActor] = useActor();
   const [text, setText] = useState("");
   const [picked, setPicked] = useState(-1);
@@ -112,4 +112,4 @@ export function Compose({ id, commands, onSaid }: Props) {
       </Button>
     </form>
   );
-}
+});

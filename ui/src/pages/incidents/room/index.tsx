@@ -3,7 +3,7 @@
 import { Button, SegmentedControl, TextInput } from "@mantine/core";
 import { useInterval } from "@mantine/hooks";
 import { useMutation } from "@tanstack/react-query";
-import { useEffect, useState } from "react";
+import { memo, useEffect, useState } from "react";
 import { Link } from "react-router";
 import { openRoom, type Presence, useRoom } from "@/api/room";
 import { useActor } from "@/components/actor";
@@ -28,7 +28,7 @@ export default function WarRoom({ id }: { id: string }) {
   if (!room) return error ? <Fault error={error} /> : <Loading rows={12} />;
   return (
     <div className="room" data-part={part}>
-      <Head room={room} presence={presence} />
+      <Head incident={room.incident} channel={room.channel} presence={presence} />
       {/* On a telephone one part is shown at a time. */}
       <div className="room-parts">
         <SegmentedControl
@@ -89,10 +89,11 @@ const WORDS: Readonly<Record<Presence, readonly [string, string]>> = {
   away: ["warn", "connecting again"],
 };
 
-function Head({ room, presence }: { room: Room; presence: Presence }) {
+type Told = Pick<Room, "incident" | "channel"> & { readonly presence: Presence };
+
+const Head = memo(function Head({ incident, channel, presence }: Told) {
   const goto = useGoto();
   const now = useNow();
-  const { incident, channel } = room;
   const title = `${incident.priority} ${incident.title} · war room`;
   useEffect(() => {
     const before = document.title;
@@ -120,7 +121,7 @@ function Head({ room, presence }: { room: Room; presence: Presence }) {
       </span>
     </header>
   );
-}
+});
 
 function useNow(): number {
   const [now, setNow] = useState(() => Date.now() / 1000);
