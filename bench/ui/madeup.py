@@ -148,7 +148,7 @@ class _Board:
                     self._pools.setdefault((asked[2], number), each[0])
         for number, known in enumerate(self._variables):
             if asked:
-                known[name] = _picked(regexes[number], self._pool(asked[2], number))
+                known[name] = _picked(regexes[number], self._pool(asked[2], number), f"{asked[2]}-{number}")
             elif of_result:
                 known[name] = self._pool(of_result[1], number)
             else:
@@ -189,7 +189,8 @@ class _Board:
                     metric.bounds.update(_bounds(asked))
         for name, value in _compared(trees[0]):
             self._metrics[name].equals.append(value)
-        self._join([name for each in found[0] for name in _metric_names(each)])
+        # Several names in one selector are metrics of one kind, which other labels tell apart.
+        self._join([name for each in found[0] for name in _metric_names(each)[:1]])
 
     def fill(self) -> None:
         """Make the series that its selectors find."""
@@ -269,13 +270,13 @@ def _unslashed(regex: str) -> str:
     return found[1] if found else regex
 
 
-def _picked(pattern: str, value: str) -> str:
+def _picked(pattern: str, value: str, otherwise: str) -> str:
     """What a variable has of a value that its regular expression is about."""
     try:
         found = re.search(pattern, value)
     except re.error:
         return value
-    return value if not found else next((each for each in found.groups() if each), found[0]) or value
+    return otherwise if not found else next((each for each in found.groups() if each), found[0]) or value
 
 
 def samples(pattern: str, token: str, number: int) -> list[str]:

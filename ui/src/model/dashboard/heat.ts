@@ -48,7 +48,8 @@ export function ofValues(frames: readonly Frame[], min?: number, max?: number): 
   const all = together(frames);
   const { columns } = all;
   const known = columns.flat().filter((value): value is number => value !== null && Number.isFinite(value));
-  const each = Math.max(1, Math.ceil(all.times.length / Math.max(1, Math.ceil(Math.sqrt(known.length)))));
+  const lasting = all.times.filter((_, at) => columns.some((column) => column[at] !== null)).length;
+  const each = Math.max(1, Math.ceil(lasting / Math.max(1, Math.ceil(Math.sqrt(known.length)))));
   const times = all.times.filter((_, at) => at % each === 0);
   if (known.length === 0) return finished(times, [], 0, []);
   const low = min ?? known.reduce((least, value) => Math.min(least, value), known[0]!);

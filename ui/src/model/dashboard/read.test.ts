@@ -144,4 +144,15 @@ describe("heatmaps", () => {
     const heat = ofValues([of("", [0, 10]), of("", [0, 20])]);
     expect([heat.cells[0]![0], heat.cells.at(-1)![1], heat.most]).toEqual([2, 1, 2]);
   });
+  it("count them within lengths of time that have some, whatever else there is of time", () => {
+    const times = Array.from({ length: 32 }, (_, at) => at);
+    const values = times.map((at) => (at < 16 ? null : at % 4));
+    const fields = [field("Time", "time", times), field("Value", "number", values)];
+    const heat = ofValues([{ refId: "A", name: "", form: "series", fields }]);
+    expect(heat.times).toEqual([0, 4, 8, 12, 16, 20, 24, 28]);
+    expect(heat.cells.map((row) => row.reduce((sum, count) => sum + count, 0)).filter((sum) => sum > 0)).toEqual([
+      4, 4, 4, 4,
+    ]);
+    expect(heat.most).toBe(1);
+  });
 });

@@ -1,10 +1,12 @@
 import { figures, scale } from "@/model/dashboard/figures";
 import type { PanelProps } from "./interface";
 import { Linked } from "./Linked";
+import { NoFigure } from "./NoFigure";
 
 /** A bar for each number, all on one scale. */
 export default function BarGauge({ panel, frames, leads }: PanelProps) {
   const all = figures(frames, panel.options);
+  if (all.length === 0) return <NoFigure options={panel.options} />;
   return (
     <table className="table bars" aria-label={panel.title || "bars"}>
       <tbody>

@@ -3,6 +3,7 @@ import { type Figure, figures, scale } from "@/model/dashboard/figures";
 import { bool } from "@/model/dashboard/options";
 import type { PanelProps } from "./interface";
 import { Linked } from "./Linked";
+import { NoFigure } from "./NoFigure";
 
 const [WIDTH, HEIGHT, RADIUS] = [200, 118, 82];
 
@@ -10,6 +11,7 @@ const [WIDTH, HEIGHT, RADIUS] = [200, 118, 82];
 export default function Gauge({ panel, frames, height, leads }: PanelProps) {
   const all = figures(frames, panel.options);
   const marked = bool(panel.options.showThresholdMarkers, true);
+  if (all.length === 0) return <NoFigure options={panel.options} />;
   return (
     <div className="stats" style={{ minHeight: height }}>
       {all.map((figure, at) => (

@@ -32,7 +32,7 @@ export function LegendTable({ lines, calcs, config, hidden, onChange }: Props) {
       <tbody>
         {lines.map(({ name, colour, values, unit }) => (
           <tr key={name} style={{ opacity: hidden.has(name) ? 0.4 : 1 }}>
-            <td style={{ padding: "0 10px 0 0", maxWidth: 0, minWidth: 90, width: "100%" }} className="cut">
+            <td style={{ padding: "0 10px 0 0", maxWidth: 0, minWidth: 48, width: "100%" }} className="cut">
               <button
                 type="button"
                 className="plain"

@@ -4,6 +4,7 @@ import { figures } from "@/model/dashboard/figures";
 import { bool, one, text } from "@/model/dashboard/options";
 import type { PanelProps } from "./interface";
 import { Linked } from "./Linked";
+import { NoFigure } from "./NoFigure";
 
 const [GAP, PADDING, LOW, MOST] = [8, 4, 44, 38]; // pixels
 const LETTER = 0.62; // of its size is a letter wide
@@ -23,6 +24,7 @@ export default function Stat({ panel, frames, height, leads }: PanelProps) {
   const { columns, wide, tall, size } = boxes(all.length, width, height, longest, named, options.orientation);
   const beside = named && tall < LOW;
   const drawn = graph && tall >= (named ? 90 : 64); // a line that is too low tells nothing
+  if (all.length === 0) return <NoFigure options={panel.options} />;
   return (
     <div
       ref={ref}
