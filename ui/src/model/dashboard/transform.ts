@@ -309,7 +309,7 @@ const calculateField: Transform = (frames, options) => {
         : mode === "unary"
           ? unary(frame, object(options.unary))
           : mode === "index"
-            ? index(frame)
+            ? index(frame, bool(object(options.index).asPercentile))
             : mode === "cumulativeFunctions"
               ? cumulative(frame, object(options.cumulative))
               : mode === "windowFunctions"
@@ -341,19 +341,18 @@ function rowTotal(frame: Frame, options: Json): Field | null {
   return field(calcName(calc), "number", values);
 }
 
-/** What there was up to each row: its sum, or its mean. */
+/** What there was up to each row: its sum, or its mean over all rows so far; what is missing adds nothing. */
 function cumulative(frame: Frame, options: Json): Field | null {
   const name = text(options.field);
   const calc = text(options.reducer, "sum");
   const of = called(frame, name);
-  return (
-    of &&
-    field(
-      `cumulative ${calc}(${name})`,
-      "number",
-      of.values.map((_, row) => reduced(of.values.slice(0, row + 1), calc)),
-    )
-  );
+  if (!of) return null;
+  let total = 0;
+  const values = of.values.map((value, row) => {
+    total += maybe(value) ?? 0;
+    return calc === "mean" ? total / (row + 1) : total;
+  });
+  return field(`cumulative ${calc}(${name})`, "number", values);
 }
 
 /** A mean (or what else is wanted) over the rows before each, or around it. */
@@ -378,11 +377,12 @@ function called(frame: Frame, name: string): Field | null {
   return frame.fields.find((each) => nameOf(each, frame) === name || each.name === name) ?? null;
 }
 
-function index(frame: Frame): Field {
+function index(frame: Frame, asShare: boolean): Field {
+  const length = frame.fields[0]?.values.length ?? 0;
   return field(
     "Row",
     "number",
-    Array.from({ length: frame.fields[0]?.values.length ?? 0 }, (_, row) => row),
+    Array.from({ length }, (_, row) => (asShare ? row / length : row)),
   );
 }
 
