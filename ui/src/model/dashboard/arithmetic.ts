@@ -3,6 +3,8 @@
  * said by whoever knows what `$A` is. Truth is 1 and 0, as there.
  */
 
+import { own } from "./options";
+
 export type Tree =
   | { readonly kind: "number"; readonly value: number | null }
   | { readonly kind: "query"; readonly refId: string }
@@ -65,7 +67,7 @@ export function parsed(text: string): Tree {
     const operators = LEVELS[depth];
     if (!operators) return single();
     let left = level(depth + 1);
-    for (let of = operators[tokens[at] ?? ""]; of; of = operators[tokens[at] ?? ""]) {
+    for (let of = own(operators, tokens[at] ?? ""); of; of = own(operators, tokens[at] ?? "")) {
       at += 1;
       left = { kind: "two", of, left, right: level(depth + 1) };
     }
@@ -83,7 +85,7 @@ export function parsed(text: string): Tree {
       expect(")");
       return inside;
     }
-    const of = FUNCTIONS[token];
+    const of = own(FUNCTIONS, token);
     if (!of && !Object.hasOwn(CONSTANTS, token)) throw new Error(`“${text}”: there is no ${token} in expressions`);
     expect("(");
     const inside: Tree = of ? level(0) : { kind: "number", value: CONSTANTS[token] ?? null };

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { display } from "./display";
+import { display, seriesColour, stateColour } from "./display";
 import { configured, fieldConfig, NO_FIELD, overrides } from "./fieldconfig";
 import { field } from "./frames";
 
@@ -41,8 +41,16 @@ test.each([
   [{ id: "firstTimeField" }, false],
   [{ id: "byValue", options: { reducer: "max", op: "gte", value: 5 } }, true],
   [{ id: "byValue", options: { reducer: "last", op: "lt", value: 3 } }, false],
+  [{ id: "byValue", options: { reducer: "last", op: "constructor", value: 3 } }, false],
+  [{ id: "byRegexp", options: "/(u+)+p/" }, false],
 ] as const)("%j is about the field: %s", (matcher, isAbout) => {
   const of = field("up", "number", [1, 5, 3]);
   const found = configured(of, "up", "A", NO_FIELD, overrides([{ matcher, properties: UNIT }]));
   expect(found.unit).toBe(isAbout ? "bytes" : undefined);
+});
+
+test("has no shades by what every object has", () => {
+  const [none, odd] = ["", "constructor"].map((mode) => fieldConfig({ color: { mode } }));
+  expect(seriesColour(odd!, 1, 5)).toBe(seriesColour(none!, 1, 5));
+  expect(stateColour(5, "up", odd!)).toBe(stateColour(5, "up", none!));
 });

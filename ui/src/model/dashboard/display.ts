@@ -3,7 +3,8 @@
 import { colourAt, colourOf, cssColour } from "@/model/colours";
 import { dateTime } from "@/model/timerange";
 import { format } from "@/model/units";
-import { expression } from "./fieldconfig";
+import { own } from "./options";
+import { pattern } from "./pattern";
 import type { Cell, FieldConfig, Mapping } from "./types";
 
 export interface Displayed {
@@ -24,8 +25,8 @@ export function display(value: Cell | undefined, config: FieldConfig): Displayed
 /** What a mapping says; one by a pattern may take parts of the value: `$2-$1`. */
 function mapped(mapping: Mapping | undefined, value: Cell | undefined): string | null {
   if (!mapping || mapping.type !== "regex" || mapping.text === null) return mapping?.text ?? null;
-  const pattern = expression(mapping.match);
-  return pattern ? String(value).replace(pattern, mapping.text) : mapping.text;
+  const by = pattern(mapping.match, { whole: true });
+  return by ? String(value).replace(by, mapping.text) : mapping.text;
 }
 
 function shown(value: Cell | undefined, { unit, decimals, noValue }: FieldConfig): string {
@@ -55,7 +56,7 @@ function maps({ type, match, from, to }: Mapping, value: Cell): boolean {
         value <= (to ?? Number.POSITIVE_INFINITY)
       );
     case "regex":
-      return typeof value === "string" && (expression(match)?.test(value) ?? false);
+      return typeof value === "string" && (pattern(match, { whole: true })?.test(value) ?? false);
     case "special":
       return special(match, value);
   }
@@ -117,7 +118,7 @@ export function seriesColour(config: FieldConfig, at: number, last: number | nul
   const { mode, fixed } = config.colour;
   if (fixed && (mode === "fixed" || mode === "shades")) return cssColour(fixed);
   if (mode === "thresholds" && last !== null) return levelColour(last, config);
-  const shades = SHADES[mode];
+  const shades = own(SHADES, mode);
   if (shades && last !== null)
     return shade(shades, (last - (config.min ?? 0)) / ((config.max ?? 100) - (config.min ?? 0) || 1));
   return colourAt(at);
@@ -145,5 +146,5 @@ export function stateColour(value: Cell, text: string, config: FieldConfig): str
   const { mode, fixed } = config.colour;
   if (mode === "fixed" && fixed) return cssColour(fixed);
   if (typeof value !== "number" || mode.startsWith("palette")) return colourOf(text);
-  return SHADES[mode] ? seriesColour(config, 0, value) : levelColour(value, config);
+  return own(SHADES, mode) ? seriesColour(config, 0, value) : levelColour(value, config);
 }

@@ -54,6 +54,8 @@ describe("arithmetic", () => {
     ["($A", "“($A” has no “)” before “its end”"],
     ["$A $B", "“$A $B”: “$B” is one too many"],
     ["sin($A)", "“sin($A)”: there is no sin in expressions"],
+    ["1 toString 2", "“1 toString 2”: “toString” is one too many"],
+    ["constructor($A)", "“constructor($A)”: there is no constructor in expressions"],
     ["$A # 1", "“$A # 1” cannot be read from “# 1” on"],
   ])("%s cannot be read", (expression, told) => {
     expect(() => parsed(expression)).toThrow(told);

@@ -9,7 +9,7 @@ import type { Labels } from "@/api/prometheus";
 import { durationSeconds, type Span } from "@/model/timerange";
 import { parsed, queriesOf, type Tree } from "./arithmetic";
 import { field } from "./frames";
-import { list, num, object, objects, text } from "./options";
+import { list, num, object, objects, own, text } from "./options";
 import { reduced } from "./reduce";
 import type { Frame, Json, Target } from "./types";
 
@@ -183,7 +183,7 @@ function lessened(values: readonly (number | null)[], raw: Json): number | null 
   if (reducer === "count") return meant.length;
   if (meant.some(Number.isNaN)) return Number.NaN;
   if (reducer === "sum" && meant.length === 0) return 0;
-  return meant.length === 0 ? Number.NaN : reduced(meant, REDUCERS[reducer] ?? reducer);
+  return meant.length === 0 ? Number.NaN : reduced(meant, own(REDUCERS, reducer) ?? reducer);
 }
 
 /** The values at even times: of several within a window one, where there is none what stood before, comes after, or nothing. */
@@ -204,7 +204,7 @@ function resampled({ labels, times, values }: Row, raw: Json, span: Span): Row {
       const inside: number[] = [];
       for (; next < points.length && points[next]!.time <= time; next++)
         if (points[next]!.time > time - window) inside.push(points[next]!.value!);
-      if (inside.length > 0) return reduced(inside, REDUCERS[down] ?? down);
+      if (inside.length > 0) return reduced(inside, own(REDUCERS, down) ?? down);
       if (raw.upsampler === "pad") return points[next - 1]?.value ?? null;
       return raw.upsampler === "backfilling" ? (points[next]?.value ?? null) : null;
     }),
@@ -248,7 +248,7 @@ function classic(conditions: readonly Json[], known: Known): number | null {
     const rows = known.get(text(list(object(query).params)[0])) ?? [];
     const calc = text(object(reducer).type, "avg");
     const found = rows
-      .map(({ values }) => reduced(values, REDUCERS[calc] ?? calc))
+      .map(({ values }) => reduced(values, own(REDUCERS, calc) ?? calc))
       .filter((value): value is number => value !== null);
     const over = object(evaluator);
     if (found.length === 0 && over.type !== "no_value") continue;

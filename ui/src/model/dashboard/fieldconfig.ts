@@ -1,7 +1,8 @@
 /** How the values of a field are shown: read from a panel's `fieldConfig`, with its overrides on the fields they match. */
 
 import { readLink } from "./links";
-import { list, maybe, num, object, objects, text } from "./options";
+import { list, maybe, num, object, objects, own, text } from "./options";
+import { pattern } from "./pattern";
 import { reduced } from "./reduce";
 import type { Field, FieldConfig, Json, Mapping, Override, Threshold } from "./types";
 
@@ -119,15 +120,15 @@ export function matches(id: string, options: unknown, field: Field, name: string
     }
     case "byRegexp":
     case "byRegex":
-      return names.some((each) => expression(text(options))?.test(each));
+      return said(text(options), names);
     case "byType":
       return typeName(field) === (text(options) || text(object(options).options));
     case "byTypes":
       return list(object(options).types ?? options).includes(typeName(field));
     case "byRegexpOrNames": {
-      const pattern = text(object(options).pattern);
       const wanted = list(object(options).names).map(String);
-      return names.some((each) => wanted.includes(each) || (pattern !== "" && expression(pattern)?.test(each)));
+      const by = text(object(options).pattern);
+      return names.some((each) => wanted.includes(each)) || (by !== "" && said(by, names));
     }
     case "byFrameRefID":
       return text(options) === refId;
@@ -145,6 +146,11 @@ export function matches(id: string, options: unknown, field: Field, name: string
   }
 }
 
+function said(by: string, names: readonly string[]): boolean {
+  const made = pattern(by, { whole: true });
+  return made !== null && names.some((each) => made.test(each));
+}
+
 const OPERATORS: Readonly<Record<string, (a: number, b: number) => boolean>> = {
   eq: (a, b) => a === b,
   neq: (a, b) => a !== b,
@@ -155,19 +161,9 @@ const OPERATORS: Readonly<Record<string, (a: number, b: number) => boolean>> = {
 };
 
 function compares(found: number | null, { op, value }: Json): boolean {
-  return found !== null && (OPERATORS[text(op)]?.(found, Number(value)) ?? false);
+  return found !== null && (own(OPERATORS, text(op))?.(found, Number(value)) ?? false);
 }
 
 function typeName({ kind }: Field): string {
   return kind === "text" ? "string" : kind;
-}
-
-/** `/pattern/flags`, or a pattern alone; null where it cannot be one. */
-export function expression(pattern: string): RegExp | null {
-  const parts = /^\/(.*)\/([gimsuy]*)$/s.exec(pattern);
-  try {
-    return parts ? new RegExp(parts[1]!, parts[2]!.replace("g", "")) : new RegExp(`^(?:${pattern})$`);
-  } catch {
-    return null;
-  }
 }

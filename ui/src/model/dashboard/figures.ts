@@ -1,10 +1,10 @@
 /** Single numbers out of frames, as stat, gauge, bar gauge and pie panels show them. */
 
 import { type Displayed, display, statColour } from "./display";
-import { expression } from "./fieldconfig";
 import { numbers, titleOf } from "./frames";
 import type { Spot } from "./links";
 import { at, bool, num, text, texts } from "./options";
+import { pattern } from "./pattern";
 import { reduced } from "./reduce";
 import type { Cell, Field, FieldConfig, Frame, Json } from "./types";
 
@@ -27,18 +27,16 @@ export function figures(frames: readonly Frame[], options: Json): readonly Figur
   if (bool(at(options, "reduceOptions.values"))) {
     return frames.flatMap((frame) => rows(frame, num(at(options, "reduceOptions.limit"), 25), wanted));
   }
-  const pattern = wanted && wanted !== "/.*/" ? expression(wanted) : null;
+  const by = wanted && wanted !== "/.*/" ? pattern(wanted, { whole: true }) : null;
   const words = wanted
     ? frames.flatMap((frame) =>
         frame.fields.flatMap((each) => {
           const title = titleOf(each, frame);
-          return each.kind === "text" && (!pattern || pattern.test(title)) ? [word(each, title, frame)] : [];
+          return each.kind === "text" && (!by || by.test(title)) ? [word(each, title, frame)] : [];
         }),
       )
     : [];
-  const counted = numbers(frames).filter(
-    ({ title, field }) => !pattern || pattern.test(title) || pattern.test(field.name),
-  );
+  const counted = numbers(frames).filter(({ title, field }) => !by || by.test(title) || by.test(field.name));
   return [
     ...words,
     ...counted.map(({ title, field, frame }, place) => {
@@ -76,9 +74,9 @@ function word(field: Field, title: string, frame: Frame): Figure {
 
 function rows(frame: Frame, most: number, wanted: string): Figure[] {
   const name = frame.fields.find(({ kind }) => kind === "text");
-  const pattern = wanted ? expression(wanted) : null;
+  const by = wanted ? pattern(wanted, { whole: true }) : null;
   return frame.fields
-    .filter((each) => each.kind === "number" && (!pattern || pattern.test(titleOf(each, frame))))
+    .filter((each) => each.kind === "number" && (!by || by.test(titleOf(each, frame))))
     .flatMap((each) =>
       each.values.slice(0, most).map((value, row) => {
         const title = name ? String(name.values[row] ?? "") : titleOf(each, frame);

@@ -3,7 +3,7 @@
  * What has no counterpart is told in `missing`.
  */
 
-import { bool, list, maybe, num, object, objects, text } from "./options";
+import { bool, list, maybe, num, object, objects, own, text } from "./options";
 import type { Json } from "./types";
 
 export function modern(panel: Json): Json {
@@ -74,7 +74,7 @@ function graph(panel: Json): Json {
   };
   const calcs = ["min", "max", "avg", "current", "total"].filter((each) => bool(legend[each]));
   const mode = object(panel.xaxis).mode;
-  const [calc] = list(object(panel.xaxis).values).map((each) => CALCS[text(each)] ?? text(each));
+  const [calc] = list(object(panel.xaxis).values).map((each) => own(CALCS, text(each)) ?? text(each));
   return {
     ...panel,
     type: mode === "series" ? "barchart" : mode === "histogram" ? "histogram" : "timeseries",
@@ -155,7 +155,7 @@ function singlestat(panel: Json): Json {
     : objects(panel.valueMaps).map(({ value, text: shown }) => ({ type: 1, value, text: shown }));
   const ofTable = objects(panel.targets).some(({ format }) => format === "table");
   const affixes = text(panel.prefix).trim() || text(panel.postfix).trim();
-  const calc = CALCS[text(panel.valueName, "avg")] ?? text(panel.valueName, "mean");
+  const calc = own(CALCS, text(panel.valueName, "avg")) ?? text(panel.valueName, "mean");
   return {
     ...panel,
     type: bool(gauge.show) ? "gauge" : "stat",
@@ -251,7 +251,7 @@ function status(panel: Json): Json {
       overrides: [],
     },
     options: {
-      reduceOptions: { calcs: [CALCS[text(stat.globalOperatorName) || "current"] ?? "lastNotNull"] },
+      reduceOptions: { calcs: [own(CALCS, text(stat.globalOperatorName) || "current") ?? "lastNotNull"] },
       colorMode: "background",
       graphMode: "none",
       textMode: "value_and_name",
@@ -262,7 +262,7 @@ function status(panel: Json): Json {
 function oldTable(panel: Json): Json {
   const form = text(panel.transform, "table");
   const styles = objects(panel.styles);
-  const columns = objects(panel.columns).map(({ value }) => CALCS[text(value)] ?? text(value));
+  const columns = objects(panel.columns).map(({ value }) => own(CALCS, text(value)) ?? text(value));
   const transformations =
     form === "timeseries_to_rows"
       ? [{ id: "seriesToRows", options: {} }]
@@ -340,7 +340,7 @@ function pie(panel: Json): Json {
     },
     options: {
       pieType: panel.pieType === "donut" ? "donut" : "pie",
-      reduceOptions: { calcs: [CALCS[text(panel.valueName, "current")] ?? "lastNotNull"] },
+      reduceOptions: { calcs: [own(CALCS, text(panel.valueName, "current")) ?? "lastNotNull"] },
       legend: {
         showLegend: bool(shown.show, true),
         placement: text(panel.legendType).startsWith("Right") ? "right" : "bottom",

@@ -33,6 +33,11 @@ export function bool(value: unknown, usual = false): boolean {
   return typeof value === "boolean" ? value : usual;
 }
 
+/** What a table says of a name that somebody wrote; nothing where only every object has it (`constructor`). */
+export function own<T>(table: Readonly<Record<string, T>>, name: string): T | undefined {
+  return Object.hasOwn(table, name) ? table[name] : undefined;
+}
+
 /** A number, also where it was written as text; undefined for anything else. */
 export function maybe(value: unknown): number | undefined {
   if (typeof value === "number") return Number.isFinite(value) ? value : undefined;

@@ -1,5 +1,6 @@
 /** One number out of many: Grafana's calculations, by its names. */
 
+import { own } from "./options";
 import type { Cell } from "./types";
 
 type Numbers = readonly (number | null)[];
@@ -87,7 +88,7 @@ export function reduced(values: readonly Cell[], calc = "lastNotNull"): number |
   const known = all.filter((value): value is number => value !== null && !Number.isNaN(value));
   const percent = /^p(\d{1,2})$/.exec(calc);
   if (percent) return percentile(known, Number(percent[1]));
-  return (CALCS[ALIASES[calc] ?? calc] ?? CALCS.lastNotNull)!(all, known);
+  return (own(CALCS, own(ALIASES, calc) ?? calc) ?? CALCS.lastNotNull)!(all, known);
 }
 
 const NAMES: Readonly<Record<string, string>> = {
@@ -121,7 +122,7 @@ const NAMES: Readonly<Record<string, string>> = {
 /** How Grafana calls a calculation at the head of a column, by which overrides name it. */
 export function calcName(calc: string): string {
   const percent = /^p(\d{1,2})$/.exec(calc);
-  return percent ? `${ordinal(Number(percent[1]))} %` : (NAMES[ALIASES[calc] ?? calc] ?? calc);
+  return percent ? `${ordinal(Number(percent[1]))} %` : (own(NAMES, own(ALIASES, calc) ?? calc) ?? calc);
 }
 
 /** `ordinal(22)` is `22nd`. */

@@ -2,7 +2,7 @@
 
 import { dated } from "@/model/dated";
 import { field, numbers, titleOf } from "./frames";
-import { bool, num, object, objects, text, texts } from "./options";
+import { bool, num, object, objects, own, text, texts } from "./options";
 import type { Cell, Field, Frame, Json } from "./types";
 
 type Reshape = (frames: readonly Frame[], options: Json) => readonly Frame[];
@@ -153,7 +153,7 @@ const formatString: Reshape = (frames, options) =>
     const write =
       options.outputFormat === "Substring"
         ? (value: string) => value.slice(from, to)
-        : WRITTEN[text(options.outputFormat)];
+        : own(WRITTEN, text(options.outputFormat));
     return of && write ? replaced(frame, of, (value) => (value === null ? null : write(String(value)))) : frame;
   });
 
@@ -184,7 +184,7 @@ function replaced(frame: Frame, of: Field, write: (value: Cell) => Cell, kind = 
 const joinByLabels: Reshape = (frames, options) => {
   const value = text(options.value);
   const join = texts(options.join);
-  const all = numbers(frames).filter(({ field: each }) => value in each.labels);
+  const all = numbers(frames).filter(({ field: each }) => Object.hasOwn(each.labels, value));
   if (all.length === 0) return frames;
   const shared = join.length
     ? join

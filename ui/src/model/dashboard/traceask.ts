@@ -5,7 +5,7 @@
 
 import type { Asked } from "@/model/tracesearch";
 import { term } from "@/model/tracesearch";
-import { objects, text, texts } from "./options";
+import { objects, own, text, texts } from "./options";
 import type { Json, Target } from "./types";
 
 export type TraceAsk =
@@ -73,7 +73,7 @@ const INTRINSIC: Readonly<Record<string, string>> = {
 
 function fieldOf(tag: string, scope: string): string {
   if (tag === "service.name") return "service";
-  return scope && scope !== "intrinsic" ? tag : (INTRINSIC[tag] ?? tag);
+  return scope && scope !== "intrinsic" ? tag : (own(INTRINSIC, tag) ?? tag);
 }
 
 const CONDITION =

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { field, titleOf } from "./frames";
 import { calcName, reduced } from "./reduce";
 import { transformed } from "./transform";
-import type { Frame } from "./types";
+import type { Frame, Json } from "./types";
 
 const series = (job: string, values: (number | null)[], refId = "A"): Frame => ({
   refId,
@@ -299,3 +299,27 @@ it.each([
   ["p11", "11th %"],
   ["avg", "Mean"],
 ] as const)("%s is called %s", (calc, name) => expect(calcName(calc)).toBe(name));
+
+it("knows no transformation, operation or calculation by what every object has", () => {
+  const x = [table("A", "x", ["a"], [4])];
+  const after = (id: string, options: object) => transformed(x, [{ id, options: options as Json, disabled: false }]);
+  for (const id of ["valueOf", "__proto__", "constructor"])
+    expect(after(id, {})).toEqual({ frames: x, missing: [`the transformation ${id}`] });
+  for (const operator of ["toString", "constructor"]) {
+    expect(after("calculateField", { mode: "binary", binary: { left: "x", operator, right: "2" } }).frames).toEqual(x);
+    expect(after("calculateField", { mode: "unary", unary: { operator, fieldName: "x" } }).frames).toEqual(x);
+    expect(after("formatString", { stringField: "job", outputFormat: operator }).frames).toEqual(x);
+    expect(reduced([1, 2], operator)).toBe(2);
+    expect(calcName(operator)).toBe(operator);
+  }
+});
+
+it("filters by each name alike, whatever the flags of its pattern", () => {
+  const fields = ["x1", "x2", "x3", "y"].map((name) => field(name, "number", [1]));
+  const options = { include: { pattern: "/x/g" } };
+  const { frames } = transformed(
+    [{ refId: "A", name: "A", form: "table", fields }],
+    [{ id: "filterFieldsByName", options, disabled: false }],
+  );
+  expect(rows(frames)).toEqual([{ x1: [1], x2: [1], x3: [1] }]);
+});

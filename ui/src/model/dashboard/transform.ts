@@ -2,7 +2,8 @@
 
 import { NO_FIELD } from "./fieldconfig";
 import { apart, field, numbers, titleOf, together } from "./frames";
-import { at, bool, maybe, num, object, objects, text, texts } from "./options";
+import { at, bool, maybe, num, object, objects, own, text, texts } from "./options";
+import { pattern } from "./pattern";
 import { calcName, reduced } from "./reduce";
 import { RESHAPING } from "./reshape";
 import type { Cell, Field, Frame, Json, Transformation } from "./types";
@@ -19,7 +20,7 @@ export function transformed(
   let now = frames;
   for (const { id, options, disabled } of transformations) {
     if (disabled) continue;
-    const known = TRANSFORMS[id];
+    const known = own(TRANSFORMS, id);
     if (known) now = known(now, options);
     else missing.push(`the transformation ${id}`);
   }
@@ -61,26 +62,17 @@ function renamed(each: Field, name: string): Field {
 }
 
 const renameByRegex: Transform = (frames, { regex, renamePattern }) => {
-  const pattern = expressionOf(text(regex));
-  if (!pattern) return frames;
+  const by = pattern(text(regex), { all: true });
+  if (!by) return frames;
   return frames.map((frame) => ({
     ...frame,
     fields: frame.fields.map((each) => {
       const name = nameOf(each, frame);
-      const next = name.replace(pattern, text(renamePattern));
+      const next = name.replace(by, text(renamePattern));
       return next === name || each.kind === "time" ? each : renamed(each, next);
     }),
   }));
 };
-
-function expressionOf(source: string): RegExp | null {
-  const parts = /^\/(.*)\/([gimsuy]*)$/s.exec(source);
-  try {
-    return parts ? new RegExp(parts[1]!, parts[2]) : new RegExp(source);
-  } catch {
-    return null;
-  }
-}
 
 /** The rows of all frames in one; rows that agree in all columns that every frame has become one. */
 const merge: Transform = (frames) => {
@@ -169,8 +161,8 @@ const filterFieldsByName: Transform = (frames, options) => {
   const test = (side: unknown) => {
     const of = object(side);
     const names = texts(of.names);
-    const pattern = of.pattern ? expressionOf(text(of.pattern)) : null;
-    return names.length || pattern ? (name: string) => names.includes(name) || (pattern?.test(name) ?? false) : null;
+    const by = of.pattern ? pattern(text(of.pattern)) : null;
+    return names.length || by ? (name: string) => names.includes(name) || (by?.test(name) ?? false) : null;
   };
   const [kept, left] = [test(options.include), test(options.exclude)];
   return frames
@@ -185,7 +177,7 @@ const filterFieldsByName: Transform = (frames, options) => {
 };
 
 const filterByRefId: Transform = (frames, { include }) => {
-  const wanted = expressionOf(`^(?:${text(include)})$`);
+  const wanted = pattern(text(include), { whole: true });
   return text(include) && wanted ? frames.filter(({ refId }) => wanted.test(refId)) : frames;
 };
 
@@ -229,7 +221,7 @@ function holds(value: Cell, config: Json): boolean {
     case "notEqual":
       return typeof value === "number" ? a !== b : value !== String(wanted);
     case "regex":
-      return expressionOf(text(wanted))?.test(String(value ?? "")) ?? false;
+      return pattern(text(wanted))?.test(String(value ?? "")) ?? false;
     case "substring":
       return String(value ?? "").includes(text(wanted));
     case "between":
@@ -397,7 +389,7 @@ const OPERATIONS: Readonly<Record<string, (a: number, b: number) => number>> = {
 
 function binary(frame: Frame, options: Json): Field | null {
   const operator = text(options.operator, "+");
-  const operation = OPERATIONS[operator];
+  const operation = own(OPERATIONS, operator);
   if (!operation) return null;
   const side = (of: unknown): { name: string; value: (row: number) => number | null } => {
     const fixed = maybe(object(of).fixed ?? (typeof of === "object" ? undefined : of));
@@ -424,7 +416,7 @@ const UNARY: Readonly<Record<string, (value: number) => number>> = {
 };
 
 function unary(frame: Frame, options: Json): Field | null {
-  const operation = UNARY[text(options.operator)];
+  const operation = own(UNARY, text(options.operator));
   const name = text(options.fieldName);
   const of = called(frame, name);
   if (!operation || !of) return null;

@@ -1,9 +1,9 @@
 /** Variables of a dashboard: read from its JSON, what they may be set to, and what they are set to by an address. */
 
 import { durationSeconds, type Span } from "@/model/timerange";
-import { expression } from "./fieldconfig";
 import { named } from "./interpolate";
 import { bool, list, num, object, objects, text } from "./options";
+import { pattern } from "./pattern";
 import { sourceKind } from "./read";
 import type { Chosen, Json, Option, Variable, VariableType } from "./types";
 
@@ -76,7 +76,8 @@ export function question(query: string): Question {
 
 /** The options a variable has out of what its query gave: its regex (groups `text` and `value`), its order, no doubles. */
 export function optionsOf(variable: Variable, found: readonly string[]): readonly Option[] {
-  const picked = variable.regex ? found.flatMap((each) => byRegex(variable.regex, each)) : found.map(plainOption);
+  const by = pattern(variable.regex);
+  const picked = variable.regex ? found.flatMap((each) => byRegex(by, each)) : found.map(plainOption);
   const unique = [...new Map(picked.map((option) => [option.value, option])).values()];
   return sorted(unique, variable.sort);
 }
@@ -85,10 +86,8 @@ function plainOption(value: string): Option {
   return { text: value, value };
 }
 
-function byRegex(regex: string, value: string): Option[] {
-  const parts = /^\/(.*)\/([gimsuy]*)$/s.exec(regex);
-  const pattern = parts ? expression(regex) : expression(`/${regex.replaceAll("/", "\\/")}/`);
-  const match = pattern?.exec(value);
+function byRegex(by: RegExp | null, value: string): Option[] {
+  const match = by?.exec(value);
   if (!match) return [];
   const { text: shown, value: meant } = match.groups ?? {};
   const first = match[1] ?? match[0];

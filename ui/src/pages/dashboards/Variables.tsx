@@ -6,6 +6,7 @@ import { get } from "@/api/http";
 import { queryInstant, seriesName } from "@/api/prometheus";
 import { useTime } from "@/components/time";
 import { interpolate, type Scope } from "@/model/dashboard/interpolate";
+import { pattern } from "@/model/dashboard/pattern";
 import type { Chosen, Option, Variable } from "@/model/dashboard/types";
 import {
   ALL,
@@ -134,8 +135,10 @@ async function valuesOf(query: string, span: Span, signal: AbortSignal): Promise
     case "values":
       return named(asked.label, asked.match);
     case "metrics": {
-      const pattern = new RegExp(asked.pattern);
-      return (await named("__name__", "")).filter((name) => pattern.test(name));
+      const by = pattern(asked.pattern);
+      if (!by)
+        throw new Error(`“${asked.pattern}” is no pattern of names, or one that could take hours: repeat less in it`);
+      return (await named("__name__", "")).filter((name) => by.test(name));
     }
     case "names": {
       const given = { query: { ...within, "match[]": asked.match || undefined }, signal };
