@@ -111,6 +111,41 @@ describe("resample", () => {
   });
 });
 
+it("says where there would be more points than anybody draws", () => {
+  const told = "expression B: a point each “5ms” gives 12001, more than 11000: make the window longer";
+  expect(given([A], { refId: "B", type: "resample", expression: "A", window: "5ms" })).toEqual([[], [told]]);
+});
+
+it("takes the texts of a table for labels", () => {
+  const table: Frame = {
+    refId: "A",
+    name: "A",
+    form: "table",
+    fields: [
+      field("Time", "time", [60, 60, 60]),
+      field("node", "text", ["", "x", ""]),
+      field("pod", "text", ["a", "b", "c"]),
+      field("Value #A", "number", [1, 100, 7]),
+    ],
+  };
+  expect(given([table], { refId: "B", type: "reduce", expression: "A", reducer: "mean" })).toEqual([
+    [
+      ['{pod="a"}', [1]],
+      ['{node="x", pod="b"}', [100]],
+      ['{pod="c"}', [7]],
+    ],
+    [],
+  ]);
+});
+
+it("says where series multiply that no label tells apart", () => {
+  const alike = Array.from({ length: 10 }, () => series("A", [1]));
+  const told =
+    "expression B: 1000 series with 10 others give more than 1000: let labels tell them apart, or reduce them first";
+  expect(given(alike, { refId: "B", type: "math", expression: "$A * $A * $A * $A * $A" })).toEqual([[], [told]]);
+  expect(given(alike, { refId: "B", type: "math", expression: "$A * $A * $A" })[0]).toHaveLength(1000);
+});
+
 describe("threshold", () => {
   it.each<[string, number[], number[]]>([
     ["gt", [2], [0, 0, 1]],

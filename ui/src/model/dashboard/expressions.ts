@@ -8,7 +8,7 @@
 import type { Labels } from "@/api/prometheus";
 import { durationSeconds, type Span } from "@/model/timerange";
 import { parsed, queriesOf, type Tree } from "./arithmetic";
-import { field } from "./frames";
+import { apart, field } from "./frames";
 import { list, num, object, objects, own, text } from "./options";
 import { reduced } from "./reduce";
 import type { Frame, Json, Target } from "./types";
@@ -85,13 +85,20 @@ export function withExpressions(
   return { frames: [...frames.filter(({ refId }) => !hidden.has(refId)), ...made], missing };
 }
 
+/** The rows of series; of tables, where what stands in the columns of texts are labels. */
 function rowsOf(frames: readonly Frame[]): readonly Row[] {
-  return frames.flatMap(({ fields }) => {
+  const series = frames.flatMap((frame) => (frame.form === "table" ? apart(frame) : [frame]));
+  return series.flatMap(({ fields }) => {
     const times = (fields.find(({ kind }) => kind === "time")?.values ?? []) as readonly number[];
     return fields
       .filter(({ kind }) => kind === "number")
-      .map(({ labels, values }): Row => ({ labels, times, values: values as readonly (number | null)[] }));
+      .map(({ labels, values }): Row => ({ labels: there(labels), times, values: values as (number | null)[] }));
   });
+}
+
+/** Labels without those that are empty, as a table has them where others have some. */
+function there(labels: Labels): Labels {
+  return Object.fromEntries(Object.entries(labels).filter(([, value]) => value !== ""));
 }
 
 function frameOf({ labels, times, values }: Row, refId: string, span: Span): Frame {
@@ -140,12 +147,24 @@ function worth(tree: Tree, known: Known): readonly Row[] {
   }
 }
 
-/** Rows that belong together: of the same labels, or one with some of the other's; one alone belongs to all. */
+const MOST_ROWS = 1000;
+
+/**
+ * Rows that belong together: of the same labels, or one with some of the other's; one alone belongs to all. Rows that no
+ * label tells apart multiply: an Error says so where they become more than anybody reads.
+ */
 function pairs(left: readonly Row[], right: readonly Row[]): readonly (readonly [Row, Row])[] {
   if (left.length === 1 && right.length === 1) return [[left[0]!, right[0]!]];
-  return left.flatMap((a) =>
-    right.filter((b) => within(a.labels, b.labels) || within(b.labels, a.labels)).map((b) => [a, b] as const),
-  );
+  const most = Math.max(MOST_ROWS, left.length, right.length);
+  const found: (readonly [Row, Row])[] = [];
+  for (const a of left) {
+    for (const b of right) if (within(a.labels, b.labels) || within(b.labels, a.labels)) found.push([a, b]);
+    if (found.length > most)
+      throw new Error(
+        `${left.length} series with ${right.length} others give more than ${most}: let labels tell them apart, or reduce them first`,
+      );
+  }
+  return found;
 }
 
 function within(some: Labels, all: Labels): boolean {
@@ -186,6 +205,8 @@ function lessened(values: readonly (number | null)[], raw: Json): number | null 
   return meant.length === 0 ? Number.NaN : reduced(meant, own(REDUCERS, reducer) ?? reducer);
 }
 
+const MOST_POINTS = 11_000; // as Prometheus answers
+
 /** The values at even times: of several within a window one, where there is none what stood before, comes after, or nothing. */
 function resampled({ labels, times, values }: Row, raw: Json, span: Span): Row {
   const window = durationSeconds(text(raw.window)) ?? 0;
@@ -193,7 +214,11 @@ function resampled({ labels, times, values }: Row, raw: Json, span: Span): Row {
   const points = (times ?? [])
     .map((time, at) => ({ time, value: values[at] ?? null }))
     .filter(({ value }) => value !== null);
-  const count = Math.min(11_000, Math.floor((span.end - span.start) / window) + 1);
+  const count = Math.floor((span.end - span.start) / window) + 1;
+  if (count > MOST_POINTS)
+    throw new Error(
+      `a point each “${text(raw.window)}” gives ${count}, more than ${MOST_POINTS}: make the window longer`,
+    );
   const even = Array.from({ length: count }, (_, at) => span.start + at * window);
   const down = text(raw.downsampler, "mean");
   let next = 0;

@@ -112,6 +112,11 @@ export function titleOf(of: Field, frame: Frame): string {
   return of.name.replace(/^Value #\w+$/, (whole) => (frame.name === frame.refId ? whole : of.name));
 }
 
+/** The field that a transformation means by a name: what it is called, or its own name. */
+export function called(frame: Frame, name: unknown): Field | undefined {
+  return frame.fields.find((each) => titleOf(each, frame) === name || each.name === name);
+}
+
 /** The values of a table are `Value #A` where several queries have some; where one has, they are `Value`, as styles name them. */
 export function withValueNames(frames: readonly Frame[]): readonly Frame[] {
   const tables = frames.filter(({ form }) => form === "table");
@@ -176,17 +181,28 @@ function same(one: readonly number[], other: readonly number[]): boolean {
   return one.length === other.length && one[0] === other[0] && one.at(-1) === other.at(-1);
 }
 
+/** The rows (of `length`) that have the same values in all columns, in the order in which they first come. */
+export function grouped(length: number, columns: readonly (readonly Cell[])[]): readonly (readonly number[])[] {
+  const groups = new Map<string, number[]>();
+  for (let row = 0; row < length; row++) {
+    const key = JSON.stringify(columns.map((values) => values[row] ?? null));
+    const group = groups.get(key);
+    if (group) group.push(row);
+    else groups.set(key, [row]);
+  }
+  return [...groups.values()];
+}
+
 /** Rows of a table as a series for each of the texts they have. */
 export function apart(frame: Frame): Frame[] {
   const time = frame.fields.find(({ kind }) => kind === "time");
   if (!time) return [frame];
   const words = frame.fields.filter(({ kind }) => kind === "text");
-  const groups = new Map<string, number[]>();
-  time.values.forEach((_, row) => {
-    const key = JSON.stringify(words.map(({ values }) => values[row] ?? ""));
-    groups.set(key, [...(groups.get(key) ?? []), row]);
-  });
-  return [...groups.values()].map((rows) => {
+  const groups = grouped(
+    time.values.length,
+    words.map(({ values }) => values.map((value) => value ?? "")),
+  );
+  return groups.map((rows) => {
     const labels = Object.fromEntries(words.map(({ name, values }) => [name, String(values[rows[0]!] ?? "")]));
     const own = (each: Field) => ({ ...each, values: rows.map((row) => each.values[row] ?? null) });
     const values = frame.fields.filter(({ kind }) => kind === "number").map((each) => ({ ...own(each), labels }));

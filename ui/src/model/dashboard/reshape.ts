@@ -1,15 +1,11 @@
 /** Transformations that give a frame another shape: rows as columns, cells as columns, a frame for each value. */
 
 import { dated } from "@/model/dated";
-import { field, numbers, titleOf } from "./frames";
+import { called, field, grouped, numbers, titleOf } from "./frames";
 import { bool, num, object, objects, own, text, texts } from "./options";
 import type { Cell, Field, Frame, Json } from "./types";
 
 type Reshape = (frames: readonly Frame[], options: Json) => readonly Frame[];
-
-function called(frame: Frame, name: unknown): Field | undefined {
-  return frame.fields.find((each) => titleOf(each, frame) === name || each.name === name);
-}
 
 /** One field's values as columns, another's as rows, a third one's where they meet. */
 const groupingToMatrix: Reshape = (frames, options) =>
@@ -70,13 +66,12 @@ const partitionByValues: Reshape = (frames, options) =>
   frames.flatMap((frame) => {
     const by = texts(options.fields).flatMap((name) => called(frame, name) ?? []);
     if (by.length === 0) return [frame];
-    const groups = new Map<string, number[]>();
-    by[0]!.values.forEach((_, row) => {
-      const of = key(...by.map(({ values }) => values[row]));
-      groups.set(of, [...(groups.get(of) ?? []), row]);
-    });
+    const groups = grouped(
+      by[0]!.values.length,
+      by.map(({ values }) => values),
+    );
     const kept = bool(options.keepFields) ? frame.fields : frame.fields.filter((each) => !by.includes(each));
-    return [...groups.values()].map((rows) => ({
+    return groups.map((rows) => ({
       ...frame,
       name: by.map(({ values }) => String(values[rows[0]!] ?? "")).join(" "),
       fields: kept.map((each) => ({ ...each, values: rows.map((row) => each.values[row] ?? null) })),
@@ -89,12 +84,15 @@ const extractFields: Reshape = (frames, options) =>
     const source = called(frame, options.source);
     if (!source) return frame;
     const read = source.values.map((value) => object(options.format === "kvp" ? pairs(String(value)) : json(value)));
-    const paths = objects(options.jsonPaths).map(({ path, alias }) => [text(alias) || text(path), text(path)] as const);
-    const names = paths.length
+    const paths = objects(options.jsonPaths).map(
+      ({ path, alias }) => [text(alias) || text(path), text(path).split(".")] as const,
+    );
+    // A name that was found is whole: `http.status` is no status in an http.
+    const names: readonly (readonly [string, readonly string[]])[] = paths.length
       ? paths
-      : [...new Set(read.flatMap((each) => Object.keys(each)))].map((name) => [name, name] as const);
+      : [...new Set(read.flatMap((each) => Object.keys(each)))].map((name) => [name, [name]] as const);
     const columns = names.map(([name, path]) => {
-      const values = read.map((each) => cellOf(path.split(".").reduce<unknown>((at, part) => object(at)[part], each)));
+      const values = read.map((each) => cellOf(path.reduce<unknown>((at, part) => own(object(at), part), each)));
       const kind = values.every((value) => value === null || typeof value === "number") ? "number" : "text";
       return field(name, kind, values);
     });
@@ -116,7 +114,8 @@ function json(value: Cell): unknown {
 
 function pairs(value: string): Json {
   return Object.fromEntries(
-    [...value.matchAll(/([^\s=:,;]+)\s*[=:]\s*("[^"]*"|[^\s,;]+)/g)].map(([, name, of]) => [
+    // A name begins where a word does: looked for from each of its letters on, a long word takes its length squared.
+    [...value.matchAll(/(?<![^\s=:,;])([^\s=:,;]+)\s*[=:]\s*("[^"]*"|[^\s,;]+)/g)].map(([, name, of]) => [
       name!,
       of!.replace(/^"|"$/g, ""),
     ]),

@@ -275,6 +275,18 @@ it("takes fields out of JSON and of pairs", () => {
     ],
   ]);
   expect(take('{"b": {"c": "x"}}', { jsonPaths: [{ path: "b.c", alias: "C" }] })).toEqual([[["C", ["x"]]]]);
+  expect(take('{"http.status": 200, "b": {"c": "x"}}', {})).toEqual([
+    [
+      ["http.status", [200]],
+      ["b", ['{"c":"x"}']],
+    ],
+  ]);
+  expect(take('{"a": 1}', { jsonPaths: [{ path: "constructor" }] })).toEqual([[["constructor", [null]]]]);
+  expect(take("a=1,b:c=2; d = e", { format: "kvp" })[0]).toEqual([
+    ["a", ["1"]],
+    ["b", ["c=2"]],
+    ["d", ["e"]],
+  ]);
   expect(take('level=info took="2 s"', { format: "kvp" })).toEqual([
     [
       ["level", ["info"]],
@@ -315,11 +327,57 @@ it("knows no transformation, operation or calculation by what every object has",
 });
 
 it("filters by each name alike, whatever the flags of its pattern", () => {
-  const fields = ["x1", "x2", "x3", "y"].map((name) => field(name, "number", [1]));
   const options = { include: { pattern: "/x/g" } };
-  const { frames } = transformed(
-    [{ refId: "A", name: "A", form: "table", fields }],
-    [{ id: "filterFieldsByName", options, disabled: false }],
-  );
-  expect(rows(frames)).toEqual([{ x1: [1], x2: [1], x3: [1] }]);
+  const all = ["x1", "x2", "x3", "y"].map((job) => series(job, [1, 2]));
+  const { frames } = transformed(all, [{ id: "filterFieldsByName", options, disabled: false }]);
+  expect(frames.map(({ name }) => name)).toEqual(["x1", "x2", "x3"]);
+});
+
+it("has no sum so far of what is neither a sum nor a mean", () => {
+  const x = [table("A", "x", ["a", "b"], [1, 2])];
+  const options = { mode: "cumulativeFunctions", cumulative: { field: "x", reducer: "max" } };
+  expect(transformed(x, [{ id: "calculateField", options, disabled: false }]).frames).toEqual(x);
+});
+
+describe("many rows", () => {
+  // As many as take a minute where each looks at all others.
+  const many = Array.from({ length: 100_000 }, (_, row) => row);
+  const column = (name: string, values: readonly number[] = many): Frame => ({
+    refId: name,
+    name,
+    form: "table",
+    fields: [field(name, "number", values)],
+  });
+  const after = (frames: readonly Frame[], id: string, options: Json) =>
+    transformed(frames, [{ id, options, disabled: false }]).frames;
+
+  it("of one group", () => {
+    const same = [table("A", "x", Array(many.length).fill("a"), many)];
+    const fields = { job: { operation: "groupby" }, x: { operation: "aggregate", aggregations: ["count"] } };
+    expect(rows(after(same, "groupBy", { fields }))).toEqual([{ job: ["a"], "x (count)": [many.length] }]);
+    expect(after(same, "partitionByValues", { fields: ["job"] })[0]!.fields[0]!.values).toEqual(many);
+    const timed = same.map((each) => ({ ...each, fields: [field("Time", "time", many), ...each.fields] }));
+    expect(after(timed, "prepareTimeSeries", { format: "multi" })[0]!.fields[1]!.values).toEqual(many);
+  });
+
+  it("in one of tables that share no column, in which what is there twice is there once", () => {
+    const [x, y] = after([column("x", [...many, 0, 1]), column("y")], "merge", {})[0]!.fields;
+    expect([x!.values, y!.values]).toEqual([many, many]);
+  });
+
+  it("in all tables", () => {
+    const [left, right] = ["a", "b"].map((name) => ({
+      ...column("x"),
+      fields: [field("x", "number", many), field(name, "number", many)],
+    }));
+    const inner = after([left!, right!], "joinByField", { byField: "x", mode: "inner" });
+    expect(inner[0]!.fields.map(({ values }) => values)).toEqual([many, many, many]);
+  });
+
+  it("and letters", () => {
+    const long = `${"a".repeat(300_000)} b=1`;
+    const lines = [{ ...column("x"), fields: [field("line", "text", [long])] }];
+    const options = { source: "line", format: "kvp", replace: true };
+    expect(rows(after(lines, "extractFields", options))).toEqual([{ b: ["1"] }]);
+  });
 });

@@ -1,7 +1,7 @@
 /** Grafana's transformations, one after the other over the frames of a panel. What is not known is told, and left out. */
 
 import { NO_FIELD } from "./fieldconfig";
-import { apart, field, numbers, titleOf, together } from "./frames";
+import { apart, called, field, grouped, numbers, titleOf, together } from "./frames";
 import { at, bool, maybe, num, object, objects, own, text, texts } from "./options";
 import { pattern } from "./pattern";
 import { calcName, reduced } from "./reduce";
@@ -74,40 +74,49 @@ const renameByRegex: Transform = (frames, { regex, renamePattern }) => {
   }));
 };
 
+type Row = Map<string, Cell>;
+
 /** The rows of all frames in one; rows that agree in all columns that every frame has become one. */
 const merge: Transform = (frames) => {
   if (frames.length < 2) return frames;
   const columns = [...new Set(frames.flatMap(({ fields }) => fields.map(({ name }) => name)))];
   const shared = columns.filter((name) => frames.every(({ fields }) => fields.some((each) => each.name === name)));
-  const rows = new Map<string, Record<string, Cell>>();
+  const all: Row[] = [];
+  const byKey = new Map<string, Row[]>();
   for (const { fields } of frames) {
+    const places = new Map<string, number>(); // of each key, where this frame is among the rows that have it
+    const seen = new Set<string>();
     const length = fields[0]?.values.length ?? 0;
     for (let row = 0; row < length; row++) {
-      const cells = Object.fromEntries(fields.map(({ name, values }) => [name, values[row] ?? null]));
-      const key = JSON.stringify(shared.map((name) => cells[name]));
-      let at_ = key;
-      let again = 0;
-      // The same key with another value in a column is a row of its own.
-      while (rows.has(at_) && Object.entries(cells).some(([name, value]) => clashes(rows.get(at_)!, name, value))) {
-        again += 1;
-        at_ = `${key}#${again}`;
-      }
-      rows.set(at_, { ...rows.get(at_), ...cells });
+      const cells: Row = new Map(fields.map(({ name, values }) => [name, values[row] ?? null]));
+      const whole = JSON.stringify([...cells.values()]);
+      if (seen.has(whole)) continue;
+      seen.add(whole);
+      const key = JSON.stringify(shared.map((name) => cells.get(name)));
+      const alike = byKey.get(key) ?? [];
+      byKey.set(key, alike);
+      // The same key with another value in a column is a row of its own; those before that clashed do so again.
+      let place = places.get(key) ?? 0;
+      while (place < alike.length && clash(alike[place]!, cells)) place += 1;
+      places.set(key, place);
+      if (place === alike.length) {
+        alike.push(cells);
+        all.push(cells);
+      } else for (const [name, value] of cells) alike[place]!.set(name, value);
     }
   }
-  const all = [...rows.values()];
   const model = (name: string) => frames.flatMap(({ fields }) => fields).find((each) => each.name === name)!;
   return [
     {
       ...frames[0]!,
       form: "table",
-      fields: columns.map((name) => ({ ...model(name), values: all.map((row) => row[name] ?? null) })),
+      fields: columns.map((name) => ({ ...model(name), values: all.map((row) => row.get(name) ?? null) })),
     },
   ];
 };
 
-function clashes(row: Record<string, Cell>, name: string, value: Cell): boolean {
-  return name in row && row[name] !== null && row[name] !== value;
+function clash(row: Row, cells: Row): boolean {
+  return [...cells].some(([name, value]) => (row.get(name) ?? null) !== null && row.get(name) !== value);
 }
 
 /** Columns of all frames beside each other, by the values of one field (time where none is named). */
@@ -122,8 +131,9 @@ const joinByField: Transform = (frames, options) => {
   });
   if (parts.length === 0) return frames;
   const first = parts[0]!;
-  const keys = [...new Set(parts.flatMap(({ key }) => key.values))].filter(
-    (value) => !inner || parts.every(({ key }) => key.values.includes(value)),
+  const known = parts.map(({ key }) => new Set(key.values));
+  const keys = [...new Set(known.flatMap((values) => [...values]))].filter(
+    (value) => !inner || known.every((values) => values.has(value)),
   );
   if (first.key.kind === "time") keys.sort((a, b) => Number(a) - Number(b));
   const names = parts.flatMap(({ frame, key }) => frame.fields.flatMap((each) => (each === key ? [] : [each.name])));
@@ -187,9 +197,7 @@ const filterByValue: Transform = (frames, options) => {
   const filters = objects(options.filters);
   return frames.map((frame) => {
     const tests = filters.flatMap((filter) => {
-      const of = frame.fields.find(
-        (each) => nameOf(each, frame) === filter.fieldName || each.name === filter.fieldName,
-      );
+      const of = called(frame, filter.fieldName);
       return of ? [(row: number) => holds(of.values[row] ?? null, object(filter.config))] : [];
     });
     if (tests.length === 0) return frame;
@@ -249,13 +257,10 @@ const groupBy: Transform = (frames, options) => {
     const operation = (each: Field) => object(said[nameOf(each, frame)] ?? said[each.name]);
     const keys = frame.fields.filter((each) => operation(each).operation === "groupby");
     if (keys.length === 0) return frame;
-    const groups = new Map<string, number[]>();
-    const length = frame.fields[0]?.values.length ?? 0;
-    for (let row = 0; row < length; row++) {
-      const key = JSON.stringify(keys.map(({ values }) => values[row] ?? null));
-      groups.set(key, [...(groups.get(key) ?? []), row]);
-    }
-    const rows = [...groups.values()];
+    const rows = grouped(
+      frame.fields[0]?.values.length ?? 0,
+      keys.map(({ values }) => values),
+    );
     const summed = frame.fields.flatMap((each) => {
       const of = operation(each);
       if (of.operation !== "aggregate") return [];
@@ -338,7 +343,7 @@ function cumulative(frame: Frame, options: Json): Field | null {
   const name = text(options.field);
   const calc = text(options.reducer, "sum");
   const of = called(frame, name);
-  if (!of) return null;
+  if (!of || (calc !== "sum" && calc !== "mean")) return null;
   let total = 0;
   const values = of.values.map((value, row) => {
     total += maybe(value) ?? 0;
@@ -363,10 +368,6 @@ function moving(frame: Frame, options: Json): Field | null {
     "number",
     of.values.map((_, row) => reduced(of.values.slice(Math.max(0, row - before), row + after + 1), calc)),
   );
-}
-
-function called(frame: Frame, name: string): Field | null {
-  return frame.fields.find((each) => nameOf(each, frame) === name || each.name === name) ?? null;
 }
 
 function index(frame: Frame, asShare: boolean): Field {
@@ -394,7 +395,7 @@ function binary(frame: Frame, options: Json): Field | null {
   const side = (of: unknown): { name: string; value: (row: number) => number | null } => {
     const fixed = maybe(object(of).fixed ?? (typeof of === "object" ? undefined : of));
     const name = text(object(object(of).matcher).options) || text(of);
-    const found = frame.fields.find((each) => nameOf(each, frame) === name || each.name === name);
+    const found = called(frame, name);
     if (found) return { name, value: (row) => maybe(found.values[row]) ?? null };
     return { name: String(fixed ?? name), value: () => fixed ?? null };
   };
@@ -430,7 +431,7 @@ function unary(frame: Frame, options: Json): Field | null {
 const sortBy: Transform = (frames, options) => {
   const { field: name, desc } = objects(options.sort)[0] ?? object(options);
   return frames.map((frame) => {
-    const by = frame.fields.find((each) => nameOf(each, frame) === name || each.name === name);
+    const by = called(frame, name);
     if (!by) return frame;
     const order = by.values
       .map((_, row) => row)
