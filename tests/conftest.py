@@ -9,6 +9,7 @@ a copy of one that was migrated.
 from __future__ import annotations
 
 import gc
+import os
 import shutil
 import tempfile
 import time
@@ -104,7 +105,8 @@ def chdb_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def _where_files_are_cheap(otherwise: Path) -> Iterator[Path]:
     """A directory in memory, where there is plenty: the files that tables are made of and lose again cost a fifth of the CPU of
     tests on ext4."""
-    memory, room, prefix = Path("/dev/shm"), 4 * 1024**3, "aiprism-tests-"
+    memory, room, prefix = Path("/dev/shm"), 2 * 1024**3, "aiprism-tests-"
+    room *= int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))  # each worker has one
     if not memory.is_dir() or shutil.disk_usage(memory).free < room:
         yield otherwise
         return

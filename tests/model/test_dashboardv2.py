@@ -108,6 +108,36 @@ def test_tabs_are_rows_of_which_the_first_is_open() -> None:
     assert found == [("One", 0, 0, 24, 1, []), (1, 0, 1, 12, 8, []), ("Two", 0, 9, 24, 1, [2])]
 
 
+def test_rows_within_what_is_shut_keep_their_panels_and_stand_below_it() -> None:
+    inner = rows(("R1", False, grid(item("panel-2", 0, 0))), ("R2", True, grid(item("panel-3", 0, 0))))
+    tabs = [
+        {"kind": "TabsLayoutTab", "spec": {"title": title, "layout": layout}}
+        for title, layout in (
+            ("One", grid(item("panel-1", 0, 0))),
+            ("Two", inner),
+            ("Three", grid(item("panel-4", 0, 0))),
+        )
+    ]
+    assert places(board({"kind": "TabsLayout", "spec": {"tabs": tabs}})) == [
+        ("One", 0, 0, 24, 1, []),
+        (1, 0, 1, 12, 8, []),
+        ("Two", 0, 9, 24, 1, []),
+        ("R1", 0, 10, 24, 1, []),
+        (2, 0, 11, 12, 8, []),
+        ("R2", 0, 19, 24, 1, [3]),
+        ("Three", 0, 20, 24, 1, [4]),
+    ]
+
+
+def test_an_element_has_one_place_and_no_number_is_given_twice() -> None:
+    document = board(grid(*(item("panel-1", 0, at) for at in range(1000))))
+    assert [each["id"] for each in classic(document)["panels"]] == [1]
+    for number in ("panel-1", "panel-2"):
+        del document["spec"]["elements"][number]["spec"]["id"]
+    document["spec"]["layout"] = grid(item("panel-1", 0, 0), item("panel-2", 12, 0))
+    assert [each.get("id") for each in classic(document)["panels"]] == [None, None]
+
+
 def test_an_automatic_grid_gets_places() -> None:
     items = [
         {"kind": "AutoGridLayoutItem", "spec": {"element": {"kind": "ElementReference", "name": f"panel-{number}"}}}

@@ -33,8 +33,10 @@ class Door:
         self._refuses, self._shut = refuses, True
         for each in list(self._open):
             _end(each)
-        yield
-        self._shut = False
+        try:
+            yield
+        finally:
+            self._shut = False
 
     def close(self) -> None:
         """For good."""
@@ -57,6 +59,8 @@ class Door:
             host, _, port = self._inner.partition(":")
             with socket.create_connection((host, int(port))) as inner:
                 self._open |= {outer, inner}
+                if self._shut:  # meanwhile: it was not among those that were ended
+                    return
                 back = threading.Thread(target=_passed, args=(inner, outer), daemon=True)
                 back.start()
                 _passed(outer, inner)

@@ -1,8 +1,9 @@
 /** Which page stands at which address. Pages are loaded when they are gone to. */
 
 import { Suspense } from "react";
-import { Route, Routes } from "react-router";
+import { Route, Routes, useLocation } from "react-router";
 import { useLive } from "./api/live";
+import { Boundary } from "./components/Boundary";
 import { type Lazily, lazily } from "./components/lazily";
 import { Shell } from "./components/Shell";
 import { Loading, Nothing } from "./components/states";
@@ -36,23 +37,25 @@ export function App() {
   useLive();
   return (
     <Shell>
-      <Suspense fallback={<Loading rows={8} />}>
-        <Routes>
-          <Route path="/" element={<Now />} />
-          <Route path="/explore/*" element={<Explore />} />
-          <Route path="/services/*" element={<Services />} />
-          <Route path="/alerts/*" element={<Alerts />} />
-          <Route path="/incidents/*" element={<Incidents />} />
-          <Route path="/dashboards/*" element={<Dashboards />} />
-          <Route path="/settings/*" element={<Settings />} />
-          <Route
-            path="*"
-            element={
-              <Nothing title="No such page">What you look for may be under one of the names on the left.</Nothing>
-            }
-          />
-        </Routes>
-      </Suspense>
+      <Boundary of={useLocation().pathname}>
+        <Suspense fallback={<Loading rows={8} />}>
+          <Routes>
+            <Route path="/" element={<Now />} />
+            <Route path="/explore/*" element={<Explore />} />
+            <Route path="/services/*" element={<Services />} />
+            <Route path="/alerts/*" element={<Alerts />} />
+            <Route path="/incidents/*" element={<Incidents />} />
+            <Route path="/dashboards/*" element={<Dashboards />} />
+            <Route path="/settings/*" element={<Settings />} />
+            <Route
+              path="*"
+              element={
+                <Nothing title="No such page">What you look for may be under one of the names on the left.</Nothing>
+              }
+            />
+          </Routes>
+        </Suspense>
+      </Boundary>
     </Shell>
   );
 }

@@ -8,7 +8,6 @@ first is open, and conditions under which a panel is hidden are left out. Source
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 Json = Mapping[str, Any]
@@ -77,30 +76,41 @@ def classic(document: Json) -> dict[str, Any]:
 # -- panels and where they stand ---------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
 class _Layout:
-    """Lays elements out, one layout below the other."""
+    """Lays elements out, one layout below the other. An element has one place: another item that names it has none."""
 
-    elements: Json
+    def __init__(self, elements: Json) -> None:
+        self._elements = elements
+        self._placed: set[str] = set()
 
     def panels(self, layout: Json) -> list[dict[str, Any]]:
+        """The panels of the whole, rows with what they hold."""
         return self._laid(layout, 0)[0]
 
     def _laid(self, layout: Json, top: int) -> tuple[list[dict[str, Any]], int]:
         """The panels of a layout whose upper edge is at `top`, and where its lower one is; both in rows of the grid."""
+        spec = _of(layout, "spec")
         match layout.get("kind"):
             case "RowsLayout":
-                return self._rows(_maps(_of(layout, "spec"), "rows"), top)
+                return self._rows(_maps(spec, "rows"), top)
             case "TabsLayout":
-                return self._rows(_maps(_of(layout, "spec"), "tabs"), top, is_tabs=True)
+                return self._rows(_maps(spec, "tabs"), top, is_tabs=True)
             case "AutoGridLayout":
-                return self._automatic(_of(layout, "spec"), top)
+                return self._automatic(spec, top)
             case _:
-                return self._grid(_maps(_of(layout, "spec"), "items"), top)
+                return self._grid(_maps(spec, "items"), top)
+
+    def _items(self, layout: Sequence[Json]) -> Iterator[Json]:
+        """The items that have a place, by what is said of each."""
+        for spec in (_of(item, "spec") for item in layout):
+            name = str(_of(spec, "element").get("name") or "")
+            if name in self._elements and name not in self._placed:
+                self._placed.add(name)
+                yield spec
 
     def _grid(self, items: Sequence[Json], top: int) -> tuple[list[dict[str, Any]], int]:
         panels, bottom = [], top
-        for spec in (_of(item, "spec") for item in items):
+        for spec in self._items(items):
             x, y, width, height = (_whole(spec.get(key)) for key in ("x", "y", "width", "height"))
             place = {"x": x, "y": top + y, "w": width or _COLUMNS, "h": height or 8}
             panels.append({**self._panel(spec), "gridPos": place, **_repeat(spec)})
@@ -112,38 +122,43 @@ class _Layout:
         width = _COLUMNS // columns
         pixels = _HEIGHTS.get(str(layout.get("rowHeightMode")), _whole(layout.get("rowHeight")) or _HEIGHTS["standard"])
         height = max(1, round((pixels + _GAP) / _UNIT))
-        items = _maps(layout, "items")
-        panels = []
-        for at, spec in enumerate(_of(item, "spec") for item in items):
+        panels: list[dict[str, Any]] = []
+        for at, spec in enumerate(self._items(_maps(layout, "items"))):
             place = {"x": at % columns * width, "y": top + at // columns * height, "w": width, "h": height}
             panels.append({**self._panel(spec), "gridPos": place, **_repeat(spec)})
-        return panels, top + -(-len(items) // columns) * height
+        return panels, top + -(-len(panels) // columns) * height
 
     def _rows(self, rows: Sequence[Json], top: int, *, is_tabs: bool = False) -> tuple[list[dict[str, Any]], int]:
         panels: list[dict[str, Any]] = []
         for at, spec in enumerate(_of(row, "spec") for row in rows):
             is_shut = at > 0 if is_tabs else bool(spec.get("collapse"))
-            head = not spec.get("hideHeader") or is_shut
-            inside, bottom = self._laid(_of(spec, "layout"), top + head)
-            if head:
+            has_head = is_shut or not spec.get("hideHeader")
+            inside, bottom = self._laid(_of(spec, "layout"), top + has_head)
+            if has_head:
+                own, below = _apart(inside) if is_shut else ([], inside)
                 panels.append({
                     "type": "row",
                     "title": str(spec.get("title") or ""),
                     "collapsed": is_shut,
-                    "panels": [each for each in inside if each["type"] != "row"] if is_shut else [],
+                    "panels": own,
                     "gridPos": {"x": 0, "y": top, "w": _COLUMNS, "h": 1},
                     **_repeat(spec),
                 })  # fmt: skip
-            # A row within a shut one has no place in the classic model: it stands below it.
-            panels += [each for each in inside if each["type"] == "row"] if is_shut else inside
-            top = top + head if is_shut else bottom
+                inside = below
+            panels += inside
+            # Rows within a shut one have no place in the classic model: they stand below it, as if it were open.
+            top = bottom if inside or not is_shut else top + 1
         return panels, top
 
     def _panel(self, item: Json) -> dict[str, Any]:
         name = str(_of(item, "element").get("name") or "")
-        element = _of(self.elements, name)
+        element = _of(self._elements, name)
         spec = _of(element, "spec")
-        told = {"id": _whole(spec.get("id")), "title": str(spec.get("title") or "")}
+        number = spec.get("id")
+        told = {
+            "title": str(spec.get("title") or ""),
+            **({"id": number} if isinstance(number, int) and number > 0 else {}),
+        }
         if element.get("kind") == "LibraryPanel":
             return {**told, "type": "library-panel-ref", "libraryPanel": dict(_of(spec, "libraryPanel"))}
         shown, data = _of(spec, "vizConfig"), _of(_of(spec, "data"), "spec")
@@ -164,6 +179,12 @@ class _Layout:
             "transformations": [_transformation(each) for each in _maps(data, "transformations")],
             **{key: asked[key] for key in _OF_QUERIES if asked.get(key)},
         }
+
+
+def _apart(panels: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The panels before the first row among them, and it with all that follow: they are of it."""
+    first = next((at for at, each in enumerate(panels) if each["type"] == "row"), len(panels))
+    return panels[:first], panels[first:]
 
 
 def _repeat(spec: Json) -> dict[str, Any]:

@@ -93,9 +93,11 @@ class RoomMirror:
         clock: Clock,
         *,
         connect: Callable[[Slack], Api] = connected,
+        together: float = _TOGETHER,
         telemetry: Telemetry | None = None,
     ) -> None:
         self._respond, self._clock, self._connect = respond, clock, connect
+        self._together = together
         self._telemetry = telemetry or Telemetry()
         self._bell = Bell()
         self._line: _Line | None = None
@@ -139,7 +141,7 @@ class RoomMirror:
             task.add_done_callback(self._asked)
         if not tasks:
             return []
-        done, late = await asyncio.wait(tasks, timeout=_TOGETHER)
+        done, late = await asyncio.wait(tasks, timeout=self._together)
         for task in late:
             task.add_done_callback(lambda _: self._bell.ring())
         return [_AGAIN if task.cancelled() or task.exception() else task.result() for task in done]
@@ -167,17 +169,23 @@ class RoomMirror:
     # -- Slack -----------------------------------------------------------------------------------------------------
 
     async def _api(self, slack: Slack) -> Api:
-        if self._line is None or (self._line.address, self._line.token) != (slack.api_url, slack.token):
-            await self._hang_up()
-            self._line = _Line(slack.api_url, slack.token, self._connect(slack))
-        return self._line.api
+        line = self._line
+        if line is None or (line.address, line.token) != (slack.api_url, slack.token):
+            before, line = line, _Line(slack.api_url, slack.token, self._connect(slack))
+            self._line = line  # first: whoever asks meanwhile asks this one
+            await self._left(before)
+        return line.api
 
     async def _hang_up(self) -> None:
+        line, self._line = self._line, None
+        await self._left(line)
+
+    async def _left(self, line: _Line | None) -> None:
+        """End what is being asked, and close the connection it is asked over."""
         asking = list(self._asking.values())
         for task in asking:
             task.cancel()
         await asyncio.gather(*asking, return_exceptions=True)
-        line, self._line = self._line, None
         if line:
             await line.api.close()
 

@@ -69,21 +69,19 @@ function packed(panels: readonly Panel[], chosen: Readonly<Record<string, Chosen
   return compact(result);
 }
 
-/** No panel hangs in the air or lies on another one: each rises to what is above it, and gives way to those before it. */
+/** No panel hangs in the air or lies on another one: each rests on what is above it, as Grafana lets them rise and give way. */
 export function compact(panels: readonly Panel[]): readonly Panel[] {
-  const placed: Panel[] = [];
-  for (const panel of panels.toSorted((a, b) => a.place.y - b.place.y || a.place.x - b.place.x)) {
-    const free = (y: number) => !placed.some(({ place }) => overlap(place, { ...panel.place, y }));
-    let { y } = panel.place;
-    while (y > 0 && free(y - 1)) y -= 1;
-    while (!free(y)) y += 1;
-    placed.push({ ...panel, place: { ...panel.place, y } });
-  }
-  return placed;
-}
-
-function overlap(one: Place, other: Place): boolean {
-  return one.x < other.x + other.w && other.x < one.x + one.w && one.y < other.y + other.h && other.y < one.y + one.h;
+  const edge = Array<number>(COLUMNS).fill(0); // how far down each column is taken
+  return panels
+    .toSorted((a, b) => a.place.y - b.place.y || a.place.x - b.place.x)
+    .map((panel) => {
+      const { x, w, h } = panel.place;
+      const from = Math.min(x, COLUMNS - 1);
+      const to = Math.min(COLUMNS, from + Math.max(1, w));
+      const y = Math.max(...edge.slice(from, to));
+      edge.fill(y + h, from, to);
+      return { ...panel, place: { ...panel.place, y } };
+    });
 }
 
 /** A panel once for each value of the variable it is repeated by: beside each other in lines, or below each other. */

@@ -114,17 +114,29 @@ function variableSources(json: Json): ReadonlyMap<string, string> {
   ]);
 }
 
+const [FARTHEST, TALLEST] = [1_000_000, 1000]; // rows of the grid
+
+/** A whole number from 0 to `most`. */
+function whole(value: unknown, usual: number, most: number): number {
+  return Math.round(Math.min(most, Math.max(0, num(value, usual))));
+}
+
 /** One panel; `id` is its number where it has none. */
 export function readPanel(raw: Json, id: number, sources: ReadonlyMap<string, string> = new Map()): Panel {
   const json = modern(raw);
   const grid = object(json.gridPos);
   const kind = sourceKind(json.datasource, sources);
   const rowlike = json.type === "row";
-  const place: Place = { x: num(grid.x, 0), y: num(grid.y, 0), w: num(grid.w, 0), h: num(grid.h, rowlike ? 1 : 8) };
+  const place: Place = {
+    x: whole(grid.x, 0, 23),
+    y: whole(grid.y, 0, FARTHEST),
+    w: whole(grid.w, 0, 24),
+    h: Math.max(1, whole(grid.h, rowlike ? 1 : 8, TALLEST)),
+  };
   const config = object(json.fieldConfig);
   const targets = objects(json.targets).map((target, at) => readTarget(target, at, kind, sources));
   return {
-    id: num(json.id, 1000 + id),
+    id: num(json.id, 0) || 1000 + id,
     type: text(json.type, "timeseries"),
     title: text(json.title),
     description: text(json.description),

@@ -4,6 +4,7 @@ import { useEffect, useMemo, useState } from "react";
 import { useParams, useSearchParams } from "react-router";
 import { type DashboardDocument, useDashboard } from "@/api/dashboards";
 import { address } from "@/api/http";
+import { Boundary } from "@/components/Boundary";
 import { Fault, Loading, Nothing, Shown } from "@/components/states";
 import { InUtc, useTime, useUrl, withValues } from "@/components/time";
 import { switched } from "@/model/dashboard/annotations";
@@ -156,17 +157,18 @@ function Grid({ dashboard, scope, marks, adhoc }: GridProps) {
   const parts = useMemo(() => sections(dashboard.panels, scope.chosen, open), [dashboard.panels, scope.chosen, open]);
   const alone = viewed ? parts.flatMap(({ panels }) => panels).find(({ id }) => String(id) === viewed) : undefined;
   const box = (panel: Panel, height?: number) => (
-    <PanelBox
-      key={panel.id}
-      panel={panel}
-      scope={scope}
-      marks={marksFor(marks, panel.id)}
-      adhoc={adhoc}
-      height={height}
-      together={dashboard.together ? dashboard.uid || dashboard.title : undefined}
-      onView={() => setViewed(viewed ? "" : String(panel.id), true)}
-      alone={Boolean(viewed)}
-    />
+    <Boundary key={panel.id} of={scope}>
+      <PanelBox
+        panel={panel}
+        scope={scope}
+        marks={marksFor(marks, panel.id)}
+        adhoc={adhoc}
+        height={height}
+        together={dashboard.together ? dashboard.uid || dashboard.title : undefined}
+        onView={() => setViewed(viewed ? "" : String(panel.id), true)}
+        alone={Boolean(viewed)}
+      />
+    </Boundary>
   );
   if (alone) return box(alone, 560);
   return parts.map(({ row, panels }, at) => (
