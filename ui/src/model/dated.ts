@@ -1,6 +1,7 @@
 /** Moments as texts, in the letters of Moment, as dashboards have them. Times are UTC. */
 
-const two = (value: number) => String(value).padStart(2, "0");
+/** `two(7)` is `07`. */
+export const two = (value: number) => String(value).padStart(2, "0");
 const MONTHS = "January February March April May June July August September October November December".split(" ");
 const DAYS = "Sunday Monday Tuesday Wednesday Thursday Friday Saturday".split(" ");
 const LETTERS: Readonly<Record<string, (at: Date) => string>> = {
@@ -29,6 +30,7 @@ const LETTERS: Readonly<Record<string, (at: Date) => string>> = {
 
 /** A moment in the letters of Moment (`YYYY-MM-DD HH:mm:ss`); what stands in brackets is kept. */
 export function dated(at: Date, form: string): string {
+  if (Number.isNaN(at.getTime())) return "Invalid date";
   return form.replace(
     /\[([^\]]*)\]|YYYY|YY|MMMM|MMM|MM|M|DD|D|dddd|ddd|HH|H|hh|h|mm|m|ss|s|SSS|A|a/g,
     (letters, kept) => (kept === undefined ? LETTERS[letters]!(at) : kept),

@@ -114,3 +114,20 @@ test.each([
   ["Bps", false],
   ["short", false],
 ] as const)("%s counts in powers of two: %s", (unit, expected) => expect(isBinary(unit)).toBe(expected));
+
+test.each([
+  [1e-310, "none", undefined, "1e-310"],
+  [1e-310, "percent", undefined, "1e-310%"],
+  [1e300, "none", 20, "1e+300"],
+  [12.345, "none", -1, "12"],
+  [12.345, "none", 400, `12.345${"0".repeat(17)}`],
+  [12.345, "locale", -1, "12"],
+  [12.345, "locale", 400, "12.345"],
+  [12.345, "sci", -1, "1e+1"],
+  [0.5, "sci", 400, `5.${"0".repeat(20)}e-1`],
+  [12.345, "dtdurations", -1, "12 seconds"],
+  [1e20, "time:YYYY-MM-DD", undefined, "Invalid date"],
+  [0, "time:YYYY-MM-DD", undefined, "1970-01-01"],
+])("%s %s with decimals %s is %s, however odd", (value, unit, decimals, text) => {
+  expect(format(value, unit, decimals)).toBe(text);
+});

@@ -16,7 +16,8 @@ const THOUSANDS = ["", "K", "M", "B", "T"];
 /** With so many decimals, zeros too. */
 function fixed(value: number, decimals: number): string {
   const factor = 10 ** decimals;
-  const text = String(Math.round(value * factor) / factor);
+  const large = value * factor;
+  const text = String(Number.isFinite(large) ? Math.round(large) / factor : value);
   if (text.includes("e")) return text;
   const [whole, part = ""] = text.split(".");
   return decimals > 0 ? `${whole}.${part.padEnd(decimals, "0")}` : text;
@@ -146,8 +147,14 @@ function written(value: number | null | undefined, unit: string, precision: Prec
   return (FORMATS.get(unit) ?? described(unit))(value, precision);
 }
 
+/** As many decimals as a number can be written with, whatever a dashboard says. */
+function possible(decimals: number): number {
+  return Math.min(20, Math.max(0, Math.trunc(decimals)));
+}
+
 /** `format(1536, "bytes")` is `1.50 KiB`; infinities and what is no number are said as such. */
-export function format(value: number | null | undefined, unit = "none", decimals?: number): string {
+export function format(value: number | null | undefined, unit = "none", wanted?: number): string {
+  const decimals = wanted === undefined ? undefined : possible(wanted);
   const round = decimals === undefined ? three : (rest: number) => fixed(rest, decimals);
   return written(value, unit, { decimals, round });
 }

@@ -1,5 +1,7 @@
 /** Units of time, of days and of clocks, as Grafana writes them. */
 
+import { two } from "./dated";
+
 /** How many decimals are wanted (undefined: as many as say something), and a number written so. */
 export interface Precision {
   readonly decimals: number | undefined;
@@ -71,8 +73,6 @@ function inWords(unit: number, name: string): Format {
     return `${words.join(", ")}${value < 0 && words.length > 0 ? " ago" : ""}`;
   };
 }
-
-const two = (value: number) => String(value).padStart(2, "0");
 
 /** `01:23:20`, with days before it where they are wanted. */
 function colons(withDays: boolean): Format {

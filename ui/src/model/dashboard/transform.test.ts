@@ -328,9 +328,10 @@ it("knows no transformation, operation or calculation by what every object has",
 
 it("filters by each name alike, whatever the flags of its pattern", () => {
   const options = { include: { pattern: "/x/g" } };
-  const all = ["x1", "x2", "x3", "y"].map((job) => series(job, [1, 2]));
+  const fields = ["x1", "x2", "x3", "y"].map((legend) => ({ ...field("Value", "number", [1]), legend }));
+  const all = [{ ...table("A", "x", [], []), fields }];
   const { frames } = transformed(all, [{ id: "filterFieldsByName", options, disabled: false }]);
-  expect(frames.map(({ name }) => name)).toEqual(["x1", "x2", "x3"]);
+  expect(frames[0]!.fields.map(({ legend }) => legend)).toEqual(["x1", "x2", "x3"]);
 });
 
 it("has no sum so far of what is neither a sum nor a mean", () => {
