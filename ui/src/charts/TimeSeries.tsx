@@ -106,7 +106,7 @@ export function TimeSeries(props: TimeSeriesProps) {
     props.together,
     props.marks?.map(({ at, until, colour }) => [at, until, colour]),
     props.dots?.length,
-    stacked && under(lines, stacked).map(({ below }) => below),
+    stacked && under(lines, stacked),
     lines.map(({ name, colour, draw, step, width, fill, dash, unit, axis, stack, bandTo }) => [
       name,
       colour,

@@ -95,3 +95,20 @@ test("between a line and the one below it is filled, over those of other groups"
     { at: 4, below: 1, hanging: true },
   ]);
 });
+
+test.each([
+  [
+    [],
+    [
+      [1, 0],
+      [2, 1],
+    ],
+  ],
+  [[0], [[2, 1]]],
+  [[1], [[2, 0]]],
+  [[2], [[1, 0]]],
+  [[0, 2], []],
+])("with %j hidden, those that are seen lie on each other", (hidden, expected) => {
+  const lines = [1, 2, 3].map((value, at) => line([value], { hidden: hidden.includes(at as never) }));
+  expect(under(lines, true).map(({ at, below }) => [at, below])).toEqual(expected);
+});

@@ -40,12 +40,12 @@ export function drawn(
   return [times, ...rows];
 }
 
-/** For each line the one that it lies on, if any. */
+/** For each line the one that it lies on, if any: hidden ones lie on none, and none on them. */
 export function under(
   lines: readonly Line[],
   stacked: Stacked,
 ): readonly { readonly at: number; readonly below: number; readonly hanging: boolean }[] {
-  const piles = lines.map((line) => pileOf(line, stacked));
+  const piles = lines.map((line) => (line.hidden ? undefined : pileOf(line, stacked)));
   return piles.flatMap((pile, at) => {
     const below = pile === undefined || at === 0 ? -1 : piles.lastIndexOf(pile, at - 1);
     return below < 0 ? [] : [{ at, below, hanging: pile!.endsWith(BELOW) }];

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { fieldConfig, NO_FIELD } from "./fieldconfig";
 import { field } from "./frames";
-import { cellKind, firstOrder, footOf, shareOf } from "./table";
+import { cellKind, firstOrder, footOf, rangeOf, shareOf, toldApart } from "./table";
 import type { Frame } from "./types";
 
 test.each([
@@ -21,7 +21,9 @@ test.each([
   [{ max: 4 }, 5, 1],
   [{}, "x", null],
 ] as const)("with %j, %s is at %s", (config, value, share) =>
-  expect(shareOf({ ...field("x", "number", [0, 5, 10]), config: { ...NO_FIELD, ...config } }, value)).toBe(share),
+  expect(shareOf(rangeOf({ ...field("x", "number", [0, 5, 10]), config: { ...NO_FIELD, ...config } }), value)).toBe(
+    share,
+  ),
 );
 
 test("is sorted as it says", () => {
@@ -47,4 +49,9 @@ test("a column has a foot of its own", () => {
   const [job, x, y] = FRAME.fields;
   const own = { ...x!, config: fieldConfig({ custom: { footer: { reducers: ["max"] } } }) };
   expect(footOf({ ...FRAME, fields: [job!, own, y!] }, {})).toEqual(["", "2", ""]);
+});
+
+test("has each head once, also where four thousand columns are called alike", () => {
+  expect(toldApart(["a", "b", "a", "a ", "a"])).toEqual(["a", "b", "a ", "a  ", "a   "]);
+  expect(new Set(toldApart(Array(4000).fill("x"))).size).toBe(4000);
 });

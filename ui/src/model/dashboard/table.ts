@@ -17,12 +17,31 @@ export function cellKind({ custom }: FieldConfig): CellKind {
   return kind === "json-view" ? "json" : "auto";
 }
 
-/** How far a value is between the least and the most of its column, from 0 to 1; null for what is no number. */
-export function shareOf({ config, values }: Field, value: Cell): number | null {
+/** The least and the most of a column. */
+export function rangeOf({ config, values }: Field): readonly [number, number] {
+  return [
+    config.min ?? Math.min(0, reduced(values, "min") ?? 0),
+    config.max ?? Math.max(0, reduced(values, "max") ?? 0),
+  ];
+}
+
+/** How far a value is in the range of its column, from 0 to 1; null for what is no number. */
+export function shareOf([low, high]: readonly [number, number], value: Cell): number | null {
   if (typeof value !== "number" || Number.isNaN(value)) return null;
-  const low = config.min ?? Math.min(0, reduced(values, "min") ?? 0);
-  const high = config.max ?? Math.max(0, reduced(values, "max") ?? 0);
   return high > low ? Math.min(1, Math.max(0, (value - low) / (high - low))) : 0;
+}
+
+/** Titles that each stand once: those of the same words have blanks behind them, which nobody sees. */
+export function toldApart(titles: readonly string[]): readonly string[] {
+  const taken = new Set<string>();
+  const last = new Map<string, string>();
+  return titles.map((title) => {
+    let own = last.get(title) ?? title;
+    while (taken.has(own)) own += " ";
+    taken.add(own);
+    last.set(title, own);
+    return own;
+  });
 }
 
 /** The column a table is sorted by at first, by its title; null where it says none. */

@@ -7,7 +7,7 @@ import { display, displayTime } from "@/model/dashboard/display";
 import { titleOf } from "@/model/dashboard/frames";
 import { at, num } from "@/model/dashboard/options";
 import { reduced } from "@/model/dashboard/reduce";
-import { cellKind, firstOrder, footOf, shareOf } from "@/model/dashboard/table";
+import { type CellKind, cellKind, firstOrder, footOf, rangeOf, shareOf, toldApart } from "@/model/dashboard/table";
 import type { Field, Frame } from "@/model/dashboard/types";
 import type { PanelProps } from "./interface";
 import { Linked } from "./Linked";
@@ -45,18 +45,18 @@ export default function TablePanel({ panel, frames, height, leads }: PanelProps)
 }
 
 function columnsOf(frame: Frame, utc: boolean, leads: PanelProps["leads"]): Column<number>[] {
-  const taken = new Set<string>();
-  return frame.fields.filter(isShown).map((field) => {
-    let title = titleOf(field, frame);
-    while (taken.has(title)) title += " ";
-    taken.add(title);
+  const shown = frame.fields.filter(isShown);
+  const titles = toldApart(shown.map((field) => titleOf(field, frame)));
+  return shown.map((field, place) => {
+    const kind = cellKind(field.config);
+    const drawn: Drawn = { field, frame, kind, range: kind === "gauge" ? rangeOf(field) : undefined, utc, leads };
     return {
-      title,
+      title: titles[place]!,
       number:
         field.config.custom.align === "right" || (field.kind === "number" && field.config.custom.align !== "left"),
       width: field.config.custom.width ? `${num(field.config.custom.width, 0)}px` : undefined,
       by: (row: number) => sortable(field, row),
-      cell: (row: number) => <Cell field={field} frame={frame} row={row} utc={utc} leads={leads} />,
+      cell: (row: number) => <Cell {...drawn} row={row} />,
     };
   });
 }
@@ -71,15 +71,18 @@ function sortable(field: Field, row: number): string | number | null {
   return typeof value === "number" || typeof value === "string" ? value : null;
 }
 
-interface CellProps {
+/** What the cells of a column have in common. */
+interface Drawn {
   readonly field: Field;
   readonly frame: Frame;
-  readonly row: number;
+  readonly kind: CellKind;
+  /** What a gauge goes from and to. */
+  readonly range: readonly [number, number] | undefined;
   readonly utc: boolean;
   readonly leads: PanelProps["leads"];
 }
 
-function Cell({ field, frame, row, utc, leads }: CellProps) {
+function Cell({ field, frame, kind, range, row, utc, leads }: Drawn & { readonly row: number }) {
   const value = field.values[row] ?? null;
   if (Array.isArray(value)) {
     return (
@@ -91,13 +94,12 @@ function Cell({ field, frame, row, utc, leads }: CellProps) {
   }
   if (field.kind === "time") return <span className="nowrap">{displayTime(value, utc)}</span>;
   const { text: shown, colour } = display(value, field.config);
-  const kind = cellKind(field.config);
   const said = (
     <Linked spot={{ field, frame, row }} leads={leads}>
       {shown}
     </Linked>
   );
-  const share = kind === "gauge" ? shareOf(field, value) : null;
+  const share = range ? shareOf(range, value) : null;
   if (share !== null)
     return (
       <span className="cellgauge">
