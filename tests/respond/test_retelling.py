@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Iterator, Sequence, Set
+from typing import Any
+
 import pytest
 
 from aiprism import yamlfile
+from aiprism.errors import Cancelled
+from aiprism.model.labels import Labels
+from aiprism.respond import group as groups
 from aiprism.respond import retelling, route
-from aiprism.respond.group import Why
+from aiprism.respond.group import Told, Why
 from aiprism.respond.hindsight import Fired
 from aiprism.respond.retelling import Receiver, Telling
 from aiprism.respond.route import Routing
 
 HOUR = 3600.0
+DAY = 24 * HOUR
 TREE = """
 route:
   receiver: team
@@ -44,8 +52,90 @@ def fired(start: float, end: float, **labels: str) -> Fired:
     return Fired({"alertname": "A", **labels}, start, end)
 
 
-def moments(routing: Routing, *alerts: Fired, until: float = 24 * HOUR) -> list[tuple[float, str, int, int]]:
-    return [(each.at, each.why.value, each.firing, each.resolved) for each in retelling.told(routing, alerts, until)]
+Moment = tuple[float, str, int, int]
+
+
+def moments(routing: Routing, *alerts: Fired, until: float = DAY) -> list[Moment]:
+    return sorted(
+        (each.at + turn * each.every, each.why.value, each.firing, each.resolved)
+        for each in retelling.told(routing, alerts, until)
+        for turn in range(each.times)
+    )
+
+
+def one_route(**changes: str) -> Routing:
+    """A receiver with a channel that hears of what is over and one that does not, and one route."""
+    waits = "".join(f", {name}: {value}" for name, value in changes.items())
+    webhook = "{url: 'http://127.0.0.1/a'}, {url: 'http://127.0.0.1/b', send_resolved: false}"
+    text = f"""
+route: {{receiver: team, group_by: [service], routes: [{{matchers: ['alertname="A"']{waits}}}]}}
+receivers: [{{name: team, webhook_configs: [{webhook}]}}]
+time_intervals: [{{name: early, time_intervals: [{{times: [{{start_time: '00:00', end_time: '01:00'}}]}}]}}]
+"""
+    return route.read(yamlfile.parse(text, file="am.yml"))
+
+
+def stepped(routing: Routing, alerts: Sequence[Fired], until: float) -> Iterator[Moment]:
+    """What is told of one group when it is looked at in each interval: the rules of `group`, and nothing left out."""
+    way, known = routing.root.routes[0], dict[int, Told]()
+    inside: dict[Labels, Fired] = {}
+    coming = sorted(alerts, key=lambda each: each.start)
+    while coming:
+        group = groups.begun(way, Labels(), coming[0].start)
+        while group.next_at <= until:
+            now = group.next_at
+            while coming and coming[0].start <= now:
+                each = coming.pop(0)
+                inside[Labels(each.labels)] = each
+            firing = frozenset(str(labels) for labels, each in inside.items() if each.end > now)
+            resolved = frozenset(map(str, inside)) - firing
+            whys = list[Why]()
+            for number, channel in enumerate([] if routing.muting(way, now) else routing.integrations("team")):
+                told = known.get(number)
+                told = None if told is None or groups.log_expiry(way, told.at) <= now else told
+                sends, repeat = channel.send_resolved, way.repeat_interval
+                why = groups.reason(told, firing, resolved, send_resolved=sends, repeat=repeat, now=now)
+                if why is not None:
+                    known[number] = Told(firing, resolved, now)
+                    whys += [why] if firing or sends else []
+            if whys:
+                yield now, whys[0].value, len(firing), len(resolved)
+            inside = {labels: each for labels, each in inside.items() if each.end > now}
+            if not inside:
+                break
+            group = groups.after_flush(group, way, now)
+        else:
+            return
+
+
+ROUTES = [
+    one_route(group_wait="30s", group_interval="5m", repeat_interval="1h"),
+    one_route(group_wait="0s", group_interval="7m", repeat_interval="10m"),
+    one_route(group_wait="30s", group_interval="10m", repeat_interval="2m"),
+    one_route(group_wait="30s", group_interval="5m", repeat_interval="7d"),
+    one_route(group_wait="30s", group_interval="5m", repeat_interval="20m", mute_time_intervals="[early]"),
+]
+
+
+@pytest.mark.parametrize("number", range(len(ROUTES)))
+@pytest.mark.parametrize("seed", range(8))
+def test_it_is_what_the_rules_of_groups_tell_look_by_look(number: int, seed: int) -> None:
+    chance, until = random.Random(seed), 3 * DAY
+    starts = [chance.randrange(2 * 86_400) for _ in range(30)]  # whole seconds: as exact as Unix times are
+    lengths = [chance.randrange(chance.choice([60, 500, 5000, 50_000, 200_000])) for _ in starts]
+    alerts = [
+        fired(start, start + length, pod=chance.choice("abcdef")) for start, length in zip(starts, lengths, strict=True)
+    ]
+    assert moments(ROUTES[number], *alerts, until=until) == list(stepped(ROUTES[number], alerts, until))
+
+
+def test_what_is_forgotten_is_told_as_new_before_its_time_to_be_repeated() -> None:
+    found = moments(ROUTES[3], fired(0, 30 * DAY), until=20 * DAY)
+    assert found == [(30.0 + turn * 5 * DAY, "first", 1, 0) for turn in range(4)]
+
+
+def test_a_group_that_waits_at_the_end_of_the_period_is_not_told(routing: Routing) -> None:
+    assert moments(routing, fired(HOUR - 10, 2 * HOUR, service="api"), until=HOUR) == []
 
 
 def test_what_fires_together_is_told_together(routing: Routing) -> None:
@@ -67,12 +157,11 @@ def test_what_is_over_before_anybody_was_told_is_not_told(routing: Routing) -> N
     assert moments(routing, fired(0, 20, service="api")) == []
 
 
-def test_what_flaps_within_an_interval_is_told_once(routing: Routing) -> None:
-    alerts = [fired(at, at + 30, service="api") for at in range(0, 3600, 60)]
-    # At each look it fires, or has just ended: the group that is told as over begins anew.
-    firing = fired(0, 3600, service="api")
-    assert len(moments(routing, *alerts)) <= 2 * len(alerts) // 5
-    assert moments(routing, firing, *alerts[1:])[0] == (30.0, "first", 1, 0)
+def test_what_flaps_between_two_looks_is_told_once_and_not_at_all_where_no_look_finds_it(routing: Routing) -> None:
+    found = [fired(at, at + 40, service="api") for at in range(0, 1200, 60)]
+    assert moments(routing, *found) == [(30.0, "first", 1, 0), (1230.0, "resolved", 0, 1)]
+    missed = [fired(at, at + 20, service="api") for at in range(0, 1200, 60)]
+    assert moments(routing, *missed) == []
 
 
 def test_what_goes_on_is_told_again_and_again(routing: Routing) -> None:
@@ -99,13 +188,58 @@ def test_a_route_that_is_quiet_tells_once_it_is_not(routing: Routing) -> None:
 
 def test_receivers_are_told_of_by_their_reasons_and_those_without_a_channel_too(routing: Routing) -> None:
     alerts = [fired(0, 100, service="api"), fired(0, 100, service="web", team="gone"), fired(0, 9, service="db")]
-    assert retelling.receivers(routing, alerts, HOUR) == [
+    _, together = retelling.receivers(routing, [alerts], HOUR)
+    assert together == [
         Receiver("team", ("webhook",), {Why.FIRST: 1, Why.RESOLVED: 1}),
         Receiver("nobody", (), {Why.FIRST: 1, Why.RESOLVED: 1}),
     ]
 
 
-def test_nothing_is_looked_at_more_often_than_something_can_be_new(routing: Routing) -> None:
+def test_rules_are_counted_alone_and_together_where_they_share_a_group(routing: Routing) -> None:
+    one = [fired(0, 100, service="api"), fired(0, 100, service="web")]
+    other = [fired(10, 100, service="api", pod="b")]
+    alone, together = retelling.receivers(routing, [one, other, []], HOUR)
+    assert alone == [
+        [Receiver("team", ("webhook",), {Why.FIRST: 2, Why.RESOLVED: 2})],
+        [Receiver("team", ("webhook",), {Why.FIRST: 1, Why.RESOLVED: 1})],
+        [],
+    ]
+    assert together == [Receiver("team", ("webhook",), {Why.FIRST: 2, Why.RESOLVED: 2})]
+
+
+def test_what_does_not_change_is_not_looked_at(routing: Routing, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten years at a look every five minutes are a million looks."""
-    found = moments(routing, fired(0, 10 * 365 * 24 * HOUR, service="api"), until=10 * 365 * 24 * HOUR)
-    assert len(found) == pytest.approx(10 * 365 * 24 / 2.08, rel=0.01)
+    asked = []
+
+    def reason(told: Told | None, firing: Set[str], resolved: Set[str], **more: Any) -> Why | None:
+        asked.append(more["now"])
+        return rules_of_groups(told, firing, resolved, **more)
+
+    rules_of_groups = groups.reason
+    monkeypatch.setattr(groups, "reason", reason)
+    years = 3650 * DAY
+    [alone], _ = retelling.receivers(routing, [[fired(0, years, service="api")]], years)
+    # Told again every 2 h 5 min, and over with the last look.
+    assert alone == [Receiver("team", ("webhook",), {Why.FIRST: 1, Why.REPEAT: int((years - 31) // 7500)})]
+    assert len(asked) < 10
+
+
+def test_a_count_that_would_take_too_many_looks_ends_and_says_so(routing: Routing) -> None:
+    alerts = [fired(turn * HOUR, turn * HOUR + 600, service="api") for turn in range(10)]
+    whole, _ = retelling.receivers(routing, [alerts, alerts[:2]], DAY)
+    assert [(each.count, each.is_whole) for [each] in whole] == [(20, True), (4, True)]
+    cut, together = retelling.receivers(routing, [alerts, alerts[:2]], DAY, most_looks=6)
+    assert [(each.count, each.is_whole) for [each] in cut] == [(6, False), (4, True)]
+    assert [(each.count, each.is_whole) for each in together] == [(6, False)]
+
+
+def test_a_count_ends_when_nobody_waits_for_it(routing: Routing) -> None:
+    left = iter(range(50))
+
+    def going() -> None:
+        if next(left, None) is None:
+            raise Cancelled("hung up")
+
+    alerts = [fired(turn * HOUR, turn * HOUR + 600, service="api") for turn in range(40)]
+    with pytest.raises(Cancelled):
+        retelling.receivers(routing, [alerts], 40 * HOUR, going)

@@ -16,12 +16,14 @@ from aiprism import yamlfile
 from aiprism.cli import run
 from aiprism.clock import FakeClock
 from aiprism.detect.annotations import Surroundings
-from aiprism.detect.signals import Answers
+from aiprism.detect.signals import Answers, RuleQuestion
 from aiprism.model.alerts import Alert, AlertState
 from aiprism.model.labels import Labels
+from aiprism.query.promql import Matrix
 from aiprism.respond import route
 from aiprism.respond.incident import Incident, Periods, opened
 from aiprism.store.engine import Engine
+from aiprism.store.question import Question
 from aiprism.store.schema import migrate
 from aiprism.store.signals import SignalStore
 from aiprism.telemetry import Telemetry
@@ -57,6 +59,18 @@ receivers:
 )
 
 
+class Answering(Answers):
+    """The answers of the store; where `is_left`, whoever asks hangs up when the last of them is there."""
+
+    is_left = False
+
+    def range(self, asked: RuleQuestion, start: float, end: float, step: float, question: Question) -> Matrix:
+        found = super().range(asked, start, end, step, question)
+        if self.is_left:
+            question.give_up()
+        return found
+
+
 def incident(start: float, end: float) -> list[Incident]:
     labels = Labels({"alertname": "Slow", "severity": "critical", "job": "api"})
     alert = Alert(labels, Labels(), AlertState.FIRING, 1.0, NOW - 900, fired_at=NOW - 900)
@@ -75,7 +89,7 @@ def url(chdb_url: str) -> Iterator[str]:
     turns, clock = Turns(engine), FakeClock(NOW)
     lines: list[Line] = [(ms, "ERROR", "api", "failed", {}) for ms in range(0, 600_000, 10_000)]
     store_lines(engine, lines, start=NOW - 1800)
-    answers = Answers(stocked.promql, engine, SignalStore(engine), 60.0)
+    answers = Answering(stocked.promql, engine, SignalStore(engine), 60.0)
     asked = backtest.router(answers, turns, incident, lambda: ROUTING, clock, Surroundings({"site": "one"}), 60.0)
     with serving(routes.build([asked], Telemetry(), checks={}, reload=_never)) as served:
         yield served
@@ -107,7 +121,8 @@ def test_it_tells_when_alerts_would_have_fired_and_of_which_incidents(url: str) 
     assert (never["alert"], never["fired"], never["told"]) == ("Never", 0, [])
     # 18 minutes: at once, after 10 minutes at the first look after them, and that it is over.
     pager = {"receiver": "pager", "channels": ["webhook"], "notifications": 3}
-    assert answer["told"] == errors["told"] == [{**pager, "first": 1, "firing": 0, "repeat": 1, "resolved": 1}]
+    counts = {"first": 1, "firing": 0, "repeat": 1, "resolved": 1, "is_whole": True}
+    assert answer["told"] == errors["told"] == [{**pager, **counts}]
     [caught] = answer["incidents"]["caught"]
     assert (caught["id"], caught["alert"], caught["earlier"]) == ("INC_1", "Errors", 780.0)
     assert (answer["incidents"]["missed"], answer["incidents"]["noise"]) == ([], [])
@@ -121,6 +136,18 @@ def test_rules_on_logs_have_a_past_too(url: str) -> None:
     # Ten minutes with six lines in each, seen ten seconds late.
     [firing] = failing["firings"]
     assert (firing["labels"]["service"], firing["fired_at"], firing["ended_at"]) == ("api", NOW - 1680, NOW - 1140)
+
+
+def test_who_would_have_been_told_is_counted_while_somebody_waits_for_it(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Answering, "is_left", True)
+    text = "groups: [{name: g, rules: [{alert: Errors, expr: errors > 5}]}]"
+    answer = asked(url, files={"r.yml": text}, start=NOW - 3600, end=NOW)
+    assert (answer.status_code, answer.json()["error"]["message"]) == (
+        499,
+        "the query was cancelled: who asked has hung up",
+    )
 
 
 REFUSALS = [
@@ -149,6 +176,17 @@ def test_the_command_shows_it(url: str, tmp_path: Path, capsys: pytest.CaptureFi
     assert re.search(r"pager +.?webhook", shown)
     assert run(["backtest", str(rules), *period, "-o", "json", "--server", url]) == 0
     assert json.loads(capsys.readouterr().out)["rules"][0]["fired"] == 1
+
+
+def test_a_count_that_took_too_long_is_the_least_that_it_can_be(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(backtest, "_MOST_LOOKS", 1)
+    rules = tmp_path / "r.yml"
+    rules.write_text(RULES)
+    period = ["--from", str(NOW - 3600), "--to", str(NOW)]
+    assert run(["backtest", str(rules), *period, "--server", url]) == 0
+    assert re.search(r"pager +.?webhook +.?at least \d", capsys.readouterr().out)
 
 
 def test_a_rule_file_that_is_not_there_is_said(url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

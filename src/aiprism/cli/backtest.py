@@ -82,7 +82,8 @@ def _show_told(told: Any) -> None:
     for each in told:
         counts = [str(each[name] or "") for name in ("first", "firing", "repeat", "resolved")]
         channels = ", ".join(each["channels"]) or "no channel"
-        rows.add_row(Text(each["receiver"], style="bold"), channels, str(each["notifications"]), *counts)
+        count = f"{'' if each['is_whole'] else 'at least '}{each['notifications']}"
+        rows.add_row(Text(each["receiver"], style="bold"), channels, count, *counts)
     if told:
         printing.show(rows)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -24,6 +23,7 @@ from aiprism.respond import retelling
 from aiprism.respond.group import Why
 from aiprism.respond.hindsight import Fired, Verdict, verdict
 from aiprism.respond.incident import Incident
+from aiprism.respond.retelling import Receiver
 from aiprism.respond.route import Routing
 from aiprism.store.question import Question
 from aiprism.web.turns import Turns
@@ -32,6 +32,7 @@ STAGE = "query.backtest"
 _DAY = 86_400.0
 _MOST_BYTES = 1024 * 1024
 _MOST_FIRINGS = 10_000  # in an answer
+_MOST_LOOKS = 100_000  # at groups, to count who would have been told: seconds of work
 
 # The incidents that were open at any time of a period.
 Incidents = Callable[[float, float], Sequence[Incident]]
@@ -64,9 +65,15 @@ def router(
         end = clock.now() if asked.end is None else asked.end
         period = Stretch(end - _DAY if asked.start is None else asked.start, end)
         groups = _groups(asked, period, reading())
-        found = await turns.answer(request, partial(_pasts, groups, period, answers, around), seconds, stage=STAGE)
         known = await asyncio.to_thread(incidents, period.start, period.end)
-        return await asyncio.to_thread(_answer, found, known, period, routing(), around.external_labels)
+        way = routing()
+
+        def compute(question: Question) -> dict[str, Any]:
+            found = _pasts(groups, period, answers, around, question)
+            # What comes after the store's answers is long, too, where much fired: the same time holds for it.
+            return _answer(found, known, period, way, around.external_labels, question)
+
+        return await turns.answer(request, compute, seconds, stage=STAGE)
 
     return routes
 
@@ -113,35 +120,43 @@ def _answer(
     period: Stretch,
     routing: Routing,
     external: Mapping[str, str],
+    question: Question,
 ) -> dict[str, Any]:
     fired = [Fired(firing.labels, firing.fired_at, firing.ended_at or period.end) for _, firing in all_firings(found)]
     judged = verdict(known, fired, period.end)
+    alone, together = retelling.receivers(
+        routing, [_as_routed(past.firings, external) for past in found], period.end, question.left, _MOST_LOOKS
+    )
     return {
         "start": period.start,
         "end": period.end,
-        "rules": [{**_rule(past, period), "told": _told(routing, past.firings, period, external)} for past in found],
-        "told": _told(routing, [firing for _, firing in all_firings(found)], period, external),
+        "rules": [
+            {**_rule(past, period), "told": _told(receivers)} for past, receivers in zip(found, alone, strict=True)
+        ],
+        "told": _told(together),
         "incidents": _incidents(judged),
     }
 
 
-def _told(
-    routing: Routing, firings: Sequence[Firing], period: Stretch, external: Mapping[str, str]
-) -> list[Mapping[str, object]]:
-    """Who would have been told of these alone, in how many notifications, and why."""
-    fired = [
-        # What fired to the end is not over then.
+def _as_routed(firings: Sequence[Firing], external: Mapping[str, str]) -> list[Fired]:
+    """With the labels that routes see. What fired to the end is not over then."""
+    return [
         Fired({**external, **each.labels}, each.fired_at, math.inf if each.ended_at is None else each.ended_at)
         for each in firings
     ]
+
+
+def _told(receivers: Sequence[Receiver]) -> list[Mapping[str, object]]:
+    """Who would have been told, in how many notifications, and why; so many at least where that is not whole."""
     return [
         {
             "receiver": each.name,
             "channels": list(each.channels),
             "notifications": each.count,
             **{why.value: each.times.get(why, 0) for why in Why},
+            "is_whole": each.is_whole,
         }
-        for each in retelling.receivers(routing, fired, period.end)
+        for each in receivers
     ]
 
 
