@@ -73,12 +73,14 @@ test("how many fire is a line in steps within the period", () => {
 
 test.each([
   [{ notifications: 0 }, "never: it was over before its group was told"],
+  [{ notifications: 0, is_whole: false }, "not counted: there was too much to count"],
   [{ notifications: 1, first: 1 }, "once: 1 that it fires"],
+  [{ notifications: 7, repeat: 7, is_whole: false }, "at least 7 times: 7 again while it fires"],
   [
     { notifications: 5, first: 1, repeat: 3, resolved: 1 },
     "5 times: 1 that it fires, 3 again while it fires, 1 that it is over",
   ],
 ])("%o is told", (told, words) => {
-  const none = { receiver: "a", channels: [], notifications: 0, first: 0, firing: 0, repeat: 0, resolved: 0 };
-  expect(timesTold({ ...none, ...told })).toBe(words);
+  const none = { notifications: 0, first: 0, firing: 0, repeat: 0, resolved: 0 };
+  expect(timesTold({ receiver: "a", channels: [], is_whole: true, ...none, ...told })).toBe(words);
 });

@@ -111,6 +111,8 @@ export interface ToldReceiver {
   readonly firing: number;
   readonly repeat: number;
   readonly resolved: number;
+  /** It was so often at least where it is not: there was too much to count. */
+  readonly is_whole: boolean;
 }
 
 const REASONS = [
@@ -120,10 +122,12 @@ const REASONS = [
   ["resolved", "that it is over"],
 ] as const;
 
-/** `3 times: 1 that it fires, 2 that it is over`. */
+/** `3 times: 1 that it fires, 2 that it is over`; `at least 3 times: …` where that is not all. */
 export function timesTold(told: ToldReceiver): string {
-  const { notifications } = told;
-  if (notifications === 0) return "never: it was over before its group was told";
+  const { notifications, is_whole } = told;
+  if (notifications === 0)
+    return is_whole ? "never: it was over before its group was told" : "not counted: there was too much to count";
   const reasons = REASONS.filter(([name]) => told[name] > 0).map(([name, words]) => `${told[name]} ${words}`);
-  return `${notifications === 1 ? "once" : `${notifications} times`}: ${reasons.join(", ")}`;
+  const times = notifications === 1 ? "once" : `${notifications} times`;
+  return `${is_whole ? "" : "at least "}${times}: ${reasons.join(", ")}`;
 }
