@@ -6,7 +6,7 @@ incident when it fires while that lasts, or shortly before, and the services tha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from aiprism.respond.incident import Incident
@@ -48,8 +48,17 @@ def verdict(incidents: Sequence[Incident], fired: Sequence[Fired], until: float)
     caught: list[Caught] = []
     missed: list[Incident] = []
     useful: set[int] = set()
+    services = [service_of(each.labels) for each in fired]
     for incident in incidents:
-        about = [at for at, each in enumerate(fired) if _is_about(each, incident, until)]
+        end = until if incident.resolved_at is None else incident.resolved_at
+        named = {service for alert in incident.alerts if (service := service_of(alert.labels))}
+        about = [
+            at
+            for at, (each, service) in enumerate(zip(fired, services, strict=True))
+            if each.start <= end
+            and incident.created_at - LEAD <= each.end
+            and (not service or not named or service in named)
+        ]
         useful.update(about)
         if not about:
             missed.append(incident)
@@ -58,16 +67,3 @@ def verdict(incidents: Sequence[Incident], fired: Sequence[Fired], until: float)
         caught.append(Caught(incident, first, incident.created_at - first.start))
     noise = tuple(each for at, each in enumerate(fired) if at not in useful)
     return Verdict(tuple(caught), tuple(missed), noise)
-
-
-def _is_about(fired: Fired, incident: Incident, until: float) -> bool:
-    end = until if incident.resolved_at is None else incident.resolved_at
-    if not (fired.start <= end and incident.created_at - LEAD <= fired.end):
-        return False
-    service = service_of(fired.labels)
-    named = _services(alert.labels for alert in incident.alerts)
-    return not service or not named or service in named
-
-
-def _services(label_sets: Iterable[Mapping[str, str]]) -> set[str]:
-    return {service for labels in label_sets if (service := service_of(labels))}
