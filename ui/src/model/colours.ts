@@ -72,5 +72,5 @@ export const NAMED: Readonly<Record<string, string>> = {
 
 /** A CSS colour for what a dashboard calls a colour: a name of Grafana's, or CSS as it is. */
 export function cssColour(name: string): string {
-  return NAMED[name] ?? name;
+  return Object.hasOwn(NAMED, name) ? NAMED[name]! : name;
 }

@@ -49,8 +49,9 @@ test.each([
   expect(found.unit).toBe(isAbout ? "bytes" : undefined);
 });
 
-test("has no shades by what every object has", () => {
+test("has no shades and no colours by what every object has", () => {
   const [none, odd] = ["", "constructor"].map((mode) => fieldConfig({ color: { mode } }));
   expect(seriesColour(odd!, 1, 5)).toBe(seriesColour(none!, 1, 5));
   expect(stateColour(5, "up", odd!)).toBe(stateColour(5, "up", none!));
+  expect(seriesColour(fieldConfig({ color: { mode: "fixed", fixedColor: "constructor" } }), 1, 5)).toBe("constructor");
 });

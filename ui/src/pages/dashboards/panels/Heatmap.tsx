@@ -2,7 +2,7 @@ import { useElementSize } from "@mantine/hooks";
 import { useEffect, useMemo, useRef, useState } from "react";
 import { useTime } from "@/components/time";
 import { type Heat, ofBuckets, ofValues } from "@/model/dashboard/heat";
-import { at, bool, maybe, text } from "@/model/dashboard/options";
+import { at, bool, maybe, own, text } from "@/model/dashboard/options";
 import { clockTime, dateTime, type Span, ticks } from "@/model/timerange";
 import { format } from "@/model/units";
 import type { PanelProps } from "./interface";
@@ -29,7 +29,7 @@ export default function Heatmap({ panel, frames, span, height }: PanelProps) {
     [frames, buckets, field.min, field.max],
   );
   const unit = text(at(options, "yAxis.unit")) || field.unit || "none";
-  const ink = SCHEMES[text(at(options, "color.scheme"))] ?? SCHEMES.Oranges!;
+  const ink = own(SCHEMES, text(at(options, "color.scheme"))) ?? SCHEMES.Oranges!;
   const power = maybe(at(options, "color.exponent")) ?? 0.5;
   const tall = Math.max(80, height - 18);
   useEffect(() => {
