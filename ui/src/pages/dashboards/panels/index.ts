@@ -13,7 +13,8 @@ interface View {
 
 const of = (load: () => Promise<{ default: PanelView }>, alone = false): View => ({ view: lazily(load), alone });
 
-export const VIEWS: Readonly<Record<string, View>> = {
+// Without a prototype: a panel of type `constructor` is of none of these.
+export const VIEWS: Readonly<Record<string, View>> = Object.assign(Object.create(null), {
   timeseries: of(() => import("./TimeSeriesPanel")),
   stat: of(() => import("./Stat")),
   gauge: of(() => import("./Gauge")),
@@ -31,6 +32,6 @@ export const VIEWS: Readonly<Record<string, View>> = {
   nodeGraph: of(() => import("./NodeGraph"), true),
   alertlist: of(() => import("./Lists"), true),
   dashlist: of(() => import("./Lists"), true),
-};
+} satisfies Record<string, View>);
 
 export type { PanelProps, PanelView };
