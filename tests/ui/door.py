@@ -43,6 +43,9 @@ class Door:
         _end(self._listener)
         self._listener.close()
 
+    def _is_shut(self) -> bool:
+        return self._shut
+
     def _listen(self) -> None:
         with contextlib.suppress(OSError):
             while True:
@@ -51,7 +54,7 @@ class Door:
 
     def _let_in(self, outer: socket.socket) -> None:
         with outer, contextlib.suppress(OSError):
-            if self._shut:
+            if self._is_shut():
                 if self._refuses:
                     outer.recv(65_536)
                     outer.sendall(_REFUSAL)
@@ -59,7 +62,7 @@ class Door:
             host, _, port = self._inner.partition(":")
             with socket.create_connection((host, int(port))) as inner:
                 self._open |= {outer, inner}
-                if self._shut:  # meanwhile: it was not among those that were ended
+                if self._is_shut():  # meanwhile: it was not among those that were ended
                     return
                 back = threading.Thread(target=_passed, args=(inner, outer), daemon=True)
                 back.start()
