@@ -145,6 +145,7 @@ def test_what_closes_or_was_at_work_gives_the_focus_back(visit: Visit) -> None:
     page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile("from=now-"))
     expect(reload).to_be_focused()
+    expect(page.get_by_role("dialog")).to_have_count(0)  # it fades
     for key in ("Control+k", "?"):
         page.keyboard.press(key)
         expect(page.get_by_role("dialog")).to_be_visible()
