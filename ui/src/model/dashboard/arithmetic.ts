@@ -78,7 +78,7 @@ export function parsed(text: string): Tree {
     if (token === undefined) throw new Error(`“${text}” ends where a value should be`);
     if (token === "-") return { kind: "one", of: known((value) => -value), inside: single() };
     if (token === "!") return { kind: "one", of: known((value) => truth(value === 0)), inside: single() };
-    if (token.startsWith("$")) return { kind: "query", refId: token.replace(/^\$\{?|\}$/g, "") };
+    if (token.startsWith("$")) return { kind: "query", refId: refIdOf(token) };
     if (/^[\d.]/.test(token)) return { kind: "number", value: Number(token) };
     if (token === "(") {
       const inside = level(0);
@@ -107,6 +107,11 @@ function tokensOf(text: string): readonly string[] {
     tokens.push(found[1]!);
   }
   return tokens;
+}
+
+/** The query that `$A`, `${A}` or `A` names. */
+export function refIdOf(text: string): string {
+  return text.replace(/^\$\{?|\}$/g, "");
 }
 
 /** The queries that a tree is of. */

@@ -7,7 +7,7 @@
 
 import type { Labels } from "@/api/prometheus";
 import { durationSeconds, type Span } from "@/model/timerange";
-import { parsed, queriesOf, type Tree } from "./arithmetic";
+import { parsed, queriesOf, refIdOf, type Tree } from "./arithmetic";
 import { apart, field } from "./frames";
 import { list, num, object, objects, own, text } from "./options";
 import { reduced } from "./reduce";
@@ -40,8 +40,7 @@ function inputsOf({ kind, raw }: Target): readonly string[] {
   if (kind !== "expression") return [];
   if (raw.type === "classic_conditions")
     return objects(raw.conditions).map(({ query }) => text(list(object(query).params)[0]));
-  if (["reduce", "resample", "threshold"].includes(text(raw.type)))
-    return [text(raw.expression).replace(/^\$\{?|\}$/g, "")];
+  if (["reduce", "resample", "threshold"].includes(text(raw.type))) return [refIdOf(text(raw.expression))];
   if (raw.type !== "math") return [];
   try {
     return queriesOf(parsed(text(raw.expression)));
@@ -113,7 +112,7 @@ function frameOf({ labels, times, values }: Row, refId: string, span: Span): Fra
 }
 
 function worked(raw: Json, known: Known, span: Span): readonly Row[] {
-  const of = known.get(text(raw.expression).replace(/^\$\{?|\}$/g, "")) ?? [];
+  const of = known.get(refIdOf(text(raw.expression))) ?? [];
   switch (raw.type) {
     case "math":
       return worth(parsed(text(raw.expression)), known);
