@@ -69,6 +69,9 @@ def test_a_rule_on_logs_leads_to_its_past_and_is_changed_there(visit: Visit) -> 
     page = visit("/alerts/rules")
     page.get_by_role("link", name="backtest DocumentsFail").click()
     expect(page.get_by_text("It would not have fired")).to_be_visible()
+    judged = page.get_by_role("list", name="incidents that were told or missed")
+    expect(judged).to_contain_text("missed")
+    assert violations(page) == []
     rules = page.get_by_label("rules in YAML")
     expect(rules).to_have_value(re.compile(r'logs: "level:ERROR \\"did not answer\\""'))
     rules.fill(rules.input_value().replace("> 1000", "> 0"))

@@ -113,7 +113,7 @@ function Judged({ incidents: { caught, missed, noise } }: { incidents: Past["inc
       {caught.length + missed.length === 0 && (
         <div className="empty">There was none; what these rules would have raised is judged by nobody.</div>
       )}
-      <ul style={{ margin: 0, paddingLeft: 18 }} aria-label="incidents that were told or missed">
+      <ul className="sentence" style={{ margin: 0, paddingLeft: 18 }} aria-label="incidents that were told or missed">
         {caught.map((one) => (
           <li key={one.id}>
             <span className="good">told</span> {about(one)}{" "}
