@@ -1,9 +1,10 @@
 /**
  * Matchers of labels, as Alertmanager and PromQL write them: `job="api"`, `env!="dev"`, `path=~"/v1/.*"`, `x!~"a|b"`.
  *
- * A regular expression is held against the whole value. What this says of one is what the browser's engine says; the
- * server decides by its own.
+ * A regular expression is held against the whole value, by the engine of the server's kind; the server decides.
  */
+
+import { regex } from "./regex";
 
 export interface Matcher {
   readonly name: string;
@@ -64,11 +65,7 @@ export function matchesAll(matchers: readonly Matcher[], labels: Readonly<Record
 
 function holds(label: string, value: string, isRegex: boolean): boolean {
   if (!isRegex) return label === value;
-  try {
-    return new RegExp(`^(?:${value})$`, "s").test(label);
-  } catch {
-    return false; // the server will say what is wrong with it
-  }
+  return regex(`^(?:${value})$`, "s")?.test(label) ?? false; // the server will say what is wrong with it
 }
 
 /** The matchers that fit these labels and no others. */

@@ -26,7 +26,7 @@ export function display(value: Cell | undefined, config: FieldConfig): Displayed
 function mapped(mapping: Mapping | undefined, value: Cell | undefined): string | null {
   if (!mapping || mapping.type !== "regex" || mapping.text === null) return mapping?.text ?? null;
   const by = pattern(mapping.match, { whole: true });
-  return by ? String(value).replace(by, mapping.text) : mapping.text;
+  return by ? by.replace(String(value), mapping.text) : mapping.text;
 }
 
 function shown(value: Cell | undefined, { unit, decimals, noValue }: FieldConfig): string {

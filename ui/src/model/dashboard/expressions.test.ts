@@ -26,7 +26,7 @@ const given = (frames: readonly Frame[], ...targets: Json[]) => {
   const queries = [...new Set(frames.map(({ refId }) => refId))].map((refId) => ({ refId, expr: "x", hide: true }));
   const panel = panelOf(...queries, ...targets.map((each) => ({ datasource: EXPR, ...each })));
   const { frames: shown, missing } = withExpressions(frames, panel.targets, SPAN);
-  return [shown.map(({ name, fields }) => [name, fields[1]!.values]), missing];
+  return [shown.map(({ name, fields }) => [name, fields[1]!.values] as const), missing] as const;
 };
 const A = series("A", [1, 2, 3]);
 const B = series("B", [10, null, 30]);
@@ -144,6 +144,29 @@ it("says where series multiply that no label tells apart", () => {
     "expression B: 1000 series with 10 others give more than 1000: let labels tell them apart, or reduce them first";
   expect(given(alike, { refId: "B", type: "math", expression: "$A * $A * $A * $A * $A" })).toEqual([[], [told]]);
   expect(given(alike, { refId: "B", type: "math", expression: "$A * $A * $A" })[0]).toHaveLength(1000);
+});
+
+it("pairs series of the same labels, and those of some with those of more, in their order", () => {
+  const left: Record<string, string>[] = [{ pod: "a", node: "x" }, { pod: "b" }, { zone: "1" }, {}];
+  const right: Record<string, string>[] = [
+    { pod: "b" },
+    { node: "x" },
+    { pod: "a", node: "y" },
+    { pod: "b", zone: "1" },
+  ];
+  const frames = [
+    ...left.map((labels, at) => series("A", [at], labels)),
+    ...right.map((labels, at) => series("B", [10 * at], labels)),
+  ];
+  const [found] = given(frames, { refId: "C", type: "math", expression: "$A + $B" });
+  expect(found.map(([, [value]]) => value)).toEqual([10, 1, 31, 32, 3, 13, 23, 33]);
+});
+
+it("pairs thousands of series with as many, of which each belongs to one", () => {
+  const pods = (refId: string) => Array.from({ length: 20_000 }, (_, at) => series(refId, [at], { pod: `pod-${at}` }));
+  const [found] = given([...pods("A"), ...pods("B").toReversed()], { refId: "C", type: "math", expression: "$A - $B" });
+  expect(found).toHaveLength(20_000);
+  expect(new Set(found.map(([, [value]]) => value))).toEqual(new Set([0]));
 });
 
 describe("threshold", () => {

@@ -155,9 +155,10 @@ const MOST_ROWS = 1000;
 function pairs(left: readonly Row[], right: readonly Row[]): readonly (readonly [Row, Row])[] {
   if (left.length === 1 && right.length === 1) return [[left[0]!, right[0]!]];
   const most = Math.max(MOST_ROWS, left.length, right.length);
+  const fitting = fitted(right);
   const found: (readonly [Row, Row])[] = [];
   for (const a of left) {
-    for (const b of right) if (within(a.labels, b.labels) || within(b.labels, a.labels)) found.push([a, b]);
+    for (const b of fitting(a.labels)) found.push([a, b]);
     if (found.length > most)
       throw new Error(
         `${left.length} series with ${right.length} others give more than ${most}: let labels tell them apart, or reduce them first`,
@@ -166,8 +167,37 @@ function pairs(left: readonly Row[], right: readonly Row[]): readonly (readonly 
   return found;
 }
 
-function within(some: Labels, all: Labels): boolean {
-  return Object.entries(some).every(([name, value]) => all[name] === value);
+/** Says which of `rows` belong to labels, in their order: found by the values of the names that both have. */
+function fitted(rows: readonly Row[]): (labels: Labels) => readonly Row[] {
+  const names = rows.map(({ labels }) => Object.keys(labels).toSorted());
+  const kinds = by([...rows.keys()], (at) => JSON.stringify(names[at]));
+  const indices = new Map<string, ReadonlyMap<string, readonly number[]>>();
+  return (labels) => {
+    const mine = Object.keys(labels);
+    const places = [...kinds].flatMap(([kind, alike]) => {
+      const theirs = names[alike[0]!]!;
+      const shared = theirs.filter((name) => Object.hasOwn(labels, name));
+      if (shared.length < Math.min(mine.length, theirs.length)) return []; // each has a name that the other has not
+      const place = JSON.stringify([kind, shared]);
+      const index = indices.get(place) ?? by(alike, (at) => valuesOf(rows[at]!.labels, shared));
+      indices.set(place, index);
+      return index.get(valuesOf(labels, shared)) ?? [];
+    });
+    return places.toSorted((one, other) => one - other).map((at) => rows[at]!);
+  };
+}
+
+const valuesOf = (labels: Labels, names: readonly string[]) => JSON.stringify(names.map((name) => labels[name]));
+
+/** The items of which `key` says the same. */
+function by<T>(items: readonly T[], key: (item: T) => string): ReadonlyMap<string, readonly T[]> {
+  const found = new Map<string, T[]>();
+  for (const item of items) {
+    const alike = found.get(key(item));
+    if (alike) alike.push(item);
+    else found.set(key(item), [item]);
+  }
+  return found;
 }
 
 function joined(a: Row, b: Row, of: (a: number, b: number) => number): Row {
@@ -237,7 +267,7 @@ function resampled({ labels, times, values }: Row, raw: Json, span: Span): Row {
 
 /** Whether a value is where an evaluator of Grafana's looks for it. */
 function beyond(value: number, { type, params }: Json): boolean {
-  const [a = 0, b = 0] = list(params).map((each_) => num(each_, 0));
+  const [a = 0, b = 0] = list(params).map((limit) => num(limit, 0));
   const [low, high] = [Math.min(a, b), Math.max(a, b)];
   switch (type) {
     case "gt":

@@ -62,13 +62,13 @@ function renamed(each: Field, name: string): Field {
 }
 
 const renameByRegex: Transform = (frames, { regex, renamePattern }) => {
-  const by = pattern(text(regex), { all: true });
+  const by = pattern(text(regex));
   if (!by) return frames;
   return frames.map((frame) => ({
     ...frame,
     fields: frame.fields.map((each) => {
       const name = nameOf(each, frame);
-      const next = name.replace(by, text(renamePattern));
+      const next = by.replace(name, text(renamePattern));
       return next === name || each.kind === "time" ? each : renamed(each, next);
     }),
   }));
@@ -523,7 +523,7 @@ const prepareTimeSeries: Transform = (frames, options) => {
   const series = frames.flatMap((frame) => (frame.form === "table" ? apart(frame) : [frame]));
   if (!wide) return series;
   const { times, columns, of } = together(series);
-  const fields = of.map(({ field: each, title }, at_) => ({ ...each, legend: title, values: columns[at_]! }));
+  const fields = of.map(({ field: each, title }, place) => ({ ...each, legend: title, values: columns[place]! }));
   return times.length
     ? [{ refId: frames[0]?.refId ?? "A", name: "", form: "series", fields: [field("Time", "time", times), ...fields] }]
     : series;

@@ -20,7 +20,7 @@ it.each([
 it.each([
   [{ regex: "/(.*):\\d+/" }, ["h1:90", "h1:91", "x"], ["h1"]],
   [{ regex: "/(?<value>\\d+)-(?<text>\\w+)/" }, ["1-one"], ["1"]],
-  [{ regex: "^(a+)+$" }, ["aaa"], []],
+  [{ regex: "^(?=(a+)+$)" }, ["aaa"], []],
   [{ sort: 2 }, ["a", "c", "b"], ["c", "b", "a"]],
   [{ sort: 3 }, ["n10", "n9"], ["n9", "n10"]],
 ])("options by %o", (more, found, values) => {

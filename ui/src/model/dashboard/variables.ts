@@ -1,5 +1,6 @@
 /** Variables of a dashboard: read from its JSON, what they may be set to, and what they are set to by an address. */
 
+import type { Regex } from "@/model/regex";
 import { durationSeconds, type Span } from "@/model/timerange";
 import { named } from "./interpolate";
 import { bool, list, num, object, objects, text } from "./options";
@@ -86,7 +87,7 @@ function plainOption(value: string): Option {
   return { text: value, value };
 }
 
-function byRegex(by: RegExp | null, value: string): Option[] {
+function byRegex(by: Regex | null, value: string): Option[] {
   const match = by?.exec(value);
   if (!match) return [];
   const { text: shown, value: meant } = match.groups ?? {};
