@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request, expect, sync_playwright
 
 from tests.journeys.conftest import Server, eventually
 from tests.ui.seeding import go_on, seed
@@ -104,6 +104,35 @@ def settled(page: Page) -> None:
         page.wait_for_timeout(50)
 
 
+# What a browser logs of a question that was refused, and React of a part of a page that is not there.
+_REFUSALS = ("the server responded with a status of 4", "could not be loaded")
+
+
+# Whether one sees that an element has the focus: it looks otherwise without.
+_LOOKS_FOCUSED = """(element) => {
+  const look = () => {
+    const style = getComputedStyle(element);
+    return [style.outlineStyle, style.outlineWidth, style.outlineColor, style.borderColor, style.boxShadow].join();
+  };
+  const focused = look();
+  element.blur();
+  const other = look();
+  element.focus();
+  return focused !== other;
+}"""
+
+
+def go_by_keys(page: Page, place: Locator, key: str = "Tab") -> None:
+    """Press `key` until `place` has the focus, and is seen to have it."""
+    expect(place).to_be_enabled()
+    for _ in range(100):
+        if place.evaluate("(element) => element === document.activeElement"):
+            break
+        page.keyboard.press(key)
+    expect(place).to_be_focused()
+    assert place.evaluate(_LOOKS_FOCUSED), place
+
+
 class Watched:
     """What a page did that it must not."""
 
@@ -121,7 +150,7 @@ class Watched:
         page.on("requestfailed", lambda request: waits.discard(request))
 
     def _said(self, message: ConsoleMessage) -> None:
-        refused = self._refused and "the server responded with a status of 4" in message.text
+        refused = self._refused and any(each in message.text for each in _REFUSALS)
         if message.type in ("error", "warning") and not refused:
             self.faults.append(f"{message.type}: {message.text}")
 

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.journeys.conftest import Server, eventually
-from tests.ui.conftest import Visit, downloaded, violations
+from tests.ui.conftest import Visit, downloaded, go_by_keys, violations
 
 REQUESTS = "sum by (job) (increase(ai_prism_http_requests_total[$__range]))"
 
@@ -70,6 +70,67 @@ def test_panels_of_every_kind_draw_metrics_logs_traces_and_services(imported: An
     assert violations(page) == []
     page.get_by_role("table", name="Slow").get_by_role("link").first.click()
     expect(page.get_by_role("tree", name="spans")).to_be_visible()
+
+
+def test_a_panel_that_cannot_be_drawn_says_so_in_its_place_and_leaves_the_others(imported: Any) -> None:
+    requests = {"expr": REQUESTS, "legendFormat": "{{job}}"}
+    page = imported(
+        _board("broken", _panel("gauge", "Share", 0, requests), _panel("stat", "Requests", 1, requests)), refused=True
+    )
+    gauges = page.get_by_role("region", name="Share")
+    expect(gauges).to_contain_text("model-server")
+    parts = "**/assets/Gauge-*.js"
+    page.route(parts, lambda route: route.fulfill(status=404))  # as where the server is of another version by now
+    page.reload()
+    expect(gauges.get_by_role("alert")).to_contain_text("could not be loaded")
+    expect(page.get_by_role("region", name="Requests")).to_contain_text("model-server")
+    assert violations(page) == []
+    page.unroute(parts)
+    gauges.get_by_role("button", name="try again").click()
+    expect(gauges).to_contain_text("model-server")
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_panel_is_edited_by_keys_alone(imported: Any, width: int) -> None:
+    board = _board(f"keyed-{width}", _panel("stat", "Requests", 0, {"expr": REQUESTS}))
+    page = imported(board, width=width)
+    page.emulate_media(reduced_motion="reduce")
+    edit = page.get_by_role("button", name="edit", exact=True)
+    go_by_keys(page, edit)
+    page.keyboard.press("Enter")
+    go_by_keys(page, page.get_by_role("combobox", name="panel"))
+    page.keyboard.press("Enter")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    go_by_keys(page, page.get_by_role("textbox", name="title"))
+    page.keyboard.press("End")
+    page.keyboard.type(" by job")
+    go_by_keys(page, page.get_by_role("combobox", name="type"))
+    expect(page.get_by_role("combobox", name="type")).to_have_value("stat")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("combobox", name="type")).to_have_value("gauge")
+    go_by_keys(page, page.get_by_role("combobox", name="unit"))
+    page.keyboard.type("short")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    go_by_keys(page, page.get_by_label("query A"))
+    page.keyboard.press("Control+A")
+    page.keyboard.type("sum(up) * 0 + 42")
+    assert violations(page) == []
+    json = page.get_by_label("JSON of the dashboard")
+    go_by_keys(page, json)
+    written = json.input_value()
+    for part in ('"title": "Requests by job"', '"type": "gauge"', '"unit": "short"', '"expr": "sum(up) * 0 + 42"'):
+        assert part in written
+    page.keyboard.press("Control+A")
+    page.keyboard.insert_text(written.replace('"options": {', '"options": {"showThresholdLabels": true,'))
+    go_by_keys(page, page.get_by_role("button", name="save"), "Shift+Tab")
+    page.keyboard.press("Enter")
+    expect(json).to_have_count(0)
+    expect(edit).to_be_focused()
+    expect(page.get_by_role("region", name="Requests by job")).to_contain_text("42")
 
 
 def test_a_dashboard_has_its_own_time_and_its_links_and_numbers_lead_on(imported: Any) -> None:

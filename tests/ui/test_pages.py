@@ -12,7 +12,16 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.journeys.conftest import Server
-from tests.ui.conftest import MOST_OF_A_PICTURE, Visit, addressed, downloaded, pictured, settled, violations
+from tests.ui.conftest import (
+    MOST_OF_A_PICTURE,
+    Visit,
+    addressed,
+    downloaded,
+    go_by_keys,
+    pictured,
+    settled,
+    violations,
+)
 from tests.ui.seeding import SERVICES
 
 PAGES = {
@@ -245,6 +254,43 @@ def test_an_alert_is_silenced_after_a_look_at_what_that_would_mute(visit: Visit,
     alerts = page.get_by_role("table", name="alerts")
     expect(alerts.get_by_text("suppressed")).to_have_count(2)
     expect(alerts.get_by_text("firing")).to_have_count(1)
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_an_incident_is_acknowledged_and_its_alert_silenced_by_keys_alone(
+    visit: Visit, platform: Server, width: int
+) -> None:
+    service = f"mailer-{width}"
+    labels = {"alertname": "QueueFull", "severity": "critical", "service": service}
+    httpx.post(f"{platform.url}/api/v2/alerts", json=[{"labels": labels}]).raise_for_status()
+    page = visit("/incidents", width=width)
+    page.emulate_media(reduced_motion="reduce")  # what is seen of the focus is seen at once
+    go_by_keys(page, page.get_by_role("table", name="incidents").get_by_role("link", name=re.compile(service)))
+    page.keyboard.press("Enter")
+    go_by_keys(page, page.get_by_label("you are"))
+    page.keyboard.type("ann")
+    go_by_keys(page, page.get_by_label("note", exact=True))
+    page.keyboard.type("the queue is drained")
+    acknowledge = page.get_by_role("button", name="acknowledge")
+    go_by_keys(page, acknowledge)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("list", name="timeline")).to_contain_text("the queue is drained")
+    expect(acknowledge).to_have_count(0)
+    expect(page.get_by_role("group", name="say what is done")).to_be_focused()
+    page.goto(f'/alerts/active?match=service%3D"{service}"')
+    go_by_keys(page, page.get_by_role("link", name="silence QueueFull"))
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("matchers")).to_be_focused()
+    expect(page.get_by_role("status").get_by_text("It would mute 1 of")).to_be_visible()
+    assert violations(page) == []
+    go_by_keys(page, page.get_by_label("comment"))
+    page.keyboard.type(f"drained by {width}")
+    go_by_keys(page, page.get_by_role("button", name="silence", exact=True))
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("table", name="silences")).to_contain_text(f"drained by {width}")
+    expect(page.get_by_role("button", name="new silence")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("matchers")).to_be_focused()
 
 
 def test_a_service_leads_to_its_neighbours_and_its_failed_traces(visit: Visit) -> None:

@@ -1,6 +1,7 @@
 /** What cannot be drawn says so in its place, and leaves the rest of the page as it is. */
 
 import { Component, type ReactNode } from "react";
+import { Lacking } from "./lazily";
 import { Fault } from "./states";
 
 interface Props {
@@ -28,6 +29,10 @@ export class Boundary extends Component<Props, State> {
   override render(): ReactNode {
     const { error } = this.state;
     if (!error) return this.props.children;
-    return <Fault error={error} again={() => this.setState({ error: null })} />;
+    const again = () => {
+      if (error instanceof Lacking) error.again();
+      this.setState({ error: null });
+    };
+    return <Fault error={error} again={again} />;
   }
 }

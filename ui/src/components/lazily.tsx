@@ -7,6 +7,19 @@
 
 import { type ComponentType, lazy, useState } from "react";
 
+/** A part that could not be loaded. It is not asked for by itself again, but after `again`. */
+export class Lacking extends Error {
+  constructor(
+    cause: unknown,
+    readonly again: () => void,
+  ) {
+    super(
+      "A part of this page could not be loaded: the server is away, or of another version than the page. Load the page again.",
+      { cause },
+    );
+  }
+}
+
 export interface Lazily<P extends object> {
   (props: P): React.ReactNode;
   /** Loads it; it stands at once wherever it is shown from then on. */
@@ -16,11 +29,18 @@ export interface Lazily<P extends object> {
 export function lazily<P extends object>(load: () => Promise<{ default: ComponentType<P> }>): Lazily<P> {
   let loaded: ComponentType<P> | null = null;
   const ready = async () => {
-    const part = await load();
-    loaded = part.default;
-    return part;
+    try {
+      const part = await load();
+      loaded = part.default;
+      return part;
+    } catch (cause) {
+      throw new Lacking(cause, () => {
+        Late = late();
+      });
+    }
   };
-  const Late = lazy(ready) as unknown as ComponentType<P>;
+  const late = () => lazy(ready) as unknown as ComponentType<P>;
+  let Late = late();
   const Part = (props: P) => {
     const [Kept] = useState(() => loaded ?? Late); // the same for as long as it is shown
     return <Kept {...props} />;

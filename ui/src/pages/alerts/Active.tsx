@@ -44,6 +44,7 @@ export function Active() {
               size="compact-xs"
               variant="subtle"
               color="gray"
+              className="hide-small"
               component={Link}
               to={goto("/alerts/routing", { labels: printMatchers(exactly(alert.labels)) })}
               aria-label={`route of ${alert.labels.alertname}`}
@@ -61,7 +62,6 @@ export function Active() {
             </Button>
           </>
         ),
-        small: false,
       },
     ],
     [now, goto],

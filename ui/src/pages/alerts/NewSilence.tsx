@@ -68,7 +68,7 @@ export function NewSilence({ matchers: given, done }: { matchers: string; done: 
           error={text && wrong.matchers}
           onChange={(event) => setText(event.currentTarget.value)}
           styles={{ input: { fontFamily: "var(--mono)" } }}
-          data-autofocus
+          autoFocus
         />
         <Group gap={8} grow align="flex-start">
           <TextInput

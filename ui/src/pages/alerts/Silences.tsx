@@ -1,5 +1,6 @@
 import { Button, SegmentedControl } from "@mantine/core";
 import { notifications } from "@mantine/notifications";
+import { useState } from "react";
 import { type Silence, useEndSilence, useSilences } from "@/api/silences";
 import { Panel } from "@/components/Panel";
 import { Fault, Nothing, Shown } from "@/components/states";
@@ -17,6 +18,11 @@ export function Silences() {
   const { now, utc } = useTime();
   const [state, setState] = useUrl("state", "active");
   const [wanted, setWanted] = useUrl("new");
+  const [done, setDone] = useState(false); // with the form: the focus goes back to where another is begun
+  const close = () => {
+    setDone(true);
+    setWanted("");
+  };
   const columns: Column<Silence>[] = [
     { title: "state", cell: ({ status }) => <Tag of={status.state} />, width: "80px" },
     {
@@ -41,7 +47,12 @@ export function Silences() {
       title: "",
       cell: ({ id, status, matchers }) => (
         <>
-          <Button size="compact-xs" variant="subtle" onClick={() => setWanted(printMatchers(matchers), true)}>
+          <Button
+            size="compact-xs"
+            variant="subtle"
+            className="hide-small"
+            onClick={() => setWanted(printMatchers(matchers), true)}
+          >
             recreate
           </Button>
           {status.state !== "expired" && (
@@ -61,16 +72,15 @@ export function Silences() {
           )}
         </>
       ),
-      small: false,
     },
   ];
   return (
     <>
       {wanted ? (
-        <NewSilence key={wanted} matchers={wanted === "1" ? "" : wanted} done={() => setWanted("")} />
+        <NewSilence key={wanted} matchers={wanted === "1" ? "" : wanted} done={close} />
       ) : (
         <div>
-          <Button size="compact-sm" onClick={() => setWanted("1", true)}>
+          <Button size="compact-sm" autoFocus={done} onClick={() => setWanted("1", true)}>
             new silence
           </Button>
         </div>

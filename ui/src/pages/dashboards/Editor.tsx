@@ -4,15 +4,14 @@ import { type DashboardDocument, useSaveDashboard } from "@/api/dashboards";
 import { useActor } from "@/components/actor";
 import { Panel } from "@/components/Panel";
 import { Fault } from "@/components/states";
-import { useUrl } from "@/components/time";
 import { edited, type PanelEdit, panelEdits } from "@/model/dashboard/edit";
 import { readDashboard } from "@/model/dashboard/read";
 import { UNITS } from "@/model/units";
 import { VIEWS } from "./panels";
 
 /** Changes a dashboard: a panel's title, type, unit and queries, or all of its JSON; saved as another version. */
-export function Editor({ document }: { document: DashboardDocument }) {
-  const [, close] = useUrl("do");
+export function Editor({ document: newest, close }: { document: DashboardDocument; close: () => void }) {
+  const [document] = useState(newest); // what the text was made of: where another was saved meanwhile, the server says so
   const [actor, setActor] = useActor();
   const [text, setText] = useState(() => JSON.stringify(document.dashboard, null, 2));
   const [message, setMessage] = useState("");
@@ -26,7 +25,7 @@ export function Editor({ document }: { document: DashboardDocument }) {
     read.json &&
     saving.mutate(
       { dashboard: read.json, folder: document.folder, by: actor, message, version: document.version },
-      { onSuccess: () => close("") },
+      { onSuccess: close },
     );
   return (
     <Panel title="Edit" note={document.origin === "saved" ? "" : "what is saved stands in the place of the file"}>
@@ -57,7 +56,7 @@ export function Editor({ document }: { document: DashboardDocument }) {
             <Button size="compact-sm" disabled={!read.json} loading={saving.isPending} onClick={save}>
               save
             </Button>
-            <Button size="compact-sm" variant="default" onClick={() => close("")}>
+            <Button size="compact-sm" variant="default" onClick={close}>
               cancel
             </Button>
           </Group>

@@ -2,8 +2,10 @@ import { useElementSize, useInViewport, useMergedRef } from "@mantine/hooks";
 import { IconInfoCircle } from "@tabler/icons-react";
 import { Suspense, useCallback, useEffect, useMemo, useRef, useState } from "react";
 import type { Mark } from "@/charts/TimeSeries";
+import { Boundary } from "@/components/Boundary";
 import { useExemplars } from "@/components/exemplars";
 import { Panel as Box } from "@/components/Panel";
+import { Scrolled } from "@/components/Scrolled";
 import { Fault, Loading, Nothing } from "@/components/states";
 import { interpolate, type Scope } from "@/model/dashboard/interpolate";
 import { pixels } from "@/model/dashboard/layout";
@@ -51,15 +53,6 @@ export function PanelBox({ panel, scope: page, marks, adhoc, together, height, a
     : [panel.timeFrom && `last ${panel.timeFrom}`, panel.timeShift && `${panel.timeShift} earlier`];
   const frame = useRef<HTMLDivElement>(null);
   const outer = useMergedRef(place, frame);
-  const inner = useRef<HTMLDivElement>(null);
-  const scrolled = useMergedRef(sized, inner);
-  useEffect(() => {
-    // What does not fit can be scrolled through with the keyboard, too.
-    const box = inner.current;
-    if (!box) return;
-    if (box.scrollHeight > box.clientHeight) box.tabIndex = 0;
-    else box.removeAttribute("tabindex");
-  });
   const takings = useTakings(panel, data, scope, title, frame, {
     label: alone ? "Back to the dashboard" : "View alone",
     act: onView,
@@ -73,23 +66,25 @@ export function PanelBox({ panel, scope: page, marks, adhoc, together, height, a
         height={tall}
         side={panel.description && <Hint text={interpolate(panel.description, scope, "text")} />}
       >
-        <div ref={scrolled} style={{ height: "100%", overflow: "auto" }}>
+        <Scrolled ref={sized}>
           {
             seen && width > 0 ? (
-              <Content
-                panel={panel}
-                data={data}
-                marks={marks}
-                dots={dots}
-                leads={leads}
-                together={together}
-                height={tall - HEADER - FOOT}
-                small={width < 220 || tall < 130}
-                scope={scope}
-              />
+              <Boundary of={data.frames}>
+                <Content
+                  panel={panel}
+                  data={data}
+                  marks={marks}
+                  dots={dots}
+                  leads={leads}
+                  together={together}
+                  height={tall - HEADER - FOOT}
+                  small={width < 220 || tall < 130}
+                  scope={scope}
+                />
+              </Boundary>
             ) : null /* it asks when it comes in sight */
           }
-        </div>
+        </Scrolled>
       </Box>
     </div>
   );

@@ -1,6 +1,6 @@
 import { Button, Group } from "@mantine/core";
 import { IconChevronDown, IconChevronRight } from "@tabler/icons-react";
-import { useEffect, useMemo, useState } from "react";
+import { type Ref, useEffect, useMemo, useRef, useState } from "react";
 import { useParams, useSearchParams } from "react-router";
 import { type DashboardDocument, useDashboard } from "@/api/dashboards";
 import { address } from "@/api/http";
@@ -29,7 +29,7 @@ export function View() {
   const { uid = "" } = useParams();
   const [version] = useUrl("version");
   const found = useDashboard(uid, version ? Number(version) : undefined);
-  return <Shown of={found}>{(document) => <Read key={`${uid} ${document.version}`} document={document} />}</Shown>;
+  return <Shown of={found}>{(document) => <Read key={uid} document={document} />}</Shown>;
 }
 
 function Read({ document }: { document: DashboardDocument }) {
@@ -51,8 +51,8 @@ interface DrawnProps {
 function Drawn(props: DrawnProps) {
   const { panels } = props.dashboard;
   useEffect(() => {
-    // Beside what they ask for, not after it.
-    for (const type of new Set(panels.map((panel) => panel.type))) void VIEWS[type]?.view.ready();
+    // Beside what they ask for, not after it. What cannot be loaded says so in its place.
+    for (const type of new Set(panels.map((panel) => panel.type))) VIEWS[type]?.view.ready().catch(() => undefined);
   }, [panels]);
   const settled = useOwnTime(props.dashboard);
   if (!settled) return <Loading rows={8} />;
@@ -67,6 +67,11 @@ function Drawn(props: DrawnProps) {
 function Board({ dashboard, document }: DrawnProps) {
   const { span, range } = useTime();
   const [mode, setMode] = useUrl("do");
+  const edit = useRef<HTMLButtonElement>(null);
+  const close = () => {
+    setMode("");
+    edit.current?.focus();
+  };
   const variables = useVariables(dashboard.variables);
   const scope = useMemo<Scope>(
     () => ({
@@ -77,7 +82,7 @@ function Board({ dashboard, document }: DrawnProps) {
       scrape: SCRAPE,
       title: dashboard.title,
     }),
-    [variables.chosen, span, range, dashboard.title],
+    [variables.chosen, span, range, dashboard],
   );
   const [params] = useSearchParams();
   const annotations = useMemo(() => switched(dashboard.annotations, params), [dashboard.annotations, params]);
@@ -92,7 +97,7 @@ function Board({ dashboard, document }: DrawnProps) {
         <Switches annotations={dashboard.annotations} />
         <Links dashboard={dashboard} scope={scope} />
         <Group gap={4} ml="auto">
-          <Doing of="edit" mode={mode} set={setMode} />
+          <Doing ref={edit} of="edit" mode={mode} set={setMode} />
           <Doing of="versions" mode={mode} set={setMode} />
           <Button
             size="compact-xs"
@@ -105,7 +110,7 @@ function Board({ dashboard, document }: DrawnProps) {
           </Button>
         </Group>
       </Group>
-      {mode === "edit" && <Editor document={document} />}
+      {mode === "edit" && <Editor document={document} close={close} />}
       {mode === "versions" && <Versions document={document} />}
       {variables.faults.map((text) => (
         <div key={text} className="warn">
@@ -118,9 +123,17 @@ function Board({ dashboard, document }: DrawnProps) {
   );
 }
 
-function Doing({ of, mode, set }: { of: string; mode: string; set: (mode: string) => void }) {
+interface DoingProps {
+  readonly ref?: Ref<HTMLButtonElement>;
+  readonly of: string;
+  readonly mode: string;
+  readonly set: (mode: string) => void;
+}
+
+function Doing({ ref, of, mode, set }: DoingProps) {
   return (
     <Button
+      ref={ref}
       size="compact-xs"
       variant={mode === of ? "filled" : "default"}
       aria-pressed={mode === of}

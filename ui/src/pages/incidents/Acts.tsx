@@ -22,7 +22,7 @@ export function Acts({ incident }: { incident: Incident }) {
   const nobody = actor.trim() === "";
   return (
     <div>
-      <Group gap={6} align="flex-end">
+      <Group gap={6} align="flex-end" role="group" aria-label="say what is done">
         <TextInput
           size="xs"
           w={130}
