@@ -157,7 +157,9 @@ export function useTail(wanted: LogQuery, on: boolean, paused: boolean): Tail & 
   const [waiting, setWaiting] = useState(0);
   const fresh = useRef<LogRecord[]>([]);
   const held = useRef(paused);
-  held.current = paused;
+  useEffect(() => {
+    held.current = paused;
+  }, [paused]);
   const where = address("/aiprism/v1/logs/tail", {}, { query: wanted.query, level: [...wanted.levels] });
   useEffect(() => {
     setTail(SILENCE);

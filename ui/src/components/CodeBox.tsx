@@ -8,6 +8,7 @@ import { EditorState, type Extension, Prec } from "@codemirror/state";
 import { EditorView, keymap, placeholder } from "@codemirror/view";
 import { tags } from "@lezer/highlight";
 import { useEffect, useRef } from "react";
+import { useLatest } from "./latest";
 
 const TYPED_INTO = "input, textarea, [contenteditable], [role=dialog]";
 
@@ -59,8 +60,7 @@ const look = EditorView.theme({
 export function CodeBox({ value, onChange, onRun, label, autoFocus, insert, hint, extensions, long = false }: Props) {
   const box = useRef<HTMLDivElement>(null);
   const view = useRef<EditorView | null>(null);
-  const latest = useRef({ onChange, onRun });
-  latest.current = { onChange, onRun };
+  const latest = useLatest({ onChange, onRun });
   useEffect(() => {
     const run = ({ state }: EditorView) => {
       latest.current.onRun(state.doc.toString());

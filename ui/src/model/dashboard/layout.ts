@@ -34,7 +34,7 @@ export function sections(
 /** A repeated row stands once for each value, with the panels of it. */
 function rowsFor(section: Section, chosen: Readonly<Record<string, Chosen>>): Section[] {
   const { row, panels } = section;
-  const values = row?.repeat ? values_(chosen[row.repeat.variable]) : null;
+  const values = row?.repeat ? eachOf(chosen[row.repeat.variable]) : null;
   if (!row || !values) return [section];
   return values.map((value, at) => {
     const scoped = { [row.repeat!.variable]: value };
@@ -45,7 +45,7 @@ function rowsFor(section: Section, chosen: Readonly<Record<string, Chosen>>): Se
   });
 }
 
-function values_(of: Chosen | undefined): readonly Chosen[] | null {
+function eachOf(of: Chosen | undefined): readonly Chosen[] | null {
   if (!of) return null;
   return of.values.map((value, at) => ({ values: [value], texts: [of.texts[at] ?? value], all: false }));
 }
@@ -86,7 +86,7 @@ export function compact(panels: readonly Panel[]): readonly Panel[] {
 
 /** A panel once for each value of the variable it is repeated by: beside each other in lines, or below each other. */
 export function repeated(panel: Panel, chosen: Readonly<Record<string, Chosen>>): readonly Panel[] {
-  const values = panel.repeat ? values_(chosen[panel.repeat.variable]) : null;
+  const values = panel.repeat ? eachOf(chosen[panel.repeat.variable]) : null;
   if (!panel.repeat || !values || values.length === 0) return [panel];
   const { variable, down, most } = panel.repeat;
   const inLine = down ? 1 : Math.max(1, Math.min(values.length, most));

@@ -66,18 +66,18 @@ export function leadTo(uid: string, link: DashLink, scope: Scope): string {
 
 function placeOf(address: string, kept: readonly string[], scope: Scope): { to: string; inside: boolean } {
   const [, path = "", query = ""] = /^([^?#]*)\??([^#]*)/.exec(address) ?? [];
-  const with_ = (to: string, more: readonly string[]) => {
+  const withQuery = (to: string, more: readonly string[]) => {
     const all = [...query.split("&"), ...more].filter(Boolean).join("&");
     return all ? `${to}?${all}` : to;
   };
   // The range of time goes along to every page here, as it does everywhere.
   const own = /(^|&)from=/.test(query) ? [] : timeOf(scope).filter((each) => !kept.includes(each));
   const board = /^\/?d(?:-solo)?\/([\w-]+)(?:\/[^/]*)?$/.exec(path);
-  if (board) return { to: with_(`/dashboards/${board[1]}`, [...kept, ...own]), inside: true };
+  if (board) return { to: withQuery(`/dashboards/${board[1]}`, [...kept, ...own]), inside: true };
   const named = /^\/?dashboard\/(?:db|file)\/([\w-]+?)(?:\.json)?$/.exec(path);
   if (named) return { to: `/dashboards?find=${encodeURIComponent(named[1]!.replaceAll("-", " "))}`, inside: true };
-  if (/^\/(?![/\\])/.test(path)) return { to: with_(path, [...kept, ...own]), inside: true };
-  return { to: /^(https?|mailto):/i.test(path) ? with_(path, kept) : "#", inside: false };
+  if (/^\/(?![/\\])/.test(path)) return { to: withQuery(path, [...kept, ...own]), inside: true };
+  return { to: /^(https?|mailto):/i.test(path) ? withQuery(path, kept) : "#", inside: false };
 }
 
 function timeOf({ range = USUAL }: Scope): string[] {

@@ -1,6 +1,6 @@
 import { MultiSelect, Select, TextInput } from "@mantine/core";
-import { type UseQueryResult, useQueries, useQueryClient } from "@tanstack/react-query";
-import { useMemo, useRef } from "react";
+import { type QueryClient, type UseQueryResult, useQueries, useQueryClient } from "@tanstack/react-query";
+import { useMemo, useState } from "react";
 import { useSearchParams } from "react-router";
 import { get } from "@/api/http";
 import { queryInstant, seriesName } from "@/api/prometheus";
@@ -39,8 +39,6 @@ export function useVariables(variables: readonly Variable[]): Variables {
   const { span } = useTime();
   const client = useQueryClient();
   const ordered = useMemo(() => inOrder(variables), [variables]);
-  const last = useRef(new Map<string, readonly string[]>());
-  const held = useRef<Readonly<Record<string, Chosen>> | null>(null);
   // A variable's query depends on what those before it have become, which the answers that are there already say.
   const scope = (chosen: Record<string, Chosen>): Scope => ({ chosen, span, step: 60, scrape: SCRAPE });
   const asked = (chosen: Record<string, Chosen>, variable: Variable) => {
@@ -58,8 +56,7 @@ export function useVariables(variables: readonly Variable[]): Variables {
         const each = asked(chosen, variable);
         wanted.push(each);
         // Asked anew as time goes on: until it is answered, it is what it was.
-        const found = client.getQueryData<readonly string[]>(each.key) ?? last.current.get(each.text);
-        if (found) last.current.set(each.text, found);
+        const found = client.getQueryData<readonly string[]>(each.key) ?? lastOf(client, each.text);
         const failed = client.getQueryState(each.key)?.status === "error";
         if (!found && !failed) {
           ready = false;
@@ -82,14 +79,33 @@ export function useVariables(variables: readonly Variable[]): Variables {
     combine: answered,
   });
   const now = walk();
-  if (now.ready) held.current = now.chosen;
+  const [held, hold] = useState<string | null>(null); // what it was when all was known
+  const known = now.ready ? JSON.stringify(now.chosen) : null;
+  if (known !== null && known !== held) hold(known);
+  const settled = known ?? held;
   const faults = [...answers.errors, ...variables.flatMap(({ missing }) => (missing ? [missing] : []))];
-  const text = JSON.stringify(held.current ?? now.chosen);
+  const text = settled ?? JSON.stringify(now.chosen);
   const chosen = useMemo(() => JSON.parse(text) as Record<string, Chosen>, [text]);
   const filters = variables.filter(({ type }) => type === "adhoc").flatMap(({ name }) => params.getAll(`var-${name}`));
-  const ready = held.current !== null;
   const said = { ...chosen, ...now.chosen };
-  return { all: variables, chosen, said, options: now.options, ready, faults, adhoc: adhocMatchers(filters) };
+  return {
+    all: variables,
+    chosen,
+    said,
+    options: now.options,
+    ready: settled !== null,
+    faults,
+    adhoc: adhocMatchers(filters),
+  };
+}
+
+/** What a query found when it was asked last, for another time. */
+function lastOf(client: QueryClient, text: string): readonly string[] | undefined {
+  const [last] = client
+    .getQueryCache()
+    .findAll({ queryKey: ["variable", text], predicate: ({ state }) => state.status === "success" })
+    .toSorted((one, other) => other.state.dataUpdatedAt - one.state.dataUpdatedAt);
+  return last?.state.data as readonly string[] | undefined;
 }
 
 /** An answer is something new, also where it was no error: what comes after it may now be asked. */

@@ -2,9 +2,10 @@
 
 import type { CompletionContext, CompletionResult } from "@codemirror/autocomplete";
 import { EditorState } from "@codemirror/state";
-import { useRef, useState } from "react";
+import { useState } from "react";
 import { facetsOf } from "@/api/logs";
 import { CodeBox, type CodeProps } from "@/components/CodeBox";
+import { useLatest } from "@/components/latest";
 import { useTime } from "@/components/time";
 import { LEVELS } from "@/model/logs";
 import { FIELDS, quoted, typing } from "@/model/lucene";
@@ -22,8 +23,7 @@ interface Known {
 }
 
 export default function SearchBox({ names, ...props }: Props) {
-  const known = useRef<Known>({ span: { start: 0, end: 0 }, names });
-  known.current = { span: useTime().span, names };
+  const known = useLatest<Known>({ span: useTime().span, names });
   const [language] = useState(() => {
     // One and the same object each time: a new one would be a new source, which is asked all over again.
     const sources = [{ autocomplete: (context: CompletionContext) => completed(context, known.current) }];

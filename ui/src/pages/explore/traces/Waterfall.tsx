@@ -1,5 +1,6 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { type KeyboardEvent, memo, useCallback, useEffect, useMemo, useRef } from "react";
+import { useLatest } from "@/components/latest";
 import { type Waterfall as Fall, following, placed, type Row, ruler, unfolded } from "@/model/trace";
 import { format } from "@/model/units";
 
@@ -36,8 +37,7 @@ export function Waterfall({ fall, window, folded, onFold, found, at, onPick, onZ
     if (place >= 0) virtual.scrollToIndex(place, { align: "auto" });
   }, [at]); // it follows what is picked, not what is folded
 
-  const latest = useRef({ folded, onFold });
-  latest.current = { folded, onFold };
+  const latest = useLatest({ folded, onFold });
   const fold = useCallback((row: number, away: boolean) => {
     const after = new Set(latest.current.folded);
     away ? after.add(row) : after.delete(row);
