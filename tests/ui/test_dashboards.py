@@ -45,6 +45,11 @@ def test_panels_of_every_kind_draw_metrics_logs_traces_and_services(imported: An
     loki, tempo = {"datasource": {"type": "loki"}}, {"datasource": {"type": "tempo"}}
     lines = '{service_name="document-processor"} |= "did not answer"'
     slow = '{ resource.service.name = "model-server" && duration > 2s }'
+    both = [
+        {"expr": f"sum by (job) ({name})", "format": "table"}
+        for name in ("ai_prism_http_requests_total", "process_memory_bytes")
+    ]
+    merged = {"transformations": [{"id": "merge", "options": {}}]}
     board = _board(
         "kinds",
         _panel("state-timeline", "States", 0, busy, fieldConfig={"defaults": up, "overrides": []}),
@@ -55,9 +60,11 @@ def test_panels_of_every_kind_draw_metrics_logs_traces_and_services(imported: An
         _panel("timeseries", "Levels", 5, {"expr": f"sum by (level) (count_over_time({lines} [1m]))"}, **loki),
         _panel("traces", "Slow", 6, {"query": slow}, **tempo),
         _panel("nodeGraph", "Calls", 7, {"queryType": "serviceMap"}, **tempo),
-        _panel("geomap", "Places", 8, busy),
+        _panel("trend", "Growth", 8, *both, **merged, options={"xField": "Value #A"}),
+        _panel("xychart", "Cloud", 9, *both, **merged),
+        _panel("geomap", "Places", 10, busy),
     )
-    page = imported(board, height=1500)
+    page = imported(board, height=1900)
     for title in ("States", "History"):
         expect(page.get_by_role("img", name=f"{title}: at the end")).to_contain_text("UP")
     expect(page.get_by_role("img", name="Bars: ")).to_contain_text("model-server")
@@ -66,6 +73,8 @@ def test_panels_of_every_kind_draw_metrics_logs_traces_and_services(imported: An
     expect(page.get_by_role("img", name="Levels: at the end ERROR")).to_be_visible()
     expect(page.get_by_role("table", name="Slow")).to_contain_text("POST /documents")
     expect(page.get_by_role("group", name="Calls: 3 nodes, 2 edges")).to_be_visible()
+    expect(page.get_by_role("img", name="Growth: at the end Value #B")).to_be_visible()
+    expect(page.get_by_role("img", name=re.compile(r"Cloud: \d+ points of Value #B over Value #A"))).to_be_visible()
     expect(page.get_by_text("panels of type “geomap”")).to_be_visible()
     assert violations(page) == []
     page.get_by_role("table", name="Slow").get_by_role("link").first.click()

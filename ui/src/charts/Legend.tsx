@@ -1,6 +1,7 @@
 /** The names of a chart's lines: a click shows one alone, with Ctrl it hides or shows one. */
 
 import { format } from "@/model/units";
+import { hiddenAfter } from "./hidden";
 import type { Line } from "./TimeSeries";
 
 interface Props {
@@ -11,11 +12,7 @@ interface Props {
 }
 
 export function Legend({ lines, unit, hidden, onChange }: Props) {
-  const pick = (name: string, alone: boolean) => {
-    if (!alone) return onChange(toggled(hidden, name));
-    const others = lines.map((line) => line.name).filter((each) => each !== name);
-    onChange(new Set(others.every((each) => hidden.has(each)) && others.length > 0 ? [] : others));
-  };
+  const names = lines.map(({ name }) => name);
   return (
     <div className="legend" role="group" aria-label="legend" tabIndex={0}>
       {lines.map(({ name, colour, values, unit: own }) => (
@@ -24,7 +21,7 @@ export function Legend({ lines, unit, hidden, onChange }: Props) {
           type="button"
           aria-pressed={!hidden.has(name)}
           title={`${name}\nclick: this one alone; Ctrl click: hide or show`}
-          onClick={(event) => pick(name, !(event.ctrlKey || event.metaKey))}
+          onClick={({ ctrlKey, metaKey }) => onChange(hiddenAfter(names, hidden, name, ctrlKey || metaKey))}
         >
           <i style={{ background: colour }} />
           <span className="cut" style={{ maxWidth: 420 }}>
@@ -40,10 +37,4 @@ export function Legend({ lines, unit, hidden, onChange }: Props) {
       ))}
     </div>
   );
-}
-
-function toggled(hidden: ReadonlySet<string>, name: string): ReadonlySet<string> {
-  const after = new Set(hidden);
-  if (!after.delete(name)) after.add(name);
-  return after;
 }

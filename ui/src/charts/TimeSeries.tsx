@@ -9,6 +9,8 @@
 import { useComputedColorScheme } from "@mantine/core";
 import { useEffect, useMemo, useRef } from "react";
 import uPlot from "uplot";
+import { useLatest } from "@/components/latest";
+import type { Along } from "@/model/dashboard/trend";
 import type { Span } from "@/model/timerange";
 import { format } from "@/model/units";
 import { options } from "./plot";
@@ -63,6 +65,8 @@ export interface TimeSeriesProps {
   readonly lines: readonly Line[];
   readonly span: Span;
   readonly height: number;
+  /** What stands in the place of times, where they are none. */
+  readonly along?: Along;
   readonly unit?: string;
   readonly decimals?: number;
   readonly utc?: boolean;
@@ -84,8 +88,7 @@ export interface TimeSeriesProps {
 export function TimeSeries(props: TimeSeriesProps) {
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
-  const latest = useRef(props);
-  latest.current = props;
+  const latest = useLatest(props);
   const scheme = useComputedColorScheme("light");
   const { times, lines, stacked } = props;
   const data = useMemo(() => drawn(times, lines, stacked) as uPlot.AlignedData, [times, lines, stacked]);
@@ -93,6 +96,7 @@ export function TimeSeries(props: TimeSeriesProps) {
   // What cannot be changed in a living chart makes a new one; the data and the size do not.
   const shape = JSON.stringify([
     scheme,
+    props.along,
     props.unit,
     props.decimals,
     props.utc,

@@ -11,128 +11,152 @@ import type { Line, TimeSeriesProps } from "./TimeSeries";
 import { lineAt, tip } from "./tip";
 
 const POWERS_OF_TWO = Array.from({ length: 91 }, (_, power) => 2 ** (power - 30)); // marks of 1 GiB, not of 954 MiB
+const FONT = "11px system-ui, sans-serif";
 const MOST_POINTS = 12; // lines that have each a dot at the cursor; of more, the nearest has
 
 /** `now` tells the properties as they are when uPlot asks; what it was made with are those of now. */
 export function options(now: () => TimeSeriesProps, place: HTMLElement): uPlot.Options {
   const props = now();
-  const style = getComputedStyle(place);
-  const ink = style.getPropertyValue("color");
-  const quiet = mixed(ink, 0.62);
-  const grid = mixed(ink, 0.09);
-  const left = props.lines.find(({ axis }) => axis !== "right")?.unit ?? props.unit ?? "none";
-  const right = props.lines.find(({ axis }) => axis === "right");
-  const axis = {
-    stroke: quiet,
-    grid: { stroke: grid, width: 1 },
-    ticks: { stroke: grid, width: 1, size: 4 },
-    font: "11px system-ui, sans-serif",
-  };
-  const ticked = (value: number, unit: string) =>
-    props.decimals === undefined ? tick(value, unit) : format(value, unit, props.decimals);
-  const side = (unit: string, more: Partial<uPlot.Axis> = {}): uPlot.Axis => ({
-    ...axis,
-    size: (self, values) => Math.max(34, ...(values ?? []).map((text) => measured(self, text) + 14)),
-    values: (_, splits) => splits.map((value) => (value === null ? "" : ticked(value, unit))),
-    ...(isBinary(unit) ? { incrs: POWERS_OF_TWO } : {}),
-    ...more,
-  });
   const hand: Hand = { held: null };
-  let showTip = () => {};
-  let raise = (_: number | null) => {};
-  let moves: ReturnType<typeof movable> | null = null;
-  const dragged = props.onZoom ? { x: true, y: false, setScale: false } : { x: false, y: false };
   return {
     width: Math.max(80, place.clientWidth),
     height: props.height,
-    padding: props.bare ? [2, 0, 2, 0] : [8, right ? 8 : 18, 0, 0], // the last time stands half beyond the end
+    // The last time stands half beyond the end.
+    padding: props.bare ? [2, 0, 2, 0] : [8, props.lines.some(isRight) ? 8 : 18, 0, 0],
     legend: { show: false },
     tzDate: (seconds) => (props.utc ? uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC") : new Date(seconds * 1000)),
-    cursor: {
-      show: !props.bare,
-      drag: dragged,
-      points: { size: 6, one: props.lines.length > MOST_POINTS },
-      focus: { prox: 24 },
-      bind: {
-        // With Shift it is moved, without a part of it is chosen.
-        mousedown: (_, __, choose) => (event) => {
-          if (!event.shiftKey || !moves) return choose(event);
-          moves.drag(event);
-          return null;
-        },
-      },
-      sync: props.together ? { key: props.together, setSeries: false } : undefined,
-    },
     focus: { alpha: 1 }, // others are paler under a veil
-    scales: {
-      x: {
-        time: true,
-        range: () => {
-          const { start, end } = hand.held?.view ?? now().span;
-          return [start, end];
-        },
-      },
-      y: {
-        distr: props.log ? 3 : 1,
-        log: props.log ?? 10,
-        range: (_, low, high) => heldHeight(hand, "y") ?? bounds(low, high, now()),
-      },
-      right: {
-        range: (_, low, high) =>
-          heldHeight(hand, "right") ?? bounds(low, high, { ...now(), min: undefined, max: undefined }),
-      },
-    },
-    axes: props.bare
-      ? [{ show: false }, { show: false }]
-      : [
-          {
-            ...axis,
-            size: 26,
-            space: 70,
-            values: (_, splits) => timesOf(splits, hand.held?.view ?? now().span, props.utc),
-          },
-          side(left, { scale: "y" }),
-          ...(right
-            ? [side(right.unit ?? props.unit ?? "none", { scale: "right", side: 1, grid: { show: false } })]
-            : []),
-        ],
+    scales: scalesOf(now, hand),
+    axes: props.bare ? [{ show: false }, { show: false }] : axesOf(now, hand, place),
     series: [{}, ...props.lines.map((line) => lineOf(line, Boolean(props.stacked), hand))],
     bands: bandsOf(props),
-    hooks: {
-      drawClear: [(self) => hand.held?.picture ?? drawLevels(self, now())],
-      draw: [
-        (self) => {
-          raise(null);
-          if (hand.held?.picture) drawHeld(self, hand.held);
-          else drawMarks(self, now());
-        },
-      ],
-      setSelect: [
-        (self) => {
-          const { left: from, width } = self.select;
-          if (width < 4) return;
-          now().onZoom?.({ start: self.posToVal(from, "x"), end: self.posToVal(from + width, "x") });
-          self.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
-        },
-      ],
-      init: [
-        (self) => {
-          if (!props.bare && props.tip !== "none") showTip = tip(self, now);
-          if (!props.bare) raise = highlight(self, now);
-          if (!props.bare && props.onZoom) moves = movable(self, hand, now);
-        },
-      ],
-      setCursor: [() => showTip()],
-      setSeries: [
-        (_, series, change) => {
-          if ("focus" in change) raise(series);
-          showTip();
-        },
-      ],
-      destroy: [() => moves?.end()],
-      ready: [(self) => picking(self, now)],
+    ...lived(now, hand),
+  };
+}
+
+const isRight = ({ axis }: Line) => axis === "right";
+
+function scalesOf(now: () => TimeSeriesProps, hand: Hand): uPlot.Scales {
+  const { log, along } = now();
+  return {
+    x: {
+      time: !along,
+      range: () => {
+        const { start, end } = seen(now, hand);
+        return [start, end];
+      },
+    },
+    y: {
+      distr: log ? 3 : 1,
+      log: log ?? 10,
+      range: (_, low, high) => heldHeight(hand, "y") ?? bounds(low, high, now()),
+    },
+    right: {
+      range: (_, low, high) =>
+        heldHeight(hand, "right") ?? bounds(low, high, { ...now(), min: undefined, max: undefined }),
     },
   };
+}
+
+function seen(now: () => TimeSeriesProps, { held }: Hand): Span {
+  return held?.view ?? now().span;
+}
+
+/** Times below, or what stands in their place, values at the left, and at the right those of lines that are measured in something else. */
+function axesOf(now: () => TimeSeriesProps, hand: Hand, place: HTMLElement): uPlot.Axis[] {
+  const { lines, unit: usual = "none", decimals, utc, along } = now();
+  const ink = getComputedStyle(place).getPropertyValue("color");
+  const grid = mixed(ink, 0.09);
+  const axis = {
+    stroke: mixed(ink, 0.62),
+    grid: { stroke: grid, width: 1 },
+    ticks: { stroke: grid, width: 1, size: 4 },
+    font: FONT,
+  };
+  const numbers = (unit: string, exact: number | undefined): uPlot.Axis => ({
+    ...axis,
+    values: (_, splits) =>
+      splits.map((value) => {
+        if (value === null) return "";
+        return exact === undefined ? tick(value, unit) : format(value, unit, exact);
+      }),
+    ...(isBinary(unit) ? { incrs: POWERS_OF_TWO } : {}),
+  });
+  const side = (unit: string, more: Partial<uPlot.Axis>): uPlot.Axis => ({
+    ...numbers(unit, decimals),
+    size: (self, values) => Math.max(34, ...(values ?? []).map((text) => measured(self, text) + 14)),
+    ...more,
+  });
+  const below: uPlot.Axis = along
+    ? numbers(along.unit ?? "none", along.decimals)
+    : { ...axis, values: (_, splits) => timesOf(splits, seen(now, hand), utc) };
+  const right = lines.find(isRight);
+  const left = lines.find((line) => !isRight(line));
+  return [
+    { ...below, size: 26, space: 70 },
+    side(left?.unit ?? usual, { scale: "y" }),
+    ...(right ? [side(right.unit ?? usual, { scale: "right", side: 1, grid: { show: false } })] : []),
+  ];
+}
+
+/** What it does under a cursor, and what is drawn beside its lines. */
+function lived(now: () => TimeSeriesProps, hand: Hand): Pick<uPlot.Options, "cursor" | "hooks"> {
+  const { bare, lines, onZoom, tip: told, together } = now();
+  let showTip = () => {};
+  let raise = (_: number | null) => {};
+  let moves: ReturnType<typeof movable> | null = null;
+  const cursor: uPlot.Cursor = {
+    show: !bare,
+    drag: onZoom ? { x: true, y: false, setScale: false } : { x: false, y: false },
+    points: { size: 6, one: lines.length > MOST_POINTS },
+    focus: { prox: 24 },
+    bind: {
+      // With Shift it is moved, without a part of it is chosen.
+      mousedown: (_, __, choose) => (event) => {
+        if (!event.shiftKey || !moves) return choose(event);
+        moves.drag(event);
+        return null;
+      },
+    },
+    sync: together ? { key: together, setSeries: false } : undefined,
+  };
+  const hooks: uPlot.Hooks.Arrays = {
+    init: [
+      (self) => {
+        if (bare) return;
+        if (told !== "none") showTip = tip(self, now);
+        raise = highlight(self, now);
+        if (onZoom) moves = movable(self, hand, now);
+      },
+    ],
+    ready: [(self) => picking(self, now)],
+    drawClear: [(self) => hand.held?.picture ?? drawLevels(self, now())],
+    draw: [
+      (self) => {
+        raise(null);
+        if (hand.held?.picture) drawHeld(self, hand.held);
+        else drawMarks(self, now());
+      },
+    ],
+    setCursor: [() => showTip()],
+    setSeries: [
+      (_, series, change) => {
+        if ("focus" in change) raise(series);
+        showTip();
+      },
+    ],
+    setSelect: [(self) => zoomed(self, now)],
+    destroy: [() => moves?.end()],
+  };
+  return { cursor, hooks };
+}
+
+/** The part that was dragged over is what is to be seen. */
+function zoomed(self: uPlot, now: () => TimeSeriesProps): void {
+  const { left, width } = self.select;
+  if (width < 4) return;
+  now().onZoom?.({ start: self.posToVal(left, "x"), end: self.posToVal(left + width, "x") });
+  self.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
 }
 
 function lineOf(
@@ -222,7 +246,7 @@ function measured(self: uPlot, text: string): number {
   let width = measures.get(text);
   if (width === undefined) {
     self.ctx.save();
-    self.ctx.font = "11px system-ui, sans-serif";
+    self.ctx.font = FONT;
     width = self.ctx.measureText(text).width;
     self.ctx.restore();
     if (measures.size > 2000) measures.clear();

@@ -7,6 +7,7 @@ import { near } from "./marks";
 import type { Line, TimeSeriesProps } from "./TimeSeries";
 
 const MOST_IN_TIP = 12;
+const [GAP, WIDEST] = [14, 420]; // pixels
 
 /** What is under the cursor, as a small table that keeps within the chart; the function puts it where the cursor is now. */
 export function tip(self: uPlot, now: () => TimeSeriesProps): () => void {
@@ -21,14 +22,33 @@ export function tip(self: uPlot, now: () => TimeSeriesProps): () => void {
     self.over.style.cursor = (near(self, props) ?? lineAt(self, props))?.onPick ? "pointer" : "crosshair";
     if (box.hidden) return;
     box.replaceChildren(...told(self, idx!, props));
-    const wide = self.over.clientWidth;
-    const at = left + self.over.offsetLeft;
-    box.style.left = left > wide / 2 ? "" : `${at + 14}px`;
-    box.style.right =
-      left > wide / 2 ? `${wide - left + 14 + (self.root.clientWidth - wide - self.over.offsetLeft)}px` : "";
+    const room = roomOf(self);
+    box.style.maxWidth = `${Math.min(WIDEST, room.right - room.left)}px`;
+    box.style.left = `${beside(self, left, box.offsetWidth, room)}px`;
     box.style.top = `${Math.max(0, Math.min(top, self.over.clientHeight - box.offsetHeight))}px`;
   };
   return show;
+}
+
+interface Room {
+  readonly left: number;
+  readonly right: number;
+}
+
+/** The panel around a chart, as seen from the chart: what goes beyond is cut off. */
+function roomOf(self: uPlot): Room {
+  const own = self.root.getBoundingClientRect();
+  const { left, right } = (self.root.closest(".panel") ?? self.root).getBoundingClientRect();
+  return { left: left - own.left, right: right - own.left };
+}
+
+/** Where a box `width` wide begins beside the cursor: where there is more room, but within what is around the chart. */
+function beside(self: uPlot, left: number, width: number, room: Room): number {
+  const at = left + self.over.offsetLeft;
+  const [least, most] = [room.left, room.right - width];
+  const sides = [at + GAP, at - GAP - width];
+  if (left > self.over.clientWidth / 2) sides.reverse();
+  return sides.find((side) => side >= least && side <= most) ?? Math.max(least, Math.min(sides[0]!, most));
 }
 
 /** The line the cursor is at; the only one wherever it is. */
@@ -58,8 +78,14 @@ function told(self: uPlot, idx: number, props: TimeSeriesProps): HTMLElement[] {
   });
   const more = some.length > shown.length ? [element("div", "quiet", `and ${some.length - shown.length} more`)] : [];
   const story = near(self, props);
+  const { along, utc = false } = props;
+  const place = props.times[idx]!;
   return [
-    element("div", "quiet", dateTime(props.times[idx]!, props.utc ?? false)),
+    element(
+      "div",
+      "quiet",
+      along ? `${along.name} ${format(place, along.unit, along.decimals)}` : dateTime(place, utc),
+    ),
     ...(story ? [element("div", "", story.text)] : []),
     ...rows,
     ...more,

@@ -3,6 +3,7 @@
  * goes, and where its marks are.
  */
 
+import { isBinary } from "@/model/units";
 import { display, displayTime, seriesColour } from "./display";
 import { numbers, titleOf, together } from "./frames";
 import { at, bool, maybe, text } from "./options";
@@ -95,8 +96,15 @@ export function extents(
   });
 }
 
-/** Round marks of an axis from `low` to `high`, about `most` of them; the first and the last hold what is between. */
-export function axisMarks(low: number, high: number, most: number): readonly number[] {
+/** Marks of an axis that are round in `unit`: in one that counts in powers of 1024, of the largest that there is. */
+export function axisMarks(low: number, high: number, most: number, unit = "none"): readonly number[] {
+  if (!isBinary(unit)) return roundMarks(low, high, most);
+  const power = 1024 ** Math.max(0, Math.floor(Math.log2(Math.max(Math.abs(low), Math.abs(high), 1)) / 10));
+  return roundMarks(low / power, high / power, most).map((mark) => mark * power);
+}
+
+/** Round numbers from `low` to `high`, about `most` of them; the first and the last hold what is between. */
+function roundMarks(low: number, high: number, most: number): readonly number[] {
   const span = high - low || Math.abs(high) || 1;
   const raw = span / Math.max(1, most);
   const power = 10 ** Math.floor(Math.log10(raw));
@@ -115,7 +123,7 @@ export function axisOf(
   const ends = of.flat().flatMap((bar) => bar ?? []);
   const low = config.min ?? Math.min(0, ...ends);
   const high = config.max ?? Math.max(...ends, low + 1e-9, 0);
-  const marks = axisMarks(low, high, most);
+  const marks = axisMarks(low, high, most, config.unit);
   const [least, greatest] = [maybe(config.min), maybe(config.max)];
   return marks.filter((mark) => (least === undefined || mark >= least) && (greatest === undefined || mark <= greatest));
 }

@@ -113,6 +113,11 @@ describe("bars", () => {
     [-3, 7, 4, [-5, -2.5, 0, 2.5, 5, 7.5]],
     [0, 0, 3, [0, 0.5]],
   ])("axis from %s to %s", (low, high, most, marks) => expect(axisMarks(low, high, most)).toEqual(marks));
+  it.each([
+    [0, 3 * 1024 ** 2, "bytes", [0, 1, 2, 3].map((mark) => mark * 1024 ** 2)],
+    [0, 3_000_000, "decbytes", [0, 1_000_000, 2_000_000, 3_000_000]],
+    [0, 0.5, "bytes", [0, 0.2, 0.4, 0.6]],
+  ])("axis from %d to %d %s", (low, high, unit, marks) => expect(axisMarks(low, high, 3, unit)).toEqual(marks));
 });
 
 describe("histograms", () => {

@@ -1,3 +1,4 @@
+import { hiddenAfter } from "@/charts/hidden";
 import type { Line } from "@/charts/TimeSeries";
 import { calcName, reduced } from "@/model/dashboard/reduce";
 import type { FieldConfig } from "@/model/dashboard/types";
@@ -11,12 +12,9 @@ interface Props {
   readonly onChange: (hidden: ReadonlySet<string>) => void;
 }
 
-/** A legend with numbers: a click on a name shows it alone, or all again. */
+/** A legend with numbers: a click on a name shows it alone, or all again; with Ctrl it hides or shows one. */
 export function LegendTable({ lines, calcs, config, hidden, onChange }: Props) {
-  const pick = (name: string) => {
-    const others = lines.map((line) => line.name).filter((each) => each !== name);
-    onChange(new Set(others.length > 0 && others.every((each) => hidden.has(each)) ? [] : others));
-  };
+  const names = lines.map(({ name }) => name);
   return (
     <table className="table" style={{ fontSize: 12 }} aria-label="legend">
       <thead>
@@ -37,8 +35,8 @@ export function LegendTable({ lines, calcs, config, hidden, onChange }: Props) {
                 type="button"
                 className="plain"
                 aria-pressed={!hidden.has(name)}
-                title={name}
-                onClick={() => pick(name)}
+                title={`${name}\nclick: this one alone; Ctrl click: hide or show`}
+                onClick={({ ctrlKey, metaKey }) => onChange(hiddenAfter(names, hidden, name, ctrlKey || metaKey))}
               >
                 <i className="dot" style={{ background: colour, marginRight: 6 }} />
                 {name}

@@ -8,6 +8,7 @@ import { apart, together as joined } from "@/model/dashboard/frames";
 import type { Lead } from "@/model/dashboard/links";
 import { at, bool, maybe, num, object, text, texts } from "@/model/dashboard/options";
 import { reduced } from "@/model/dashboard/reduce";
+import type { Along } from "@/model/dashboard/trend";
 import type { FieldConfig } from "@/model/dashboard/types";
 import { absolute } from "@/model/timerange";
 import type { PanelProps } from "./interface";
@@ -17,8 +18,13 @@ const MOST = 250;
 const LINE = 20;
 const LETTER = 6.8; // pixels
 
+interface Props extends PanelProps {
+  /** What they are drawn along, where it is no time. */
+  readonly along?: Along;
+}
+
 /** Series over time; also graphs of old. */
-export default function TimeSeriesPanel({ panel, frames, span, height, marks, dots, leads, together }: PanelProps) {
+export default function TimeSeriesPanel({ panel, frames, span, height, marks, dots, leads, together, along }: Props) {
   const { utc, setRange } = useTime();
   const go = useGo();
   const [hidden, setHidden] = useState<ReadonlySet<string>>(new Set());
@@ -59,7 +65,9 @@ export default function TimeSeriesPanel({ panel, frames, span, height, marks, do
     <div
       style={{
         display: "grid",
-        gridTemplateColumns: right ? `minmax(0, 1fr) minmax(120px, min(45%, ${wanted}px))` : "minmax(0, 1fr)",
+        gridTemplateColumns: right
+          ? `minmax(0, 1fr) minmax(120px, min(${table ? 55 : 45}%, ${wanted}px))`
+          : "minmax(0, 1fr)",
         gap: right ? 10 : 0,
       }}
     >
@@ -93,7 +101,8 @@ export default function TimeSeriesPanel({ panel, frames, span, height, marks, do
               ? "single"
               : "multi"
         }
-        onZoom={(to) => setRange(absolute(to))}
+        along={along}
+        onZoom={along ? undefined : (to) => setRange(absolute(to))}
       />
       {withLegend && <div style={{ maxHeight: right ? height : below, overflowY: "auto" }}>{names}</div>}
       {lines.length === MOST && (

@@ -16,11 +16,13 @@ const of = (load: () => Promise<{ default: PanelView }>, alone = false): View =>
 // Without a prototype: a panel of type `constructor` is of none of these.
 export const VIEWS: Readonly<Record<string, View>> = Object.assign(Object.create(null), {
   timeseries: of(() => import("./TimeSeriesPanel")),
+  trend: of(() => import("./TrendPanel")),
   stat: of(() => import("./Stat")),
   gauge: of(() => import("./Gauge")),
   bargauge: of(() => import("./BarGauge")),
   barchart: of(() => import("./BarChart")),
   histogram: of(() => import("./BarChart")),
+  xychart: of(() => import("./XyChart")),
   "state-timeline": of(() => import("./States")),
   "status-history": of(() => import("./States")),
   piechart: of(() => import("./PieChart")),
