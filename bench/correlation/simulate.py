@@ -40,7 +40,7 @@ from aiprism.model.labels import Labels, Matcher, MatchOp
 from aiprism.respond import journal, route
 from aiprism.respond.desk import Policy
 from aiprism.respond.incident import Incident
-from aiprism.respond.likeness import similarity
+from aiprism.respond.likeness import Weights, similarity
 from aiprism.respond.mute.holding import Planned
 from aiprism.respond.mute.maintenance import Window
 from aiprism.respond.pipeline import Respond
@@ -51,6 +51,7 @@ Home = Mapping[tuple[str, float], str]  # an episode of an alert → what it was
 
 TARGET_F1, TARGET_TOLD, TARGET_SECONDS = 0.95, 0.10, 5.0
 SAID_AGAIN, ROUNDS, STEP = 60.0, 6, 5.0
+WINDOW = Weights().window
 ROUTES = """
 route:
   receiver: team
@@ -324,9 +325,24 @@ def _totals(rows: Sequence[tuple[str, Row]]) -> list[Row]:
     return totals
 
 
+def indistinct(storm: Storm) -> Home:
+    """The storm as well divided as can be: a fault strikes what failed within a window before, and nobody can tell the two."""
+    first: dict[str, float] = {}
+    for each in storm.said:
+        first[each.fault] = min(first.get(each.fault, each.alert.active_at), each.alert.active_at)
+    seen: dict[str, tuple[float, str]] = {}  # service → when it failed last, and the fault that is taken for
+    taken: dict[str, str] = {}
+    for fault in sorted(first, key=first.__getitem__):
+        origin = storm.origins.get(fault, fault)
+        before, as_one = seen.get(origin, (-WINDOW, fault))
+        taken[fault] = as_one if first[fault] - before < WINDOW else fault
+        seen[origin] = first[fault], taken[fault]
+    return {each.name: taken[each.fault] for each in storm.said}
+
+
 def _big(wanted: argparse.Namespace) -> bool:
     """Ten thousand alerts of two very bad hours: how long the pipeline is busy until each was taken, how long when they are
-    said again each minute, and how many are told."""
+    said again each minute, how they were divided, and how many are told."""
     dice = random.Random(f"{wanted.first}big")
     storm = storms.big(system(wanted.size, dice), dice, wanted.big)
     once, outcome = played(storm, rounds=0), played(storm)
@@ -337,8 +353,14 @@ def _big(wanted: argparse.Namespace) -> bool:
         f"in the pipeline, {outcome.seconds:.2f} s if they are said {ROUNDS} times more,"
     )
     told = f"{outcome.told} notifications ({share:.1%}), {outcome.lost} faults lost"
-    print(f"{outcome.incidents} incidents, {told}, F1 {figures.f1:.3f}")
-    return once.seconds < TARGET_SECONDS and share <= TARGET_TOLD and not outcome.lost
+    best, strict = judged(storm, indistinct(storm)), judged(storm, outcome.homes, strict=True)
+    print(f"{outcome.incidents} incidents, {told},")
+    print(
+        f"precision {figures.precision:.3f}, recall {figures.recall:.3f}, F1 {figures.f1:.3f} (strict {strict.f1:.3f}); "
+        f"at best {best.f1:.3f}, as faults of one service within ten minutes look like one"
+    )
+    fast = once.seconds < TARGET_SECONDS and share <= TARGET_TOLD
+    return fast and not outcome.lost and figures.f1 >= TARGET_F1
 
 
 def _on_the_lab() -> bool:
@@ -385,7 +407,8 @@ def main() -> None:
     fast = _big(wanted) if wanted.big else True
     if wanted.big:
         print(
-            f"the big storm is to take under {TARGET_SECONDS:g} s of CPU and to tell at most {TARGET_TOLD:.0%}: {met[fast]}"
+            f"the big storm is to take under {TARGET_SECONDS:g} s of CPU, to have F1 {TARGET_F1} and to tell at most "
+            f"{TARGET_TOLD:.0%}: {met[fast]}"
         )
     sys.exit(0 if kept and fast else 1)
 

@@ -281,11 +281,11 @@ KINDS: Sequence[Callable[[System, random.Random], Storm]] = (
 )  # fmt: skip
 
 
-def big(system: System, dice: random.Random, alerts: int) -> Storm:
-    """So many alerts in some hours of a very bad day: a fault every few minutes."""
+def big(system: System, dice: random.Random, alerts: int, instances: int = 40) -> Storm:
+    """So many alerts in some hours of a very bad day: a fault every few minutes, each alert of so many instances at most."""
     faults: list[Struck] = []
     while len({each.alert.fingerprint for fault in faults for each in fault.said}) < alerts:
-        how = Strike(instances=40, silent=0.0, reach=0.95)
+        how = Strike(instances=instances, silent=0.0, reach=0.95)
         at = T0 + 240.0 * len(faults)
         faults.append(struck(system, _origin(system, dice), at, dice, how, f"f{len(faults)}"))
     return _storm("big", system, faults)

@@ -84,9 +84,9 @@ def test_the_nearest_neighbours_are_as_good_as_all_of_them(storm):
     incidents = [opened(item, T0 + at, Periods(), id=f"INC_{at:02}")[0] for at, item in enumerate(alerts)]
     newcomer = alert("HighErrorRate", "api-gateway", at=T0 + 400, instance="new")
 
-    def order(why: Similarity) -> tuple[int, float]:
+    def order(why: Similarity) -> tuple[float, int, float]:
         assert why.way is not None
-        return why.way.hops, -why.score
+        return abs(why.to.active_at - newcomer.active_at) // 60, why.way.hops, -why.score
 
     all_of_them = [similarity(newcomer, item, DEPENDS) for item in alerts]
     best = min((order(each) for each in all_of_them if each.score >= THRESHOLD), default=None)
@@ -143,6 +143,31 @@ def incidents_of(alerts, ways, parted=never):
 @pytest.mark.parametrize(("story", "expected"), [row[1:] for row in CASCADES], ids=[row[0] for row in CASCADES])
 def test_what_has_one_origin_is_one_incident(story, expected):
     alerts = [alert("HighErrorRate", service, at=T0 + 5 * n) for n, service in enumerate(story.split())]
+    assert incidents_of(alerts, SHOP) == expected
+
+
+WAVES = [
+    # what alerts how many seconds after the first; what becomes of it
+    ("who suffers from both of two faults is each time of the one that began then",
+     "db@0 orders@5 gateway@10 users-db@240 users@245 gateway@250", ["db gateway orders", "gateway users users-db"]),
+    ("within a minute the fewest calls tell", "db@0 orders@5 gateway@10 users-db@30 users@35 gateway@40",
+     ["db gateway orders", "users users-db"]),
+    ("a fault that spread is over as a cause when nothing began for ten minutes",
+     "db@0 orders@5 db@1200 orders@1205 gateway@1210", ["db gateway orders", "db orders"]),
+    ("and goes on while something of it begins", "db@0 orders@300 db@590 orders@890", ["db orders"]),
+    ("a service that fails alone goes on for as long as it likes", "db@0 db@1200 db@7200", ["db"]),
+    ("two are not one because of what began long before", "orders@0 db@400 orders@405", ["db orders", "orders"]),
+    ("but because of what began a little before", "orders@0 mail@100 queue@110 orders@120", ["mail orders queue"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("story", "expected"), [row[1:] for row in WAVES], ids=[row[0] for row in WAVES])
+def test_what_is_one_incident_has_one_time(story, expected):
+    told = [each.split("@") for each in story.split()]
+    alerts = [
+        alert("HighErrorRate", service, at=T0 + float(at), instance=f"{service}-{n}")
+        for n, (service, at) in enumerate(told)
+    ]
     assert incidents_of(alerts, SHOP) == expected
 
 

@@ -23,6 +23,20 @@ def test_a_small_storm_is_divided_by_its_causes_and_better_than_by_likeness_alon
     assert (outcome.lost, outcome.told < len(storm.said)) == (0, True)
 
 
+def test_faults_that_follow_each_other_are_told_apart():
+    dice = random.Random("49")
+    storm = storms.big(system(60, dice), dice, 120, instances=2)
+    assert simulate.judged(storm, simulate.played(storm, rounds=0).homes).f1 >= simulate.TARGET_F1
+
+
+def test_two_faults_of_one_service_within_ten_minutes_are_what_nobody_can_tell_apart():
+    said = [
+        storms.Said(at, alert("Down", "db", at=at, instance=str(at)), f"f{n}") for n, at in enumerate((0, 599, 1300))
+    ]
+    storm = storms.Storm("told", said, frozenset(), origins=dict.fromkeys(("f0", "f1", "f2"), "db"))
+    assert [*simulate.indistinct(storm).values()] == ["f0", "f0", "f2"]
+
+
 LAB = Ways({
     ("api-gateway", "user-service"): "declared", ("api-gateway", "notification-service"): "declared",
     ("user-service", "lab-database"): "declared", ("ai-analysis-service", "model-server"): "declared",

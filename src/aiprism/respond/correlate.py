@@ -2,10 +2,11 @@
 
 Alerts are nodes, and two are joined by an edge where their `likeness` reaches the threshold; incidents are the connected
 components, grown as alerts come in. Edges alone would make one incident of two unrelated faults as soon as both reach a
-service that depends on either, as a gateway does on nearly all. So there is a second condition: what is one incident has one
-origin, a service from which all others of it suffer, or a silent one which all that began to suffer call. An alert that is
-like alerts of two incidents makes them one if the two have one origin then. In come alerts of open incidents, and who calls
-whom, out go ids with the edges that say why. Pure; `bench/correlation` measures it.
+service that depends on either, as a gateway does on nearly all. So there are two more conditions. What is one incident has one
+origin: a service from which all others of it suffer, or a silent one which all that began to suffer call. And it has one time:
+what suffers from two faults is of the one that began with it, and a fault that spread long ago is not what begins anew now. An
+alert that is like alerts of two incidents makes them one if the two have one origin then. In come alerts of open incidents, and
+who calls whom, out go ids with the edges that say why. Pure; `bench/correlation` measures it.
 """
 
 from __future__ import annotations
@@ -147,8 +148,8 @@ class Neighbourhood:
         return home.services[next(iter(seeing or home.origins))] if seeing or len(home.origins) == 1 else ""
 
     def joined(self, alert: Alert, out_of: OutOf = nowhere) -> Joined | None:
-        """Where `alert` belongs and why; None when it is like none. The most alike wins, of equals the older incident, and of
-        those that a person took it `out_of` none does."""
+        """Where `alert` belongs and why; None when it is like none. What began with it wins, to the minute, then what is the fewest
+        calls away, then the most alike, of equals the older incident; of those that a person took it `out_of` none does."""
         subject = subject_of(alert.labels)
         service = self._ways.named(subject.service)
         if not service:
@@ -168,7 +169,7 @@ class Neighbourhood:
         for each in rest:
             # What people parted is not joined over a third either.
             apart = any(self._parted(each.home.id, other.home.id) for other in one)
-            if not apart and self._are_one(first.home, each.home, service, alert):
+            if not apart and self._recent(each) and self._are_one(first.home, each.home, service, alert):
                 one.append(each)
         first, *others = sorted(one, key=lambda each: (each.home.created_at, each.home.id)) if len(one) > 1 else one
         return Joined(
@@ -203,11 +204,23 @@ class Neighbourhood:
                     continue
                 for onset in _nearest(onsets, alert.active_at):
                     near = time_likeness(alert.active_at, onset.at, self._weights)
-                    edge = _Edge(scored(self._weights, near, worth, kind), onset, onset.home, way)
+                    gap = abs(alert.active_at - onset.at)
+                    edge = _Edge(scored(self._weights, near, worth, kind), onset, onset.home, way, gap)
+                    if edge.score < self._weights.threshold or self._outlived(edge):
+                        continue
                     before = best.get(edge.home.id)
-                    if edge.score >= self._weights.threshold and (before is None or edge.order() < before.order()):
+                    if before is None or edge.order() < before.order():
                         best[edge.home.id] = edge
         return best.values()
+
+    def _outlived(self, edge: _Edge) -> bool:
+        """Whether what this leads to is over as a cause: it spread, and nothing like this has begun since for a whole window.
+        What begins anew then is a fault of its own. A service that fails alone may go on so, one instance after the other."""
+        return edge.gap >= self._weights.window and len(edge.home.services) > 1
+
+    def _recent(self, edge: _Edge) -> bool:
+        """Whether this says anything about incidents being one: no cascade takes longer from one service to the next."""
+        return edge.gap <= self._weights.window / 2
 
     def _related(self, service: str, at: float) -> Iterator[tuple[Way, str]]:
         """The services that alert and that a way leads to from this one."""
@@ -338,11 +351,14 @@ class _Edge:
     onset: _Onset
     home: _Open
     way: Way
+    gap: float  # seconds between the two onsets
 
-    def order(self) -> tuple[int, float, float, str]:
-        # A fault comes along calls: what is next to a service tells better what ails it than what is more alike.
+    def order(self) -> tuple[float, int, float, float, str]:
+        # Who suffers from two faults began to because of the one that began then, be it some calls away. And a fault comes along
+        # calls: what is next to a service tells better what ails it than what is more alike.
         suffers = self.way.direction in (Direction.SAME, Direction.CALLS, Direction.BOTH)
-        return self.way.hops if suffers else FARTHEST, -self.score, self.home.created_at, self.home.id
+        hops = self.way.hops if suffers else FARTHEST
+        return self.gap // _SAME_ONSET, hops, -self.score, self.home.created_at, self.home.id
 
 
 def _nearest(onsets: list[_Onset] | tuple[()], at: float) -> list[_Onset]:
