@@ -8,7 +8,8 @@ client's is marked with how far; what is computed here (not what is shown) is co
 
 The critical path is that of CRISP (Zhang et al., "CRISP: Critical Path Analysis of Large-Scale Microservice Architectures",
 USENIX ATC 2022), as Jaeger has it: from the end of the root backwards, the time of a span belongs to its child that finished
-last before it, and to the span itself where no child was at work.
+last before it, and to the span itself where no child was at work. A request that is answered before its work is done (a queue lies
+between) has the path of the work: that of its root would tell of the milliseconds in which the work was accepted.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ def story(spans: Sequence[Span]) -> Story:
     once.sort(key=lambda span: (span.start_ns, -span.duration_ns, span.span_id))
     nodes = _with_self_times(_tree(once))
     roots = tuple(number for number, node in enumerate(nodes) if node.parent is None)
-    sections = _critical_path(nodes, _main_root(nodes, roots)) if nodes else ()
+    sections = _critical_path(nodes, _work(nodes, _main_root(nodes, roots))) if nodes else ()
     spent: dict[int, int] = defaultdict(int)
     for number, start, end in sections:
         spent[number] += end - start
@@ -118,6 +119,12 @@ def _identity(span: Span) -> tuple[object, ...]:
 def _main_root(nodes: Sequence[Node], roots: Sequence[int]) -> int:
     """The root of the request: a true one rather than an orphan, then the longest."""
     return max(roots, key=lambda at: (not nodes[at].is_orphan, nodes[at].end - nodes[at].begin))
+
+
+def _work(nodes: Sequence[Node], root: int) -> int:
+    """The span of which the path is told: the root, or what it set going that took longer."""
+    end = next((at for at in range(root + 1, len(nodes)) if nodes[at].parent is None), len(nodes))
+    return max(range(root, end), key=lambda at: (nodes[at].span.duration_ns, -at))
 
 
 # -- the tree ----------------------------------------------------------------------------------------------------------
