@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from aiprism import __version__
-from aiprism.cli import parser
+from aiprism.cli import demo, parser
+from aiprism.errors import AiprismError
 from tests.cli.conftest import Run
 from tests.cli.pretended import pretended
 
@@ -49,6 +50,22 @@ def test_the_version_is_the_packages(aiprism: Run) -> None:
 def test_usage_that_makes_no_sense_exits_2(aiprism: Run) -> None:
     for arguments in ((), ("nonsense",), ("check",), ("query",), ("demo", "--scenario", "flood"), ("trace",)):
         assert aiprism(*arguments)[0] == 2
+
+
+def test_the_demo_serves_where_other_commands_look_for_a_server(aiprism: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def staged(_data: Path, listen: str, *_: object) -> None:
+        raise AiprismError(f"would serve at {listen}")
+
+    monkeypatch.setattr(demo, "staged", staged)
+    with socket.socket() as usual:
+        usual.bind(("127.0.0.1", 0))
+        address = "{}:{}".format(*usual.getsockname())
+        monkeypatch.setattr(demo, "_USUAL_ADDRESS", address)
+        usual.listen()
+        assert aiprism("demo")[2] == "aiprism: would serve at 127.0.0.1:0\n"
+    assert aiprism("demo")[2] == f"aiprism: would serve at {address}\n"
+    assert aiprism("demo", "--once")[2] == "aiprism: would serve at 127.0.0.1:0\n"
+    assert aiprism("demo", "--listen", "127.0.0.1:7")[2] == "aiprism: would serve at 127.0.0.1:7\n"
 
 
 def test_a_server_that_is_away_is_told_with_what_to_do(aiprism: Run) -> None:

@@ -123,13 +123,17 @@ def test_nothing_but_text_goes_into_a_pipe(aiprism: Run) -> None:
 
 
 def test_open_incidents_are_what_incidents_shows(aiprism: Run) -> None:
-    listed = {"incidents": [incident(status="investigating", resolved_at=None)]}
+    still = {"status": "investigating", "resolved_at": None}
+    listed = {"incidents": [incident(**still), incident(**still, acknowledged_by="ada"), incident(acknowledged_by="")]}
     with pretended({"/aiprism/v1/incidents": listed}) as server:
         for arguments in (("incidents", "list", "--server", server.url),):
             _, out, _ = aiprism(*arguments)
     assert [" ".join(line.split()) for line in out.splitlines()[2:]] == [
-        f"P0 investigating {INCIDENT_ID} 2026-11-23 14:15:00 1 min 40 s 1 document-processor down since 14:14 UTC"
-    ]
+        f"P0 {status} {INCIDENT_ID} 2026-11-23 14:15:00 {lasts} 1 document-processor down since 14:14 UTC"
+        for status, lasts in (
+            ("investigating", "1 min 40 s nobody"), ("investigating", "1 min 40 s ada"), ("resolved", "30 s"),
+        )
+    ]  # fmt: skip
     assert server.asked[0][2] == {"status": ["open"], "limit": ["50"]}
 
 

@@ -26,7 +26,7 @@ from aiprism.respond.incident import Acknowledged
 from aiprism.respond.pipeline import Respond
 from aiprism.store import incidents as letters
 from aiprism.store.records import Records, notifications
-from tests.respond.making import T0, alert, cleared, everyone, receiver, routing, telling, until
+from tests.respond.making import T0, again, alert, cleared, everyone, receiver, routing, telling, until
 
 NO_CHANCE = lambda: 1.0  # noqa: E731
 
@@ -49,6 +49,24 @@ async def send_all(delivery, clock, rounds=12, seconds=60):
     for _ in range(rounds):
         await delivery.deliver_due()
         await clock.advance(seconds)
+
+
+def test_a_timeline_names_what_was_told_and_not_its_number(records, clock):
+    with receiver() as there:
+        respond = Respond(records, clock, telling(everyone(there.url)))
+        delivery = Delivery(respond, clock)
+
+        async def live():
+            fires, anew = alert(), again(alert(), T0 + 120)
+            for event in (fires, cleared(fires, T0 + 60), anew, cleared(anew, T0 + 180)):
+                respond.accept([event])
+                await send_all(delivery, clock, rounds=2)
+
+        asyncio.run(live())
+    lines = {text.rpartition(": ")[2] for text in told(records, "notification_sent")}
+    assert (lines, "monitoring#2" in {row["event"] for row in story(records)["notifications"]}) == (
+        {"opened", "monitoring", "reopened"}, True,
+    )  # fmt: skip
 
 
 def test_every_channel_gets_every_event_once_and_in_order(records, clock):

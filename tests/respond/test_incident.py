@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from aiprism.errors import Conflict
 from aiprism.model.alerts import Priority
+from aiprism.model.labels import Labels
 from aiprism.respond.incident import (
     MOVES,
     Acknowledged,
@@ -130,6 +131,24 @@ def test_a_more_urgent_alert_raises_the_priority_and_shortens_the_target():
     assert entries(effects)[0].data["similarity"] == {"score": 0.85}
     assert notices(effects) == [Notice.OPENED, Notice.ESCALATED]
     assert effects[-1] == Remediate((slow, DOWN))
+
+
+def test_a_timeline_says_of_which_service_an_alert_is():
+    slow, nobody = alert("HighLatency", "model-server"), replace(DOWN, labels=Labels({"alertname": "Watchdog"}))
+    incident, effects = opened(DOWN, T0, PERIODS)
+    lines = [entries(effects)[0].text]
+    for event in (
+        AlertFired(slow),
+        AlertCleared(cleared(slow, T0)),
+        AlertFired(again(slow, T0 + 60)),
+        AlertFired(nobody),
+    ):
+        incident, effects = advance(incident, event, T0 + 60, PERIODS)
+        lines.append(entries(effects)[0].text)
+    assert lines == [
+        "ServiceDown fires with priority P0 (document-processor)", "HighLatency joined (model-server)",
+        "HighLatency is no longer firing (model-server)", "HighLatency fires again (model-server)", "Watchdog joined",
+    ]  # fmt: skip
 
 
 def test_it_is_monitored_only_when_its_last_alert_is_quiet():

@@ -86,9 +86,18 @@ def test_a_room_is_opened_for_an_incident_that_has_none(visit: Visit, platform: 
 def test_a_runbook_that_waits_is_let_go_by_a_person(visit: Visit, platform: Server) -> None:
     one = _incident_of(platform, {"alertname": "QueueStuck", "severity": "critical", "service": "batch-worker"})
     page = visit(f"/incidents/{one}")
+    page.get_by_role("button", name="acknowledge", exact=True).click()
+    expect(page.get_by_label("you are")).to_be_focused()
+    expect(page.get_by_text("nobody has it")).to_be_visible()
     page.get_by_label("you are").fill("ann")
+    page.get_by_role("button", name="acknowledge", exact=True).click()
+    expect(page.get_by_text("ann takes care")).to_be_visible()
+    expect(page).to_have_title(re.compile("^P0 .*batch-worker"))
+    since = page.get_by_text(re.compile(r"^\d+s ago$")).first
+    expect(since).not_to_have_text(since.inner_text())  # it goes on while one looks
     runs = page.get_by_role("region", name="Runbooks")
     expect(runs.get_by_text("waiting approval")).to_be_visible()
+    expect(runs).to_contain_text("would do: ")
     runs.get_by_role("button", name="approve").click()
     expect(runs.get_by_text("succeeded").first).to_be_visible()
     expect(page.get_by_role("list", name="timeline")).to_contain_text("drain-queue")

@@ -75,7 +75,8 @@ def test_keys_walk_through_a_trace_and_a_span_leads_on(visit: Visit, failed: dic
     expect(page.get_by_text("1 of 4 spans")).to_be_visible()
     page.keyboard.press("Enter")
     details = page.get_by_role("region", name="span POST /v1/chat/completions")
-    expect(details.get_by_role("link", name="logs")).to_have_attribute("href", re.compile(r"/explore/logs\?.*span_id"))
+    logs = details.get_by_role("link", name="logs of the trace")  # it wrote none itself
+    expect(logs).to_have_attribute("href", re.compile(r"/explore/logs\?.*trace_id%3A%22[0-9a-f]{32}%22$"))
     details.get_by_role("link", name="metrics").click()
     expect(page.get_by_role("img", name="durations of POST /v1/chat/completions")).to_be_visible()
     page.go_back()

@@ -89,7 +89,9 @@ def _serving(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "--data", type=Path, metavar="DIR", help="keep everything in DIR (default: a temporary directory)"
     )
     demo.add_argument(
-        "--listen", default="127.0.0.1:0", metavar="HOST:PORT", help="where the platform and its UI serve"
+        "--listen",
+        metavar="HOST:PORT",
+        help="where the platform and its UI serve (127.0.0.1:9090 when that is free, else, and with --once, any port)",
     )
     demo.add_argument("--report", type=Path, metavar="FILE", help="write the report as JSON, too")
     demo.add_argument(

@@ -75,9 +75,18 @@ def head(incident: Mapping[str, Any], now: float) -> Iterator[Text]:
         yield Text("  ".join(f"{name} {printing.duration(value)}" for name, value in took.items()), style="dim")
 
 
+def holder(incident: Mapping[str, Any]) -> Text:
+    """Who takes care of it: who it was given to, else who acknowledged it."""
+    who = incident.get("assignee") or incident.get("acknowledged_by")
+    if who:
+        return Text(str(who))
+    return Text("") if incident["status"] == "resolved" else Text("nobody", style="yellow")
+
+
 def _people(incident: Mapping[str, Any]) -> Text | None:
     """Who has it, in which roles, what it is one with, and what is kept at hand."""
-    parts = [f"assigned to {incident['assignee']}"] if incident.get("assignee") else []
+    parts = [f"acknowledged by {incident['acknowledged_by']}"] if incident.get("acknowledged_by") else []
+    parts += [f"assigned to {incident['assignee']}"] if incident.get("assignee") else []
     parts += [f"{role}: {person}" for role, person in (incident.get("roles") or {}).items()]
     parts += [f"part of {incident['merged_into']}"] if incident.get("merged_into") else []
     parts += [f"holds {', '.join(incident['absorbed'])}"] if incident.get("absorbed") else []

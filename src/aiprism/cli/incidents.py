@@ -64,7 +64,7 @@ def listed(wanted: argparse.Namespace) -> int:
         return 0
     now = printing.present()
     rows = printing.table(
-        "", "status", "incident", "opened", "lasts", "alerts", "title", right=("alerts",), fold="title"
+        "", "status", "incident", "opened", "lasts", "who", "alerts", "title", right=("alerts",), fold="title"
     )
     for row in answer["incidents"]:
         rows.add_row(
@@ -72,7 +72,8 @@ def listed(wanted: argparse.Namespace) -> int:
             printing.styled(row["status"]),
             Text(row["id"], style="cyan"),
             printing.moment(row["created_at"]),
-            printing.duration((row["resolved_at"] or now) - row["created_at"]),
+            printing.duration(float(round((row["resolved_at"] or now) - row["created_at"]))),
+            dossier.holder(row),
             str(len(row["alerts"])),
             row["title"],
         )

@@ -379,7 +379,7 @@ def _noted(row: store.NotificationRow, answer: Answer, *, failed: bool) -> Itera
     data = {"receiver": row["receiver"], "channel": row["channel"], "event": row["event"], "attempts": attempts}
     where = f"{row['receiver']} by {row['channel']}"
     if answer.verdict is Verdict.DELIVERED:
-        yield Noted("notification_sent", MACHINE, f"told {where}: {row['event']}", data)
+        yield Noted("notification_sent", MACHINE, f"told {where}: {row['event'].partition('#')[0]}", data)
     elif failed:
         yield Noted("notification_failed", MACHINE, f"gave up telling {where}: {answer.reason}", data)
     elif attempts == 1:

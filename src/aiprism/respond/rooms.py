@@ -311,4 +311,5 @@ def _incident(connection: Connection, incident_id: str) -> dict[str, Any]:
     found = incident_store.incident_rows(connection, ids=[incident_id])
     if not found:
         raise NotFound(f"no incident {incident_id!r}")
-    return {name: value for name, value in found[0].items() if name not in ("progress", "due_at", "labels")}
+    shown = {name: value for name, value in found[0].items() if name not in ("progress", "due_at", "labels")}
+    return {**shown, "assignee": journal.work_of(connection, incident_id).assignee}

@@ -39,6 +39,7 @@ export interface IncidentSummary {
   readonly resolved_at: number | null;
   readonly acknowledged_at: number | null;
   readonly acknowledged_by: string | null;
+  readonly responded_at: number | null;
   readonly target_at: number | null;
   readonly reopened: number;
   readonly services: readonly string[];
@@ -76,16 +77,15 @@ export interface Run {
   readonly state: string;
   readonly started_at: number | null;
   readonly finished_at: number | null;
-  readonly before: unknown;
-  readonly after: unknown;
+  /** How it ended, in a sentence, with the numbers before and after. */
+  readonly outcome: string;
   readonly steps: readonly {
     readonly name?: string;
     readonly kind?: string;
     readonly state: string;
     readonly started_at: number | null;
     readonly finished_at: number | null;
-    readonly error?: string;
-    readonly phase?: string;
+    readonly result?: { readonly message?: string };
   }[];
 }
 
@@ -149,26 +149,32 @@ export interface Hypothesis {
   readonly next_steps: readonly string[];
 }
 
+/** A metric that is otherwise since: its rate, its mean (of a histogram), its level, or how many series of it go on (`ended`). */
+export interface MetricChange {
+  readonly service: string;
+  readonly metric: string;
+  readonly labels: Labels;
+  readonly measure: string;
+  readonly before: number;
+  readonly after: number;
+}
+
+/** A statement in the logs that is new or more frequent. */
+export interface LogChange {
+  readonly service: string;
+  readonly level: string;
+  readonly pattern: string;
+  readonly change: string;
+  readonly lines: number;
+}
+
 export interface Investigation {
   readonly state: string;
   readonly conclusion: string;
   readonly findings?: {
     readonly hypotheses: readonly Hypothesis[];
-    readonly metrics: readonly {
-      readonly service: string;
-      readonly metric: string;
-      readonly measure: string;
-      readonly before: number;
-      readonly after: number;
-      readonly z: number;
-    }[];
-    readonly logs: readonly {
-      readonly service: string;
-      readonly level: string;
-      readonly pattern: string;
-      readonly change: string;
-      readonly lines: number;
-    }[];
+    readonly metrics: readonly MetricChange[];
+    readonly logs: readonly LogChange[];
     readonly traces: {
       readonly failed: number;
       readonly read: number;

@@ -14,14 +14,16 @@ import { PLACES } from "./places";
 import { Shortcuts } from "./Shortcuts";
 import { TimePicker } from "./TimePicker";
 import { useGoto } from "./time";
+import { useSaidTitle } from "./title";
 
 export function Shell({ children }: { children: ReactNode }) {
   const { pathname } = useLocation();
   useKeptFocus();
   const place = PLACES.findLast(({ path }) => (path === "/" ? pathname === "/" : pathname.startsWith(path)));
+  const about = useSaidTitle() ?? (place && place.path !== "/" ? place.name : "");
   useEffect(() => {
-    document.title = place && place.path !== "/" ? `${place.name} · aiprism` : "aiprism";
-  }, [place]);
+    document.title = about ? `${about} · aiprism` : "aiprism";
+  }, [about]);
   return (
     <>
       <a className="skip" href="#content">

@@ -5,8 +5,8 @@
 
 import { useLocalStorage } from "@mantine/hooks";
 import { createContext, type ReactNode, useCallback, useContext, useEffect, useMemo, useState } from "react";
-import { useSearchParams } from "react-router";
-import { durationSeconds, type Range, resolve, type Span, USUAL } from "@/model/timerange";
+import { useLocation, useSearchParams } from "react-router";
+import { durationSeconds, OFF, type Range, resolve, type Span, USUAL, usualRefresh } from "@/model/timerange";
 
 interface Time {
   readonly range: Range;
@@ -31,7 +31,9 @@ export function TimeProvider({ children }: { children: ReactNode }) {
   const [utc, setUtc] = useLocalStorage({ key: "aiprism.utc", defaultValue: false, getInitialValueInEffect: false });
   const from = params.get("from") ?? USUAL.from;
   const to = params.get("to") ?? USUAL.to;
-  const refresh = params.get("refresh") ?? "";
+  const usual = usualRefresh(useLocation().pathname);
+  const said = params.get("refresh") ?? usual;
+  const refresh = said === OFF ? "" : said;
 
   const again = useCallback(() => setNow(seconds()), []);
   const setRange = useCallback(
@@ -42,8 +44,9 @@ export function TimeProvider({ children }: { children: ReactNode }) {
     [setParams],
   );
   const setRefresh = useCallback(
-    (every: string) => setParams((before) => withValues(before, { refresh: every }), { replace: true }),
-    [setParams],
+    (every: string) =>
+      setParams((before) => withValues(before, { refresh: every === usual ? "" : every || OFF }), { replace: true }),
+    [usual, setParams],
   );
 
   useEffect(() => {

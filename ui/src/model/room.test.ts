@@ -36,6 +36,7 @@ const told = (messages: readonly Line[] = []): ToldRoom => ({
     created_at: 0,
     resolved_at: null,
     acknowledged_by: null,
+    assignee: "",
   },
   participants: [],
   pins: [],

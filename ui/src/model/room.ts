@@ -37,6 +37,7 @@ export interface Subject {
   readonly created_at: number;
   readonly resolved_at: number | null;
   readonly acknowledged_by: string | null;
+  readonly assignee: string;
 }
 
 export interface CommandOffer {

@@ -12,6 +12,7 @@ import {
   resolve,
   shifted,
   stepFor,
+  usualRefresh,
   zoomedOut,
 } from "./timerange";
 
@@ -108,12 +109,24 @@ test.each([
   expect(stepFor({ start: 0, end: length }, points, least)).toBe(step),
 );
 
+test.each([
+  ["/", "30s"],
+  ["/incidents/INC_20261129_031500_ab12", "30s"],
+  ["/incidents/INC_20261129_031500_ab12/postmortem", ""],
+  ["/incidents", ""],
+  ["/explore/metrics", ""],
+])("%s is asked again every %j by itself", (path, every) => expect(usualRefresh(path)).toBe(every));
+
 test("ranges are laid on the grid of their step", () =>
   expect(aligned({ start: 17, end: 63 }, 15)).toEqual({ start: 15, end: 60 }));
 
 test.each([
   [NOW - 0.4, "now"],
   [NOW - 5, "5s ago"],
+  [NOW - 119, "1m59s ago"],
+  [NOW - 179, "2m ago"],
   [NOW - 3725, "1h2m ago"],
+  [NOW - 100_000, "1d3h ago"],
+  [NOW + 299, "in 4m"],
   [NOW + 120, "in 2m"],
 ])("%s is %s", (at, text) => expect(ago(at, NOW)).toBe(text));

@@ -17,6 +17,14 @@ export interface Span {
 
 export const USUAL: Range = { from: "now-1h", to: "now" };
 
+/** What an address says for no refresh, where there would be one. */
+export const OFF = "off";
+
+/** How often a page is asked again when its address does not say: what one watches while something is wrong, by itself. */
+export function usualRefresh(pathname: string): string {
+  return pathname === "/" || /^\/incidents\/INC_[^/]*$/.test(pathname) ? "30s" : "";
+}
+
 /** What the picker offers, in its order. */
 export const QUICK: readonly string[] = ["5m", "15m", "30m", "1h", "3h", "6h", "12h", "24h", "2d", "7d", "30d", "90d"];
 
@@ -211,8 +219,14 @@ export function clockTime(seconds: number, utc: boolean): string {
 export function ago(seconds: number, now: number): string {
   const passed = now - seconds;
   if (Math.abs(passed) < 1) return "now";
-  const text = formatDuration(roughly(Math.abs(passed)));
+  const text = formatDuration(whole(Math.abs(passed)));
   return passed < 0 ? `in ${text}` : `${text} ago`;
+}
+
+/** Without what is too small to matter: what is two minutes old is not told by the second, where it goes on under one's eyes. */
+function whole(seconds: number): number {
+  const least = seconds >= 86_400 ? 3600 : seconds >= 120 ? 60 : 1;
+  return Math.floor(seconds / least) * least;
 }
 
 /** A duration with two parts at most: `1d3h`, not `1d3h12m4s`. */

@@ -23,7 +23,7 @@ def fired(incident: Incident, event: AlertFired, now: float, periods: Periods) -
     if known is not None and same_episode(known, alert):
         return incident, ()
     word = "alert_joined" if known is None else "alert_refired"
-    text = f"{alert.name} {'joined' if known is None else 'fires again'}"
+    text = f"{alert.name} {'joined' if known is None else 'fires again'}{whose(alert)}"
     entry = Entry(now, word, MACHINE, text, {**alert_data(alert), **event.evidence})
     held = with_alert(incident, alert)
     grown, effects = escalated(held, incident, now, periods)
@@ -67,9 +67,15 @@ def cleared(incident: Incident, event: AlertCleared, now: float, _periods: Perio
         known, state=AlertState.RESOLVED, value=event.alert.value, resolved_at=event.alert.resolved_at or now
     )
     held = with_alert(incident, quiet)
-    entry = Entry(now, "alert_cleared", MACHINE, f"{known.name} is no longer firing", alert_data(quiet))
+    entry = Entry(now, "alert_cleared", MACHINE, f"{known.name} is no longer firing{whose(known)}", alert_data(quiet))
     after, effects = settled(held, now)
     return after, (entry, *effects)
+
+
+def whose(alert: Alert) -> str:
+    """Of which service an alert is, behind what is told of it: one rule fires for many."""
+    service = alert.labels.get("service", "")
+    return f" ({service})" if service else ""
 
 
 def same_episode(known: Alert, alert: Alert) -> bool:

@@ -73,7 +73,7 @@ def opened(alert: Alert, now: float, periods: Periods, *, id: str = "") -> Step:
         alerts=(alert,),
         progress=Progress(first=alert.fingerprint),
     )
-    text = f"{alert.name} fires with priority {begun.priority.value}"
+    text = f"{alert.name} fires with priority {begun.priority.value}{alerts.whose(alert)}"
     entry = Entry(
         now, "incident_created", MACHINE, text, {**alerts.alert_data(alert), "priority": begun.priority.value}
     )

@@ -2,22 +2,25 @@ import { Button, SegmentedControl } from "@mantine/core";
 import { useMemo } from "react";
 import { Link } from "react-router";
 import { type Alert, useAlerts } from "@/api/alerts";
+import { type IncidentSummary, useIncidents } from "@/api/incidents";
+import { Ago } from "@/components/Ago";
 import { Labels } from "@/components/Labels";
 import { Panel } from "@/components/Panel";
 import { Sought } from "@/components/Sought";
 import { Nothing, Shown } from "@/components/states";
 import { type Column, Table } from "@/components/Table";
 import { Tag } from "@/components/Tag";
-import { useGoto, useTime, useUrl } from "@/components/time";
+import { useGoto, useUrl } from "@/components/time";
+import { incidentOf, upkeep } from "@/model/incident";
 import { exactly, matchesAll, parseMatchers, printMatchers } from "@/model/matchers";
-import { ago } from "@/model/timerange";
 
 const STATES = ["all", "firing", "pending", "suppressed"];
 
 /** Every alert there is, found by matchers or words. */
 export function Active() {
   const alerts = useAlerts();
-  const { now } = useTime();
+  const open = useIncidents("open").data;
+  const within = useMemo(() => incidentOf(open ?? []), [open]);
   const goto = useGoto();
   const [state, setState] = useUrl("state", "all");
   const [sought, setSought] = useUrl("match");
@@ -30,12 +33,13 @@ export function Active() {
           <>
             <strong>{source ? <a href={local(source)}>{labels.alertname}</a> : labels.alertname}</strong>
             <div className="quiet">{annotations.summary ?? annotations.description}</div>
+            <Leads incident={within(labels)} runbooks={upkeep([{ annotations }]).runbooks} />
           </>
         ),
         by: ({ labels }) => labels.alertname ?? "",
       },
       { title: "labels", cell: ({ labels }) => <Labels of={labels} without={["alertname"]} />, small: false },
-      { title: "since", cell: ({ since }) => ago(since, now), by: ({ since }) => since, number: true },
+      { title: "since", cell: ({ since }) => <Ago at={since} />, by: ({ since }) => since, number: true },
       {
         title: "",
         cell: (alert) => (
@@ -64,7 +68,7 @@ export function Active() {
         ),
       },
     ],
-    [now, goto],
+    [goto, within],
   );
   return (
     <Panel
@@ -103,6 +107,25 @@ export function Active() {
         }}
       </Shown>
     </Panel>
+  );
+}
+
+/** The incident that an alert is of, and what is written on how it is repaired. */
+function Leads({ incident, runbooks }: { incident: IncidentSummary | undefined; runbooks: readonly string[] }) {
+  const goto = useGoto();
+  return (
+    <div style={{ display: "flex", flexWrap: "wrap", gap: "0 12px" }}>
+      {incident && (
+        <Link to={goto(`/incidents/${incident.id}`)}>
+          {incident.priority} {incident.title}
+        </Link>
+      )}
+      {runbooks.map((address) => (
+        <a key={address} href={address} rel="noreferrer" title={address}>
+          runbook
+        </a>
+      ))}
+    </div>
   );
 }
 

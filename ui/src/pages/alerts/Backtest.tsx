@@ -5,11 +5,12 @@ import { useState } from "react";
 import { Link } from "react-router";
 import { type Backtest as Past, useBacktest } from "@/api/backtest";
 import { useRules } from "@/api/rules";
+import { Ago } from "@/components/Ago";
 import { Panel } from "@/components/Panel";
 import { Nothing, Shown } from "@/components/states";
 import { useGoto, useTime, useUrl } from "@/components/time";
 import { ruleFile } from "@/model/backtest";
-import { ago, formatDuration, roughly } from "@/model/timerange";
+import { formatDuration, roughly } from "@/model/timerange";
 import { OnePast, Told } from "./OnePast";
 
 const EXAMPLE = { name: "TooSlow", query: "your_metric > 5", duration: 120, labels: { severity: "high" } };
@@ -102,10 +103,12 @@ function Question({ asked, onAsk, busy }: { asked: string; onAsk: (text: string)
 /** What of the incidents of that time the rules would have told. */
 function Judged({ incidents: { caught, missed, noise } }: { incidents: Past["incidents"] }) {
   const goto = useGoto();
-  const { now } = useTime();
   const about = ({ id, title, created_at }: Past["incidents"]["missed"][number]) => (
     <>
-      <Link to={goto(`/incidents/${id}`)}>{title}</Link> <span className="quiet">{ago(created_at, now)}</span>
+      <Link to={goto(`/incidents/${id}`)}>{title}</Link>{" "}
+      <span className="quiet">
+        <Ago at={created_at} />
+      </span>
     </>
   );
   return (

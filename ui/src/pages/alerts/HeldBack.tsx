@@ -1,16 +1,17 @@
 import { SegmentedControl } from "@mantine/core";
 import { type Held, useHeld } from "@/api/silences";
+import { Ago } from "@/components/Ago";
 import { Labels } from "@/components/Labels";
 import { Panel } from "@/components/Panel";
 import { Nothing, Shown } from "@/components/states";
 import { type Column, Table } from "@/components/Table";
 import { Tag } from "@/components/Tag";
 import { useTime, useUrl } from "@/components/time";
-import { ago, dateTime } from "@/model/timerange";
+import { dateTime } from "@/model/timerange";
 
 /** Notifications that nobody gets, each with the stage of the pipeline that holds it. */
 export function HeldBack() {
-  const { now, utc } = useTime();
+  const { utc } = useTime();
   const [state, setState] = useUrl("held", "held");
   const held = useHeld(state === "past" ? "past" : "held");
   const columns: Column<Held>[] = [
@@ -26,7 +27,7 @@ export function HeldBack() {
       by: ({ alert }) => alert,
     },
     { title: "receiver", cell: ({ receiver }) => receiver, by: ({ receiver }) => receiver, small: false },
-    { title: "since", cell: ({ since }) => ago(since, now), by: ({ since }) => since, number: true, small: false },
+    { title: "since", cell: ({ since }) => <Ago at={since} />, by: ({ since }) => since, number: true, small: false },
     {
       title: "until",
       cell: ({ until }) => (until === null ? "–" : dateTime(until, utc)),

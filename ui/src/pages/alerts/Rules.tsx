@@ -1,19 +1,20 @@
+import type { ReactNode } from "react";
 import { Link } from "react-router";
 import { type Rule, type RuleGroup, useRules } from "@/api/rules";
+import { Ago } from "@/components/Ago";
 import { Panel } from "@/components/Panel";
 import { Sought } from "@/components/Sought";
 import { Nothing, Shown } from "@/components/states";
 import { type Column, Table } from "@/components/Table";
 import { Tag } from "@/components/Tag";
-import { useGoto, useTime, useUrl } from "@/components/time";
+import { useGoto, useUrl } from "@/components/time";
 import { ruleFile } from "@/model/backtest";
-import { ago, formatDuration } from "@/model/timerange";
+import { formatDuration } from "@/model/timerange";
 import { format } from "@/model/units";
 
 /** Every rule with its state, when it was evaluated last and how long that took, group by group. */
 export function Rules() {
   const groups = useRules();
-  const { now } = useTime();
   const goto = useGoto();
   const [sought, setSought] = useUrl("rule");
   const past = (rule: Rule, { interval }: RuleGroup) => goto("/alerts/backtest", { rules: ruleFile(rule, interval) });
@@ -53,7 +54,7 @@ export function Rules() {
       by: ({ alerts }) => alerts?.length ?? 0,
       number: true,
     },
-    { title: "evaluated", cell: ({ lastEvaluation }) => when(lastEvaluation, now), number: true, small: false },
+    { title: "evaluated", cell: ({ lastEvaluation }) => when(lastEvaluation), number: true, small: false },
     {
       title: "took",
       cell: ({ evaluationTime }) => format(evaluationTime, "s"),
@@ -133,7 +134,7 @@ function aboutGroup({ file, interval, evaluationTime }: RuleGroup): string {
   return `every ${formatDuration(interval)}, took ${format(evaluationTime, "s")} · ${file.split("/").at(-1)}`;
 }
 
-function when(text: string, now: number): string {
+function when(text: string): ReactNode {
   const at = Date.parse(text) / 1000;
-  return at > 0 ? ago(at, now) : "not yet"; // Prometheus' zero is the year 1
+  return at > 0 ? <Ago at={at} /> : "not yet"; // Prometheus' zero is the year 1
 }

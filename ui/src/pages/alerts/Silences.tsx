@@ -2,20 +2,21 @@ import { Button, SegmentedControl } from "@mantine/core";
 import { notifications } from "@mantine/notifications";
 import { useState } from "react";
 import { type Silence, useEndSilence, useSilences } from "@/api/silences";
+import { Ago } from "@/components/Ago";
 import { Panel } from "@/components/Panel";
 import { Fault, Nothing, Shown } from "@/components/states";
 import { type Column, Table } from "@/components/Table";
 import { Tag } from "@/components/Tag";
 import { useTime, useUrl } from "@/components/time";
 import { printMatchers } from "@/model/matchers";
-import { ago, dateTime } from "@/model/timerange";
+import { dateTime } from "@/model/timerange";
 import { NewSilence } from "./NewSilence";
 
 /** Silences: which there are, a new one with a look at what it would mute, and an end to one. */
 export function Silences() {
   const silences = useSilences();
   const end = useEndSilence();
-  const { now, utc } = useTime();
+  const { utc } = useTime();
   const [state, setState] = useUrl("state", "active");
   const [wanted, setWanted] = useUrl("new");
   const [done, setDone] = useState(false); // with the form: the focus goes back to where another is begun
@@ -42,7 +43,7 @@ export function Silences() {
       number: true,
       small: false,
     },
-    { title: "ends", cell: ({ endsAt }) => ago(seconds(endsAt), now), by: ({ endsAt }) => endsAt, number: true },
+    { title: "ends", cell: ({ endsAt }) => <Ago at={seconds(endsAt)} />, by: ({ endsAt }) => endsAt, number: true },
     {
       title: "",
       cell: ({ id, status, matchers }) => (

@@ -1,35 +1,38 @@
 import { Button, Group, Textarea, TextInput } from "@mantine/core";
-import { useState } from "react";
+import { useRef, useState } from "react";
 import { type Incident, say, useIncidentActs, type Word } from "@/api/incidents";
 import { useActor } from "@/components/actor";
 import { Fault } from "@/components/states";
-
-/** What makes sense next, in the order of an incident's life; the state machine refuses the rest. */
-const NEXT: Readonly<Record<Incident["status"], readonly Word[]>> = {
-  investigating: ["acknowledge", "respond", "identify", "resolve"],
-  identified: ["acknowledge", "resolve"],
-  monitoring: ["resolve", "reopen"],
-  resolved: ["reopen"],
-};
+import { WHO } from "@/components/Unnamed";
+import { wordsFor } from "@/model/incident";
 
 /** What a person says of the incident: a word of its life, or a comment. */
 export function Acts({ incident }: { incident: Incident }) {
   const [actor, setActor] = useActor();
   const [text, setText] = useState("");
+  const [asked, setAsked] = useState(false);
+  const who = useRef<HTMLInputElement>(null);
   const acts = useIncidentActs(incident.id);
-  const words = NEXT[incident.status].filter((word) => word !== "acknowledge" || incident.acknowledged_at === null);
-  const act = (word: Word) => acts.mutate(say(word, actor.trim(), text.trim()), { onSuccess: () => setText("") });
   const nobody = actor.trim() === "";
+  // Who is in a hurry presses first: a button that is merely grey would not say what it waits for.
+  const act = (word: Word) => {
+    setAsked(nobody);
+    if (nobody) who.current?.focus();
+    else acts.mutate(say(word, actor.trim(), text.trim()), { onSuccess: () => setText("") });
+  };
   return (
     <div>
       <Group gap={6} align="flex-end" role="group" aria-label="say what is done">
         <TextInput
+          ref={who}
+          id={WHO}
           size="xs"
           w={130}
           label="you are"
           value={actor}
           onChange={(event) => setActor(event.currentTarget.value)}
           placeholder="your name"
+          error={asked && nobody && "who does it?"}
         />
         <Textarea
           size="xs"
@@ -40,12 +43,11 @@ export function Acts({ incident }: { incident: Incident }) {
           value={text}
           onChange={(event) => setText(event.currentTarget.value)}
         />
-        {words.map((word, at) => (
+        {wordsFor(incident).map((word, at) => (
           <Button
             key={word}
             size="xs"
             variant={at === 0 ? "filled" : "default"}
-            disabled={nobody}
             loading={acts.isPending}
             onClick={() => act(word)}
           >
@@ -55,7 +57,8 @@ export function Acts({ incident }: { incident: Incident }) {
         <Button
           size="xs"
           variant="default"
-          disabled={nobody || !text.trim()}
+          disabled={!text.trim()}
+          title={text.trim() ? undefined : "write it under note"}
           loading={acts.isPending}
           onClick={() => act("comment")}
         >

@@ -3,21 +3,19 @@ import { useState } from "react";
 import { post } from "@/api/http";
 import { type Incident, type IncidentAlert, useIncidentActs, useIncidents } from "@/api/incidents";
 import { type Edge, useCorrelation } from "@/api/incidentwork";
+import { Ago } from "@/components/Ago";
 import { useActor } from "@/components/actor";
 import { Labels } from "@/components/Labels";
 import { Panel } from "@/components/Panel";
 import { Fault } from "@/components/states";
 import { Table } from "@/components/Table";
 import { Tag } from "@/components/Tag";
-import { useTime } from "@/components/time";
 import { edgeOfEach, shares, wayInWords } from "@/model/correlation";
-import { ago } from "@/model/timerange";
 
 const COLOURS = ["var(--accent)", "var(--good)", "var(--warn)"];
 
 /** The alerts of an incident, why each of them belongs to it, and what people make two or one of it. */
 export function Alerts({ incident }: { incident: Incident }) {
-  const { now } = useTime();
   const correlation = useCorrelation(incident.id);
   const [picked, setPicked] = useState<ReadonlySet<string>>(new Set());
   const edges = edgeOfEach(correlation.data?.edges ?? []);
@@ -64,7 +62,7 @@ export function Alerts({ incident }: { incident: Incident }) {
           },
           {
             title: "since",
-            cell: ({ active_at }) => ago(active_at, now),
+            cell: ({ active_at }) => <Ago at={active_at} />,
             by: ({ active_at }) => active_at,
             number: true,
           },
@@ -72,7 +70,7 @@ export function Alerts({ incident }: { incident: Incident }) {
       />
       {(correlation.data?.by_hand ?? []).map(({ at, actor, text }) => (
         <div key={`${at} ${text}`} className="quiet">
-          by hand: {text} ({actor}, {ago(at, Math.max(at, now))})
+          by hand: {text} ({actor}, <Ago at={at} />)
         </div>
       ))}
       <Parting incident={incident} picked={picked} onDone={() => setPicked(new Set())} />

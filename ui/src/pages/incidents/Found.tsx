@@ -1,21 +1,28 @@
 import { Button } from "@mantine/core";
 import { Link } from "react-router";
 import { post } from "@/api/http";
-import { useIncidentActs, useInvestigation } from "@/api/incidents";
+import { type Incident, useIncidentActs, useInvestigation } from "@/api/incidents";
 import { useActor } from "@/components/actor";
 import { Panel } from "@/components/Panel";
 import { Nothing, Shown } from "@/components/states";
 import { Table } from "@/components/Table";
 import { Tag } from "@/components/Tag";
 import { useGoto } from "@/components/time";
+import { linesLike, questionOf, tracesIn, unitOf } from "@/model/incident";
+import { absolute } from "@/model/timerange";
 import { format } from "@/model/units";
 
 const MOST = 6;
+const BEFORE = 900;
 
 /** What the investigation found: what may be the cause, and what changed, each with where to look. */
-export function Found({ id }: { id: string }) {
+export function Found({ incident: { id, created_at, resolved_at } }: { incident: Incident }) {
   const investigation = useInvestigation(id);
   const goto = useGoto();
+  // What it leads to is looked at as it was then, also when the page's own range is another day.
+  const around = resolved_at
+    ? absolute({ start: created_at - BEFORE, end: resolved_at + BEFORE / 2 })
+    : { from: String(Math.round(created_at - BEFORE)), to: "now" };
   return (
     <Panel title="Investigation" note={investigation.data?.conclusion} side={<Again id={id} />}>
       <Shown of={investigation} rows={5}>
@@ -40,7 +47,9 @@ export function Found({ id }: { id: string }) {
                     </div>
                   ))}
                   {next_steps.slice(0, 2).map((line) => (
-                    <div key={line}>→ {line}</div>
+                    <div key={line}>
+                      → <WithTraces text={line} />
+                    </div>
                   ))}
                 </div>
               ))}
@@ -52,15 +61,20 @@ export function Found({ id }: { id: string }) {
                   columns={[
                     {
                       title: "metric that changed",
-                      cell: ({ metric }) => (
-                        <Link to={goto("/explore/metrics", { q: metric })} className="mono">
-                          {metric}
+                      cell: (change) => (
+                        <Link
+                          to={goto("/explore/metrics", { q: questionOf(change), ...around })}
+                          className="mono"
+                          style={{ overflowWrap: "anywhere" }}
+                          title={questionOf(change)}
+                        >
+                          {change.metric}
                         </Link>
                       ),
                     },
                     { title: "of", cell: ({ service }) => <span className="quiet">{service}</span>, small: false },
-                    { title: "before", cell: ({ before }) => format(before, "short"), number: true },
-                    { title: "after", cell: ({ after }) => format(after, "short"), number: true },
+                    { title: "before", cell: (change) => format(change.before, unitOf(change)), number: true },
+                    { title: "after", cell: (change) => format(change.after, unitOf(change)), number: true },
                   ]}
                 />
               )}
@@ -71,7 +85,15 @@ export function Found({ id }: { id: string }) {
                   id={({ pattern, service }, at) => `${at} ${service} ${pattern}`}
                   columns={[
                     { title: "", cell: ({ change }) => <Tag of={change} kind="warn" />, width: "60px" },
-                    { title: "line that is new or more frequent", cell: ({ pattern }) => <code>{pattern}</code> },
+                    {
+                      title: "line that is new or more frequent",
+                      cell: (line) => (
+                        <Link to={goto("/explore/logs", { q: linesLike(line), ...around })}>
+                          <code>{line.pattern}</code>
+                        </Link>
+                      ),
+                    },
+                    { title: "of", cell: ({ service }) => <span className="quiet">{service}</span>, small: false },
                     { title: "lines", cell: ({ lines }) => format(lines, "locale"), number: true },
                   ]}
                 />
@@ -109,6 +131,20 @@ export function Found({ id }: { id: string }) {
         }}
       </Shown>
     </Panel>
+  );
+}
+
+/** A sentence in which the id of a trace leads to the trace. */
+function WithTraces({ text }: { text: string }) {
+  const goto = useGoto();
+  return tracesIn(text).map(({ words, trace }, at) =>
+    trace ? (
+      <Link key={at} to={goto(`/explore/traces/${trace}`)} className="mono">
+        {trace.slice(0, 8)}…
+      </Link>
+    ) : (
+      words
+    ),
   );
 }
 

@@ -1,13 +1,14 @@
 import { Button, SegmentedControl } from "@mantine/core";
 import { Link } from "react-router";
 import { type IncidentSummary, useIncidents } from "@/api/incidents";
+import { Ago, Lasting } from "@/components/Ago";
 import { Panel } from "@/components/Panel";
 import { Sought } from "@/components/Sought";
 import { Nothing, Shown } from "@/components/states";
 import { type Column, Table } from "@/components/Table";
 import { Tag } from "@/components/Tag";
 import { useGoto, useTime, useUrl } from "@/components/time";
-import { ago, formatDuration, roughly } from "@/model/timerange";
+import { holder } from "@/model/incident";
 
 /** Incidents, newest first. */
 export function List() {
@@ -38,7 +39,8 @@ export function List() {
     },
     {
       title: "assignee",
-      cell: ({ assignee, acknowledged_by }) => assignee || acknowledged_by || <span className="faint">nobody</span>,
+      cell: (incident) => holder(incident) || <span className="faint">nobody</span>,
+      by: holder,
       small: false,
     },
     {
@@ -49,13 +51,13 @@ export function List() {
     },
     {
       title: "opened",
-      cell: ({ created_at }) => ago(created_at, now),
+      cell: ({ created_at }) => <Ago at={created_at} />,
       by: ({ created_at }) => created_at,
       number: true,
     },
     {
       title: "lasted",
-      cell: ({ created_at, resolved_at }) => formatDuration(roughly((resolved_at ?? now) - created_at)),
+      cell: ({ created_at, resolved_at }) => <Lasting from={created_at} until={resolved_at} />,
       by: ({ created_at, resolved_at }) => (resolved_at ?? now) - created_at,
       number: true,
       small: false,

@@ -2,12 +2,15 @@ import { Button, Group } from "@mantine/core";
 import { lazy, Suspense } from "react";
 import { Link } from "react-router";
 import { type Incident, useIncident, useSimilar } from "@/api/incidents";
+import { Ago, useClock } from "@/components/Ago";
 import { Panel } from "@/components/Panel";
 import { Loading, Nothing, Shown } from "@/components/states";
 import { Table } from "@/components/Table";
 import { Tag } from "@/components/Tag";
 import { useGoto, useTime } from "@/components/time";
-import { ago, dateTime, formatDuration, roughly } from "@/model/timerange";
+import { useTitle } from "@/components/title";
+import { holder, upkeep } from "@/model/incident";
+import { dateTime, formatDuration, roughly } from "@/model/timerange";
 import { format } from "@/model/units";
 import { Acts } from "./Acts";
 import { Alerts } from "./Alerts";
@@ -41,9 +44,11 @@ export function One({ id }: { id: string }) {
         <>
           <Head incident={one} />
           <Acts incident={one} />
+          {/* What acts, or waits for a word before it does, is not to be looked for below. */}
+          {one.runs.length > 0 && <Runs incident={one} />}
           <div className="grid2">
             <div className="stack">
-              <Found id={id} />
+              <Found incident={one} />
               <Timeline incident={one} />
               <Alerts incident={one} />
               <Similar id={id} />
@@ -53,7 +58,7 @@ export function One({ id }: { id: string }) {
               <Suspense fallback={<Loading rows={4} />}>
                 <Around incident={one} />
               </Suspense>
-              <Runs incident={one} />
+              {one.runs.length === 0 && <Runs incident={one} />}
               <Work incident={one} />
               <Updates id={id} />
               <Pins incident={one} />
@@ -68,8 +73,9 @@ export function One({ id }: { id: string }) {
 
 function Head({ incident }: { incident: Incident }) {
   const goto = useGoto();
-  const { now, utc } = useTime();
+  const { utc } = useTime();
   const { created_at, durations, deadlines } = incident;
+  useTitle(`${incident.priority} ${incident.title}`);
   const due = Object.entries(deadlines).filter(([, at]) => at !== null);
   return (
     <div>
@@ -77,6 +83,7 @@ function Head({ incident }: { incident: Incident }) {
         <Tag of={incident.priority} />
         <strong style={{ fontSize: 18 }}>{incident.title}</strong>
         <Tag of={incident.status} />
+        <Holder incident={incident} />
         <Group gap={4} ml="auto">
           {incident.channel && <Elsewhere channel={incident.channel} />}
           <Button size="compact-xs" variant="default" component={Link} to={goto(`/incidents/${incident.id}/room`)}>
@@ -98,10 +105,10 @@ function Head({ incident }: { incident: Incident }) {
           It goes on in <Link to={goto(`/incidents/${incident.merged_into}`)}>{incident.merged_into}</Link>.
         </div>
       )}
-      <Group gap={16} className="quiet">
+      <Group gap="2px 16px" className="quiet">
         <span>{incident.id}</span>
         <span>
-          opened <b>{dateTime(created_at, utc)}</b> ({ago(created_at, now)})
+          opened <b>{dateTime(created_at, utc)}</b> (<Ago at={created_at} />)
         </span>
         <span>
           {incident.services.map((service, at) => (
@@ -111,18 +118,59 @@ function Head({ incident }: { incident: Incident }) {
             </span>
           ))}
         </span>
+        <Upkeep alerts={incident.alerts} />
         {Object.entries(durations).map(([name, seconds]) => (
           <span key={name}>
             {PAST[name] ?? name} <b>{formatDuration(roughly(seconds))}</b>
           </span>
         ))}
         {due.map(([name, at]) => (
-          <span key={name} className={at! < now ? "bad" : ""}>
-            {name} due <b>{ago(at!, now)}</b>
-          </span>
+          <Due key={name} name={name} at={at!} />
         ))}
       </Group>
     </div>
+  );
+}
+
+/** The first thing whoever was woken wants to know: does somebody have it? */
+function Holder({ incident }: { incident: Incident }) {
+  const who = holder(incident);
+  if (who) return <span>{who} takes care</span>;
+  return incident.status === "resolved" ? null : <span className="warn">nobody has it</span>;
+}
+
+function Upkeep({ alerts }: { alerts: Incident["alerts"] }) {
+  const { owners, teams, runbooks } = upkeep(alerts);
+  return (
+    <>
+      {owners.length > 0 && (
+        <span>
+          owner <b>{owners.join(", ")}</b>
+        </span>
+      )}
+      {teams.length > 0 && (
+        <span>
+          team <b>{teams.join(", ")}</b>
+        </span>
+      )}
+      {runbooks.map((address) => (
+        <a key={address} href={address} rel="noreferrer" title={address}>
+          {runbooks.length > 1 ? `runbook ${address.split("/").findLast(Boolean)}` : "runbook"}
+        </a>
+      ))}
+    </>
+  );
+}
+
+function Due({ name, at }: { name: string; at: number }) {
+  const missed = useClock((now) => at < now);
+  return (
+    <span className={missed ? "bad" : ""}>
+      {name} due{" "}
+      <b>
+        <Ago at={at} />
+      </b>
+    </span>
   );
 }
 

@@ -2,12 +2,11 @@ import { Button, TextInput } from "@mantine/core";
 import { useState } from "react";
 import { post } from "@/api/http";
 import { type Incident, type Pin, useIncidentActs } from "@/api/incidents";
+import { Ago } from "@/components/Ago";
 import { useActor } from "@/components/actor";
 import { Panel } from "@/components/Panel";
 import { Fault } from "@/components/states";
-import { useTime } from "@/components/time";
 import { addressIn } from "@/model/room";
-import { ago } from "@/model/timerange";
 
 /** Evidence that is kept at hand, and what else is. */
 export function Pins({ incident }: { incident: Incident }) {
@@ -52,7 +51,6 @@ export function Pins({ incident }: { incident: Incident }) {
 }
 
 function One({ pin: { what, text, by, at } }: { pin: Pin }) {
-  const { now } = useTime();
   const to = addressIn(what);
   return (
     <li style={{ padding: "2px 0", overflowWrap: "anywhere" }}>
@@ -63,7 +61,10 @@ function One({ pin: { what, text, by, at } }: { pin: Pin }) {
       ) : (
         <code>{what}</code>
       )}{" "}
-      {text} <span className="faint nowrap">{`${by}, ${ago(at, Math.max(at, now))}`}</span>
+      {text}{" "}
+      <span className="faint nowrap">
+        {by}, <Ago at={at} />
+      </span>
     </li>
   );
 }

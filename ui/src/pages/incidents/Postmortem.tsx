@@ -120,12 +120,12 @@ function Versions({ postmortem, onPick }: { postmortem: Postmortem; onPick: (ver
   return (
     <Select
       size="xs"
-      w={280}
+      w={330}
       aria-label="version"
       allowDeselect={false}
       data={postmortem.versions.map(({ version, at, author }) => ({
         value: String(version),
-        label: `${version} · ${author} · ${dateTime(at, utc).slice(0, 16)}`,
+        label: `${version} · ${author === "automated_system" ? "aiprism" : author} · ${dateTime(at, utc).slice(0, 16)}`,
       }))}
       value={String(postmortem.version)}
       onChange={(to) => onPick(to ?? "")}

@@ -3,11 +3,14 @@ import { useState } from "react";
 import { post } from "@/api/http";
 import { type Incident, type Run, useIncidentActs } from "@/api/incidents";
 import { useRunbooks } from "@/api/incidentwork";
+import { Ago, Lasting } from "@/components/Ago";
 import { useActor } from "@/components/actor";
 import { Panel } from "@/components/Panel";
 import { Fault } from "@/components/states";
 import { Tag } from "@/components/Tag";
 import { useTime } from "@/components/time";
+import { Unnamed } from "@/components/Unnamed";
+import { waitingFor } from "@/model/incident";
 import { clockTime } from "@/model/timerange";
 
 /** What runbooks did, step by step; one that waits for a person is let go or refused here, one that acts can be ended. */
@@ -42,10 +45,27 @@ function OneRun({ incident, run }: { incident: Incident; run: Run }) {
         body: { actor, reason: "ended on its incident's page" },
       }),
     );
+  const waits = run.state === "waiting_approval" ? waitingFor(incident.timeline, run.id) : null;
   return (
     <div style={{ padding: "3px 0 7px" }}>
       <Tag of={run.state} /> <strong>{run.runbook}</strong>{" "}
-      <span className="quiet">{run.started_at ? clockTime(run.started_at, utc) : ""}</span>{" "}
+      {run.started_at && (
+        <span className="quiet">
+          {clockTime(run.started_at, utc)}, {run.finished_at ? "took" : "for"}{" "}
+          <Lasting from={run.started_at} until={run.finished_at} />
+        </span>
+      )}{" "}
+      {waits && (
+        <div className="sentence" style={{ padding: "2px 0 4px" }}>
+          {waits.text}
+          {waits.until && (
+            <span className="quiet">
+              {" "}
+              (to be decided <Ago at={waits.until} />)
+            </span>
+          )}
+        </div>
+      )}
       {run.state === "waiting_approval" && (
         <>
           <Button size="compact-xs" disabled={!actor} loading={acts.isPending} onClick={() => decide("approve")}>
@@ -60,7 +80,8 @@ function OneRun({ incident, run }: { incident: Incident; run: Run }) {
             onClick={() => decide("refuse")}
           >
             reject
-          </Button>
+          </Button>{" "}
+          <Unnamed to="to decide" />
         </>
       )}
       {["running", "verifying"].includes(run.state) && (
@@ -69,10 +90,12 @@ function OneRun({ incident, run }: { incident: Incident; run: Run }) {
         </Button>
       )}
       {acts.isError && <Fault error={acts.error} />}
+      {run.outcome && <div>{run.outcome}</div>}
       <ol style={{ margin: "2px 0 0", paddingLeft: 22 }}>
         {run.steps.map((step, at) => (
           <li key={at}>
-            {step.name || step.kind} <Tag of={step.state} /> {step.error && <span className="bad">{step.error}</span>}
+            {step.name || step.kind} <Tag of={step.state} />{" "}
+            <span className={step.state === "failed" ? "bad" : "quiet"}>{step.result?.message}</span>
           </li>
         ))}
       </ol>

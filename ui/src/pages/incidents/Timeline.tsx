@@ -3,6 +3,7 @@ import { useState } from "react";
 import type { Entry, Incident } from "@/api/incidents";
 import { Panel } from "@/components/Panel";
 import { useTime, useUrl } from "@/components/time";
+import { toldOf } from "@/model/incident";
 import { clockTime, dateTime, formatDuration, roughly } from "@/model/timerange";
 import { mood } from "./mood";
 
@@ -44,9 +45,11 @@ function Line({ entry, begun }: { entry: Entry; begun: number }) {
   const { utc } = useTime();
   const [open, setOpen] = useState(false);
   const after = entry.at - begun;
+  const told = toldOf(entry);
   const evidence = Object.entries(entry.data ?? {});
   return (
     <li
+      title={entry.event.replaceAll("_", " ")}
       style={{
         display: "grid",
         gridTemplateColumns: "10px 64px 1fr",
@@ -63,8 +66,8 @@ function Line({ entry, begun }: { entry: Entry; begun: number }) {
         {clockTime(entry.at, utc)}
       </time>
       <div style={{ minWidth: 0, overflowWrap: "anywhere" }}>
-        <span className="quiet">{entry.event.replaceAll("_", " ")}</span> {entry.text}{" "}
-        <span className="faint">{entry.actor === "automated_system" ? "" : entry.actor}</span>
+        {told.kind && <span className="quiet">{told.kind} </span>}
+        {told.text} <span className="faint">{told.by}</span>
         {evidence.length > 0 && (
           <button
             type="button"

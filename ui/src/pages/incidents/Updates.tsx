@@ -3,13 +3,12 @@ import { useDebouncedValue } from "@mantine/hooks";
 import { notifications } from "@mantine/notifications";
 import { useState } from "react";
 import { type Update, useChoices, usePreview, useTell, useUpdates } from "@/api/incidentwork";
+import { Ago } from "@/components/Ago";
 import { useActor } from "@/components/actor";
 import { Panel } from "@/components/Panel";
 import { Fault, Nothing, Shown } from "@/components/states";
 import { Table } from "@/components/Table";
 import { Tag } from "@/components/Tag";
-import { useTime } from "@/components/time";
-import { ago } from "@/model/timerange";
 
 /** What audiences are told of how it stands: a new update with a look at it before it is sent, and all that were. */
 export function Updates({ id }: { id: string }) {
@@ -117,7 +116,6 @@ function NewUpdate({ id, audiences, templates }: { id: string; audiences: string
 
 /** The communication log. */
 function Log({ updates }: { updates: readonly Update[] }) {
-  const { now } = useTime();
   return (
     <Table
       label="updates that were told"
@@ -140,7 +138,7 @@ function Log({ updates }: { updates: readonly Update[] }) {
             </>
           ),
         },
-        { title: "when", cell: ({ at }) => ago(at, Math.max(at, now)), by: ({ at }) => at, number: true },
+        { title: "when", cell: ({ at }) => <Ago at={at} />, by: ({ at }) => at, number: true },
       ]}
     />
   );

@@ -2,11 +2,11 @@ import { Button, Checkbox, Group, Select, TextInput } from "@mantine/core";
 import { useState } from "react";
 import { post } from "@/api/http";
 import { type Incident, useIncidentActs } from "@/api/incidents";
+import { Ago } from "@/components/Ago";
 import { useActor } from "@/components/actor";
 import { Panel } from "@/components/Panel";
 import { Fault } from "@/components/states";
-import { useTime } from "@/components/time";
-import { ago } from "@/model/timerange";
+import { Unnamed } from "@/components/Unnamed";
 
 const ROLES = ["commander", "scribe", "communications", "operations", "expert"] as const;
 
@@ -57,6 +57,7 @@ export function Work({ incident }: { incident: Incident }) {
         <Button size="compact-xs" variant="default" disabled={nobody} loading={acts.isPending} onClick={take}>
           set role
         </Button>
+        <Unnamed to="to assign it" />
       </Group>
       {acts.isError && <Fault error={acts.error} />}
       <Rating incident={incident} />
@@ -125,7 +126,6 @@ function Rating({ incident }: { incident: Incident }) {
 function Tasks({ incident }: { incident: Incident }) {
   const [actor] = useActor();
   const acts = useIncidentActs(incident.id);
-  const { now } = useTime();
   const [text, setText] = useState("");
   const add = () =>
     acts.mutate(
@@ -155,7 +155,11 @@ function Tasks({ incident }: { incident: Incident }) {
           label={
             <>
               {task.text} {task.assignee && <b>{task.assignee}</b>}{" "}
-              {task.due && <span className="quiet">due {ago(task.due, now)}</span>}
+              {task.due && (
+                <span className="quiet">
+                  due <Ago at={task.due} />
+                </span>
+              )}
             </>
           }
         />

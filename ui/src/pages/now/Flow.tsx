@@ -10,6 +10,8 @@ interface Row extends Stage {
   readonly lost: number;
 }
 
+/** Where what is dropped is lost. Elsewhere it was decided so: told by an incident already, silenced, repeated, still learning. */
+const LOSES = /^(receive|store|query|respond\.deliver)\b/;
 const ORDER = ["receive", "store", "query", "detect", "respond", "notify", "learn"];
 
 /** What every hand-off of aiprism has passed on, and dropped and why. */
@@ -27,7 +29,9 @@ export function Flow() {
     { title: "passed", cell: ({ passed }) => format(passed, "locale"), by: ({ passed }) => passed, number: true },
     {
       title: "dropped",
-      cell: ({ lost }) => <span className={lost ? "warn" : "faint"}>{format(lost, "locale")}</span>,
+      cell: ({ stage, lost }) => (
+        <span className={lost && LOSES.test(stage) ? "warn" : "faint"}>{format(lost, "locale")}</span>
+      ),
       by: ({ lost }) => lost,
       number: true,
     },

@@ -78,7 +78,6 @@ export function Services() {
       ),
       small: false,
     },
-    { title: "objective", cell: () => <span className="faint">–</span>, small: false },
   ];
   return (
     <Panel

@@ -2,6 +2,7 @@ import { Button, Group } from "@mantine/core";
 import { Link, useNavigate } from "react-router";
 import { type Neighbour, type ServicePage, useRed, useServicePage } from "@/api/services";
 import { type Mark, TimeSeries } from "@/charts/TimeSeries";
+import { Ago } from "@/components/Ago";
 import { Labels } from "@/components/Labels";
 import { Panel } from "@/components/Panel";
 import { Nothing, Shown } from "@/components/states";
@@ -9,7 +10,7 @@ import { Table } from "@/components/Table";
 import { Tag } from "@/components/Tag";
 import { useGoto, useTime } from "@/components/time";
 import { courses, kindOfShare } from "@/model/red";
-import { absolute, ago, dateTime, stepFor } from "@/model/timerange";
+import { absolute, dateTime, stepFor } from "@/model/timerange";
 import { format } from "@/model/units";
 
 /** One service: how it does over time, its operations, neighbours, errors, logs, changes, and what is wrong. */
@@ -85,7 +86,7 @@ function Head({ service }: { service: ServicePage }) {
           )}
         </Group>
       </Group>
-      <Group gap={16} className="quiet">
+      <Group gap="2px 16px" className="quiet">
         {facts.map(([key, value]) => (
           <span key={key}>
             {key} <b>{value}</b>
@@ -102,7 +103,6 @@ function quoted(text: string): string {
 
 function Wrong({ service }: { service: ServicePage }) {
   const goto = useGoto();
-  const { now } = useTime();
   return (
     <Panel title="Problems now">
       <Table
@@ -130,7 +130,7 @@ function Wrong({ service }: { service: ServicePage }) {
           { title: "", cell: ({ what }) => <Tag of={what} />, width: "50px" },
           { title: "what", cell: ({ text, to }) => <Link to={to.includes("?") ? to : goto(to)}>{text}</Link> },
           { title: "state", cell: ({ state }) => <Tag of={state} /> },
-          { title: "since", cell: ({ at }) => ago(at, now), number: true },
+          { title: "since", cell: ({ at }) => <Ago at={at} />, number: true },
         ]}
       />
     </Panel>

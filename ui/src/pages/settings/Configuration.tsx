@@ -1,21 +1,20 @@
 import { Button } from "@mantine/core";
 import { notifications } from "@mantine/notifications";
 import { useConfiguration, useReload, useRuntime } from "@/api/configuration";
+import { Ago } from "@/components/Ago";
 import { copy, Panel } from "@/components/Panel";
 import { Sought } from "@/components/Sought";
 import { Fault, Nothing, Shown } from "@/components/states";
 import { Table } from "@/components/Table";
 import { Tag } from "@/components/Tag";
-import { useTime, useUrl } from "@/components/time";
+import { useUrl } from "@/components/time";
 import { settingsOf } from "@/model/configuration";
-import { ago } from "@/model/timerange";
 
 /** The configuration in force, when it was read, and reading it anew. */
 export function Configuration() {
   const configuration = useConfiguration();
   const runtime = useRuntime();
   const reload = useReload();
-  const { now } = useTime();
   const [sought, setSought] = useUrl("find");
   const again = () =>
     reload.mutate(undefined, {
@@ -27,7 +26,7 @@ export function Configuration() {
       note={
         runtime.data && (
           <>
-            read {ago(Date.parse(runtime.data.lastConfigTime) / 1000, now)}{" "}
+            read <Ago at={Date.parse(runtime.data.lastConfigTime) / 1000} />{" "}
             {runtime.data.reloadConfigSuccess ? <Tag of="ok" /> : <Tag of="last reload refused" kind="bad" />}
           </>
         )

@@ -1,12 +1,11 @@
 import { Button } from "@mantine/core";
 import { type Integration, type Receiver, type Tried, useReceivers, useTryReceiver } from "@/api/receivers";
+import { Ago } from "@/components/Ago";
 import { useActor } from "@/components/actor";
 import { Panel } from "@/components/Panel";
 import { Fault, Nothing, Shown } from "@/components/states";
 import { type Column, Table } from "@/components/Table";
 import { Tag } from "@/components/Tag";
-import { useTime } from "@/components/time";
-import { ago } from "@/model/timerange";
 import { format } from "@/model/units";
 
 /** Who is told and by what, whether that works, and trying it. */
@@ -58,11 +57,10 @@ export function Integrations() {
 function One({ receiver: { name, used, integrations } }: { receiver: Receiver }) {
   const [actor] = useActor();
   const attempt = useTryReceiver();
-  const { now } = useTime();
   const columns: Column<Integration>[] = [
     { title: "channel", cell: ({ channel }) => channel, width: "110px" },
     { title: "to", cell: ({ where }) => <code>{where || "(as configured)"}</code> },
-    { title: "last", cell: ({ last }) => last && <Last of={last} now={now} /> },
+    { title: "last", cell: ({ last }) => last && <Last of={last} /> },
     { title: "sent", cell: ({ sent }) => sent || "", number: true, small: false },
     {
       title: "failed",
@@ -113,10 +111,13 @@ function Silent({ of: receivers }: { of: readonly Receiver[] }) {
   );
 }
 
-function Last({ of: { event, state, error, at }, now }: { of: NonNullable<Integration["last"]>; now: number }) {
+function Last({ of: { event, state, error, at } }: { of: NonNullable<Integration["last"]> }) {
   return (
     <>
-      <Tag of={state} /> <span className="quiet">{`${event}, ${ago(at, Math.max(at, now))}`}</span>
+      <Tag of={state} />{" "}
+      <span className="quiet">
+        {event}, <Ago at={at} />
+      </span>
       {error && <div className="bad">{error}</div>}
     </>
   );

@@ -1,26 +1,33 @@
+import type { ReactNode } from "react";
 import { useRuntime } from "@/api/configuration";
 import { useStatus } from "@/api/status";
+import { Ago } from "@/components/Ago";
 import { Panel } from "@/components/Panel";
 import { Shown } from "@/components/states";
 import { Table } from "@/components/Table";
 import { Tag } from "@/components/Tag";
 import { useTime } from "@/components/time";
-import { ago, dateTime } from "@/model/timerange";
+import { dateTime } from "@/model/timerange";
 
 /** Which aiprism this is, since when it runs and on what, and whether what it needs is well. */
 export function Status() {
   const status = useStatus();
   const runtime = useRuntime();
-  const { now, utc } = useTime();
+  const { utc } = useTime();
   return (
     <>
       <Panel title="This server">
         <Shown of={runtime}>
           {(found) => {
             const started = Date.parse(found.startTime) / 1000;
-            const facts: readonly (readonly [string, string])[] = [
+            const facts: readonly (readonly [string, ReactNode])[] = [
               ["version", status.data?.version ?? ""],
-              ["started", `${dateTime(started, utc)} (${ago(started, now)})`],
+              [
+                "started",
+                <>
+                  {dateTime(started, utc)} (<Ago at={started} />)
+                </>,
+              ],
               ["host", found.hostname],
               ["directory", found.CWD],
               ["processors", String(found.GOMAXPROCS)],

@@ -1,10 +1,10 @@
 import { useStorage } from "@/api/storage";
+import { Ago } from "@/components/Ago";
 import { Panel } from "@/components/Panel";
 import { Nothing, Shown } from "@/components/states";
 import { type Column, Table } from "@/components/Table";
-import { useTime } from "@/components/time";
 import { byKind, compression, type Kind, kindOf, type StoredTable } from "@/model/storage";
-import { ago, formatDuration } from "@/model/timerange";
+import { formatDuration } from "@/model/timerange";
 import { format } from "@/model/units";
 
 /** What is stored, how small, how long it is kept, and how much room is left. */
@@ -75,7 +75,6 @@ function Kinds({ of: kinds }: { of: readonly Kind[] }) {
 }
 
 function Tables({ of: tables, database }: { of: readonly StoredTable[]; database: string }) {
-  const { now } = useTime();
   const columns: Column<StoredTable>[] = [
     { title: "table", cell: ({ table }) => <code>{table}</code>, by: ({ table }) => table },
     { title: "kind", cell: ({ table }) => kindOf(table), by: ({ table }) => kindOf(table), small: false },
@@ -90,7 +89,7 @@ function Tables({ of: tables, database }: { of: readonly StoredTable[]; database
     },
     {
       title: "oldest",
-      cell: ({ oldest }) => (oldest ? ago(oldest, now) : ""),
+      cell: ({ oldest }) => (oldest ? <Ago at={oldest} /> : ""),
       by: ({ oldest }) => oldest,
       number: true,
       small: false,

@@ -1,13 +1,14 @@
 import { SegmentedControl } from "@mantine/core";
+import type { ReactNode } from "react";
 import { type Targets as Found, type Target, useTargets } from "@/api/targets";
+import { Ago } from "@/components/Ago";
 import { Labels } from "@/components/Labels";
 import { Panel } from "@/components/Panel";
 import { Sought } from "@/components/Sought";
 import { Nothing, Shown } from "@/components/states";
 import { type Column, Table } from "@/components/Table";
 import { Tag } from "@/components/Tag";
-import { useTime, useUrl } from "@/components/time";
-import { ago } from "@/model/timerange";
+import { useUrl } from "@/components/time";
 import { format } from "@/model/units";
 
 /** What is scraped, how that went, and what was found and dropped. */
@@ -46,7 +47,6 @@ export function Targets() {
 }
 
 function Active({ of: found, state, sought }: { of: Found; state: string; sought: string }) {
-  const { now } = useTime();
   const columns: Column<Target>[] = [
     { title: "state", cell: ({ health }) => <Tag of={health} />, by: ({ health }) => health, width: "80px" },
     {
@@ -66,7 +66,7 @@ function Active({ of: found, state, sought }: { of: Found; state: string; sought
     { title: "every", cell: ({ scrapeInterval }) => scrapeInterval, number: true, small: false },
     {
       title: "scraped",
-      cell: ({ lastScrape }) => when(lastScrape, now),
+      cell: ({ lastScrape }) => when(lastScrape),
       by: ({ lastScrape }) => lastScrape,
       number: true,
     },
@@ -124,7 +124,7 @@ function Dropped({ of: { droppedTargets, droppedTargetCounts } }: { of: Found })
   );
 }
 
-function when(text: string, now: number): string {
+function when(text: string): ReactNode {
   const at = Date.parse(text) / 1000;
-  return at > 0 ? ago(at, now) : "not yet"; // Prometheus' zero is the year 1
+  return at > 0 ? <Ago at={at} /> : "not yet"; // Prometheus' zero is the year 1
 }

@@ -1,11 +1,11 @@
 import { Link } from "react-router";
 import { useAlerts } from "@/api/alerts";
 import { useDashboards } from "@/api/dashboards";
+import { Ago } from "@/components/Ago";
 import { Nothing, Shown } from "@/components/states";
 import { Tag } from "@/components/Tag";
-import { useGoto, useTime } from "@/components/time";
+import { useGoto } from "@/components/time";
 import { bool, maybe, num, text, texts } from "@/model/dashboard/options";
-import { ago } from "@/model/timerange";
 import type { PanelProps } from "./interface";
 
 /** Alerts and dashboards, as lists within a dashboard. */
@@ -14,7 +14,6 @@ export default function Lists(props: PanelProps) {
 }
 
 function AlertList({ panel, filled }: PanelProps) {
-  const { now } = useTime();
   const wanted = filled(text(panel.options.alertName)).toLowerCase();
   return (
     <Shown of={useAlerts()}>
@@ -31,7 +30,7 @@ function AlertList({ panel, filled }: PanelProps) {
             <Tag of={state} /> <span className="cut">{labels.alertname}</span>
             <span className="quiet">{labels.service ?? labels.job}</span>
             <span className="quiet" style={{ marginLeft: "auto" }}>
-              {ago(since, now)}
+              <Ago at={since} />
             </span>
           </div>
         ));

@@ -2,11 +2,12 @@
 
 import { type Pattern, useLogPatterns } from "@/api/logs";
 import { Spark } from "@/charts/Spark";
+import { Ago } from "@/components/Ago";
 import { Nothing, Shown } from "@/components/states";
 import { type Column, Table } from "@/components/Table";
 import { Tag } from "@/components/Tag";
 import { useTime } from "@/components/time";
-import { ago, type Span } from "@/model/timerange";
+import type { Span } from "@/model/timerange";
 import { format } from "@/model/units";
 
 interface Props {
@@ -17,7 +18,7 @@ interface Props {
 const MOST_IN_SEARCH = 40; // ids in one search; the server takes fifty terms
 
 export function Patterns({ levels, onPick }: Props) {
-  const { span, now } = useTime();
+  const { span } = useTime();
   return (
     <Shown of={useLogPatterns(levels, span)} rows={8}>
       {({ patterns, lines, step, start, end }) =>
@@ -31,7 +32,7 @@ export function Patterns({ levels, onPick }: Props) {
             </div>
             <Table
               label="patterns"
-              columns={columns(lines, { start, end }, step, now, onPick)}
+              columns={columns(lines, { start, end }, step, onPick)}
               rows={patterns}
               id={({ id }) => id}
               many={60}
@@ -44,13 +45,7 @@ export function Patterns({ levels, onPick }: Props) {
   );
 }
 
-function columns(
-  lines: number,
-  span: Span,
-  step: number,
-  now: number,
-  onPick: (query: string) => void,
-): Column<Pattern>[] {
+function columns(lines: number, span: Span, step: number, onPick: (query: string) => void): Column<Pattern>[] {
   return [
     { title: "lines", number: true, cell: ({ count }) => format(count, "short"), by: ({ count }) => count },
     {
@@ -85,7 +80,7 @@ function columns(
       title: "first",
       small: false,
       number: true,
-      cell: ({ first_seen }) => ago(first_seen, now),
+      cell: ({ first_seen }) => <Ago at={first_seen} />,
       by: ({ first_seen }) => -first_seen,
     },
   ];

@@ -32,7 +32,7 @@ export function Details({ told, fall, row, onPick, onClose }: Props) {
         <h3>{span.name}</h3>
         <CloseButton size="sm" aria-label="close the span" onClick={onClose} />
       </header>
-      <Leads row={row} />
+      <Leads row={row} wrote={logs.length > 0} />
       <dl className="facts">
         <Fact name="status">
           <Tag of={span.status} kind={row.failed ? "bad" : ""} /> {span.status_message}
@@ -88,18 +88,19 @@ export function Details({ told, fall, row, onPick, onClose }: Props) {
 }
 
 /** From a span to its logs, to the metrics of its operation at that time, to its service, to others like it. */
-function Leads({ row: { span } }: { row: Row }) {
+function Leads({ row: { span }, wrote }: { row: Row; wrote: boolean }) {
   const goto = useGoto();
   const [begun, ended] = [span.start_ns / 1e9, (span.start_ns + span.duration_ns) / 1e9];
   const within = (seconds: number) => ({
     from: String(Math.floor(begun - seconds)),
     to: String(Math.ceil(ended + seconds)),
   });
-  const logs = `${term("trace_id", span.trace_id)} AND ${term("span_id", span.span_id)}`;
+  const all = term("trace_id", span.trace_id);
+  const logs = wrote ? `${all} AND ${term("span_id", span.span_id)}` : all; // most spans write none: those of its trace then
   const operation = { service: span.service, op: span.name };
   return (
     <nav className="trace-leads" aria-label="from this span">
-      <Link to={goto("/explore/logs", { q: logs, ...within(AROUND) })}>logs</Link>
+      <Link to={goto("/explore/logs", { q: logs, ...within(AROUND) })}>{wrote ? "logs" : "logs of the trace"}</Link>
       <Link to={goto("/explore/traces", { ...operation, view: "operations", ...within(AROUND_METRICS) })}>metrics</Link>
       <Link to={goto(`/services/${encodeURIComponent(span.service)}`)}>{span.service}</Link>
       <Link to={goto("/explore/traces", operation)}>others like it</Link>

@@ -1,18 +1,19 @@
 /** The war room of one incident: what is said, who is there, what is pinned, what happened; live, and after it is over. */
 
 import { Button, SegmentedControl, TextInput } from "@mantine/core";
-import { useInterval } from "@mantine/hooks";
 import { useMutation } from "@tanstack/react-query";
-import { memo, useEffect, useState } from "react";
+import { memo } from "react";
 import { Link } from "react-router";
 import { openRoom, type Presence, useRoom } from "@/api/room";
+import { Lasting } from "@/components/Ago";
 import { useActor } from "@/components/actor";
 import { Panel } from "@/components/Panel";
 import { Fault, Loading, Nothing } from "@/components/states";
 import { Tag } from "@/components/Tag";
 import { useGoto, useUrl } from "@/components/time";
+import { useTitle } from "@/components/title";
+import { holder } from "@/model/incident";
 import type { Room } from "@/model/room";
-import { formatDuration, roughly } from "@/model/timerange";
 import { Elsewhere } from "../Elsewhere";
 import { Chat } from "./Chat";
 import { Happened, Pins } from "./Side";
@@ -93,17 +94,8 @@ type Told = Pick<Room, "incident" | "channel"> & { readonly presence: Presence }
 
 const Head = memo(function Head({ incident, channel, presence }: Told) {
   const goto = useGoto();
-  const now = useNow();
-  const title = `${incident.priority} ${incident.title} · war room`;
-  useEffect(() => {
-    const before = document.title;
-    document.title = title;
-    return () => {
-      document.title = before;
-    };
-  }, [title]);
+  useTitle(`${incident.priority} ${incident.title} · war room`);
   const [kind, word] = WORDS[presence];
-  const lasted = formatDuration(roughly(Math.max(1, (incident.resolved_at ?? now) - incident.created_at)));
   return (
     <header className="room-head">
       <Tag of={incident.priority} />
@@ -112,8 +104,8 @@ const Head = memo(function Head({ incident, channel, presence }: Told) {
       </h2>
       <Tag of={incident.status} />
       <span className="quiet nowrap hide-small">
-        {incident.resolved_at ? "lasted" : "for"} {lasted}
-        {incident.acknowledged_by && ` · ${incident.acknowledged_by} takes care`}
+        {incident.resolved_at ? "lasted" : "for"} <Lasting from={incident.created_at} until={incident.resolved_at} />
+        {holder(incident) && ` · ${holder(incident)} takes care`}
       </span>
       {channel && <Elsewhere channel={channel} />}
       <span className="room-presence quiet nowrap" role="status">
@@ -122,9 +114,3 @@ const Head = memo(function Head({ incident, channel, presence }: Told) {
     </header>
   );
 });
-
-function useNow(): number {
-  const [now, setNow] = useState(() => Date.now() / 1000);
-  useInterval(() => setNow(Date.now() / 1000), 10_000, { autoInvoke: true });
-  return now;
-}
