@@ -20,7 +20,7 @@ import pytest
 from tests.journeys.loaded import Forked
 
 START_SECONDS = 180
-DEADLINE_SECONDS = 60
+DEADLINE_SECONDS = 120
 
 
 class Server:

@@ -34,7 +34,10 @@ class Forked:
     def __init__(self, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
         _FORKING.set_forkserver_preload(_LOADED)
         said, output = _FORKING.Pipe(duplex=False)
-        self._process = _FORKING.Process(target=_lived, args=(output, arguments, dict(environment), Path.cwd()))
+        # A daemon: the tests' process ends what a failed test has left, where it would wait for it without an end.
+        self._process = _FORKING.Process(
+            target=_lived, args=(output, arguments, dict(environment), Path.cwd()), daemon=True
+        )
         self._process.start()
         output.close()
         self.stdout: TextIO = os.fdopen(os.dup(said.fileno()), encoding="utf-8")

@@ -8,10 +8,10 @@ import re
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
@@ -48,7 +48,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server = Server(tmp_path_factory.mktemp("ui") / "data", CONFIG / "aiprism.yml").start()
     begun, over = seed(server.url), threading.Event()
     eventually(lambda: server.get("/aiprism/v1/incidents")["incidents"], what="an incident")
-    eventually(lambda: _calls(server) >= CALLS, what="who calls whom")  # joined after a while
+    eventually(lambda: _calls(server) >= CALLS, within=300, what="who calls whom")  # joined after a minute
     feeder = threading.Thread(target=_fed, args=(server.url, begun, over), daemon=True)
     feeder.start()
     yield server
@@ -196,10 +196,28 @@ def pictured(page: Page, file: Path) -> None:
 AXE = Path(__file__).parents[2] / "ui" / "node_modules" / "axe-core" / "axe.min.js"
 
 
-def violations(page: Page) -> list[str]:
-    """What of the page keeps somebody out, seriously or worse, by axe's rules."""
-    page.evaluate(AXE.read_text(encoding="utf-8"))
-    found = page.evaluate("() => axe.run(document, {resultTypes: ['violations']})")
+# From one scheme to the other some colours go in steps.
+_COLOURS_HAVE_CHANGED = """() => Promise.all(document.getAnimations()
+  .filter((each) => each instanceof CSSTransition).map((each) => each.finished.catch(() => {})))"""
+
+
+def recolour(page: Page, scheme: Literal["light", "dark"]) -> None:
+    """Show the page in other colours, as when somebody's system goes over to them in the evening or morning."""
+    page.emulate_media(color_scheme=scheme)
+    expect(page.locator("html")).to_have_attribute("data-mantine-color-scheme", scheme)
+    page.evaluate(_COLOURS_HAVE_CHANGED)
+
+
+# What a page's colours alone decide: in the other scheme all else is as it was.
+COLOURS = ("color-contrast", "link-in-text-block")
+
+
+def violations(page: Page, rules: Sequence[str] = ()) -> list[str]:
+    """What of the page keeps somebody out, seriously or worse, by axe's rules: by all of them, or by `rules`."""
+    if not page.evaluate("() => 'axe' in window"):  # to read half a megabyte takes as long as to look through a page
+        page.evaluate(AXE.read_text(encoding="utf-8"))
+    options = {"resultTypes": ["violations"], **({"runOnly": list(rules)} if rules else {})}
+    found = page.evaluate("(options) => axe.run(document, options)", options)
     return [
         f"{each['id']}: {each['help']}: {[node['html'][:160] for node in each['nodes'][:4]]}"
         for each in found["violations"]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import pytest
 from playwright.sync_api import expect
 
 from tests.journeys.conftest import Server, eventually
-from tests.ui.conftest import Visit, downloaded, violations
+from tests.ui.conftest import COLOURS, Visit, downloaded, recolour, violations
 from tests.ui.seeding import ALERT
 
 
@@ -21,17 +21,18 @@ def model(platform: Server) -> dict[str, Any]:
     return next(dict(each) for each in found if any(alert["name"] == ALERT for alert in each["alerts"]))
 
 
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(("width", "scheme", "other"), [(1280, "light", "dark"), (390, "dark", "light")])
 @pytest.mark.parametrize("path", ["", "/room"])
 def test_an_incident_keeps_nobody_out_and_fits_a_telephone(
-    visit: Visit, model: dict[str, Any], path: str, width: int
+    visit: Visit, model: dict[str, Any], path: str, width: int, scheme: str, other: Literal["light", "dark"]
 ) -> None:
-    for dark in (False, True):
-        page = visit(f"/incidents/{model['id']}{path}", width=width, dark=dark)
-        expect(page.get_by_role("list", name="timeline").or_(page.get_by_role("log"))).not_to_have_count(0)
-        expect(page.get_by_role("status", name="loading")).to_have_count(0)
-        assert violations(page) == []
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page = visit(f"/incidents/{model['id']}{path}", width=width, dark=scheme == "dark")
+    expect(page.get_by_role("list", name="timeline").or_(page.get_by_role("log"))).not_to_have_count(0)
+    expect(page.get_by_role("status", name="loading")).to_have_count(0)
+    assert violations(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    recolour(page, other)
+    assert violations(page, COLOURS) == []
 
 
 def test_a_line_said_in_one_tab_is_heard_in_the_other(visit: Visit, model: dict[str, Any]) -> None:
