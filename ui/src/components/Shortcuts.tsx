@@ -3,7 +3,7 @@
 import { Kbd, Modal } from "@mantine/core";
 import { useHotkeys } from "@mantine/hooks";
 import { spotlight } from "@mantine/spotlight";
-import { useEffect, useRef, useState } from "react";
+import { useLayoutEffect, useRef, useState } from "react";
 import { useNavigate } from "react-router";
 import { PLACES } from "./places";
 import { useGoto } from "./time";
@@ -17,18 +17,20 @@ const HERE: readonly (readonly [string, string])[] = [
   ["?", "this list"],
 ];
 const PATIENCE_MS = 3000;
+const NEVER = Number.NEGATIVE_INFINITY;
 
 export function Shortcuts() {
   const [open, setOpen] = useState(false);
   const navigate = useNavigate();
   const goto = useGoto();
-  const begun = useRef(0);
+  const begun = useRef(NEVER); // when `g` was pressed, not when a busy page came to it
   useHotkeys([
     ["shift+?", () => setOpen(true)],
     ["?", () => setOpen(true)],
     ["/", spotlight.open],
   ]);
-  useEffect(() => {
+  // Before the page is seen: who sees it may press a key.
+  useLayoutEffect(() => {
     const pressed = (event: KeyboardEvent) => {
       const target = event.target as HTMLElement;
       if (
@@ -39,11 +41,11 @@ export function Shortcuts() {
       )
         return;
       const place = PLACES.find(({ key }) => key === event.key);
-      if (place && Date.now() - begun.current < PATIENCE_MS) {
+      if (place && event.timeStamp - begun.current < PATIENCE_MS) {
         event.stopPropagation();
         navigate(goto(place.path));
       }
-      begun.current = event.key === "g" ? Date.now() : 0;
+      begun.current = event.key === "g" ? event.timeStamp : NEVER;
     };
     // Before what one key alone would do: the t of "g t" does not open the picker.
     document.addEventListener("keydown", pressed, true);

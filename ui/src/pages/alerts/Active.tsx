@@ -31,7 +31,9 @@ export function Active() {
         title: "alert",
         cell: ({ labels, annotations, source }) => (
           <>
-            <strong>{source ? <a href={local(source)}>{labels.alertname}</a> : labels.alertname}</strong>
+            <strong style={{ overflowWrap: "anywhere" }}>
+              {source ? <a href={local(source)}>{labels.alertname}</a> : labels.alertname}
+            </strong>
             <div className="quiet">{annotations.summary ?? annotations.description}</div>
             <Leads incident={within(labels)} runbooks={upkeep([{ annotations }]).runbooks} />
           </>
