@@ -321,7 +321,7 @@ def test_an_incident_is_understood_and_taken_up_on_its_page(visit: Visit) -> Non
     assert violations(page) == []
     page.get_by_label("you are").fill("ann")
     page.get_by_label("note", exact=True).fill("looking at the model")
-    page.get_by_role("button", name="acknowledge").click()
+    page.get_by_role("button", name="acknowledge", exact=True).click()
     expect(page.get_by_role("list", name="timeline")).to_contain_text("looking at the model")
     page.get_by_label("new task").fill("ask the provider")
     page.get_by_label("new task").press("Enter")

@@ -47,6 +47,7 @@ def _show_rules(answer: Any) -> None:
     rows = printing.table(
         "alert", "group", "fired", "time firing", "longest", "flapping", "only pending", "notes",
         right=("fired", "time firing", "longest", "flapping", "only pending"), fold="notes",
+        least=("group", "only pending", "flapping", "longest"),
     )  # fmt: skip
     for rule in answer["rules"]:
         failed = [f"{rule['failed']} of {rule['evaluations']} evaluations failed"] if rule["failed"] else []
@@ -77,7 +78,7 @@ def _show_firings(answer: Any) -> None:
 def _show_told(told: Any) -> None:
     rows = printing.table(
         "told", "by", "notifications", "first", "more fires", "again", "over",
-        right=("notifications", "first", "more fires", "again", "over"),
+        right=("notifications", "first", "more fires", "again", "over"), least=("over", "again", "more fires", "first"),
     )  # fmt: skip
     for each in told:
         counts = [str(each[name] or "") for name in ("first", "firing", "repeat", "resolved")]
@@ -89,7 +90,17 @@ def _show_told(told: Any) -> None:
 
 
 def _show_incidents(found: Any) -> None:
-    rows = printing.table("", "incident", "opened", "told by", "earlier", "title", right=("earlier",), fold="title")
+    rows = printing.table(
+        "",
+        "incident",
+        "opened",
+        "told by",
+        "earlier",
+        "title",
+        right=("earlier",),
+        fold="title",
+        least=("opened", "earlier"),
+    )
     for each in found["caught"]:
         sign = "-" if each["earlier"] < 0 else ""
         rows.add_row(

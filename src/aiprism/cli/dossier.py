@@ -124,7 +124,9 @@ def _owned(incident: Mapping[str, Any]) -> Text | None:
 
 def alerts(incident: Mapping[str, Any]) -> Table:
     """The alerts that belong to it."""
-    rows = printing.table("state", "alert", "service", "severity", "active", "fired", "cleared")
+    rows = printing.table(
+        "state", "alert", "service", "severity", "active", "fired", "cleared", least=("severity", "active", "cleared")
+    )
     opened = incident["created_at"]
     for alert in incident["alerts"]:
         labels = alert["labels"]
@@ -247,8 +249,9 @@ def _event_style(event: str) -> str:
 def notifications(incident: Mapping[str, Any]) -> Table:
     """Whom we told what, and how that went."""
     rows = printing.table(
-        "state", "channel", "receiver", "told", "sent", "tries", "error", right=("tries",), fold="error"
-    )
+        "state", "channel", "receiver", "told", "sent", "tries", "error",
+        right=("tries",), fold="error", least=("tries", "channel"),
+    )  # fmt: skip
     for row in incident["notifications"]:
         rows.add_row(
             printing.styled(row["state"]),

@@ -35,8 +35,9 @@ def alerts(wanted: argparse.Namespace) -> int:
         return 0
     now = printing.present()
     rows = printing.table(
-        "state", "alert", "service", "severity", "for", "value", "summary", right=("value",), fold="summary"
-    )
+        "state", "alert", "service", "severity", "for", "value", "summary",
+        right=("value",), fold="summary", least=("value", "for", "severity"),
+    )  # fmt: skip
     for row in sorted(found, key=lambda row: (row["state"] != "firing", row["activeAt"])):
         labels = row["labels"]
         rows.add_row(
@@ -64,8 +65,9 @@ def listed(wanted: argparse.Namespace) -> int:
         return 0
     now = printing.present()
     rows = printing.table(
-        "", "status", "incident", "opened", "lasts", "who", "alerts", "title", right=("alerts",), fold="title"
-    )
+        "", "status", "incident", "opened", "lasts", "who", "alerts", "title",
+        right=("alerts",), fold="title", least=("alerts", "opened", "lasts", "status"),
+    )  # fmt: skip
     for row in answer["incidents"]:
         rows.add_row(
             printing.styled(row["priority"]),

@@ -24,7 +24,18 @@ def listed(wanted: argparse.Namespace) -> int:
     if not found:
         printing.show(Text("no maintenance is planned", style="green"))
         return 0
-    rows = printing.table("state", "name", "matchers", "from", "until", "again", "by", "comment", fold="comment")
+    rows = printing.table(
+        "state",
+        "name",
+        "matchers",
+        "from",
+        "until",
+        "again",
+        "by",
+        "comment",
+        fold="comment",
+        least=("by", "from", "again"),
+    )
     for each in found:
         period = each["holds"] or each["next"] or {}
         rows.add_row(
@@ -84,7 +95,9 @@ def suppressed(wanted: argparse.Namespace) -> int:
         printing.show(Text("nothing is held back", style="green"))
         return 0
     now = printing.present()
-    rows = printing.table("stage", "alert", "service", "receiver", "for", "reason", fold="reason")
+    rows = printing.table(
+        "stage", "alert", "service", "receiver", "for", "reason", fold="reason", least=("for", "service")
+    )
     for each in answer["suppressed"]:
         rows.add_row(
             each["stage"],

@@ -16,8 +16,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from aiprism.errors import BadInput
@@ -25,6 +26,8 @@ from aiprism.model.timerange import duration_seconds
 
 # A pipe has no width; this one keeps every table on one line a row.
 _PIPE_WIDTH = 1000
+_PADDING = 3  # of a column: a blank at either side, and the box's
+_LEAST_FOLD = 22  # narrower than this a text is a column of syllables
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86_400.0
 _BLOCKS = "▁▂▃▄▅▆▇█"
 
@@ -68,7 +71,8 @@ def show(*parts: RenderableType) -> None:
     out = console()
     with out.capture() as captured:
         for part in parts:
-            out.print(part, soft_wrap=not out.is_terminal and isinstance(part, str | Text))
+            fitted = part.within(out.width) if out.is_terminal and isinstance(part, Listing) else part
+            out.print(fitted, soft_wrap=not out.is_terminal and isinstance(part, str | Text))
     told = harmless(captured.get())
     if out.is_terminal:
         sys.stdout.write(told)
@@ -95,9 +99,43 @@ def show_json(answer: Any) -> None:
     print(json.dumps(answer, indent=2, ensure_ascii=False))
 
 
-def table(*columns: str, right: Iterable[str] = (), fold: str = "") -> Table:
-    """An empty table in the house style; `right` columns are numbers, `fold` is the one that may wrap."""
-    made = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1), header_style="dim")
+class Listing(Table):
+    """A table that in a narrow terminal leaves out whole columns, those in `least` one after the other: of an id, a number or a
+    name a part is worth nothing, and rich would cut all of them."""
+
+    least: tuple[str, ...] = ()
+
+    def within(self, width: int) -> Table:
+        """The table as it fits into so many columns of a terminal, as far as that can be."""
+        kept = list(self.columns)
+        for name in self.least:
+            if sum(map(_width, kept)) <= width:
+                break
+            kept = [column for column in kept if column.header != name]
+        if len(kept) == len(self.columns):
+            return self
+        names = [str(column.header) for column in kept]
+        right = [name for name, column in zip(names, kept, strict=True) if column.justify == "right"]
+        fold = next((name for name, column in zip(names, kept, strict=True) if not column.no_wrap), "")
+        made = table(*names, right=right, fold=fold)
+        for row in zip(*(column.cells for column in kept), strict=True):
+            made.add_row(*row)
+        return made
+
+
+def _width(column: Column) -> int:
+    """What a column needs; one that may wrap makes do with less than all."""
+    widest = max(
+        cell_len(each.plain if isinstance(each, Text) else str(each)) for each in (column.header, *column.cells)
+    )
+    return _PADDING + (widest if column.no_wrap else min(widest, _LEAST_FOLD))
+
+
+def table(*columns: str, right: Iterable[str] = (), fold: str = "", least: Iterable[str] = ()) -> Listing:
+    """An empty table in the house style; `right` columns are numbers, `fold` is the one that may wrap, and those in `least` are
+    left out first where there is no room."""
+    made = Listing(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1), header_style="dim")
+    made.least = tuple(least)
     numbers = set(right)
     for name in columns:
         made.add_column(

@@ -27,8 +27,9 @@ def listed(wanted: argparse.Namespace) -> int:
         printing.show(Text("there are no runbooks: respond.runbooks in aiprism.yml names them"))
         return 0
     rows = printing.table(
-        "runbook", "tiers", "match", "asks", "runs", "success", "last", right=("runs", "success"), fold="match"
-    )
+        "runbook", "tiers", "match", "asks", "runs", "success", "last",
+        right=("runs", "success"), fold="match", least=("tiers", "success", "runs"),
+    )  # fmt: skip
     for each in answer["runbooks"]:
         rate, last = each["success_rate"], each["last_runs"]
         rows.add_row(

@@ -36,7 +36,10 @@ def _loads(found: list[Mapping[str, Any]], window: str) -> RenderableType:
     if not found:
         return Text(f"no service has answered a request in the last {window}", style="dim")
     now, numbers = printing.present(), ("requests/s", "errors", "p50", "p95")
-    rows = printing.table("service", *numbers, "owner", "tier", "last seen", right=(*numbers, "tier", "last seen"))
+    rows = printing.table(
+        "service", *numbers, "owner", "tier", "last seen",
+        right=(*numbers, "tier", "last seen"), least=("tier", "last seen", "owner"),
+    )  # fmt: skip
     for row in found:
         rows.add_row(
             Text(row["service"], style="bold"),

@@ -23,7 +23,16 @@ def storage(wanted: argparse.Namespace) -> int:
         printing.show_json(answer)
         return 0
     numbers = ("rows", "on disk", "ratio", "B/row")
-    rows = printing.table("table", *numbers, "oldest", "newest", "kept", "parts", right=(*numbers, "kept", "parts"))
+    rows = printing.table(
+        "table",
+        *numbers,
+        "oldest",
+        "newest",
+        "kept",
+        "parts",
+        right=(*numbers, "kept", "parts"),
+        least=("parts", "oldest", "newest"),
+    )
     for each in answer["tables"]:
         rows.add_row(Text(each["table"], style="bold"), *_sizes(each), *_times(each), _kept(each), _parts(each))
     total = sum(each["bytes"] for each in answer["tables"])
