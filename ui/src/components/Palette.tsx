@@ -1,12 +1,13 @@
 /** The command palette: pages, services, dashboards, open incidents and things to do, found by a few letters. */
 
 import { useMantineColorScheme } from "@mantine/core";
-import { Spotlight, type SpotlightActionData, type SpotlightActionGroupData } from "@mantine/spotlight";
+import { Spotlight, type SpotlightActionData } from "@mantine/spotlight";
 import { type KeyboardEvent, useState } from "react";
 import { useNavigate } from "react-router";
 import { useDashboards } from "@/api/dashboards";
 import { useIncidents } from "@/api/incidents";
 import { useServiceMap } from "@/api/services";
+import { found, type Group } from "@/model/palette";
 import { QUICK } from "@/model/timerange";
 import { copy } from "./Panel";
 import { PLACES } from "./places";
@@ -25,7 +26,7 @@ export function Palette() {
   const services = useServiceMap({ start: opened - DAY, end: opened }, 0, opened > 0).data?.nodes ?? [];
   const dashboards = useDashboards(opened > 0).data ?? [];
   const to = (path: string) => () => void navigate(goto(path));
-  const groups: SpotlightActionGroupData[] = [
+  const groups: Group<SpotlightActionData>[] = [
     {
       group: "Pages",
       actions: PLACES.map(({ path, name, key }) => action(`page ${name}`, name, `g ${key}`, to(path))),
@@ -69,6 +70,7 @@ export function Palette() {
     <Spotlight
       onSpotlightOpen={() => setOpened(Date.now() / 1000)}
       actions={groups.filter(({ actions }) => actions.length > 0)}
+      filter={(query) => found(query, groups)}
       shortcut={["mod + K"]}
       nothingFound="nothing of that name"
       highlightQuery
@@ -90,7 +92,7 @@ function action(id: string, label: string, description: string, act: () => void)
 
 /** Enter takes the first that was found, also when it was found after the last letter was typed. */
 function takeFirst({ key, currentTarget }: KeyboardEvent<HTMLElement>) {
-  const found = currentTarget.closest("[role=dialog]");
-  if (key === "Enter" && !found?.querySelector("[data-selected]"))
-    found?.querySelector<HTMLElement>("[data-action]")?.click();
+  const dialog = currentTarget.closest("[role=dialog]");
+  if (key === "Enter" && !dialog?.querySelector("[data-selected]"))
+    dialog?.querySelector<HTMLElement>("[data-action]")?.click();
 }
