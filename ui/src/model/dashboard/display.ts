@@ -24,7 +24,7 @@ export function display(value: Cell | undefined, config: FieldConfig): Displayed
 
 /** What a mapping says; one by a pattern may take parts of the value: `$2-$1`. */
 function mapped(mapping: Mapping | undefined, value: Cell | undefined): string | null {
-  if (!mapping || mapping.type !== "regex" || mapping.text === null) return mapping?.text ?? null;
+  if (mapping?.type !== "regex" || mapping.text === null) return mapping?.text ?? null;
   const by = pattern(mapping.match, { whole: true });
   return by ? by.replace(String(value), mapping.text) : mapping.text;
 }

@@ -20,7 +20,7 @@ export function Preview({ text, base, version }: Props) {
     [settled, base, version],
   );
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, so keys must reach it
+    // It scrolls, so keys must reach it.
     <section className="markdown postmortem" aria-label="as it reads" tabIndex={0}>
       <div dangerouslySetInnerHTML={{ __html: html }} />
     </section>

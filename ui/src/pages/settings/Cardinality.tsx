@@ -17,26 +17,24 @@ const MOST = 20;
 export function Cardinality() {
   const found = useCardinality(MOST);
   return (
-    <>
-      <Shown of={found} rows={8}>
-        {({ headStats, ...counts }) => (
-          <>
-            <div className="figures">
-              <Figure value={format(headStats.numSeries, "locale")} name="series known" />
-              <Limit />
-              <Figure value={format(headStats.numLabelPairs, "locale")} name="pairs of labels and values" />
-            </div>
-            <Grown />
-            <div className="grid2">
-              <Counts title="Metrics with the most series" of={counts.seriesCountByMetricName} metric />
-              <Counts title="Labels with the most values" of={counts.labelValueCountByLabelName} />
-              <Counts title="Values with the most series" of={counts.seriesCountByLabelValuePair} />
-              <Counts title="Labels that take the most memory" of={counts.memoryInBytesByLabelName} unit="bytes" />
-            </div>
-          </>
-        )}
-      </Shown>
-    </>
+    <Shown of={found} rows={8}>
+      {({ headStats, ...counts }) => (
+        <>
+          <div className="figures">
+            <Figure value={format(headStats.numSeries, "locale")} name="series known" />
+            <Limit />
+            <Figure value={format(headStats.numLabelPairs, "locale")} name="pairs of labels and values" />
+          </div>
+          <Grown />
+          <div className="grid2">
+            <Counts title="Metrics with the most series" of={counts.seriesCountByMetricName} metric />
+            <Counts title="Labels with the most values" of={counts.labelValueCountByLabelName} />
+            <Counts title="Values with the most series" of={counts.seriesCountByLabelValuePair} />
+            <Counts title="Labels that take the most memory" of={counts.memoryInBytesByLabelName} unit="bytes" />
+          </div>
+        </>
+      )}
+    </Shown>
   );
 }
 
