@@ -311,6 +311,9 @@ def test_the_map_draws_who_calls_whom_and_what_stands_around_one(visit: Visit) -
     expect(page.get_by_role("group", name="2 services, 1 calls")).to_be_visible()
     page.get_by_role("link", name="document-processor").press("Enter")
     expect(page).to_have_url(re.compile("/services/document-processor"))
+    expect(page).to_have_title("document-processor · aiprism")
+    page.get_by_role("navigation", name="pages").get_by_role("link", name="Services").click()
+    expect(page).to_have_title("Services · aiprism")
 
 
 def test_an_incident_is_understood_and_taken_up_on_its_page(visit: Visit) -> None:

@@ -102,8 +102,8 @@ export function Active() {
             );
           return (
             <Nothing title="Nothing is firing">
-              Rules are read from the files of rule_files in prometheus.yml; others send alerts to /api/v2/alerts, as to
-              Alertmanager.
+              Rules are read from the files that rules.files in aiprism.yml, or rule_files in prometheus.yml, names;
+              others send alerts to /api/v2/alerts, as to Alertmanager.
             </Nothing>
           );
         }}

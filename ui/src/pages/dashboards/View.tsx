@@ -7,6 +7,7 @@ import { address } from "@/api/http";
 import { Boundary } from "@/components/Boundary";
 import { Fault, Loading, Nothing, Shown } from "@/components/states";
 import { InUtc, useTime, useUrl, withValues } from "@/components/time";
+import { useTitle } from "@/components/title";
 import { switched } from "@/model/dashboard/annotations";
 import { interpolate, type Scope } from "@/model/dashboard/interpolate";
 import { gridStyle, sections } from "@/model/dashboard/layout";
@@ -66,6 +67,7 @@ function Drawn(props: DrawnProps) {
 
 function Board({ dashboard, document }: DrawnProps) {
   const { span, range } = useTime();
+  useTitle(dashboard.title);
   const [mode, setMode] = useUrl("do");
   const edit = useRef<HTMLButtonElement>(null);
   const close = () => {

@@ -7,6 +7,7 @@ import { useActor } from "@/components/actor";
 import { Panel } from "@/components/Panel";
 import { Fault, Nothing, Shown } from "@/components/states";
 import { useGoto, useTime, useUrl } from "@/components/time";
+import { useTitle } from "@/components/title";
 import { dateTime } from "@/model/timerange";
 import { Preview } from "./Preview";
 
@@ -47,6 +48,7 @@ const VIEWS = ["write", "both", "read"];
 
 function Editor({ id, postmortem }: { id: string; postmortem: Postmortem }) {
   const [actor, setActor] = useActor();
+  useTitle(postmortem.title);
   const [version, setVersion] = useUrl("version");
   const [view, setView] = useUrl("view", "both");
   const [text, setText] = useState(postmortem.text);

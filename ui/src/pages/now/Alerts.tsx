@@ -54,7 +54,7 @@ export function Alerts() {
             </>
           ) : (
             <Nothing title="Nothing is firing">
-              Alerting rules are read from the files of rule_files in prometheus.yml.
+              Rules are read from the files that rules.files in aiprism.yml, or rule_files in prometheus.yml, names.
             </Nothing>
           )
         }

@@ -9,6 +9,7 @@ import { Nothing, Shown } from "@/components/states";
 import { Table } from "@/components/Table";
 import { Tag } from "@/components/Tag";
 import { useGoto, useTime } from "@/components/time";
+import { useTitle } from "@/components/title";
 import { courses, kindOfShare } from "@/model/red";
 import { absolute, dateTime, stepFor } from "@/model/timerange";
 import { format } from "@/model/units";
@@ -17,6 +18,7 @@ import { format } from "@/model/units";
 export function Service({ name }: { name: string }) {
   const { span } = useTime();
   const page = useServicePage(name, span);
+  useTitle(name);
   return (
     <Shown of={page} rows={12}>
       {(service) => (

@@ -5,6 +5,7 @@ import { useTrace } from "@/api/traces";
 import { copy, Panel, save } from "@/components/Panel";
 import { Fault, Loading, Nothing } from "@/components/states";
 import { useGoto, useTime, useUrl } from "@/components/time";
+import { useTitle } from "@/components/title";
 import { dateTime } from "@/model/timerange";
 import { matching, revealed, type Told, waterfall } from "@/model/trace";
 import { format } from "@/model/units";
@@ -58,6 +59,7 @@ function Shown({ told }: { told: Told }) {
     [setZoom],
   );
   const root = fall.rows[0]!;
+  useTitle(`${root.span.service} ${root.span.name}`);
   const errors = fall.rows.filter(({ failed }) => failed);
   const takings = [
     { label: "Copy its id", act: () => copy(told.trace_id, "id") },
