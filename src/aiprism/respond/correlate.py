@@ -15,6 +15,7 @@ from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from functools import lru_cache
+from operator import attrgetter
 from typing import TypeAlias
 
 from aiprism.model.alerts import Alert
@@ -361,8 +362,11 @@ class _Edge:
         return self.gap // _SAME_ONSET, hops, -self.score, self.home.created_at, self.home.id
 
 
+_AT = attrgetter("at")  # as `_Onset.order` has them: which incident is older does not matter to where a moment stands
+
+
 def _nearest(onsets: list[_Onset] | tuple[()], at: float) -> list[_Onset]:
-    place = bisect_left(onsets, (at, 0.0), key=_Onset.order)
+    place = bisect_left(onsets, at, key=_AT)
     return list(onsets[max(0, place - 1) : place + 1])
 
 

@@ -21,7 +21,7 @@ from aiprism.respond.incident import Entry, Impact, Incident, Pin, Said, Status,
 from aiprism.respond.oncall import escalation
 from aiprism.store import incidents as store
 
-_PLAIN = frozenset({str, int, bool})
+_PLAIN = frozenset({str, int, bool, type(None)})
 
 
 def open_incidents(connection: Connection) -> list[Incident]:
@@ -133,14 +133,14 @@ def _line(incident_id: str, entry: Entry) -> dict[str, object]:
 
 def storable(value: object) -> object:
     """`value` with what JSON cannot say (NaN, ±Inf) as text, so that SQLite and PostgreSQL keep the same."""
-    if value is None or type(value) in _PLAIN:  # nearly all there is, and a storm has hundreds of thousands
+    if type(value) in _PLAIN:  # nearly all there is, and a storm has hundreds of thousands
         return value
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
+    if isinstance(value, float):
+        return value if math.isfinite(value) else "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
     if isinstance(value, Mapping):
-        return {str(key): storable(inner) for key, inner in value.items()}
+        return {str(key): inner if type(inner) in _PLAIN else storable(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [storable(inner) for inner in value]
+        return [inner if type(inner) in _PLAIN else storable(inner) for inner in value]
     return value
 
 

@@ -83,6 +83,14 @@ class Tier:
     repeat: float | None = None  # how often it is told again until somebody acknowledges
     escalate: tuple[Step, ...] = ()
     digest: DigestPlan | None = None
+    # Every step there is: one at each deadline, also where the file has nobody more to tell, and those after it. Each alert of a
+    # storm asks for them.
+    steps: tuple[Step, ...] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        said = {(step.missed, step.after) for step in self.escalate}
+        unsaid = (Step(each) for each in Deadline if self.within(each) is not None and (each, 0.0) not in said)
+        object.__setattr__(self, "steps", (*unsaid, *self.escalate))
 
     def within(self, deadline: Deadline) -> float | None:
         """The seconds from the beginning to this deadline."""
@@ -93,13 +101,6 @@ class Tier:
                 return self.respond_within
             case Deadline.RESOLUTION:
                 return self.resolve_within
-
-    @property
-    def steps(self) -> Iterator[Step]:
-        """Every step there is: one at each deadline, also where the file has nobody more to tell, and those after it."""
-        said = {(step.missed, step.after) for step in self.escalate}
-        yield from (Step(each) for each in Deadline if self.within(each) is not None and (each, 0.0) not in said)
-        yield from self.escalate
 
 
 @dataclass(frozen=True, slots=True)

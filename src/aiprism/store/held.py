@@ -66,8 +66,11 @@ def put_window(connection: Connection, row: WindowRow) -> None:
 
 def window_rows(connection: Connection) -> list[WindowRow]:
     """Every window that was asked for, in the order of their making."""
-    query = sa.select(maintenance_windows).order_by(maintenance_windows.c.created_at, maintenance_windows.c.id)
-    return cast("list[WindowRow]", [dict(row) for row in connection.execute(query).mappings()])
+    return cast("list[WindowRow]", [dict(row) for row in connection.execute(_WINDOWS).mappings()])
+
+
+# Made once: each batch of alerts asks.
+_WINDOWS = sa.select(maintenance_windows).order_by(maintenance_windows.c.created_at, maintenance_windows.c.id)
 
 
 def drop_windows(connection: Connection, ids: Sequence[str]) -> None:

@@ -239,7 +239,10 @@ def drop_alerts(connection: Connection, incident_id: str, fingerprints: Sequence
 def append_events(connection: Connection, rows: Sequence[Mapping[str, object]]) -> None:
     """Append to timelines, in this order. There is no statement that changes or removes a line."""
     if rows:
-        connection.execute(sa.insert(incident_events), [dict(row) for row in rows])
+        connection.execute(_APPEND, [*rows])
+
+
+_APPEND = sa.insert(incident_events)
 
 
 def last_event(connection: Connection) -> int:
