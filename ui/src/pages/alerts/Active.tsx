@@ -118,8 +118,8 @@ function Leads({ incident, runbooks }: { incident: IncidentSummary | undefined; 
   return (
     <div style={{ display: "flex", flexWrap: "wrap", gap: "0 12px" }}>
       {incident && (
-        <Link to={goto(`/incidents/${incident.id}`)}>
-          {incident.priority} {incident.title}
+        <Link to={goto(`/incidents/${incident.id}`)} title={incident.title}>
+          incident {incident.priority}
         </Link>
       )}
       {runbooks.map((address) => (
