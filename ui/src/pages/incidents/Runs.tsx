@@ -79,7 +79,7 @@ function OneRun({ incident, run }: { incident: Incident; run: Run }) {
             loading={acts.isPending}
             onClick={() => decide("refuse")}
           >
-            reject
+            refuse
           </Button>{" "}
           <Unnamed to="to decide" />
         </>
