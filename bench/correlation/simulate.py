@@ -398,7 +398,7 @@ def main() -> None:
     if wanted.lab:
         sys.exit(0 if _on_the_lab() else 1)
     _, total = _kinds(wanted)
-    share = total.told / total.alerts
+    share = total.told / max(1, total.alerts)
     kept = total.ours.f1 >= TARGET_F1 and total.lost == 0
     met = {True: "met", False: "MISSED"}
     print(
