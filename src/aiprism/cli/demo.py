@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import json
 import re
 import shutil
@@ -51,6 +52,7 @@ def run(wanted: argparse.Namespace) -> int:
     database = SCENARIOS[names[0]].database
     with _interruptible(), _directory(wanted.data) as data, _view(wanted) as view:
         reports: list[Report] = []
+        _compile_first(view)
         with staged(data, wanted.listen or _address(wanted.once), view.step, database) as stage:
             watch = Watch(stage.platform)
             for name in names:
@@ -222,6 +224,16 @@ def _view(wanted: argparse.Namespace) -> Iterator[View]:
         return
     with LiveView(wanted.scenario) as live:
         yield live
+
+
+def _compile_first(view: View) -> None:
+    """What the platform would do when it begins: an address that is free may be taken in the minute that it takes."""
+    from aiprism.receive import kernels
+
+    if not kernels.are_kept():
+        view.step("platform", 0, 1, "compiling its decoders, once after an installation")
+        with contextlib.redirect_stdout(io.StringIO()):  # it was told, and where JSON is asked for nothing else stands
+            kernels.compile_first()
 
 
 def _address(once: bool) -> str:

@@ -89,7 +89,8 @@ def overrides(wanted: argparse.Namespace) -> int:
     if not answer["overrides"]:
         printing.show(Text("nobody stands in for anybody"))
         return 0
-    rows = printing.table("id", "schedule", "on call", "from", "until", "by", "reason", fold="reason")
+    least = ("by", "from", "reason", "until")
+    rows = printing.table("id", "schedule", "on call", "from", "until", "by", "reason", fold="reason", least=least)
     for each in answer["overrides"]:
         times = printing.moment(each["start"])[:-3], printing.moment(each["end"])[:-3]
         rows.add_row(each["id"], each["schedule"], _names(each["people"]), *times, each["author"], each["reason"])

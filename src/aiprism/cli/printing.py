@@ -26,7 +26,7 @@ from aiprism.model.timerange import duration_seconds
 
 # A pipe has no width; this one keeps every table on one line a row.
 _PIPE_WIDTH = 1000
-_PADDING = 3  # of a column: a blank at either side, and the box's
+_BETWEEN = 3  # cells between two columns
 _LEAST_FOLD = 22  # narrower than this a text is a column of syllables
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86_400.0
 _BLOCKS = "▁▂▃▄▅▆▇█"
@@ -107,20 +107,30 @@ class Listing(Table):
 
     def within(self, width: int) -> Table:
         """The table as it fits into so many columns of a terminal, as far as that can be."""
-        kept = list(self.columns)
+        kept, dropped = list(self.columns), []
         for name in self.least:
-            if sum(map(_width, kept)) <= width:
+            if _fits(kept, width):
                 break
+            dropped += [column for column in kept if column.header == name]
             kept = [column for column in kept if column.header != name]
+        for column in reversed(dropped):  # a narrow one may have gone before a wide one whose room it needs not
+            more = [each for each in self.columns if each is column or each in kept]
+            kept = more if _fits(more, width) else kept
         if len(kept) == len(self.columns):
             return self
         names = [str(column.header) for column in kept]
         right = [name for name, column in zip(names, kept, strict=True) if column.justify == "right"]
         fold = next((name for name, column in zip(names, kept, strict=True) if not column.no_wrap), "")
         made = table(*names, right=right, fold=fold)
+        for column, before in zip(made.columns, kept, strict=True):
+            column.min_width = before.min_width
         for row in zip(*(column.cells for column in kept), strict=True):
             made.add_row(*row)
         return made
+
+
+def _fits(columns: Sequence[Column], width: int) -> bool:
+    return sum(map(_width, columns)) + _BETWEEN * (len(columns) - 1) <= width
 
 
 def _width(column: Column) -> int:
@@ -128,7 +138,7 @@ def _width(column: Column) -> int:
     widest = max(
         cell_len(each.plain if isinstance(each, Text) else str(each)) for each in (column.header, *column.cells)
     )
-    return _PADDING + (widest if column.no_wrap else min(widest, _LEAST_FOLD))
+    return widest if column.no_wrap else min(widest, _LEAST_FOLD)
 
 
 def table(*columns: str, right: Iterable[str] = (), fold: str = "", least: Iterable[str] = ()) -> Listing:

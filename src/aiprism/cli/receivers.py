@@ -16,7 +16,8 @@ def listed(wanted: argparse.Namespace) -> int:
         printing.show_json(answer)
         return 0
     numbers = ("sent", "failed", "waiting")
-    rows = printing.table("receiver", "channel", "where", *numbers, "last", right=numbers, fold="last")
+    least = ("where", "waiting", "channel")
+    rows = printing.table("receiver", "channel", "where", *numbers, "last", right=numbers, fold="last", least=least)
     for receiver in answer["receivers"]:
         for each in receiver["integrations"] or [{"channel": "nobody is told", "where": "", "last": None}]:
             last = each["last"]

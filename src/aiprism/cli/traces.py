@@ -39,7 +39,8 @@ def traces(wanted: argparse.Namespace) -> int:
         printing.show(Text("no trace fits", style="dim"))
         return 0
     numbers = ("duration", "spans", "errors")
-    rows = printing.table("trace", "start", "root", *numbers, "services", right=numbers, fold="services")
+    least = ("services", "spans", "errors", "start")
+    rows = printing.table("trace", "start", "root", *numbers, "services", right=numbers, fold="services", least=least)
     rows.columns[0].min_width = 32  # an id is there to be copied
     for each in answer["traces"]:
         rows.add_row(

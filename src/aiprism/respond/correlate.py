@@ -195,7 +195,7 @@ class Neighbourhood:
     # -- edges -----------------------------------------------------------------------------------------------------------
 
     def _best_edges(self, alert: Alert, subject: Subject, service: str) -> Iterable[_Edge]:
-        """To each incident the edge that reaches the threshold highest."""
+        """To each incident the edge that says best why: of those that reach the threshold the first in order."""
         best: dict[str, _Edge] = {}
         for way, other in self._related(service, alert.active_at):
             worth = service_likeness(way, self._weights)

@@ -139,22 +139,19 @@ def put_silence(connection: Connection, row: SilenceRow) -> None:
     upsert(connection, silences, [row])
 
 
-def silence_rows(
-    connection: Connection, *, ids: Sequence[str] | None = None, not_over_at: float | None = None
-) -> list[SilenceRow]:
-    """Silences: all, of these ids, or those that hold at a moment or will."""
-    if ids is None and not_over_at is not None:
-        return cast("list[SilenceRow]", _rows(connection, _NOT_OVER, {"now": not_over_at}))
-    query = sa.select(silences)
-    if ids is not None:
-        query = query.where(silences.c.id.in_(ids))
-    if not_over_at is not None:
-        query = query.where(silences.c.ends_at > not_over_at)
-    return cast("list[SilenceRow]", _rows(connection, query))
-
-
 # Made once: each batch of alerts asks.
 _NOT_OVER = sa.select(silences).where(silences.c.ends_at > sa.bindparam("now"))
+
+
+def silence_rows(connection: Connection, ids: Sequence[str] | None = None) -> list[SilenceRow]:
+    """Silences: all, or those of these ids that there are."""
+    query = sa.select(silences)
+    return cast("list[SilenceRow]", _rows(connection, query if ids is None else query.where(silences.c.id.in_(ids))))
+
+
+def silences_not_over(connection: Connection, at: float) -> list[SilenceRow]:
+    """The silences that hold at a moment or will."""
+    return cast("list[SilenceRow]", _rows(connection, _NOT_OVER, {"now": at}))
 
 
 def drop_silences(connection: Connection, before: float) -> None:

@@ -104,7 +104,7 @@ def gathered(
         now=now,
         routing=routing,
         inhibition=Inhibition(routing.inhibit, firing.values(), now),
-        silences=[silence_of(row) for row in alerting.silence_rows(connection, not_over_at=now)],
+        silences=[silence_of(row) for row in alerting.silences_not_over(connection, now)],
         windows=[each for each in windows(connection, planned) if each.holding(now)],
         suppression=Suppression(planned.rules, firing.values(), services, now),
     )
