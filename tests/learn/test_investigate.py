@@ -14,8 +14,9 @@ from aiprism.learn.investigate import PHASES, case_of, conclusion, investigated
 from aiprism.learn.investigations import STAGE
 from aiprism.learn.metricchanges import family_of
 from aiprism.learn.similar import Likeness
+from aiprism.model.events import ChangeEvent
 from aiprism.model.labels import Labels
-from aiprism.respond import journal
+from aiprism.respond import changes, journal
 from aiprism.respond.incident import ReopenedByHand, ResolvedByHand
 from aiprism.store.records import Records
 from tests.learn.trouble import CATALOGUE, NOW, ONSET, Trouble
@@ -235,6 +236,26 @@ def test_it_is_investigated_again_when_it_is_reopened_and_when_somebody_asks(tro
         trouble.investigations.ask("INC_1", "ann")
     with pytest.raises(NotFound, match="investigation 9"):
         trouble.investigations.read(incident, 9)
+
+
+def test_a_change_of_before_that_is_told_once_it_has_ended_has_it_investigated_again(trouble):
+    incident = trouble.open(FAILS)
+    asyncio.run(trouble.investigations.work())
+
+    def told(number, ts):
+        with trouble.respond.desk() as desk:
+            change = ChangeEvent(str(number), ts, "deployment", "model-server", "2.2.0 rolled out", "", {}, "argo")
+            desk.happen(incident, changes.line(journal.read(desk.connection, incident), change))
+        return asyncio.run(trouble.investigations.work())
+
+    trouble.clock._now += 10
+    assert told(1, ONSET - 30) == 0  # it was known, and told by the next look
+    trouble.clock._now += 60
+    assert told(2, trouble.clock._now) == 0  # a repair explains nothing
+    trouble.clock._now += 60
+    assert told(3, ONSET - 30) == 1
+    assert trouble.investigations.read(incident)["reason"] == "a change was told"
+    assert asyncio.run(trouble.investigations.work()) == 0
 
 
 def test_what_a_killed_platform_had_begun_is_done_again(trouble):

@@ -17,6 +17,9 @@ from aiprism.store.records import incident_events, incidents, investigations, ru
 WAITING, RUNNING, DONE, FAILED, SKIPPED = "waiting", "running", "done", "failed", "skipped"
 # The events of a timeline that ask for an investigation.
 ASKING: Mapping[str, str] = {"incident_created": "opened", "escalated": "escalated", "reopened": "reopened"}
+# And this one, when it is of before the incident and told so many seconds after one ended: what was known by then that one has
+# read, although the timeline may tell it a look later. Pipelines tell of a deployment when it is over, or a minute after.
+CHANGE, _LATER = "change", 20.0
 
 
 class InvestigationRow(TypedDict):
@@ -53,24 +56,34 @@ def wanted(connection: Connection, since: float) -> list[Wanted]:
     )
     waiting = [Wanted(*row) for row in rows]
     begun = (
-        sa.select(table.c.incident_id, sa.func.max(table.c.asked_at).label("at"))
+        sa.select(
+            table.c.incident_id,
+            sa.func.max(table.c.asked_at).label("at"),
+            sa.func.max(table.c.finished_at).label("end"),
+        )
         .group_by(table.c.incident_id)
         .subquery()
     )
+    told_late = sa.and_(
+        events.c.event == CHANGE, events.c.at > begun.c.end + _LATER,
+        events.c.data["ts"].as_float() <= incidents.c.created_at,
+    )  # fmt: skip
     asks = connection.execute(
         sa.select(events.c.incident_id, incidents.c.priority, events.c.at, events.c.event)
         .join(incidents, incidents.c.id == events.c.incident_id)
         .outerjoin(begun, begun.c.incident_id == events.c.incident_id)
         .where(
-            events.c.event.in_(ASKING), events.c.at >= since, sa.or_(begun.c.at.is_(None), events.c.at > begun.c.at),
-            incidents.c.updated_at >= since,
+            sa.or_(events.c.event.in_(ASKING), told_late), events.c.at >= since,
+            sa.or_(begun.c.at.is_(None), events.c.at > begun.c.at), incidents.c.updated_at >= since,
         )
         .order_by(events.c.id)
     )  # fmt: skip
     # The last word of an incident asks for one investigation; one that waits already answers it.
     named = {each.incident_id for each in waiting}
     last = {
-        id_: Wanted(id_, None, priority, at, ASKING[event]) for id_, priority, at, event in asks if id_ not in named
+        id_: Wanted(id_, None, priority, at, ASKING.get(event, "a change was told"))
+        for id_, priority, at, event in asks
+        if id_ not in named
     }
     return [*waiting, *last.values()]
 
