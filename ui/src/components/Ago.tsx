@@ -30,10 +30,13 @@ export function useClock<T extends string | number | boolean>(told: (now: number
   return useSyncExternalStore(watch, () => told(Math.floor(Date.now() / 1000)));
 }
 
-/** `3m ago` or `in 3m`, with the moment itself when one points at it. */
-export function Ago({ at }: { at: number }) {
+/**
+ * `3m ago` or `in 3m`, with the moment itself when one points at it. What was done is `past`, never yet to come: the clock of the
+ * browser may be late.
+ */
+export function Ago({ at, past = false }: { at: number; past?: boolean }) {
   const { utc } = useTime();
-  const text = useClock((now) => ago(at, now));
+  const text = useClock((now) => ago(at, past ? Math.max(at, now) : now));
   return (
     <time className="nowrap" title={dateTime(at, utc)}>
       {text}

@@ -2,44 +2,63 @@
 
 const TOKEN = /\\.|\[(?:\\.|[^\]\\])*\]|\((?:\?(?:[:=!]|<[=!]|<[^>]*>))?|[*+?]\??|\{\d+(?:,\d*)?\}\??|./gs;
 
+/** In how many ways a part of a pattern may lie on a text, and how many steps it takes to try them all. */
+interface Tries {
+  readonly ways: number;
+  readonly steps: number;
+}
+
+const LETTER: Tries = { ways: 1, steps: 1 };
+
 /**
- * The ways in which a pattern may lie on a text of `length` letters, at most: those of parts one after the other multiply, those
- * of alternatives add up, and what repeats has those of each count. `(a+)+` has twice as many for each letter more.
+ * The steps in which all is tried of a pattern on a text of `length` letters, at most. The ways of parts one after the other
+ * multiply, those of alternatives add up, and what repeats has those of each count; what stands behind a part is tried anew for
+ * each of its ways. `(a+)+` has twice as many for each letter more.
  */
-export function ways(source: string, length: number): number {
+export function steps(source: string, length: number): number {
   const tokens = [...source.matchAll(TOKEN)].map(([token]) => token);
   let at = 0;
   let either = false; // at the top
-  const alternatives = (top: boolean): number => {
-    let sum = sequence();
+  const alternatives = (top: boolean): Tries => {
+    let all = sequence();
     while (tokens[at] === "|") {
       at += 1;
       either ||= top;
-      sum += sequence();
+      const other = sequence();
+      all = { ways: all.ways + other.ways, steps: all.steps + other.steps };
     }
-    return sum;
+    return all;
   };
-  const sequence = (): number => {
-    let product = 1;
-    while (at < tokens.length && tokens[at] !== "|" && tokens[at] !== ")") product *= repeated(one());
-    return product;
+  const sequence = (): Tries => {
+    let all: Tries = { ways: 1, steps: 0 };
+    while (at < tokens.length && tokens[at] !== "|" && tokens[at] !== ")") {
+      const next = repeated(one());
+      all = { ways: all.ways * next.ways, steps: all.steps + all.ways * next.steps };
+    }
+    return all;
   };
-  const one = (): number => {
-    if (!tokens[at++]!.startsWith("(")) return 1;
+  const one = (): Tries => {
+    const token = tokens[at++]!;
+    if (/^\\[1-9k]/.test(token)) return { ways: 1, steps: length }; // a group once more: all its letters
+    if (!token.startsWith("(")) return LETTER;
     const inside = alternatives(false);
     at += 1; // its end
-    return inside;
+    // What was looked at ahead or behind is not tried in another way because of what follows.
+    return { ways: /^\(\?<?[=!]/.test(token) ? 1 : inside.ways, steps: inside.steps + 1 };
   };
-  const repeated = (of: number): number => {
+  const repeated = (of: Tries): Tries => {
     const counts = times(tokens[at] ?? "");
     if (!counts) return of;
     at += 1;
     const [least, most] = counts;
-    let sum = 0;
-    for (let count = Math.min(least, length); count <= Math.min(most, length); count++) sum += of ** count;
-    return sum;
+    let ways = 0;
+    for (let count = Math.min(least, length); count <= Math.min(most, length); count++) ways += of.ways ** count;
+    // What may be empty is repeated as often as it must be, however short the text.
+    const often = Math.max(least, Math.min(most, length));
+    const before = of.ways > 1 ? (of.ways ** often - 1) / (of.ways - 1) : often; // the ways of all counts below
+    return { ways, steps: before * of.steps + 1 };
   };
-  const all = alternatives(true);
+  const all = alternatives(true).steps;
   if (at < tokens.length) return Number.POSITIVE_INFINITY; // a bracket that was not opened
   return source.startsWith("^") && !either ? all : all * length; // from each letter on
 }

@@ -23,10 +23,21 @@ test.each([
   ['missing=""', true],
   ['missing!=""', false],
   ['job!~"web|db"', true],
-  ['job=~"("', false],
+  ['job=~"("', null],
+  ['job!~"("', null],
+  ['job=~"(", job="web"', false],
 ])("%s holds of an api: %s", (text, holds) =>
   expect(matchesAll(parseMatchers(text)!, { job: "api", alertname: "Down" })).toBe(holds),
 );
+
+test.each([
+  ["fits", 150, true],
+  ["is not run on, since it is too large", 2000, null],
+])("a silence of so many instances %s: %d", (_, count, held) => {
+  const instances = Array.from({ length: count }, (_, at) => `10\\.0\\.${at}\\.7:9100`);
+  const matchers = [{ name: "instance", value: instances.join("|"), isEqual: true, isRegex: true }];
+  expect(matchesAll(matchers, { instance: "10.0.149.7:9100" })).toBe(held);
+});
 
 test("the matchers of an alert fit it and print what parses again", () => {
   const labels = { alertname: "Down", path: 'a"b\\c' };

@@ -1,7 +1,8 @@
 /**
  * Matchers of labels, as Alertmanager and PromQL write them: `job="api"`, `env!="dev"`, `path=~"/v1/.*"`, `x!~"a|b"`.
  *
- * A regular expression is held against the whole value, by the engine of the server's kind; the server decides.
+ * A regular expression is held against the whole value, by the engine of the server's kind; the server decides, also on those that
+ * are not run here.
  */
 
 import { regex } from "./regex";
@@ -58,14 +59,17 @@ const OPERATORS = [
   ["=", "=~"],
 ] as const;
 
-/** Whether labels have all of it; a label that is missing is an empty one. */
-export function matchesAll(matchers: readonly Matcher[], labels: Readonly<Record<string, string>>): boolean {
-  return matchers.every(({ name, value, isEqual, isRegex }) => holds(labels[name] ?? "", value, isRegex) === isEqual);
+/** Whether labels have all of it, a label that is missing being an empty one; null where only the server can tell. */
+export function matchesAll(matchers: readonly Matcher[], labels: Readonly<Record<string, string>>): boolean | null {
+  const held = matchers.map((matcher) => holds(matcher, labels[matcher.name] ?? ""));
+  if (held.includes(false)) return false;
+  return held.includes(null) ? null : true;
 }
 
-function holds(label: string, value: string, isRegex: boolean): boolean {
-  if (!isRegex) return label === value;
-  return regex(`^(?:${value})$`, "s")?.test(label) ?? false; // the server will say what is wrong with it
+function holds({ value, isEqual, isRegex }: Matcher, label: string): boolean | null {
+  if (!isRegex) return (label === value) === isEqual;
+  const by = regex(`^(?:${value})$`, "s");
+  return by && by.test(label) === isEqual;
 }
 
 /** The matchers that fit these labels and no others. */

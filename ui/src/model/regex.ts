@@ -6,7 +6,7 @@
  */
 
 import { RE2JS } from "re2js";
-import { ways } from "./backtracking";
+import { steps } from "./backtracking";
 
 export interface Regex {
   readonly test: (text: string) => boolean;
@@ -15,10 +15,10 @@ export interface Regex {
   readonly replace: (text: string, by: string) => string;
 }
 
-const LONGEST_PATTERN = 2000; // letters
 const LARGEST_PROGRAM = 10_000; // steps of RE2 for one letter at worst
-const LONGEST_TRIED = 200; // letters of a text that the browser's engine is held against: longer ones fit nothing
-const MOST_TRIES = 1e7; // a twentieth of a second
+const TRIED = [200, 100, 50, 25]; // letters of a text that the browser's engine is held against at most: longer ones fit nothing
+const LONGEST_TRIED_PATTERN = 2000; // letters
+const MOST_STEPS = 3e5; // of the browser's engine for one text: a table holds one against each of its thousand cells
 
 const made = new Map<string, Regex | null>(); // a table holds one against each of its cells
 const MOST_MADE = 500;
@@ -28,7 +28,7 @@ export function regex(source: string, flags = ""): Regex | null {
   const key = `${flags}/${source}`;
   let found = made.get(key);
   if (found === undefined) {
-    found = source.length > LONGEST_PATTERN ? null : (linear(source, flags) ?? tried(source, flags));
+    found = linear(source, flags) ?? tried(source, flags);
     if (made.size >= MOST_MADE) made.clear();
     made.set(key, found);
   }
@@ -56,11 +56,14 @@ function bitsOf(flags: string): number {
 }
 
 function tried(source: string, flags: string): Regex | null {
-  if (ways(source, LONGEST_TRIED) > MOST_TRIES) return null;
+  if (source.length > LONGEST_TRIED_PATTERN) return null;
+  const lines = (length: number) => (flags.includes("m") ? length : 1); // it may begin at each
+  const longest = TRIED.find((length) => steps(source, length) * lines(length) <= MOST_STEPS);
+  if (longest === undefined) return null;
   try {
     const by = new RegExp(source, flags.replace(/[gy]/g, "")); // which would go on where it stopped
     const all = new RegExp(source, flags.replace("y", ""));
-    const short = (text: string) => text.length <= LONGEST_TRIED;
+    const short = (text: string) => text.length <= longest;
     return {
       test: (text) => short(text) && by.test(text),
       exec: (text) => (short(text) ? by.exec(text) : null),

@@ -134,7 +134,7 @@ function Leads({ incident, runbooks }: { incident: IncidentSummary | undefined; 
 function isSought({ labels, annotations }: Alert, sought: string): boolean {
   if (!sought.trim()) return true;
   const matchers = /[=~]/.test(sought) ? parseMatchers(sought) : null;
-  if (matchers) return matchesAll(matchers, labels);
+  if (matchers) return matchesAll(matchers, labels) ?? false;
   const text = JSON.stringify([labels, annotations]).toLowerCase();
   return sought
     .toLowerCase()

@@ -114,13 +114,21 @@ export function NewSilence({ matchers: given, done }: { matchers: string; done: 
 }
 
 function Muted({ alerts, matchers }: { alerts: readonly Alert[]; matchers: Parameters<typeof matchesAll>[0] }) {
-  const muted = matchers.length ? alerts.filter(({ labels }) => matchesAll(matchers, labels)) : [];
+  const held = matchers.length ? alerts.map(({ labels }) => matchesAll(matchers, labels)) : [];
+  const muted = alerts.filter((_, at) => held[at]);
+  const untold = held.filter((each) => each === null).length;
   return (
     <div style={{ paddingTop: 10 }}>
       <div className="quiet" role="status">
-        {muted.length === 0
-          ? "It would mute none of the alerts there are now."
-          : `It would mute ${muted.length} of ${alerts.length} alerts:`}
+        {muted.length > 0
+          ? `It would mute ${muted.length} of ${alerts.length} alerts:`
+          : untold === 0 && "It would mute none of the alerts there are now."}
+        {untold > 0 && (
+          <div className="warn">
+            Of {untold} of {alerts.length} alerts it cannot be told here whether it would mute them: a regular
+            expression is wrong, or too large to be run in the browser. The server says what it makes of it.
+          </div>
+        )}
       </div>
       {muted.length > 0 && (
         <Table

@@ -62,7 +62,7 @@ export function Alerts({ incident }: { incident: Incident }) {
           },
           {
             title: "since",
-            cell: ({ active_at }) => <Ago at={active_at} />,
+            cell: ({ active_at }) => <Ago at={active_at} past />,
             by: ({ active_at }) => active_at,
             number: true,
           },
@@ -70,7 +70,7 @@ export function Alerts({ incident }: { incident: Incident }) {
       />
       {(correlation.data?.by_hand ?? []).map(({ at, actor, text }) => (
         <div key={`${at} ${text}`} className="quiet">
-          by hand: {text} ({actor}, <Ago at={at} />)
+          by hand: {text} ({actor}, <Ago at={at} past />)
         </div>
       ))}
       <Parting incident={incident} picked={picked} onDone={() => setPicked(new Set())} />

@@ -6,10 +6,20 @@ import { useTime } from "@/components/time";
 import { near } from "@/model/maplayout";
 import { Drawing } from "../services/Drawing";
 
-/** The services it is about on the map, with those they call and that call them, as they did while it lasted. */
+const HOUR = 3600;
+
+/**
+ * The services it is about on the map, with those they call and that call them: as they do now while it is open, else as they did in
+ * its first hour. It may last for days, and all that was called in them would be counted anew each minute.
+ */
 export default function Around({ incident }: { incident: Incident }) {
   const { now } = useTime();
-  const span = { start: incident.created_at - 900, end: incident.resolved_at ?? now };
+  const { created_at, resolved_at } = incident;
+  const before = created_at - 900;
+  const span =
+    resolved_at === null
+      ? { start: Math.max(before, now - HOUR), end: now }
+      : { start: before, end: Math.min(resolved_at, created_at + HOUR) };
   const map = useServiceMap(span);
   return (
     <Panel title="Where it is" note="its services are filled; colours tell the share of failed calls">

@@ -18,7 +18,7 @@ import { Elsewhere } from "./Elsewhere";
 import { Evidence } from "./Evidence";
 import { Found } from "./Found";
 import { Pins } from "./Pins";
-import { Runs } from "./Runs";
+import { Runs, Startable } from "./Runs";
 import { Timeline } from "./Timeline";
 import { Updates } from "./Updates";
 import { Work } from "./Work";
@@ -58,7 +58,8 @@ export function One({ id }: { id: string }) {
               <Suspense fallback={<Loading rows={4} />}>
                 <Around incident={one} />
               </Suspense>
-              {one.runs.length === 0 && <Runs incident={one} />}
+              {/* At its one place always: whoever types there goes on when a first run begins. */}
+              <Startable incident={one} />
               <Work incident={one} />
               <Updates id={id} />
               <Pins incident={one} />

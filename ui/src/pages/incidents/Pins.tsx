@@ -63,7 +63,7 @@ function One({ pin: { what, text, by, at } }: { pin: Pin }) {
       )}{" "}
       {text}{" "}
       <span className="faint nowrap">
-        {by}, <Ago at={at} />
+        {by}, <Ago at={at} past />
       </span>
     </li>
   );

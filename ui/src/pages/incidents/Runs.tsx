@@ -17,12 +17,23 @@ import { clockTime } from "@/model/timerange";
 export function Runs({ incident }: { incident: Incident }) {
   return (
     <Panel title="Runbooks">
-      {incident.runs.length === 0 ? (
-        <div className="empty">None ran: no runbook matches its alerts and tier.</div>
-      ) : (
-        incident.runs.map((run) => <OneRun key={run.id} incident={incident} run={run} />)
-      )}
-      {incident.status !== "resolved" && <Start incident={incident} />}
+      {incident.runs.map((run) => (
+        <OneRun key={run.id} incident={incident} run={run} />
+      ))}
+    </Panel>
+  );
+}
+
+/** That none ran, and the form that starts one. */
+export function Startable({ incident }: { incident: Incident }) {
+  const runbooks = useRunbooks();
+  const none = incident.runs.length === 0;
+  const names = incident.status === "resolved" ? [] : (runbooks.data ?? []).map(({ name }) => name);
+  if (!none && names.length === 0) return null;
+  return (
+    <Panel title={none ? "Runbooks" : "Start a runbook"}>
+      {none && <div className="empty">None ran: no runbook matches its alerts and tier.</div>}
+      {names.length > 0 && <Start incident={incident} names={names} />}
     </Panel>
   );
 }
@@ -104,13 +115,11 @@ function OneRun({ incident, run }: { incident: Incident; run: Run }) {
 }
 
 /** Starts a runbook by hand; its guards apply. */
-function Start({ incident }: { incident: Incident }) {
-  const runbooks = useRunbooks();
+function Start({ incident, names }: { incident: Incident; names: string[] }) {
   const [actor] = useActor();
   const [runbook, setRunbook] = useState("");
   const [reason, setReason] = useState("");
   const acts = useIncidentActs(incident.id);
-  if (!runbooks.data?.length) return null;
   const start = () =>
     acts.mutate(
       (path) =>
@@ -130,7 +139,7 @@ function Start({ incident }: { incident: Incident }) {
         style={{ flex: "1 1 140px" }}
         aria-label="runbook to start"
         placeholder="start a runbook"
-        data={runbooks.data.map(({ name }) => name)}
+        data={names}
         value={runbook || null}
         onChange={(to) => setRunbook(to ?? "")}
       />

@@ -138,7 +138,7 @@ function Log({ updates }: { updates: readonly Update[] }) {
             </>
           ),
         },
-        { title: "when", cell: ({ at }) => <Ago at={at} />, by: ({ at }) => at, number: true },
+        { title: "when", cell: ({ at }) => <Ago at={at} past />, by: ({ at }) => at, number: true },
       ]}
     />
   );

@@ -116,7 +116,7 @@ function Last({ of: { event, state, error, at } }: { of: NonNullable<Integration
     <>
       <Tag of={state} />{" "}
       <span className="quiet">
-        {event}, <Ago at={at} />
+        {event}, <Ago at={at} past />
       </span>
       {error && <div className="bad">{error}</div>}
     </>
