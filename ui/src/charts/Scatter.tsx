@@ -1,9 +1,9 @@
 /** Points of two numbers, with lines between them where that is wanted; each says what it is under the pointer. */
 
 import { useElementSize } from "@mantine/hooks";
-import { Fragment, type ReactNode } from "react";
+import { Fragment, memo, type ReactNode, useId } from "react";
 import { axisMarks } from "@/model/dashboard/bars";
-import type { Cloud } from "@/model/dashboard/clouds";
+import { type Cloud, endsOf } from "@/model/dashboard/clouds";
 import { titleOf } from "@/model/dashboard/frames";
 import type { Field } from "@/model/dashboard/types";
 import { format, tick } from "@/model/units";
@@ -17,10 +17,11 @@ interface Props {
 }
 
 const [LETTER, LINE, GAP, RIGHT] = [6.3, 18, 6, 18];
-const AIR = 0.05; // of what is drawn, around it
 
-export function Scatter({ label, clouds, height, led }: Props) {
+/** Drawn anew only when what it is given changes: there may be thousands of points. */
+export const Scatter = memo(function Scatter({ label, clouds, height, led }: Props) {
   const { ref, width } = useElementSize<HTMLDivElement>();
+  const ground = useId();
   const { x, y, frame } = clouds[0]!;
   const all = clouds.flatMap(({ points }) => points);
   const upright = axisOf(
@@ -29,7 +30,7 @@ export function Scatter({ label, clouds, height, led }: Props) {
     height / 44,
   );
   const names = upright.marks.map(upright.shown);
-  const left = Math.ceil(Math.max(...names.map((name) => name.length)) * LETTER) + GAP + 4;
+  const left = Math.ceil(Math.max(0, ...names.map((name) => name.length)) * LETTER) + GAP + 4;
   const lying = axisOf(
     all.map((point) => point.x),
     x,
@@ -62,8 +63,11 @@ export function Scatter({ label, clouds, height, led }: Props) {
               {titleOf(x, frame)}
             </text>
           </g>
+          <clipPath id={ground}>
+            <rect x={left - GAP / 2} width={Math.max(0, width - left + GAP / 2)} height={Math.max(0, height - LINE)} />
+          </clipPath>
           {clouds.map((cloud, place) => (
-            <g key={`${place} ${cloud.name}`}>
+            <g key={`${place} ${cloud.name}`} clipPath={`url(#${ground})`}>
               {cloud.shows.line && (
                 <polyline
                   points={cloud.points.map((point) => `${across(point.x)},${up(point.y)}`).join(" ")}
@@ -96,18 +100,16 @@ export function Scatter({ label, clouds, height, led }: Props) {
       )}
     </div>
   );
-}
+});
 
 /** Round marks, what is written at them, and where between its ends (0 to 1) a value is. */
-function axisOf(values: readonly number[], { config: { min, max, unit, decimals } }: Field, most: number) {
-  const least = values.reduce((one, other) => Math.min(one, other), Number.POSITIVE_INFINITY);
-  const greatest = values.reduce((one, other) => Math.max(one, other), Number.NEGATIVE_INFINITY);
-  const air = (greatest - least) * AIR || Math.abs(greatest) * AIR || 1;
-  const [low, high] = [min ?? least - air, max ?? greatest + air];
+function axisOf(values: readonly number[], { config }: Field, most: number) {
+  const { unit, decimals } = config;
+  const [low, high] = endsOf(values, config);
   return {
     marks: axisMarks(low, high, Math.max(2, Math.floor(most)), unit).filter((mark) => mark >= low && mark <= high),
     shown: (mark: number) => (decimals === undefined ? tick(mark, unit) : format(mark, unit, decimals)),
-    share: (value: number) => (value - low) / (high - low || 1),
+    share: (value: number) => (value - low) / (high - low),
   };
 }
 

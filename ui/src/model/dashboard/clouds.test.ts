@@ -1,5 +1,5 @@
 import { expect, it, test } from "vitest";
-import { cloudsOf } from "./clouds";
+import { cloudsOf, endsOf, thinned } from "./clouds";
 import { field } from "./frames";
 import type { Field, Frame, Json } from "./types";
 
@@ -130,3 +130,28 @@ it("have the size and the colour that fields say", () => {
   ]);
   expect(cloud!.shows).toEqual({ points: true, line: true, fill: 0.5 });
 });
+
+test.each([
+  ["all, where there is room", [3, 0, 2], 5, [3, 0, 2]],
+  ["as many of each", [9, 9], 6, [3, 3]],
+  ["what small ones leave", [9000, 10], 5000, [4990, 10]],
+  ["also where it does not come out even", [4, 9, 1, 9], 12, [4, 4, 1, 3]],
+  ["one of each of the first, of more clouds than points", [1, 1, 2, 1], 3, [1, 1, 0, 1]],
+])("points are taken: %s", (_, sizes, most, expected) => {
+  const [cloud] = cloudsOf([frame(b, c)], {});
+  const clouds = sizes.map((size) => ({ ...cloud!, points: Array.from({ length: size }, () => cloud!.points[0]!) }));
+  expect(thinned(clouds, most).map(({ points }) => points.length)).toEqual(expected);
+});
+
+test.each<[string, number[], { min?: number; max?: number }, [number, number]]>([
+  ["around what there is", [0, 100], {}, [-5, 105]],
+  ["around a single one", [100], {}, [95, 105]],
+  ["around nothing but zero", [0], {}, [-1, 1]],
+  ["as configured", [0, 100], { min: 20, max: 50 }, [20, 50]],
+  ["from above all that there is", [-30, -10], { min: 0 }, [0, 1]],
+  ["to below all that there is", [200, 300], { max: 100 }, [95, 100]],
+  ["of ends that are one", [3], { min: 20, max: 20 }, [20, 21]],
+  ["of ends the wrong way round", [3], { min: 20, max: 10 }, [20, 21]],
+])("an axis goes %s", (_, values, config, expected) =>
+  expect(endsOf(values, { ...b.config, ...config })).toEqual(expected),
+);

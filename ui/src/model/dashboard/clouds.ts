@@ -7,7 +7,7 @@ import { seriesColour, statColour } from "./display";
 import { matches } from "./fieldconfig";
 import { titleOf } from "./frames";
 import { bool, list, maybe, num, object, objects, text } from "./options";
-import type { Field, Frame, Json } from "./types";
+import type { Field, FieldConfig, Frame, Json } from "./types";
 
 export interface Point {
   readonly x: number;
@@ -122,6 +122,40 @@ function cloud({ size, coloured, ...part }: Part, place: number): Cloud {
   const shows = { points: show !== "lines", line: text(show).includes("lines"), fill: num(fillOpacity, 50) / 100 };
   return { ...part, colour, points, shows };
 }
+
+/** `clouds` with at most `most` points: as many of each, and what small ones leave goes to the others. */
+export function thinned(clouds: readonly Cloud[], most: number): readonly Cloud[] {
+  const taken = shares(
+    clouds.map(({ points }) => points.length),
+    most,
+  );
+  return clouds.map((each, place) => ({ ...each, points: each.points.slice(0, taken[place]) }));
+}
+
+function shares(sizes: readonly number[], most: number): readonly number[] {
+  const taken = sizes.map(() => 0);
+  let left = most;
+  const smallestFirst = sizes.map((size, place) => ({ size, place })).sort((one, other) => one.size - other.size);
+  for (const [done, { size, place }] of smallestFirst.entries()) {
+    taken[place] = Math.min(size, Math.ceil(left / (sizes.length - done)));
+    left -= taken[place];
+  }
+  return taken;
+}
+
+const AIR = 0.05; // of what is drawn, around it
+
+/** The ends of an axis for `values`, the first below the second: what is configured, also beside all of them, or around them. */
+export function endsOf(values: readonly number[], { min, max }: FieldConfig): readonly [number, number] {
+  const least = values.reduce((one, other) => Math.min(one, other), Number.POSITIVE_INFINITY);
+  const greatest = values.reduce((one, other) => Math.max(one, other), Number.NEGATIVE_INFINITY);
+  const air = (greatest - least) * AIR || beside(greatest);
+  const [low, high] = [min ?? least - air, max ?? greatest + air];
+  if (low < high) return [low, high];
+  return min === undefined ? [high - beside(high), high] : [low, low + beside(low)];
+}
+
+const beside = (value: number) => Math.abs(value) * AIR || 1;
 
 const [SMALL, LARGE, USUAL] = [5, 25, 5]; // pixels
 

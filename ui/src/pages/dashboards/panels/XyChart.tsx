@@ -1,7 +1,7 @@
-import { useMemo } from "react";
+import { type ComponentProps, useCallback, useMemo } from "react";
 import { Scatter } from "@/charts/Scatter";
 import { Nothing } from "@/components/states";
-import { cloudsOf } from "@/model/dashboard/clouds";
+import { type Cloud, cloudsOf, thinned } from "@/model/dashboard/clouds";
 import { at, bool } from "@/model/dashboard/options";
 import type { PanelProps } from "./interface";
 import { Linked } from "./Linked";
@@ -12,9 +12,16 @@ const LEGEND = 24;
 /** Numbers over numbers, as points: each leads where the links of its field lead. */
 export default function XyChart({ panel, frames, height, leads }: PanelProps) {
   const clouds = useMemo(() => cloudsOf(frames, panel.options), [frames, panel.options]);
-  const count = clouds.reduce((sum, { points }) => sum + points.length, 0);
-  const few =
-    count > MOST ? clouds.map((each) => ({ ...each, points: each.points.slice(0, MOST / clouds.length) })) : clouds;
+  const few = useMemo(() => thinned(clouds, MOST), [clouds]);
+  const [count, drawn] = [counted(clouds), counted(few)];
+  const led = useCallback<ComponentProps<typeof Scatter>["led"]>(
+    ({ y, frame }, row, point) => (
+      <Linked spot={{ field: y, frame, row }} leads={leads}>
+        {point}
+      </Linked>
+    ),
+    [leads],
+  );
   if (count === 0)
     return (
       <Nothing title="There are no points">
@@ -28,11 +35,7 @@ export default function XyChart({ panel, frames, height, leads }: PanelProps) {
         label={panel.title || "points"}
         clouds={few}
         height={Math.max(60, height - (legend ? LEGEND : 2))}
-        led={({ y, frame }, row, point) => (
-          <Linked spot={{ field: y, frame, row }} leads={leads}>
-            {point}
-          </Linked>
-        )}
+        led={led}
       />
       {legend && (
         <div className="legend" role="group" aria-label="legend">
@@ -44,11 +47,13 @@ export default function XyChart({ panel, frames, height, leads }: PanelProps) {
           ))}
         </div>
       )}
-      {count > MOST && (
+      {drawn < count && (
         <div className="warn">
-          {MOST} of {count} points are drawn; aggregate to see the others.
+          {drawn} of {count} points are drawn; aggregate to see the others.
         </div>
       )}
     </>
   );
 }
+
+const counted = (clouds: readonly Cloud[]) => clouds.reduce((sum, { points }) => sum + points.length, 0);
