@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import pytest
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aiprism.model.spans import Span, SpanEvent
-from aiprism.query.traces import Story, of_longest, story
+from aiprism.query.traces import Story, story
 
 
 def span(
@@ -72,13 +72,13 @@ def test_the_critical_path_goes_through_the_child_that_finished_last() -> None:
             span("short", "r", 30, 20),
             span("long", "r", 25, 60),
             span("deep", "long", 40, 45),
-            span("after", "r", 90, 50),  # goes on after its parent: only what lies within is waited for
+            span("after", "r", 90, 50),  # goes on after its parent: the trace has not ended before
         ]
     )
     assert path(told) == [
-        ("r", 0, 5), ("first", 5, 20), ("r", 20, 25), ("long", 25, 40), ("deep", 40, 85), ("r", 85, 90), ("after", 90, 100),
+        ("r", 0, 5), ("first", 5, 20), ("r", 20, 25), ("long", 25, 40), ("deep", 40, 85), ("r", 85, 90), ("after", 90, 140),
     ]  # fmt: skip
-    assert sum(node.critical_ns for node in told.nodes) == 100
+    assert sum(node.critical_ns for node in told.nodes) == 140
 
 
 MS = 1_000_000
@@ -115,16 +115,67 @@ def test_the_way_of_many_errors_through_many_spans_is_told_by_its_beginning_and_
     assert {(each.path[1], each.path[-1]) for each in told.failures} == {("c999", "c0")}
 
 
-def test_work_that_goes_on_after_the_answer_is_understood_by_itself() -> None:
-    spans = [span("r", "", 0, 10), span("w", "r", 5, 100), span("x", "w", 20, 80), span("y", "r", 1, 2)]
-    told = of_longest(story(spans))
-    assert (shape(told), path(told)) == ([("w", 0), ("x", 1)], [("w", 5, 20), ("x", 20, 100), ("w", 100, 105)])
-    assert of_longest(story([])) == story([])
+@pytest.mark.parametrize(
+    ("spans", "expected"),
+    [
+        pytest.param(
+            [span("r", "", 0, 5), span("w", "r", 5, 4800), span("m", "w", 20, 4700), span("y", "r", 1, 2)],
+            [("r", 0, 1), ("y", 1, 3), ("r", 3, 5), ("w", 5, 20), ("m", 20, 4720), ("w", 4720, 4805)],
+            id="answered before its work is done",
+        ),
+        pytest.param(
+            [span("r", "", 0, 5), span("a", "r", 5, 1000), span("b", "a", 1005, 2000), span("c", "b", 3005, 900)],
+            [("r", 0, 5), ("a", 5, 1005), ("b", 1005, 3005), ("c", 3005, 3905)],
+            id="one step sets the next going",
+        ),
+        pytest.param(
+            [span("r", "", 0, 200), span("db", "r", 10, 180), span("task", "r", 195, 5000)],
+            [("r", 0, 10), ("db", 10, 190), ("r", 190, 195), ("task", 195, 5195)],
+            id="a task is left behind",
+        ),
+        pytest.param(
+            [span("r", "", 0, 10), span("w", "r", 60, 100)], [("r", 0, 10), ("w", 60, 160)], id="a queue is nobody's"
+        ),
+        pytest.param(
+            [span("r", "", 0, 200), span("send", "r", 10, 5), span("w", "send", 12, 5000), span("db", "r", 20, 5000)],
+            [("r", 0, 10), ("send", 10, 15), ("r", 15, 20), ("db", 20, 5020)],
+            id="a child was waited for, not what it left behind",
+        ),
+        pytest.param(
+            [span("r", "", 0, 100), span("send", "r", 10, 5), span("w", "send", 90, 5), span("db", "r", 20, 60)],
+            [
+                ("r", 0, 10),
+                ("send", 10, 15),
+                ("r", 15, 20),
+                ("db", 20, 80),
+                ("r", 80, 90),
+                ("w", 90, 95),
+                ("r", 95, 100),
+            ],
+            id="what runs while something waits in a queue has the time",
+        ),
+        pytest.param(
+            [span("r", "", 10, 10), span("early", "r", 5, 30)], [("early", 10, 35)], id="nothing before its parent"
+        ),
+        pytest.param(
+            [span("r", "", 0, 6), span("s", "", 1, 5), span("w", "s", 6, 50)],
+            [("s", 1, 6), ("w", 6, 56)],
+            id="of two trees the one that takes longer with all that lies below",
+        ),
+    ],
+)
+def test_the_critical_path_ends_with_what_ends_last_and_begins_with_the_root(
+    spans: Sequence[Span], expected: Sequence[tuple[str, int, int]]
+) -> None:
+    assert path(story(spans)) == expected
 
 
-def test_of_a_request_that_is_answered_before_its_work_is_done_the_path_is_that_of_the_work() -> None:
-    told = story([span("r", "", 0, 10), span("w", "r", 5, 100), span("x", "w", 20, 80), span("y", "r", 1, 2)])
-    assert path(told) == [("w", 5, 20), ("x", 20, 100), ("w", 100, 105)]
+def test_a_nanosecond_of_difference_changes_the_path_by_no_more() -> None:
+    for last in (99, 100, 101):
+        told = story([span("r", "", 0, 100), span("x", "r", 2, 90), span("w", "r", 95, last - 95)])
+        assert {node.span.span_id: node.critical_ns for node in told.nodes} == {
+            "r": 5 + max(0, 100 - last), "x": 90, "w": last - 95,
+        }  # fmt: skip
 
 
 def test_an_error_is_told_where_it_began_and_how_far_it_came() -> None:
@@ -172,10 +223,14 @@ def test_whatever_spans_there_are(spans: Sequence[Span]) -> None:
         assert 0 <= node.self_ns <= node.span.duration_ns
         assert node.parent is None or node.parent < number
         assert all(told.nodes[child].parent == number for child in node.children)
+        assert 0 <= node.critical_ns <= node.span.duration_ns
     trees = [told.nodes[one:other] for one, other in pairwise((*told.roots, len(told.nodes)))]
-    main = max(trees, key=lambda tree: (not tree[0].is_orphan, tree[0].span.duration_ns))
-    # All the time of its longest span is accounted for, which is the root where nothing goes on after it.
-    assert sum(node.critical_ns for node in told.nodes) == max(node.span.duration_ns for node in main)
+    longest = max(max(node.end for node in tree) - tree[0].begin for tree in trees)
+    spent = sum(node.critical_ns for node in told.nodes)
+    # All of the time is accounted for, unless something waits in a queue.
+    assert spent <= longest
+    if all(node.parent is None or node.begin <= told.nodes[node.parent].end for node in told.nodes):
+        assert spent == longest
     began = {failure.span_id for failure in told.failures}
     assert bool(began) == any(each.status == "error" for each in spans)
 
@@ -184,3 +239,50 @@ def test_whatever_spans_there_are(spans: Sequence[Span]) -> None:
 def test_the_order_in_which_spans_come_does_not_matter(order: int) -> None:
     spans = [span("r", "", 0, 100), span("a", "r", 10, 20), span("b", "r", 10, 20), span("c", "b", 11, 2, error="x")]
     assert story(spans[::order]) == story(spans)
+
+
+def grown(steps: Sequence[tuple[int, int, int]], *, within: bool) -> list[Span]:
+    """A trace of one root: of each step the parent, how long after its begin, how long; `within` it, or wherever."""
+    spans = [span("0", "", 0, 40)]
+    for number, (which, after, took) in enumerate(steps, 1):
+        above = spans[which % number]
+        if within:
+            after %= above.duration_ns + 1
+            took %= above.duration_ns - after + 1
+        spans.append(span(str(number), above.span_id, above.start_ns + after, took))
+    return spans
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(-10, 60), st.integers(0, 40)), max_size=10))
+def test_the_critical_path_is_a_chain_of_stretches_within_their_spans(steps: Sequence[tuple[int, int, int]]) -> None:
+    told = story(grown(steps, within=False))
+    spans = {node.span.span_id: node for node in told.nodes}
+    sections = path(told)
+    assert all(spans[each].begin <= start < end <= spans[each].end for each, start, end in sections)
+    assert all(one[2] <= other[1] for one, other in pairwise(sections))
+    assert sum(end - start for _, start, end in sections) <= max(node.end for node in told.nodes)
+    assert sum(min(40, end) - min(40, start) for _, start, end in sections) == 40  # none of the root's time is missing
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 40), st.integers(0, 40)), max_size=10))
+def test_the_critical_path_is_the_published_one_where_all_lies_within_its_parent(
+    steps: Sequence[tuple[int, int, int]],
+) -> None:
+    told = story(grown(steps, within=True))
+    assert path(told) == list(published(told, 0))[::-1]
+
+
+def published(told: Story, at: int) -> Iterator[tuple[str, int, int]]:
+    """CRISP's path of a span backwards from its end."""
+    node = told.nodes[at]
+    until = node.end
+    by_end = sorted((told.nodes[child].end, told.nodes[child].begin, child) for child in node.children)
+    for _, _, child in reversed(by_end):
+        below = told.nodes[child]
+        if below.begin < below.end <= until:
+            if below.end < until:
+                yield node.span.span_id, below.end, until
+            yield from published(told, child)
+            until = below.begin
+    if node.begin < until:
+        yield node.span.span_id, node.begin, until

@@ -18,7 +18,7 @@ from aiprism.learn.look import Look
 from aiprism.model.spans import TraceSummary
 from aiprism.model.timerange import TimeRange
 from aiprism.query.traceexplain import spent
-from aiprism.query.traces import Story, of_longest, story
+from aiprism.query.traces import Story, story
 from aiprism.store.tracesearch import TraceSearch
 
 BEFORE = 1800.0
@@ -119,7 +119,7 @@ def _stories(some: Sequence[TraceSummary], told: Mapping[str, Story]) -> list[St
 
 
 def _spent(slow: Sequence[Story], usual: Sequence[Story], case: Case) -> tuple[TimeSpent, ...]:
-    found = spent([of_longest(each) for each in slow], [of_longest(each) for each in usual], limit=_TOLD)
+    found = spent(slow, usual, limit=_TOLD)
     return tuple(
         TimeSpent(
             case.names.get(each.service, each.service),

@@ -7,9 +7,10 @@ other as parents are cut where they begin, a span that was sent twice counts onc
 client's is marked with how far; what is computed here (not what is shown) is computed as if its clock were right.
 
 The critical path is that of CRISP (Zhang et al., "CRISP: Critical Path Analysis of Large-Scale Microservice Architectures",
-USENIX ATC 2022), as Jaeger has it: from the end of the root backwards, the time of a span belongs to its child that finished
-last before it, and to the span itself where no child was at work. A request that is answered before its work is done (a queue lies
-between) has the path of the work: that of its root would tell of the milliseconds in which the work was accepted.
+USENIX ATC 2022), as Jaeger has it: from the end backwards, the time of a span belongs to its child that finished last before it,
+and to the span itself where no child was at work. Both end it with the root; here it ends with whatever ends last below the
+root, as a request may be answered before its work is done (a queue lies between): what goes on after its parent comes first, and
+then what the parent did before it set that going. Where all lies within its parent, the two are the same.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ def story(spans: Sequence[Span]) -> Story:
     once.sort(key=lambda span: (span.start_ns, -span.duration_ns, span.span_id))
     nodes = _with_self_times(_tree(once))
     roots = tuple(number for number, node in enumerate(nodes) if node.parent is None)
-    sections = _critical_path(nodes, _work(nodes, _main_root(nodes, roots))) if nodes else ()
+    sections = _critical_path(nodes, roots) if nodes else ()
     spent: dict[int, int] = defaultdict(int)
     for number, start, end in sections:
         spent[number] += end - start
@@ -102,29 +103,8 @@ def story(spans: Sequence[Span]) -> Story:
     return Story(nodes, roots, path, tuple(_failures(nodes)), len(spans) - len(once))
 
 
-def of_longest(told: Story) -> Story:
-    """What the longest span says with all below it: of a request that is answered before its work is done, the work."""
-    if not told.nodes:
-        return told
-    first = max(range(len(told.nodes)), key=lambda at: (told.nodes[at].span.duration_ns, -at))
-    depth = told.nodes[first].depth
-    rest = (at for at in range(first + 1, len(told.nodes)) if told.nodes[at].depth <= depth)
-    return story([node.span for node in told.nodes[first : next(rest, len(told.nodes))]])
-
-
 def _identity(span: Span) -> tuple[object, ...]:
     return span.span_id, span.kind, span.service, span.name, span.start_ns, span.duration_ns, span.status
-
-
-def _main_root(nodes: Sequence[Node], roots: Sequence[int]) -> int:
-    """The root of the request: a true one rather than an orphan, then the longest."""
-    return max(roots, key=lambda at: (not nodes[at].is_orphan, nodes[at].end - nodes[at].begin))
-
-
-def _work(nodes: Sequence[Node], root: int) -> int:
-    """The span of which the path is told: the root, or what it set going that took longer."""
-    end = next((at for at in range(root + 1, len(nodes)) if nodes[at].parent is None), len(nodes))
-    return max(range(root, end), key=lambda at: (nodes[at].span.duration_ns, -at))
 
 
 # -- the tree ----------------------------------------------------------------------------------------------------------
@@ -233,37 +213,66 @@ def _covered(node: Node, nodes: Sequence[Node]) -> int:
     return covered
 
 
-def _critical_path(nodes: Sequence[Node], root: int) -> list[tuple[int, int, int]]:
-    """(node, from, to) from the end of the root backwards. What a child does before its parent begins or after it
-    has ended is not waited for."""
+def _critical_path(nodes: Sequence[Node], roots: Sequence[int]) -> list[tuple[int, int, int]]:
+    """(node, from, to) of the tree that takes longest, from its last end backwards to the begin of its root.
+
+    While something waits in a queue and all that led to it is over, the time belongs to nobody.
+    """
+    above = _followed(nodes)
+    begins, lasts = _reach(nodes, above)
+    # Both its own end and the last one below, as a child that was waited for may have left work behind that was not.
+    ends: dict[int, set[tuple[int, int, int]]] = defaultdict(set)
+    for number, parent in enumerate(above):
+        if parent is not None:
+            ends[parent] |= {(end, nodes[number].begin, number) for end in (nodes[number].end, lasts[number])}
+    root = max(roots, key=lambda at: (lasts[at] - begins[at], not nodes[at].is_orphan))
     sections: list[tuple[int, int, int]] = []
-    # Each entry: a span, its children by their end, the time before which it has to be accounted for.
-    stack = [(root, _by_end(nodes, root), nodes[root].end)]
+    # Each entry: a span, the ends below it by their time, the time before which it has to be accounted for.
+    stack = [(root, sorted(ends[root]), lasts[root])]
     while stack:
         at, left, until = stack.pop()
-        begin = nodes[at].begin
-        last = None
-        while left and last is None:
-            child = left.pop()
-            if begin <= nodes[child].begin < until and nodes[child].end > nodes[child].begin:
-                last = child
-        if last is None:
-            if until > begin:
-                sections.append((at, begin, until))
-            continue
-        end = min(nodes[last].end, until)
-        if until > end:
-            sections.append((at, end, until))
-        # Of the rest, what ended after the child began did not decide when the child could begin.
-        while left and nodes[left[-1]].end > nodes[last].begin:
-            left.pop()
-        stack.append((at, left, nodes[last].begin))
-        stack.append((last, _by_end(nodes, last), end))
+        last, ended = at, begins[at]
+        # What ended after the child that was followed had begun did not decide when that could begin.
+        while left and last == at:
+            end, _, child = left.pop()
+            if begins[child] < end <= until:
+                last, ended = child, end
+        itself = min(nodes[at].end, until)
+        if itself > ended:
+            sections.append((at, ended, itself))
+        if last != at:
+            stack.append((at, left, begins[last]))
+            stack.append((last, sorted(ends[last]), ended))
     return sections
 
 
-def _by_end(nodes: Sequence[Node], at: int) -> list[int]:
-    return sorted(nodes[at].children, key=lambda child: (nodes[child].end, nodes[child].begin))
+def _followed(nodes: Sequence[Node]) -> list[int | None]:
+    """For each span whose time the path goes on with before it: its parent's; where that had ended, of the nearest ancestor
+    that was still at work; where none was, of the one that had ended last."""
+    above: list[int | None] = []
+    later: list[int | None] = []  # the nearest ancestor that ends later
+    for node in nodes:
+        at = node.parent
+        while at is not None and nodes[at].end < node.begin and later[at] is not None:
+            at = later[at]
+        above.append(at)
+        at = node.parent
+        while at is not None and nodes[at].end <= node.end:
+            at = later[at]
+        later.append(at)
+    return above
+
+
+def _reach(nodes: Sequence[Node], above: Sequence[int | None]) -> tuple[list[int], list[int]]:
+    """From when on each span counts, which is not before what is above it, and when the last one ends of it and all below."""
+    begins, lasts = [node.begin for node in nodes], [node.end for node in nodes]
+    for number, parent in enumerate(above):
+        if parent is not None:
+            begins[number] = max(begins[number], begins[parent])
+    for number, parent in reversed([*enumerate(above)]):
+        if parent is not None:
+            lasts[parent] = max(lasts[parent], lasts[number])
+    return begins, lasts
 
 
 # -- errors ------------------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from aiprism.query import saved
 from aiprism.query.lucene import SPANS, condition
 from aiprism.query.tracecompare import compared
 from aiprism.query.traceexplain import Counted, reasons, spent
-from aiprism.query.traces import Story, of_longest, story
+from aiprism.query.traces import Story, story
 from aiprism.store.engine import Engine
 from aiprism.store.exemplars import Measured, measured_in
 from aiprism.store.logs import LogSearch, LogStore
@@ -262,9 +262,7 @@ def _serve_counts(
             )
             slow_ids, other_ids = found.slow_ids[:_READ], found.other_ids[:_READ]
             read = spans.traces([*slow_ids, *other_ids])
-            took, usual = (
-                [of_longest(story(read[each])) for each in ids if each in read] for ids in (slow_ids, other_ids)
-            )
+            took, usual = ([story(read[each]) for each in ids if each in read] for ids in (slow_ids, other_ids))
             return {
                 "operations": [asdict(each) for each in spent(took, usual)],
                 "slow": found.slow,
