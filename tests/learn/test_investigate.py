@@ -96,6 +96,7 @@ def test_of_a_bad_deployment_the_deployment_is_named_with_its_new_error(trouble)
         0,
     )
     errors = [each for each in found.metrics if each.family is Family.ERRORS]
+    assert [each.matcher for each in errors] == ['job="shop/orders"']
     assert [(each.service, each.before, each.labels["status_code"]) for each in errors] == [("orders", 0.0, "500")]
 
 
@@ -109,18 +110,21 @@ def test_of_a_resource_that_is_used_up_the_resource_is_named(trouble):
     assert conclusion(found).startswith("orders runs out of a resource")
 
 
-def test_of_a_service_that_stops_that_is_said(trouble):
+@pytest.mark.parametrize(
+    ("label", "matcher"), [("job", 'job=~"orders|shop/orders"'), ("service_name", 'service_name="orders"')]
+)
+def test_of_a_service_that_stops_that_is_said_with_what_finds_its_series(trouble, label, matcher):
     trouble.metrics()
-    quiet = [(labels, points) for labels, points in _levels("orders", until=ONSET - 5)]
-    trouble.stocked.add(quiet)
+    trouble.stocked.add(_levels(label, "orders", until=ONSET - 5))
     found = findings(trouble, trouble.open(FULL))
     assert found.hypotheses[0].kind == "stopped"
+    assert [each.matcher for each in found.metrics if each.measure == "ended"] == [matcher]
 
 
-def _levels(service, until):
+def _levels(label, service, until):
     times = [round((NOW - 1200 + at) * 1000) for at in range(0, 1200, 15) if NOW - 1200 + at < until]
     for number in range(30):
-        yield Labels({"__name__": f"gauge_{number}", "job": service}), [(ms, 1.0) for ms in times]
+        yield Labels({"__name__": f"gauge_{number}", label: service}), [(ms, 1.0) for ms in times]
 
 
 def test_when_nothing_is_otherwise_that_is_said_and_no_cause_is_made_up(trouble):

@@ -59,7 +59,8 @@ class Family(Enum):
 @dataclass(frozen=True, slots=True)
 class MetricChange:
     """A metric that is otherwise since the onset than before it. `measure` is rate (of a counter, a second), mean (of a histogram
-    or summary), level (of a gauge), or ended: its series stopped, and before and after count those that go on."""
+    or summary), level (of a gauge), or ended: its series stopped, and before and after count those that go on.
+    `matcher` finds what it was read from, as PromQL writes it."""
 
     service: str
     metric: str
@@ -70,6 +71,7 @@ class MetricChange:
     after: float
     z: float  # robust: by how many times what is usual it is off; negative: below
     changed_at: float
+    matcher: str = ""
 
 
 @dataclass(frozen=True, slots=True)

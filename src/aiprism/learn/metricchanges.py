@@ -13,7 +13,7 @@ what it watches has changed. It is looked through for the moment of the change.
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from aiprism.learn.findings import Case, Family, Findings, MetricChange
 from aiprism.learn.look import Look, SeriesRead
-from aiprism.model.labels import METRIC_NAME, Labels
+from aiprism.model.labels import METRIC_NAME, Labels, Matcher, MatchOp
 from aiprism.model.timerange import TimeRange
 from aiprism.respond.subject import SERVICE_LABELS
 
@@ -76,10 +76,13 @@ def changed(read: SeriesRead, case: Case) -> Sequence[MetricChange]:
     if not groups or not grid.bins:
         return ()
     found = [*_ended(groups, grid), *_off(groups, grid)]
-    best: dict[tuple[str, str], MetricChange] = {}
-    for each in sorted(found, key=lambda each: _rank(each, case)):
-        best.setdefault((each.service, each.metric.removesuffix("_count")), each)
-    return list(best.values())[:MOST]
+    best: dict[tuple[str, str], _Found] = {}
+    for change, numbers in sorted(found, key=lambda each: _rank(each[0], case)):
+        best.setdefault((change.service, change.metric.removesuffix("_count")), (change, numbers))
+    return [
+        replace(change, matcher=_matcher([read.labels[number] for number in numbers], case))
+        for change, numbers in list(best.values())[:MOST]
+    ]
 
 
 def _rank(each: MetricChange, case: Case) -> tuple[float, float, str, str]:
@@ -132,6 +135,7 @@ def _groups(read: SeriesRead, case: Case) -> list[_Group]:
     return [_group(key, numbers, alike) for key, numbers in alike.items()]
 
 
+_Found: TypeAlias = tuple[MetricChange, Sequence[int]]  # and the numbers of its series
 _Key: TypeAlias = tuple[str, str, tuple[tuple[str, str], ...]]
 
 
@@ -144,13 +148,28 @@ def _group(key: _Key, numbers: Sequence[int], alike: Mapping[_Key, Sequence[int]
 
 
 def _owner(labels: Labels, case: Case) -> str:
-    """The service a series is of: by the most telling label that names one we look at."""
+    """The service a series is of; nothing for none we look at."""
+    _, value = _naming(labels, case)
+    return case.names.get(value) or case.names.get(value.rpartition("/")[2], "")
+
+
+def _naming(labels: Labels, case: Case) -> tuple[str, str]:
+    """The most telling label that names a service we look at, and what it says."""
     for name in SERVICE_LABELS:
         value = labels.get(name, "")
-        for each in (value, value.rpartition("/")[2]):
-            if each in case.names:
-                return case.names[each]
-    return ""
+        if value in case.names or value.rpartition("/")[2] in case.names:
+            return name, value
+    return "", ""
+
+
+def _matcher(series: Sequence[Labels], case: Case) -> str:
+    """What finds these series by the name of their service; by the label most of them have it in."""
+    named = [_naming(labels, case) for labels in series]
+    [(label, _)] = Counter(name for name, _ in named).most_common(1)
+    values = sorted({value for name, value in named if name == label})
+    if len(values) == 1:
+        return str(Matcher(label, MatchOp.EQUAL, values[0]))
+    return str(Matcher(label, MatchOp.REGEX, "|".join(map(re.escape, values))))
 
 
 # -- what they were before, and are since ----------------------------------------------------------------------------
@@ -266,7 +285,7 @@ def _divided(one: NDArray[np.float64], by: NDArray[np.float64]) -> NDArray[np.fl
     return np.divide(one, by, out=np.full_like(one, np.nan), where=by > 0)
 
 
-def _off(groups: Sequence[_Group], grid: _Grid) -> list[MetricChange]:
+def _off(groups: Sequence[_Group], grid: _Grid) -> list[_Found]:
     """The groups that are off since the onset."""
     values = grid.measured(groups, grid.edges)
     _blank_unknown(values, groups, grid)
@@ -285,9 +304,12 @@ def _off(groups: Sequence[_Group], grid: _Grid) -> list[MetricChange]:
     some = [groups[int(rows[at])] for at in chosen]
     times = _changed_at(some, grid, median[chosen], after[rows][chosen])
     return [
-        MetricChange(
-            group.service, group.metric, group.labels, group.measure, family_of(group.metric, group.labels),
-            float(median[at]), float(after[rows[at]]), float(np.clip(z[at], -_MOST_Z, _MOST_Z)), when,
+        (
+            MetricChange(
+                group.service, group.metric, group.labels, group.measure, family_of(group.metric, group.labels),
+                float(median[at]), float(after[rows[at]]), float(np.clip(z[at], -_MOST_Z, _MOST_Z)), when,
+            ),
+            group.of,
         )
         for group, at, when in zip(some, chosen, times, strict=True)
     ]  # fmt: skip
@@ -334,9 +356,9 @@ def _changed_at(
     return times
 
 
-def _ended(groups: Sequence[_Group], grid: _Grid) -> list[MetricChange]:
+def _ended(groups: Sequence[_Group], grid: _Grid) -> list[_Found]:
     """Services of which a share of series has stopped while others are sent on: a process that is gone stops sending."""
-    found = []
+    found: list[_Found] = []
     by_service: dict[str, list[int]] = defaultdict(list)
     for each in groups:
         by_service[each.service] += each.of
@@ -348,9 +370,8 @@ def _ended(groups: Sequence[_Group], grid: _Grid) -> list[MetricChange]:
         if len(lately) >= _FEWEST_BINS and len(gone) >= len(lately) / 2:
             when = float(np.median([grid.last_of[at] for at in gone]))
             left = float(len(lately) - len(gone))
-            found.append(
-                MetricChange(
-                    service, "series", {}, "ended", Family.AVAILABILITY, float(len(lately)), left, -_MOST_Z, when
-                )
+            change = MetricChange(
+                service, "series", {}, "ended", Family.AVAILABILITY, float(len(lately)), left, -_MOST_Z, when
             )
+            found.append((change, lately))
     return found

@@ -155,6 +155,8 @@ export interface MetricChange {
   readonly metric: string;
   readonly labels: Labels;
   readonly measure: string;
+  /** What finds its series, as PromQL writes it; findings of before have none. */
+  readonly matcher?: string;
   readonly before: number;
   readonly after: number;
 }

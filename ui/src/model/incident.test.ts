@@ -107,5 +107,16 @@ test.each([
   expect(unitOf({ ...changed, measure })).toBe(unit);
 });
 
+test("of series that ended it is asked how many go on", () => {
+  const ended = { ...changed, metric: "series", labels: {}, measure: "ended" };
+  expect(questionOf({ ...ended, matcher: 'service_name="shop/api"' })).toBe('count({service_name="shop/api"})');
+  expect(questionOf(ended)).toBe('count({job=~"(.+/)?api"})');
+});
+
+test("series are asked for as the server found them", () =>
+  expect(questionOf({ ...changed, measure: "level", matcher: 'service="front"' })).toBe(
+    'latency_seconds{service="front", code="200"}',
+  ));
+
 test("a name of a service means itself in a question", () =>
   expect(questionOf({ ...changed, service: "a.b", measure: "level" })).toContain('job=~"(.+/)?a\\\\.b"'));

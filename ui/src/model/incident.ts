@@ -100,11 +100,15 @@ export function toldOf({ event, text, actor }: Pick<Entry, "event" | "text" | "a
   return { kind: told ? "" : word, text, by: machine || text.endsWith(` ${actor}`) ? "" : actor };
 }
 
-/** The question behind a metric that changed: a histogram has no series of its own name, and a counter says little unless it is a rate. */
-export function questionOf({ metric, service, labels, measure }: MetricChange): string {
+/**
+ * The question behind a metric that changed: a histogram has no series of its own name, a counter says little unless it is a rate,
+ * and of what ended there is only how many series go on.
+ */
+export function questionOf({ metric, service, labels, measure, matcher }: MetricChange): string {
   const wanted = Object.entries(labels).map(([name, value]) => `${name}=${JSON.stringify(value)}`);
-  const job = `job=~${JSON.stringify(`(.+/)?${service.replace(/[\\.+*?()|[\]{}^$]/g, "\\$&")}`)}`;
-  const of = (name: string) => `${name}{${[job, ...wanted].join(", ")}}`;
+  const named = matcher || `job=~${JSON.stringify(`(.+/)?${service.replace(/[\\.+*?()|[\]{}^$]/g, "\\$&")}`)}`;
+  const of = (name: string) => `${name}{${[named, ...wanted].join(", ")}}`;
+  if (measure === "ended") return `count(${of("")})`;
   if (measure === "mean") return `sum(rate(${of(`${metric}_sum`)}[1m])) / sum(rate(${of(`${metric}_count`)}[1m]))`;
   return measure === "rate" ? `sum(rate(${of(metric)}[1m]))` : of(metric);
 }
