@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import io
 import json
 import re
 import shutil
@@ -230,10 +229,14 @@ def _compile_first(view: View) -> None:
     """What the platform would do when it begins: an address that is free may be taken in the minute that it takes."""
     from aiprism.receive import kernels
 
-    if not kernels.are_kept():
-        view.step("platform", 0, 1, "compiling its decoders, once after an installation")
-        with contextlib.redirect_stdout(io.StringIO()):  # it was told, and where JSON is asked for nothing else stands
-            kernels.compile_first()
+    if (making := kernels.compiling()) is None:
+        return
+    try:
+        while making.poll() is None:
+            view.step("platform", 0, 1, "compiling its decoders, once after an installation")
+            time.sleep(_LOOK_SECONDS)
+    finally:
+        making.kill()  # where somebody does not wait for it
 
 
 def _address(once: bool) -> str:

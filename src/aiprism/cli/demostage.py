@@ -25,9 +25,8 @@ from pathlib import Path
 from aiprism.cli.remote import Away, Refusal, Remote
 from aiprism.errors import AiprismError
 
-# The first start after an installation compiles the decoders, which takes a busy machine more than a minute.
+# Where nobody has compiled the decoders yet, the first start does, which takes a busy machine more than a minute.
 PLATFORM_SECONDS = 240.0
-_COMPILES = "aiprism compiles its decoders"
 LAB_SECONDS = 120.0
 # Enough for every service to be asked every few seconds; a small machine has something left for the platform.
 DOCUMENTS_PER_SECOND = "1"
@@ -128,8 +127,7 @@ def staged(data: Path, listen: str, tell: Tell, database: str = "sqlite") -> Ite
 
 def _platform_is_up(server: Child, platform: Remote, tell: Tell) -> bool:
     up = server.says("aiprism ready")
-    waits = "compiling its decoders, once after an installation" if server.says(_COMPILES) else "starting"
-    tell("platform", int(up), 1, platform.url if up else waits)
+    tell("platform", int(up), 1, platform.url if up else "starting")
     return up
 
 

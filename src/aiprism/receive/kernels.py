@@ -77,11 +77,21 @@ def forget_others() -> None:
 
 
 def compile_first() -> None:
-    """Return once compiled code is kept, or cannot be. It is made in another process: making it would hold up this one, in
-    which numba would stay for good."""
-    if not are_kept() and os.access(_PACKAGE / "store", os.W_OK):
+    """Return once compiled code is kept, or cannot be."""
+    if (making := compiling()) is not None:
         print("aiprism compiles its decoders, once after an installation (half a minute)", flush=True)  # noqa: T201
-        subprocess.run([sys.executable, "-m", "aiprism.receive.kernels"], check=False)
+        try:
+            making.wait()
+        finally:
+            making.kill()  # where somebody does not wait for it
+
+
+def compiling() -> subprocess.Popen[bytes] | None:
+    """The process that makes what is not kept yet; None where all is kept, or cannot be. It is another one: making it would hold
+    up this one, in which numba would stay for good."""
+    if are_kept() or not os.access(_PACKAGE / "store", os.W_OK):
+        return None
+    return subprocess.Popen([sys.executable, "-m", "aiprism.receive.kernels"])
 
 
 def _mark() -> Path:
