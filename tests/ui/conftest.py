@@ -24,7 +24,8 @@ from tests.ui.seeding import go_on, seed
 _FED_SECONDS = 15.0
 CALLS = {("api-gateway", "document-processor"), ("document-processor", "model-server")}
 expect.set_options(timeout=60_000)  # a busy machine is no fault of a page
-CHROMIUM = shutil.which("chromium") or ""
+# The one without a window, where it is installed: the other draws a tab strip of its own beside every page.
+CHROMIUM = shutil.which("chromium-headless-shell") or shutil.which("chromium") or ""
 CONFIG = Path(__file__).parent / "config"
 
 # A page of this width and colour scheme at an address of the server.
@@ -35,7 +36,7 @@ Visit = Callable[..., Page]
 def browser() -> Iterator[Browser]:
     """Debian's chromium, without a window."""
     if not CHROMIUM:
-        pytest.skip("needs a browser: apt-get install chromium")
+        pytest.skip("needs a browser: apt-get install chromium-headless-shell")
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield opened

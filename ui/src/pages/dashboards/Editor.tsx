@@ -98,6 +98,7 @@ function PanelFields({ panel, change }: { panel: PanelEdit; change: (next: Panel
         size="xs"
         label="unit"
         searchable
+        selectFirstOptionOnChange
         data={[...new Set([...UNITS, ...(panel.unit ? [panel.unit] : [])])]}
         value={panel.unit || null}
         onChange={(unit) => change({ ...panel, unit: unit ?? "" })}
