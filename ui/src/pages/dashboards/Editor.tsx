@@ -99,6 +99,7 @@ function PanelFields({ panel, change }: { panel: PanelEdit; change: (next: Panel
         label="unit"
         searchable
         selectFirstOptionOnChange
+        selectFirstOptionOnDropdownOpen // or Mantine forgets what is marked, when the list opens slower than one types
         data={[...new Set([...UNITS, ...(panel.unit ? [panel.unit] : [])])]}
         value={panel.unit || null}
         onChange={(unit) => change({ ...panel, unit: unit ?? "" })}
