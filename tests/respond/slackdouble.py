@@ -105,6 +105,10 @@ class Workspace:
         place.members.append(form["users"])
         return {}
 
+    def conversations_members(self, form):
+        place = self._there(form)
+        return {"members": place.members[: int(form["limit"])]} if isinstance(place, Place) else place
+
     def chat_postMessage(self, form):
         place = self._there(form)
         if not isinstance(place, Place):

@@ -9,10 +9,12 @@ from aiprism.model.alerts import AlertState, Priority
 from aiprism.respond import journal
 from aiprism.respond.incident import (
     Acknowledged,
+    Assigned,
     Noted,
     Pinned,
     ReopenedByHand,
     ResolvedByHand,
+    RoleTaken,
     Status,
     TaskAdded,
     TaskDone,
@@ -103,6 +105,16 @@ def test_what_is_resolved_is_neither_merged_nor_taken_in_and_nothing_is_merged_w
     with pytest.raises(Conflict, match="resolved"):
         respond.merge(younger, older, "ann")
     assert read(respond, older).open
+
+
+def test_what_nobody_has_in_the_one_that_goes_on_the_others_people_have(respond, two):
+    older, younger = two
+    respond.happen(older, RoleTaken("ann", "commander", "ann"))
+    for event in (RoleTaken("ben", "commander", "ben"), RoleTaken("ben", "scribe", "cid"), Assigned("ben", "dan")):
+        respond.happen(younger, event)
+    after = respond.merge(older, younger, "eve")
+    assert (after.work.roles, after.work.assignee) == ({"commander": "ann", "scribe": "cid"}, "dan")
+    assert events(respond, older)[-4:] == ["merged", "assigned", "role_taken", "escalated"]
 
 
 def test_alerts_of_one_that_was_merged_come_to_the_one_that_goes_on(respond, clock, two):

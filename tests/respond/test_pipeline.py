@@ -55,9 +55,10 @@ def letters(records, event=""):
 def test_the_way_of_an_alert_is_two_tuples_and_everything_else_enters_the_first_one_later():
     assert [stage.__name__ for stage in STAGES] == [
         "settle", "enrich", "recognise", "steady", "inhibit", "silence", "maintain", "suppress", "correlate", "group",
-        "remediate", "address", "record", "open_wanted", "tell_pins"
+        "remediate", "address", "record", "open_wanted", "bring_people",
+        "tell_pins"
     ]  # fmt: skip
-    assert STAGES[-5:] == CONSEQUENCES
+    assert STAGES[-6:] == CONSEQUENCES
     assert [stage.__name__ for stage in FLUSH] == [
         "inhibit", "hours", "silence", "maintain", "suppress", "dedup", "find_homes", "tell_once", "compose", "record"
     ]  # fmt: skip

@@ -405,6 +405,37 @@ async def test_the_channel_of_an_incident_that_was_taken_in_says_where_it_goes_o
     assert any("merged" in text for text in given.texts)
 
 
+@in_slack
+async def test_the_people_of_what_was_taken_in_are_called_into_the_channel_where_it_goes_on(house, workspace):
+    workspace.people["bob@example.com"] = "UBOB"
+    periods = house.respond.policy.periods
+    rota = Rota(people={"ann": ANN, "bob": Person("bob", "Bob Birk", email="bob@example.com")})
+    house.respond.policy = replace(house.respond.policy, periods=replace(periods, rota=rota))
+    first = house.trouble()
+    house.respond.happen(first, RoleTaken("ann", "commander", "ann"))
+    house.clock.jump(2000)
+    second = house.trouble(alert("ServiceDown", "mail", at=house.clock.now()))
+    house.clock.jump(2000)
+    third = house.trouble(alert("ServiceDown", "orders", at=house.clock.now()))
+    house.respond.happen(second, RoleTaken("bob", "commander", "bob"))  # which the one that goes on has
+    await house.pass_by(5)
+    into, given, lost = (
+        next(each for each in workspace.places if each.name == named(name.replace("INC_", "inc-"), 1))
+        for name in (first, second, third)
+    )
+    given.members += ["UEVE", "UANN"]  # who came by themselves
+    lost.members.remove("UBOT")
+    house.respond.merge(first, second, "ann")
+    house.respond.merge(first, third, "ann")
+    await house.pass_by(5)
+    assert into.members == ["UBOT", "UANN", "UBOB", "UEVE"]
+    assert house.rooms.read(first)["channel"]["stage"] == "open"
+    await house.pass_by(120)
+    asked = len(workspace.calls)
+    await house.pass_by(600)
+    assert len(workspace.calls) == asked
+
+
 # -- whatever is lost ------------------------------------------------------------------------------------------------
 
 FAULTS = st.sampled_from(["fine", "fine", "lost", "unreached", "busy", "dies before", "dies after", "internal_error"])

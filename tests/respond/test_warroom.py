@@ -70,6 +70,27 @@ def house(tmp_path):
     house.records.close()
 
 
+def test_who_is_in_the_room_of_what_was_taken_in_comes_into_the_room_where_it_goes_on(house):
+    first = house.trouble(alert("Slow", "api-gateway", severity="high", at=T0))  # which has no room
+    house.clock.jump(2000)
+    second = house.trouble(alert("ServiceDown", "mail", severity="high", at=house.clock.now()))
+    house.clock.jump(2000)
+    third = house.trouble(alert("ServiceDown", "orders", severity="high", at=house.clock.now()))
+    house.rooms.open(second, "ann")
+    house.rooms.open(third, "ann")
+    house.rooms.say(second, "ann", "the pool is empty")
+    house.rooms.say(second, "bob", "is it?")
+    house.rooms.leave(second, "bob")
+    house.rooms.say(third, "ann", "here too")
+    house.rooms.say(third, "cid", "yes")
+    house.respond.merge(second, third, "ann")
+    assert [line[2] for line in house.said(second)[-1:]] == [f"cid joined, as {third} goes on here"]
+    house.respond.merge(first, second, "ann")
+    assert [each["name"] for each in house.rooms.read(first)["participants"]] == ["ann", "cid"]
+    assert house.timeline(first, "war_room_opened") == ["war_room_opened"]
+    assert house.said(first)[0] == ("joined", "ann", f"ann joined, as {second} goes on here")
+
+
 def test_an_incident_that_is_p0_has_a_room_once_and_the_timeline_says_so(house):
     incident = house.trouble()
     house.trouble(DOWN, alert("ServiceDown", "checkout", at=T0 + 1, instance="b"))

@@ -60,7 +60,8 @@ _TIDY = 30.0  # seconds between looks for what is empty or old, as Alertmanager'
 
 # What follows from a change, whoever made it: an alert, a person, a runbook, or time.
 CONSEQUENCES: tuple[Stage, ...] = (
-    consequences.remediate, consequences.address, consequences.record, roomkeeping.open_wanted, roomkeeping.tell_pins,
+    consequences.remediate, consequences.address, consequences.record,
+    roomkeeping.open_wanted, roomkeeping.bring_people, roomkeeping.tell_pins,
 )  # fmt: skip
 # What keeps an alert from an incident, in the order of `holding.HOLDS`; the hours of a route keep it from letters only.
 HELD: tuple[Stage, ...] = (arrival.inhibit, arrival.silence, arrival.maintain, arrival.suppress)

@@ -26,6 +26,7 @@ OPENED, FAILED, ARCHIVED, LOST = (
 )  # on the timeline
 _MARK = "aiprism_room"  # what our messages carry
 _PAGE = 200
+_GUESTS = 200  # people of one channel who are called into another
 _LOOKED_THROUGH = 50  # messages in which one of ours is looked for
 _PACE = 1.0  # seconds between posts: Slack takes about one each second in a channel
 _FIRST, _LONGEST = 1.0, 300.0  # seconds before another try, doubling, while it is not known what became of one
@@ -79,7 +80,9 @@ class Channel:
     topic: str = ""
     topic_at: float = 0.0  # when it was set
     people: Mapping[str, str] = field(default_factory=dict)  # their ids by address; empty for who is not there
-    invited: tuple[str, ...] = ()  # addresses
+    invited: tuple[str, ...] = ()  # addresses, and ids of guests
+    taken_in: tuple[str, ...] = ()  # channels of incidents that this one took in, whose people were looked up
+    guests: tuple[str, ...] = ()  # the ids of these people
     head: str = ""  # the first message, by its time, which is Slack's name for it
     pinned: bool = False
     place: Place = START
@@ -104,6 +107,7 @@ class Wish:
     head: str
     private: bool = False
     people: tuple[str, ...] = ()  # addresses
+    taken_in: tuple[str, ...] = ()  # ids of the channels whose people are called, too
     post: str = ""
     place: Place = START
     resolved: bool = False  # the incident is: nobody is called into a channel that there is not yet
@@ -197,7 +201,7 @@ def _topic(channel: Channel, wish: Wish) -> Ask:
 
 
 def _calling(channel: Channel, wish: Wish) -> Ask | None:
-    """Look somebody up, or invite who was found."""
+    """Look somebody up, or invite who was found: by their addresses, or in the channels of what was taken in."""
     for address in wish.people:
         if address in channel.invited:
             continue
@@ -205,7 +209,12 @@ def _calling(channel: Channel, wish: Wish) -> Ask | None:
             return Ask("users.lookupByEmail", {"email": address}, address)
         if user := channel.people[address]:
             return Ask("conversations.invite", {"channel": channel.id, "users": user}, address)
-    return None
+    for other in wish.taken_in:
+        if other not in channel.taken_in:
+            return Ask("conversations.members", {"channel": other, "limit": str(_GUESTS)}, other)
+    called = {channel.people.get(each, each) for each in channel.invited}
+    guest = next((each for each in channel.guests if each not in called), "")
+    return Ask("conversations.invite", {"channel": channel.id, "users": guest}, guest) if guest else None
 
 
 def _posting(channel: Channel, text: str, place: Place, *, head: bool = False) -> Ask:
@@ -261,7 +270,7 @@ def _refused(channel: Channel, ask: Ask, reply: Reply, now: float) -> Channel:
         return replace(channel, looking=True, cursor="", next_at=now)
     if ask.method == "conversations.history" and word not in _GONE:
         return replace(channel, doubt=False, next_at=now)  # we may not look: then it is posted again
-    if channel.id and word in _GONE:
+    if word in _GONE and ask.form.get("channel") == channel.id:
         return replace(channel, stage=Stage.LOST, error=f"Slack says {word} of the channel")
     goes_without = word not in _DENIED or (word in _WITHOUT and not ask.posts)
     if ask.method in _OPTIONAL and goes_without:
@@ -309,6 +318,12 @@ def _remembered(channel: Channel, _ask: Ask, found: Mapping[str, Any], _now: flo
     return replace(channel, head=head, place=place, doubt=False)
 
 
+def _met(channel: Channel, ask: Ask, found: Mapping[str, Any], _now: float) -> Channel:
+    """Who is in a channel that was taken in; of one that cannot be looked into nobody is called."""
+    guests = (*channel.guests, *map(str, found.get("members") or ()))
+    return replace(channel, taken_in=(*channel.taken_in, ask.about), guests=tuple(dict.fromkeys(guests)))
+
+
 def _posted(channel: Channel, ask: Ask, found: Mapping[str, Any], now: float) -> Channel:
     after = replace(channel, doubt=False, next_at=now + _PACE)
     if ask.about == "head":
@@ -327,6 +342,7 @@ _DONE: Mapping[str, _Done] = {
         channel, people={**channel.people, ask.about: str((found.get("user") or {}).get("id", ""))}
     ),
     "conversations.invite": lambda channel, ask, _found, _now: replace(channel, invited=(*channel.invited, ask.about)),
+    "conversations.members": _met,
     "chat.postMessage": _posted,
     "pins.add": lambda channel, _ask, _found, _now: replace(channel, pinned=True),
     "conversations.archive": lambda channel, _ask, _found, _now: replace(channel, stage=Stage.ARCHIVED),
@@ -343,6 +359,7 @@ _OPTIONAL: Mapping[str, Callable[[Channel, Ask], Channel]] = {
     "conversations.setTopic": lambda channel, ask: replace(channel, topic=ask.about, topic_at=channel.next_at),
     "users.lookupByEmail": lambda channel, ask: replace(channel, people={**channel.people, ask.about: ""}),
     "conversations.invite": lambda channel, ask: replace(channel, invited=(*channel.invited, ask.about)),
+    "conversations.members": lambda channel, ask: _met(channel, ask, {}, channel.next_at),
     "pins.add": lambda channel, _ask: replace(channel, pinned=True),
     "chat.postMessage": lambda channel, ask: replace(
         channel, **({"head": "none"} if ask.about else {"place": ask.place})
@@ -374,6 +391,7 @@ def news(before: Channel, after: Channel) -> tuple[Channel, list[Told]]:
 # -- as it is kept ---------------------------------------------------------------------------------------------------
 
 _COLUMNS = ("incident_id", "name", "error", "next_at")
+_LISTS = ("invited", "taken_in", "guests")
 
 
 def stored(channel: Channel) -> dict[str, Any]:
@@ -387,13 +405,13 @@ def stored(channel: Channel) -> dict[str, Any]:
         "url": channel.url,
         "line": channel.place.line,
         "event": channel.place.event,
-        "progress": {**rest, "invited": list(channel.invited)},
+        "progress": {**rest, **{key: list(rest[key]) for key in _LISTS}},
     }
 
 
 def kept(row: Mapping[str, Any]) -> Channel:
     """The channel of a row."""
-    progress = {**row["progress"], "invited": tuple(row["progress"].get("invited", ()))}
+    progress = {**row["progress"], **{key: tuple(row["progress"].get(key, ())) for key in _LISTS}}
     return Channel(
         **{key: row[key] for key in _COLUMNS},
         stage=Stage(row["stage"]),

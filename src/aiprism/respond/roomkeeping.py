@@ -40,6 +40,25 @@ def open_wanted(batch: Batch, desk: Desk) -> Batch:
     return batch
 
 
+def bring_people(batch: Batch, desk: Desk) -> Batch:
+    """The stage that has whoever is in the room of an incident that was taken in come into the room where it goes on; that one is
+    opened where there was none."""
+    for key, change in batch.changes.items():
+        before = change.before.work.absorbed if change.before else ()
+        taken = [each for each in change.incident.work.absorbed if each not in before]
+        if change.incident.work.merged_into or not taken:  # of what was taken in itself all comes to where that goes on
+            continue
+        theirs = store.having_rooms(desk.connection, taken)
+        if theirs and not store.having_rooms(desk.connection, [key]):
+            names = ", ".join(each for each in taken if each in theirs)
+            open_room(desk, key, MACHINE, f"war room opened: that of {names} goes on here")
+        for each in (name for name in taken if name in theirs):
+            room = folded(desk.connection, key)
+            for who in folded(desk.connection, each).present:
+                come_in(desk, key, who, room, f", as {each} goes on here")
+    return batch
+
+
 def tell_pins(batch: Batch, desk: Desk) -> Batch:
     """The stage that has the rooms of incidents hear what was pinned on them, or taken away."""
     said = {
@@ -99,10 +118,10 @@ def _writer(desk: Desk, row: roomchannels.ChannelRow, user: str) -> str:
     return next((each.id for each in desk.policy.periods.rota.people.values() if address and each.email == address), "")
 
 
-def come_in(desk: Desk, incident_id: str, actor: str, room: Room) -> None:
+def come_in(desk: Desk, incident_id: str, actor: str, room: Room, why: str = "") -> None:
     """Note that somebody is there, unless it is known."""
     if actor not in room.present:
-        write(desk, incident_id, Line(desk.now, Kind.JOINED, actor, f"{actor} joined"))
+        write(desk, incident_id, Line(desk.now, Kind.JOINED, actor, f"{actor} joined{why}"))
 
 
 def folded(connection: Connection, incident_id: str) -> Room:

@@ -250,7 +250,13 @@ class RoomMirror:
             lines, events = _unheard(connection, channel.incident_id, channel.place)
             topic = _topic(connection, incident, policy.external_url)
             rota = overrides.in_force(connection, policy.periods.rota, now)
-            people = [*slack.invite, *_at_work(connection, incident)]
+            absorbed = _absorbed(connection, incident)
+            taken_in = store.of_incidents(connection, [each["id"] for each in absorbed], SLACK)
+            people = [
+                *slack.invite,
+                *_at_work(connection, incident),
+                *(who for each in absorbed for who in _having(each)),
+            ]
             if not channel.head:  # later on, only who takes part: an incident may hold ten thousand alerts
                 whole = journal.read(connection, channel.incident_id)
                 people += responsible(whole, now, replace(policy.periods, rota=rota))
@@ -262,6 +268,7 @@ class RoomMirror:
             head=_head(incident, policy.external_url, hears=policy.buttons),
             private=slack.private,
             people=_addresses(people, rota),
+            taken_in=tuple(each["channel"] for each in taken_in if each["channel"]),
             post=post,
             place=place,
             resolved=incident["status"] == "resolved",
@@ -342,9 +349,18 @@ def _unheard(connection: Connection, incident_id: str, place: Place) -> tuple[li
 
 def _at_work(connection: Connection, incident: incident_store.IncidentRow) -> list[str]:
     """Whoever has something to do with it: who acknowledged it, who it is assigned to, who has a role, who is in the room."""
+    return [*_having(incident), *folded(connection, incident["id"]).present]
+
+
+def _having(incident: incident_store.IncidentRow) -> list[str]:
     work = incident["work"] or {}
-    present = folded(connection, incident["id"]).present
-    return [incident["acknowledged_by"] or "", work.get("assignee", ""), *work.get("roles", {}).values(), *present]
+    return [incident["acknowledged_by"] or "", work.get("assignee", ""), *work.get("roles", {}).values()]
+
+
+def _absorbed(connection: Connection, incident: incident_store.IncidentRow) -> list[incident_store.IncidentRow]:
+    """The incidents that it took in, and that are kept."""
+    ids = (incident["work"] or {}).get("absorbed", ())
+    return incident_store.incident_rows(connection, ids=ids) if ids else []
 
 
 def _addresses(people: Iterable[str], rota: Rota) -> tuple[str, ...]:

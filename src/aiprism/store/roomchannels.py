@@ -5,7 +5,7 @@ In and out go rows inside a transaction the caller began. What a row means is kn
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypedDict, cast
 
 import sqlalchemy as sa
@@ -58,6 +58,16 @@ def of_incident(connection: Connection, incident_id: str, kind: str) -> ChannelR
     return next(
         iter(_rows(connection, sa.select(table).where(table.c.incident_id == incident_id, table.c.kind == kind))), None
     )
+
+
+def of_incidents(connection: Connection, incident_ids: Sequence[str], kind: str) -> list[ChannelRow]:
+    """The channels of that kind that the rooms of these incidents have, in the order of the incidents' ids."""
+    table, found = war_room_channels, list[ChannelRow]()
+    for start in range(0, len(incident_ids), 500):
+        portion = incident_ids[start : start + 500]
+        query = sa.select(table).where(table.c.incident_id.in_(portion), table.c.kind == kind)
+        found += _rows(connection, query.order_by(table.c.incident_id))
+    return found
 
 
 def of_channel(connection: Connection, kind: str, channel: str) -> ChannelRow | None:

@@ -1,7 +1,8 @@
 """Two incidents become one, and one becomes two.
 
-The one that goes on decides: its status, acknowledgement and roles stay, and its people are told. It takes over the other's
-alerts, tasks and evidence, its priority where that is more urgent, and what its people were promised where that is earlier.
+The one that goes on decides: its status and acknowledgement stay, and its people are told. It takes over the other's alerts,
+tasks and evidence, whoever has the other or a role in it where nobody has that here, its priority where that is more urgent,
+and what its people were promised where that is earlier.
 The other is resolved and points to it; its timeline stays where it is. What people parted is never joined by a machine:
 each of the two keeps which alerts are not its own.
 """
@@ -9,7 +10,7 @@ each of the two keeps which alerts are not its own.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from aiprism.errors import Conflict, NotFound
@@ -44,18 +45,19 @@ def merged(incident: Incident, event: Merged, now: float, periods: Periods) -> S
     held = replace(held, progress=replace(held.progress, acting=acting))
     text = event.text or f"{other.id} is part of this: {other.title}"
     entry = Entry(now, MERGED, event.actor, text, {**_data(other), **event.evidence})
+    coming = tuple(_coming(incident.work, other, event.actor, now))
     promised = _promised(held, other, periods)
     grown, effects = _raised(promised, incident, other, now, periods)
     told = Tell(Notice.OPENED, text, receivers=event.told)
     if grown.status is not Status.MONITORING:
         # What the other called for goes on here: only for what it held itself may a higher priority call for more.
         more = (Remediate(incident.firing),) if grown.priority is not incident.priority else ()
-        return grown, (entry, told, *effects, *more)
+        return grown, (entry, *coming, told, *effects, *more)
     if not grown.firing:
         quiet = max(grown.monitoring_since or now, other.monitoring_since or now)
-        return replace(grown, monitoring_since=min(quiet, now)), (entry, told, *effects)
+        return replace(grown, monitoring_since=min(quiet, now)), (entry, *coming, told, *effects)
     again, calls = reopened(grown, event.actor, text, now, now)
-    return again, (entry, told, *effects, *(each for each in calls if not isinstance(each, Remediate)))
+    return again, (entry, *coming, told, *effects, *(each for each in calls if not isinstance(each, Remediate)))
 
 
 def _taking(incident: Incident, other: Incident) -> Incident:
@@ -79,8 +81,25 @@ def _works(mine: Work, other: Incident) -> Work:
         if not any(each.is_of(pin.what, Evidence(pin.evidence), pin.ref) for each in work.pins):
             name = next_id("E", [f"E{work.last_pin}", *(each.id for each in work.pins)])
             work = replace(work, pins=(*work.pins, replace(pin, id=name)), last_pin=int(name[1:]))
-    absorbed = (*mine.absorbed, other.id, *other.work.absorbed)
-    return replace(work, absorbed=absorbed, parted=mine.parted | other.work.parted)
+    return replace(
+        work,
+        assignee=mine.assignee or other.work.assignee,
+        roles={**other.work.roles, **mine.roles},
+        absorbed=(*mine.absorbed, other.id, *other.work.absorbed),
+        parted=mine.parted | other.work.parted,
+    )
+
+
+def _coming(mine: Work, other: Incident, actor: str, now: float) -> Iterator[Entry]:
+    """What the timeline tells of people of the other who have here what nobody had."""
+    theirs = other.work
+    if theirs.assignee and not mine.assignee:
+        text = f"assigned to {theirs.assignee}, as {other.id} was"
+        yield Entry(now, "assigned", actor, text, {"to": theirs.assignee, "from": "", "of": other.id})
+    for role, person in theirs.roles.items():
+        if role not in mine.roles:
+            data = {"role": role, "person": person, "from": "", "of": other.id}
+            yield Entry(now, "role_taken", actor, f"{person} is {role}, as in {other.id}", data)
 
 
 def _promised(incident: Incident, other: Incident, periods: Periods) -> Incident:
