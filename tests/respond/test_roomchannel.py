@@ -496,6 +496,9 @@ def test_what_is_told_stands_in_its_order_and_goes_no_further_than_one_text():
     events = [Happened(7, 2.0, "acknowledged", "ann", "acknowledged by ann")]
     form = Form(most=60, here="slack")
     assert portion(lines, events, START, form) == ("ann: one\n▸ acknowledged: acknowledged by ann\n↳ done", Place(3, 7))
+    answer = Line(6.0, Kind.SAID, "cid", "no", {"reply_to": {"text": "one"}}, id=5)
+    changed = Line(7.0, Kind.EDITED, "cid", "yes", {"was": "no"}, id=6)
+    assert portion([answer, changed], [], START, Form()) == ("cid (on “one”): no\n✎ cid: yes", Place(6, 0))
     cut, place = portion(lines[3:], [], Place(3, 7), form)
     assert (len(cut), cut[-1], place) == (60, "…", Place(4, 7))
 

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from aiprism.clock import FakeClock
 from aiprism.httpconfig import Secret
-from aiprism.respond import dossier, journal, message, roomchannel, roomkeeping
+from aiprism.respond import dossier, journal, message, roomchannel, roomkeeping, warroom
 from aiprism.respond.deliver import Delivery
 from aiprism.respond.desk import Policy
 from aiprism.respond.incident import Acknowledged, ResolvedByHand, Unacknowledged
@@ -276,7 +276,7 @@ def write(client, event, *, secret="slack-secret", at=T0, kind="event_callback",
 def room(responder):
     """The room of the incident, with the channel C1 in Slack."""
     incident = only(responder)["id"]
-    row = roomchannel.stored(Channel(incident, Stage.OPEN, "C1", people={"ann@example.com": "UANN"}))
+    row = roomchannel.stored(Channel(incident, Stage.OPEN, "C1", people={"ann@example.com": "UANN"}, head="0.5"))
     with responder.pipeline.desk() as desk:
         roomkeeping.open_room(desk, incident, "ann", "opened")
         roomchannels.begin(desk.connection, {**row, "kind": "slack"})
@@ -314,11 +314,100 @@ def test_what_people_write_in_the_channel_of_a_room_is_said_there_once(responder
     [
         {**MESSAGE, "channel": "C2"}, {**MESSAGE, "bot_id": "B1"}, {**MESSAGE, "subtype": "message_changed"},
         {**MESSAGE, "text": " "}, {**MESSAGE, "user": None}, {**MESSAGE, "type": "reaction_added"}, [], None,
+        {**MESSAGE, "subtype": "message_changed", "message": {**MESSAGE, "attachments": [1]}, "previous_message": MESSAGE},
+        {**MESSAGE, "subtype": "message_changed", "message": {**MESSAGE, "bot_id": "B1"}, "previous_message": []},
+        {**MESSAGE, "subtype": "message_deleted", "deleted_ts": "9.0"},
     ],
 )  # fmt: skip
 def test_what_no_person_wrote_in_a_channel_of_ours_is_not_said(client, room, event):
     assert write(client, event).status_code == 200
     assert room() == []
+
+
+def test_what_is_changed_or_deleted_in_slack_is_a_line_of_its_own_and_what_was_said_stays(responder, client, room):
+    changed = {**MESSAGE, "text": "&lt;look", "edited": {"user": "UCID", "ts": "2.0"}}
+    told = [
+        MESSAGE,
+        {"type": "message", "subtype": "message_changed", "channel": "C1", "message": changed, "previous_message": MESSAGE},
+        {"type": "message", "subtype": "message_deleted", "channel": "C1", "deleted_ts": "1.0", "previous_message": changed},
+    ]  # fmt: skip
+    for number, each in enumerate([told[0], told[1], told[1], told[2], told[2], told[1]]):
+        answer = write(client, each, event_id=f"Ev{number}").json()
+        assert answer == {"outcome": "done" if number in (0, 1, 3) else "unchanged"}
+    assert room()[1:] == [
+        ("said", "UCID (Slack)", "look at this (https://a.example) & that"),
+        ("edited", "UCID (Slack)", "<look"),
+        ("deleted", "UCID (Slack)", "<look"),
+    ]
+    lines = Rooms(responder.pipeline, responder.remediation).messages(only(responder)["id"])
+    assert [line["data"].get("line") for line in lines[2:]] == [lines[1]["id"]] * 2
+    assert lines[2]["data"]["was"] == lines[1]["text"]
+
+
+def test_a_message_with_answers_that_is_deleted_and_one_that_was_changed_before_anybody_heard_it(client, room):
+    tomb = {
+        "type": "message",
+        "subtype": "tombstone",
+        "user": "USLACKBOT",
+        "ts": "1.0",
+        "text": "This message was deleted.",
+    }
+    late = {**MESSAGE, "ts": "2.0", "text": "late", "edited": {"user": "UCID", "ts": "3.0"}}
+    changed = {"type": "message", "subtype": "message_changed", "channel": "C1"}
+    write(client, MESSAGE)
+    write(client, {**changed, "message": tomb, "previous_message": MESSAGE}, event_id="Ev2")
+    write(client, {**changed, "message": late, "previous_message": {**late, "text": "too late"}}, event_id="Ev3")
+    assert [line[0] for line in room()] == ["joined", "said", "deleted", "said"]
+
+
+def test_an_answer_in_a_thread_says_what_it_answers(responder, client, room):
+    write(client, MESSAGE)
+    write(client, {**MESSAGE, "ts": "2.0", "thread_ts": "1.0", "text": "I do"}, event_id="Ev2")
+    write(client, {**MESSAGE, "ts": "3.0", "thread_ts": "0.1", "text": "below what was not heard"}, event_id="Ev3")
+    of_whom = {"author": "UCID (Slack)", "text": "look at this (https://a.example) & that"}
+    _, first, *answers = Rooms(responder.pipeline, responder.remediation).messages(only(responder)["id"])
+    assert [(each["data"]["thread"], each["data"].get("reply_to")) for each in answers] == [
+        ("1.0", {"line": first["id"], **of_whom}), ("0.1", None)
+    ]  # fmt: skip
+    assert "thread" not in first["data"]
+
+
+def react(client, sign, ts, name, user="UCID"):
+    event = {
+        "type": "reaction_added",
+        "user": user,
+        "reaction": sign,
+        "item": {"type": "message", "channel": "C1", "ts": ts},
+    }
+    return write(client, event, event_id=name).json()["outcome"]
+
+
+def test_eyes_on_the_first_message_acknowledge_and_nowhere_else(responder, client, room):
+    write(client, MESSAGE)
+    assert [react(client, "eyes", "1.0", "Ev2"), react(client, "tada", "0.5", "Ev3")] == ["unchanged", "unchanged"]
+    assert only(responder)["acknowledged_by"] is None
+    assert react(client, "eyes", "0.5", "Ev4") == "done"
+    assert only(responder)["acknowledged_by"] == "UCID (Slack)"
+    responder.pipeline.happen(only(responder)["id"], ResolvedByHand("ann"))
+    assert react(client, "eyes", "0.5", "Ev5", "UDAN") == "refused"
+
+
+def test_a_pushpin_pins_what_was_written_once(responder, client, room):
+    write(client, MESSAGE)
+    assert [react(client, "pushpin", ts, name) for ts, name in (("1.0", "Ev2"), ("1.0", "Ev3"), ("7.0", "Ev4"))] == [
+        "done", "done", "unchanged"
+    ]  # fmt: skip
+    [pin] = only(responder)["pins"]
+    assert (pin["what"], pin["evidence"]) == ("UCID (Slack): look at this (https://a.example) & that", "message")
+
+
+def test_a_room_that_is_full_says_so_once_and_slack_is_answered_as_ever(client, room, monkeypatch):
+    write(client, MESSAGE)
+    monkeypatch.setattr(warroom, "MOST_LINES", 2)
+    answers = [write(client, {**MESSAGE, "ts": f"{number}.0"}, event_id=f"Ev{number}") for number in (2, 3, 4)]
+    assert [(each.status_code, each.json()["outcome"]) for each in answers] == [(200, "full")] * 3
+    assert [line[0] for line in room()] == ["joined", "said", "full"]
+    assert "holds 2 lines" in room()[-1][2]
 
 
 def test_of_channels_that_are_none_of_ours_nobody_is_asked_for(responder, client, room, monkeypatch):

@@ -61,7 +61,8 @@ def _page(found: Mapping[str, Any]) -> Iterator[Text]:
 def _line(line: Mapping[str, Any]) -> Text:
     when = printing.moment(line["at"])
     if line["kind"] == "said":
-        return Text.assemble((when, "dim"), "  ", (line["author"], "bold"), f"  {line['text']}")
+        answered = f"  (on “{line['data']['reply_to']['text']}”)" if "reply_to" in line["data"] else ""
+        return Text.assemble((when, "dim"), "  ", (line["author"], "bold"), (answered, "dim"), f"  {line['text']}")
     if line["kind"] == "answered":
         return Text.assemble((when, "dim"), "  ", (line["text"], "green" if line["data"]["done"] else "red"))
     told = f"{line['author']} {line['kind']}" + ("" if line["kind"] in ("joined", "left") else f": {line['text']}")

@@ -1,7 +1,7 @@
-"""What people do in Slack, PagerDuty and Opsgenie, as these tell us by webhook: who sent it, and what was done.
+"""What people do to incidents in Slack, PagerDuty and Opsgenie, as these tell us by webhook: who sent it, and what was done.
 
 In: headers, body, and the secret that the other side signs or shows. Out: `Spoken`, or Forbidden. Pure but for secrets
-that live in files. What follows is `hearing`'s.
+that live in files. What follows is `hearing`'s; what is written in channels of Slack is understood in `slackevents`.
 Sources: "Verifying requests from Slack"; PagerDuty "Webhooks overview" (V3) and "Verifying signatures"; Opsgenie "Webhook
 integration".
 """
@@ -73,7 +73,7 @@ def button_value(subject: str, receiver: str, integration: int) -> str:
 
 def slack(headers: Mapping[str, str], body: bytes, secret: Secret, now: float) -> list[Pressed]:
     """The buttons of ours that were pressed; none when it was something else. Forbidden unless Slack signed it just now."""
-    stamp, shown = _slack_signed(headers, body, secret, now)
+    stamp, shown = slack_signed(headers, body, secret, now)
     payload = json_object(parse_qs(body.decode("utf-8", "replace")).get("payload", [""])[0], "payload")
     user = payload.get("user") or {}
     name = str(user.get("username") or user.get("name") or user.get("id") or "somebody")
@@ -95,61 +95,7 @@ def slack(headers: Mapping[str, str], body: bytes, secret: Secret, now: float) -
     return pressed
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What somebody wrote in a channel of Slack. `id` is the same when it is told again; `user` is Slack's name for who it was."""
-
-    id: str
-    channel: str
-    user: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Challenge:
-    """What Slack has us say to see that the door is ours."""
-
-    text: str
-
-
-_BY_PEOPLE = (None, "file_share", "thread_broadcast", "me_message")  # the other subtypes tell of edits, joins, bots
-_LINK = re.compile(r"<(?P<where>[^|>]+)(?:\|(?P<name>[^>]*))?>")
-
-
-def slack_event(headers: Mapping[str, str], body: bytes, secret: Secret, now: float) -> Written | Challenge | None:
-    """What the Events API tells: a message of a person, or a challenge; None for all else. Forbidden unless Slack signed it just
-    now."""
-    _slack_signed(headers, body, secret, now)
-    said = json_object(body, "the body")
-    if said.get("type") == "url_verification":
-        return Challenge(str(said.get("challenge", "")))
-    event = said.get("event")
-    if said.get("type") != "event_callback" or not isinstance(event, dict) or event.get("type") != "message":
-        return None
-    text = slack_text(str(event.get("text") or ""))
-    by_person = event.get("subtype") in _BY_PEOPLE and event.get("user") and not event.get("bot_id")
-    if not by_person or not text.strip():
-        return None
-    return Written(f"slack:{said.get('event_id')}", str(event.get("channel") or ""), str(event["user"]), text)
-
-
-def slack_text(text: str) -> str:
-    """A message as people read it: links by their names and addresses, Slack's escapes undone.
-
-    >>> slack_text("see <https://a.example|the page>, <@U1> &amp; <!here>")
-    'see the page (https://a.example), @U1 & @here'
-    """
-
-    def plain(link: re.Match[str]) -> str:
-        where, name = link["where"], link["name"]
-        if where[0] in "@#!":
-            return f"{'#' if where[0] == '#' else '@'}{name or where[1:]}"
-        return where if not name or name == where else f"{name} ({where})"
-
-    return _LINK.sub(plain, text).replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
-
-
-def _slack_signed(headers: Mapping[str, str], body: bytes, secret: Secret, now: float) -> tuple[str, str]:
+def slack_signed(headers: Mapping[str, str], body: bytes, secret: Secret, now: float) -> tuple[str, str]:
     """Time and signature of a request that Slack signed just now; Forbidden for any other."""
     stamp, shown = headers.get("x-slack-request-timestamp", ""), headers.get("x-slack-signature", "")
     signed = hmac_of(secret.reveal(), b"v0:" + stamp.encode("ascii", "replace") + b":" + body)

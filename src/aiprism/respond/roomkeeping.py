@@ -10,13 +10,9 @@ from dataclasses import replace
 from sqlalchemy import Connection
 
 from aiprism.respond import warroom
-from aiprism.respond.channels.post import cut
 from aiprism.respond.desk import Batch, Desk
-from aiprism.respond.hooks import Written
 from aiprism.respond.incident import MACHINE
-from aiprism.respond.roomtelling import FROM
 from aiprism.respond.warroom import Kind, Line, Room
-from aiprism.store import hooks as hook_store
 from aiprism.store import incidents as incident_store
 from aiprism.store import roomchannels
 from aiprism.store import warroom as store
@@ -24,7 +20,6 @@ from aiprism.store import warroom as store
 OPENED = "war_room_opened"  # on the timeline
 _OF_PINS = {"pinned": Kind.PINNED, "unpinned": Kind.UNPINNED}
 SLACK = "slack"  # the kind of a channel
-_REMEMBERED = 7 * 86_400.0  # seconds in which what is told again is known
 
 
 def open_wanted(batch: Batch, desk: Desk) -> Batch:
@@ -87,35 +82,6 @@ def write(desk: Desk, incident_id: str, line: Line) -> Line:
         "data": dict(line.data),
     }  # fmt: skip
     return replace(line, id=store.append_line(desk.connection, row))
-
-
-def hears(connection: Connection, channel: str) -> bool:
-    """Whether that channel in Slack is one of a room."""
-    return roomchannels.of_channel(connection, SLACK, channel) is not None
-
-
-def hear(desk: Desk, said: Written, name: str) -> str:
-    """Have the room of a channel in Slack hear what was written there, once; what became of it, in a word."""
-    row = roomchannels.of_channel(desk.connection, SLACK, said.channel)
-    if row is None:
-        return "unknown"
-    if not hook_store.remember(desk.connection, said.id, desk.now, "", row["incident_id"], desk.now - _REMEMBERED):
-        return "repeated"
-    incident_id, author = row["incident_id"], _writer(desk, row, said.user) or f"{name} (Slack)"
-    since = store.lines_since(desk.connection, incident_id, warroom.lately(desk.now))
-    warroom.admitted(author, since, store.count_lines(desk.connection, incident_id))
-    come_in(desk, incident_id, author, folded(desk.connection, incident_id))
-    text = cut(said.text, warroom.MOST_CHARACTERS)
-    write(desk, incident_id, Line(desk.now, Kind.SAID, author, text, {FROM: SLACK, "user": said.user}))
-    desk.made_work = True
-    return "done"
-
-
-def _writer(desk: Desk, row: roomchannels.ChannelRow, user: str) -> str:
-    """Whom oncall.yml knows under the address that this user was found by; empty where nobody was."""
-    known: dict[str, str] = row["progress"].get("people", {})
-    address = next((address for address, found in known.items() if found == user), "")
-    return next((each.id for each in desk.policy.periods.rota.people.values() if address and each.email == address), "")
 
 
 def come_in(desk: Desk, incident_id: str, actor: str, room: Room, why: str = "") -> None:

@@ -377,13 +377,13 @@ def _head(incident: incident_store.IncidentRow, external_url: str, *, hears: boo
     """The first message: what it is about, and where all of it is."""
     name = incident["id"]
     room = f"<{escaped(_room_url(name, external_url))}|War room> of {name}"
-    heard = "What is written here is said there." if hears else "What is written here is not heard there."
+    heard = "is said there; 👀 on this message acknowledges" if hears else "is not heard there"
     since = (
         f"<!date^{round(incident['created_at'])}^{{date_short_pretty}} {{time_secs}}|{round(incident['created_at'])}>"
     )
     return (
         f"🚨 *{incident['priority']}: {escaped(incident['title'])}*\n"
-        f"Since {since}. {room}: what is said there, and what happens, stands here. {heard}"
+        f"Since {since}. {room}: what is said there, and what happens, stands here. What is written here {heard}."
     )
 
 

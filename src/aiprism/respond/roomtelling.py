@@ -15,7 +15,9 @@ from aiprism.respond.incident import MACHINE
 from aiprism.respond.warroom import Kind, Line, Place
 
 FROM = "from"  # where a line was written, in its data, unless it was written here
-SPOKEN = (Kind.SAID, Kind.ANSWERED)  # what is pinned is told as the timeline has it
+REPLY = "reply_to"  # what a line answers, in its data
+# What is pinned is told as the timeline has it, and what was taken away is told nowhere again.
+SPOKEN = (Kind.SAID, Kind.ANSWERED, Kind.EDITED, Kind.FULL)
 EVENTS: Mapping[str, str] = {
     "incident_created": "opened", "incident_split": "opened", "escalated": "escalated", "priority_changed": "priority",
     "acknowledged": "acknowledged", "unacknowledged": "no longer acknowledged", "responded": "at work",
@@ -28,7 +30,7 @@ EVENTS: Mapping[str, str] = {
     "runbook_rolled_back": "runbook", "runbook_waiting": "runbook", "runbook_approved": "runbook",
     "runbook_aborted": "runbook", "pinned": "pinned",
 }  # fmt: skip
-_MARKS: Mapping[Kind, str] = {Kind.ANSWERED: "↳ "}
+_MARKS: Mapping[Kind, str] = {Kind.ANSWERED: "↳ ", Kind.EDITED: "✎ "}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,9 @@ class Form:
             )
         if self.here and line.data.get(FROM) == self.here:
             return ""
-        who = "" if line.author == MACHINE else f"{self.strong.format(self.quoted(line.author))}: "
+        reply = line.data.get(REPLY)
+        answered = f" (on “{self.quoted(str(reply.get('text')))}”)" if isinstance(reply, Mapping) else ""
+        who = "" if line.author == MACHINE else f"{self.strong.format(self.quoted(line.author))}{answered}: "
         return f"{_MARKS.get(line.kind, '')}{who}{self.quoted(line.text)}"
 
 

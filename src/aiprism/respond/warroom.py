@@ -39,6 +39,9 @@ class Kind(Enum):
     LEFT = "left"
     PINNED = "pinned"
     UNPINNED = "unpinned"
+    EDITED = "edited"  # what somebody said elsewhere has other words now
+    DELETED = "deleted"  # it was taken away there; here it stays
+    FULL = "full"  # nothing more is heard from elsewhere
 
 
 # The lines that make the room; the others are read and scrolled past.
@@ -113,8 +116,13 @@ def admitted(author: str, lately: Mapping[str, int], lines: int) -> None:
         raise TooMany(f"{author} has written {_OF_ONE} lines in {_WINDOW:g} s; wait a moment", retry_after=_WINDOW)
     if sum(lately.values()) >= _OF_ALL:
         raise TooMany(f"the room takes {_OF_ALL} lines in {_WINDOW:g} s; wait a moment", retry_after=_WINDOW)
-    if lines >= MOST_LINES:
+    if is_full(lines):
         raise TooMany(f"the room is full: it holds {MOST_LINES} lines; go on by comments on the timeline")
+
+
+def is_full(lines: int) -> bool:
+    """Whether a room of so many lines takes none of people any more."""
+    return lines >= MOST_LINES
 
 
 def lately(now: float) -> float:

@@ -88,6 +88,13 @@ def line_row(connection: Connection, incident_id: str, line_id: int) -> LineRow 
     return found[0] if found and found[0]["id"] == line_id else None
 
 
+def lines_of(connection: Connection, incident_id: str, ts: str) -> list[LineRow]:
+    """The lines of a room about one message of its channel in Slack, by its name there, in their order."""
+    table = war_room_lines
+    query = sa.select(table).where(table.c.incident_id == incident_id, table.c.data["ts"].as_string() == ts)
+    return _lines(connection, query.order_by(table.c.id))
+
+
 def lines_since(connection: Connection, incident_id: str, since: float) -> dict[str, int]:
     """How many lines each author has written since then."""
     table = war_room_lines

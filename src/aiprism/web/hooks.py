@@ -16,7 +16,7 @@ from fastapi import APIRouter, Query, Request, Response
 from aiprism.clock import Clock
 from aiprism.errors import NotFound, Unavailable
 from aiprism.httpconfig import HttpOptions, Secret
-from aiprism.respond import hooks, message, roomkeeping
+from aiprism.respond import hooks, message, roomhearing, slackevents
 from aiprism.respond.channels import slack
 from aiprism.respond.channels.post import Letter, Verdict, post
 from aiprism.respond.hearing import Heard, hear
@@ -55,11 +55,11 @@ def router(responder: Responder, secrets: Callable[[], Secrets], clock: Clock) -
             await asyncio.wait(tasks, timeout=_PATIENCE)
         return Response()
 
-    @routes.post("/slack/events", summary="What is written in the Slack channels of war rooms (Events API)")
+    @routes.post("/slack/events", summary="What is done in the Slack channels of war rooms (Events API)")
     async def written_in_slack(request: Request) -> dict[str, Any]:
         secret = opened(secrets().slack, "slack")
-        told = hooks.slack_event(request.headers, await request.body(), secret, clock.now())
-        if isinstance(told, hooks.Challenge):
+        told = slackevents.slack_event(request.headers, await request.body(), secret, clock.now())
+        if isinstance(told, slackevents.Challenge):
             return {"challenge": told.text}
         if told is None:
             return {"outcome": "unchanged"}
@@ -99,21 +99,21 @@ async def _answered(responder: Responder, spoken: Spoken | None) -> dict[str, An
     return {"outcome": heard.outcome, "incident": heard.incident.id if heard.incident else None, "why": heard.why}
 
 
-async def _written(responder: Responder, told: hooks.Written) -> str:
+async def _written(responder: Responder, told: slackevents.Event) -> str:
     def ours() -> bool:
         with responder.pipeline.reading() as connection:
-            return roomkeeping.hears(connection, told.channel)
+            return roomhearing.hears(connection, told.channel)
 
     if not await asyncio.to_thread(ours):  # nobody's name is asked for: the app may be in channels where thousands talk
         return "unknown"
-    name = await responder.mirror.name_of(told.user)
+    name = await responder.mirror.name_of(told.user) if told.user else ""
 
     def heard() -> str:
         with responder.pipeline.desk() as desk:
-            return roomkeeping.hear(desk, told, name)
+            return roomhearing.hear(desk, told, name)
 
     outcome = await asyncio.to_thread(heard)
-    log.info("hook.heard", channel="slack", deed="message", outcome=outcome, actor=name)
+    log.info("hook.heard", channel="slack", deed=type(told).__name__.lower(), outcome=outcome, actor=name)
     return outcome
 
 

@@ -1,8 +1,10 @@
 import { expect, test } from "vitest";
 import {
+  answers,
   arranged,
   entered,
   follows,
+  happening,
   heard,
   type Line,
   type LineKind,
@@ -190,4 +192,22 @@ test.each([
   [{ evidence: "log", text: "oom", url: "/explore/logs?q=oom" }, "/explore/logs?q=oom"],
 ] as const)("%o leads to %s", (pin, expected) => {
   expect(leadsTo({ id: 1, at: 0, author: "ann", ref: "", url: "", ...pin } as Pin)).toBe(expected);
+});
+
+test.each([
+  [line(1, "joined", "ann", { text: "ann joined, as INC_2 goes on here" }), "ann joined, as INC_2 goes on here"],
+  [line(1, "pinned", "ann", { text: "x".repeat(100) }), `ann pinned “${"x".repeat(89)}…”`],
+  [line(1, "edited", "cid", { text: "the disk", data: { was: "the pool" } }), "cid changed “the pool” to “the disk”"],
+  [line(1, "deleted", "cid", { text: "the pool" }), "what cid had said was deleted in Slack: “the pool”"],
+  [line(1, "full", "automated_system", { text: "the room is full" }), "the room is full"],
+])("what nobody said is told in a sentence", (happened, sentence) => {
+  expect(happening(happened)).toBe(sentence);
+});
+
+test.each([
+  [{}, ""],
+  [{ thread: "1.0" }, "in a thread"],
+  [{ thread: "1.0", reply_to: { line: 1, author: "ann", text: "is it the pool?" } }, "ann: is it the pool?"],
+])("an answer in a thread says what it answers", (data, to) => {
+  expect(answers(line(2, "said", "cid", { data }))).toBe(to);
 });

@@ -7,7 +7,7 @@
 
 import type { Entry, IncidentStatus, Priority } from "@/api/incidents";
 
-export type LineKind = "said" | "answered" | "joined" | "left" | "pinned" | "unpinned";
+export type LineKind = "said" | "answered" | "joined" | "left" | "pinned" | "unpinned" | "edited" | "deleted" | "full";
 export type EvidenceKind = "entry" | "message" | "query" | "log" | "trace" | "link";
 
 export interface Line {
@@ -132,6 +132,23 @@ function pinned(all: readonly Pin[], { id, at, author, kind, text, data }: Line)
 export function pinnedOf(pins: readonly Pin[], evidence: EvidenceKind): ReadonlySet<string> {
   return new Set(pins.filter((pin) => pin.evidence === evidence).map(({ ref }) => ref));
 }
+
+/** What a line tells that nobody said. */
+export function happening({ kind, author, text, data }: Line): string {
+  if (kind === "pinned") return `${author} pinned “${short(text)}”`;
+  if (kind === "unpinned") return `${author} took away “${short(text)}”`;
+  if (kind === "edited") return `${author} changed “${short(String(data.was ?? ""))}” to “${text}”`;
+  return kind === "deleted" ? `what ${author} had said was deleted in Slack: “${short(text)}”` : text;
+}
+
+/** What a line answers, if it is part of a thread: who said what there, or that it is in one. */
+export function answers({ data }: Line): string {
+  const to = data.reply_to as { readonly author: string; readonly text: string } | undefined;
+  if (to) return `${to.author}: ${short(to.text)}`;
+  return data.thread ? "in a thread" : "";
+}
+
+const short = (text: string) => (text.length > 90 ? `${text.slice(0, 89)}…` : text);
 
 const ONE_BREATH = 5 * 60; // seconds within which what one person says stands under one name
 

@@ -10,7 +10,7 @@ import { memo, type Ref, useEffect, useImperativeHandle, useMemo, useRef, useSta
 import { useActor } from "@/components/actor";
 import { Fault, Nothing } from "@/components/states";
 import { useTime } from "@/components/time";
-import { arranged, type Line, pinnedOf, type Room } from "@/model/room";
+import { answers, arranged, happening, type Line, pinnedOf, type Room } from "@/model/room";
 import { clockTime, dateTime } from "@/model/timerange";
 import { Face } from "./Face";
 import { Pinner } from "./Pinner";
@@ -149,14 +149,9 @@ const OneLine = memo(function OneLine({ id, line, under, utc, actor }: Drawn) {
           <b>{line.author}</b> {when}
         </span>
       )}
+      {answers(line) && <span className="room-answers faint cut">↳ {answers(line)}</span>}
       <span className={line.text.startsWith("/") ? "room-words mono info" : "room-words"}>{line.text}</span>
       {actor && <Pinner id={id} actor={actor} evidence="message" of={line.id} what={line.text} />}
     </div>
   );
 });
-
-function happening({ kind, author, text }: Line): string {
-  const short = text.length > 90 ? `${text.slice(0, 89)}…` : text;
-  if (kind === "pinned") return `${author} pinned “${short}”`;
-  return kind === "unpinned" ? `${author} took away “${short}”` : text;
-}
