@@ -204,6 +204,37 @@ def test_firing_again_while_monitored_reopens_it_and_calls_for_runbooks():
     assert effects[-1] == Remediate((fired,))
 
 
+def test_what_opens_no_incident_reopens_none_and_wakes_nobody_but_has_it_watched_anew():
+    disk = alert("DiskFills", "document-processor", at=T0 + 600, severity="info")
+    incident, effects = advance(at(Status.MONITORING), AlertFired(disk), T0 + 600, PERIODS)
+    assert (incident.status, incident.reopened, incident.firing) == (Status.MONITORING, 0, (disk,))
+    assert [effect.text for effect in entries(effects)] == [
+        "DiskFills joined (document-processor): as P3 it reopens nothing, and the validation begins anew"
+    ]
+    assert len(effects) == 1
+    assert next_due(incident, PERIODS) == T0 + 600 + 1800
+    resolved, effects = advance(incident, Tick(), T0 + 2400, PERIODS)
+    assert (resolved.status, notices(effects)) == (Status.RESOLVED, [Notice.RESOLVED])
+    assert entries(effects)[0].text.endswith(
+        "no recurring alerts of a tier that opens incidents; firing still: DiskFills"
+    )
+    fired, _ = advance(incident, AlertFired(again(DOWN, T0 + 700)), T0 + 700, PERIODS)
+    assert (fired.status, len(fired.firing)) == (Status.INVESTIGATING, 2)
+
+
+def test_a_late_alert_that_makes_it_worse_reopens_it_whatever_its_tier():
+    slow = alert("Slow", "document-processor", severity="high")
+    incident, _ = opened(slow, T0, PERIODS)
+    incident, _ = advance(incident, AlertCleared(cleared(slow, T0 + 1)), T0 + 1, PERIODS)
+    for number in range(20):
+        late = alert("DiskFills", f"service-{number}", at=T0 + 60 + number, severity="info")
+        before, (incident, effects) = incident, advance(incident, AlertFired(late), T0 + 60 + number, PERIODS)
+        if incident.status is not Status.MONITORING:
+            break
+    assert (before.priority, incident.priority, incident.status) == (Priority.P1, Priority.P0, Status.INVESTIGATING)
+    assert Notice.REOPENED in notices(effects)
+
+
 def test_the_first_acknowledgement_counts_and_a_second_changes_nothing():
     incident, effects = advance(at(Status.INVESTIGATING), Acknowledged("ann"), T0 + 60, PERIODS)
     assert (incident.acknowledged_by, incident.acknowledged_at) == ("ann", T0 + 60)
@@ -299,7 +330,8 @@ def test_no_life_makes_an_illegal_move(life):
 @given(moments())
 def test_what_always_holds_of_an_incident(life):
     for before, after, _, _ in lived(life):
-        assert not (after.status is Status.MONITORING and after.firing)
+        opening = [each for each in after.firing if each.priority in (Priority.P0, Priority.P1)]
+        assert not (after.status is Status.MONITORING and opening)
         assert (after.status is Status.MONITORING) <= (after.monitoring_since is not None)
         assert (after.status is Status.RESOLVED) == (after.resolved_at is not None)
         if before is not None:

@@ -18,7 +18,8 @@ from aiprism.respond.incident.values import MACHINE, Incident, Periods, Status
 
 
 def fired(incident: Incident, event: AlertFired, now: float, periods: Periods) -> Step:
-    """It joins, or fires again, which opens a quiet incident anew; one that fires already changes nothing."""
+    """It joins, or fires again, which opens a quiet incident anew where it may open one, or makes it worse; one that fires already
+    changes nothing."""
     alert, known = event.alert, incident.alert(event.alert.fingerprint)
     if known is not None and same_episode(known, alert):
         return incident, ()
@@ -27,14 +28,24 @@ def fired(incident: Incident, event: AlertFired, now: float, periods: Periods) -
     entry = Entry(now, word, MACHINE, text, {**alert_data(alert), **event.evidence})
     held = with_alert(incident, alert)
     grown, effects = escalated(held, incident, now, periods)
+    worse = grown.priority is not incident.priority
+    if grown.status is Status.MONITORING and not worse and not opens(alert, periods):
+        # It wakes nobody for what is over: its routes tell of it, and how long it is to be quiet begins anew.
+        text = f"{text}: as {alert.priority.value} it reopens nothing, and the validation begins anew"
+        return replace(grown, monitoring_since=now), (replace(entry, text=text),)
     if not grown.open or grown.status is Status.MONITORING:
         again, more = reopened(grown, MACHINE, f"{text} during {grown.status.value}", now, now)
         return again, (entry, *effects, *more)
     # A higher tier may call for runbooks that the alerts before did not.
-    considered = grown.firing if grown.priority is not incident.priority else (alert,)
+    considered = grown.firing if worse else (alert,)
     # A new alert may bring receivers of its own. The outbox keeps from telling anyone twice that it is open.
     welcome = (Tell(Notice.OPENED, text),) if known is None else ()
     return grown, (entry, *welcome, *effects, Remediate(considered))
+
+
+def opens(alert: Alert, periods: Periods) -> bool:
+    """Whether an alert of its tier opens an incident, and so one anew."""
+    return periods.tiers.of[alert.priority].opens_incident
 
 
 def traced(incident: Incident, event: OriginSeen, _now: float, _periods: Periods) -> Step:

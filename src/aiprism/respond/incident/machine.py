@@ -121,6 +121,9 @@ def _ticked(incident: Incident, _event: Tick, now: float, periods: Periods) -> S
     if incident.progress.acting:  # what it changes, or takes back, may be heard of yet
         return incident, ()
     text = "Monitoring period completed successfully: no recurring alerts"
+    if incident.firing:
+        names = ", ".join(dict.fromkeys(each.name for each in incident.firing))
+        text = f"{text} of a tier that opens incidents; firing still: {names}"
     return closed(incident, Move.VALIDATE, MACHINE, text, now)
 
 

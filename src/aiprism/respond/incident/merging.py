@@ -53,7 +53,7 @@ def merged(incident: Incident, event: Merged, now: float, periods: Periods) -> S
         # What the other called for goes on here: only for what it held itself may a higher priority call for more.
         more = (Remediate(incident.firing),) if grown.priority is not incident.priority else ()
         return grown, (entry, *coming, told, *effects, *more)
-    if not grown.firing:
+    if not grown.firing or not other.working:  # what fires in one that is quiet opens nothing
         quiet = max(grown.monitoring_since or now, other.monitoring_since or now)
         return replace(grown, monitoring_since=min(quiet, now)), (entry, *coming, told, *effects)
     again, calls = reopened(grown, event.actor, text, now, now)

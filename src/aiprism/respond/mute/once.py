@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TypeAlias
 
 from aiprism.respond.group import Told
-from aiprism.respond.incident import Incident
+from aiprism.respond.incident import Incident, Status
 from aiprism.respond.known import Known
 from aiprism.store.incidents import Address
 
@@ -30,8 +30,9 @@ def told_by(
     """The ids of the incidents by which this integration knows of everything that fires.
 
     None when anything that fires is in no incident it was told of, when nothing fires, and when the group told it of
-    something that is not over yet: what was begun with the group's key is ended with it. An incident that was closed by
-    `closed_since` stands for nothing any more: whatever closed it, what still fires is told again after a while.
+    something that is not over yet: what was begun with the group's key is ended with it. An incident that is monitored
+    tells nobody of what fires in it, and one that was closed by `closed_since` stands for nothing any more: whatever closed
+    it, what still fires is told again after a while.
     """
     if not firing or (told is not None and told.firing):
         return ()
@@ -41,6 +42,7 @@ def told_by(
         for incident in found
         if incident is not None
         and (incident.id, address) in heard
+        and incident.status is not Status.MONITORING
         and (incident.resolved_at is None or incident.resolved_at > closed_since)
     ]
     return tuple(dict.fromkeys(ids)) if len(ids) == len(found) else ()
