@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -16,7 +17,7 @@ from aiprism.respond.incident import RoleTaken
 from aiprism.respond.mute.hours import Span, TimeInterval
 from aiprism.respond.oncall import reading
 from aiprism.store import incidents as store
-from tests.respond.making import T0, again, alert, cleared, runbooks
+from tests.respond.making import T0, again, alert, cleared, runbooks, settled, threads
 from tests.respond.test_remediate import DOWN, Counting, Metrics, live, room, run_of, runs, said, story, written
 
 NOW = 10_000.0
@@ -63,7 +64,7 @@ WIDE = [
 def test_how_much_runbooks_touched_lately_keeps_the_next_from_beginning(radius, past, instances, says):
     found = refusal(Guard(blast_radius=radius), touch(instance="3"), past, instances=instances)
     assert says in found.reason if found else not says
-    assert found is None or (found.until or 0.0) > NOW
+    assert found is None or found.again or (found.until or 0.0) > NOW
 
 
 def test_a_clock_that_was_set_back_keeps_no_run_from_beginning_that_need_not_rest():
@@ -171,10 +172,63 @@ def test_outside_its_hours_a_runbook_waits_is_skipped_or_asks(records, clock, ou
     respond.accept([DOWN])
     asyncio.run(live(clock, remediation))
     assert (run_of(records)["state"], counting.calls) == (state, [])
+    if outside == "wait":
+        assert said(records, "runbook_deferred") == [
+            "runbook restart waits until 2026-11-28 00:00 UTC: outside its hours"
+        ]
     if outside == "approval":
         remediation.approve(run_of(records)["id"], "ann")
         asyncio.run(live(clock, remediation))
         assert run_of(records)["state"] == "succeeded"
+
+
+def test_a_run_that_waits_says_until_when_and_again_when_it_is_another_moment(records, clock):
+    guard = "guard: {cooldown: 1m, max_runs_per_hour: 1}"
+    respond, remediation = room(records, clock, written(guard), actuator=Counting())
+
+    async def lives():
+        respond.accept([DOWN])
+        await live(clock, remediation)
+        begun = run_of(records)["started_at"]
+        respond.accept([cleared(DOWN, clock.now())])
+        await clock.advance(45 - (clock.now() - begun))
+        respond.accept([again(DOWN, clock.now())])
+        await live(clock, remediation)
+        assert [state for state, _ in runs(records)] == ["succeeded", "planned"]
+        [planned] = [run for run in story(records)["runs"] if run["state"] == "planned"]
+        assert planned["waits"] == {"why": "cooling down: it ran 45 s ago, and rests 60 s", "until": begun + 60}
+        for _ in range(3):
+            await clock.advance(61)
+            await live(clock, remediation)
+        return begun
+
+    begun = asyncio.run(lives())
+    at = datetime.fromtimestamp(begun + 60, UTC), datetime.fromtimestamp(begun + 3600, UTC)
+    assert said(records, "runbook_deferred") == [
+        f"runbook restart waits until {at[0]:%H:%M:%S} UTC: cooling down: it ran 45 s ago, and rests 60 s",
+        f"runbook restart waits until {at[1]:%H:%M:%S} UTC: it ran 1 times in the last hour, and may 1 times",
+    ]
+
+
+def test_the_same_fault_within_the_cooldown_is_answered_the_moment_it_ends(records, clock):
+    respond, remediation = room(records, clock, written("guard: {cooldown: 1m}"), actuator=Counting())
+
+    async def lives():
+        with threads() as at_work:
+            loop = asyncio.create_task(remediation.run())
+            respond.accept([DOWN])
+            for second in range(100):
+                if second == 45:
+                    respond.accept([cleared(DOWN, clock.now())])
+                    respond.accept([again(DOWN, clock.now())])
+                await settled(at_work)
+                await clock.advance(1)
+            loop.cancel()
+            await asyncio.gather(loop, return_exceptions=True)
+
+    asyncio.run(lives())
+    begun = [run["started_at"] for run in story(records)["runs"]]
+    assert begun == [T0 + 5, T0 + 65]
 
 
 def test_in_its_hours_a_runbook_acts(records, clock):

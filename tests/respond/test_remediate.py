@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections import Counter
 from contextlib import contextmanager, suppress
@@ -253,7 +254,7 @@ def test_a_run_that_comes_too_soon_for_its_service_waits_and_has_its_turn(record
     with records.reading() as connection:
         [first] = [item for item in journal.listed(connection, "all", 9) if item.services == ("document-processor",)]
         [line] = store.event_rows(connection, [first.id], event="runbook_deferred")
-    assert line["text"].startswith("runbook restart waits: cooling down: it ran ")
+    assert re.match(r"runbook restart waits until [\d:]{8} UTC: cooling down: it ran ", line["text"])
 
 
 def test_an_hourly_limit_is_kept_across_incidents_and_a_run_that_waits_for_it_ends_with_its_alert(records, clock):

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from aiprism.model.alerts import Alert
 from aiprism.respond import changes, journal, roomkeeping, wording
 from aiprism.respond.incident import Incident, Limits
-from aiprism.respond.runs import SUCCEEDED
+from aiprism.respond.runs import PLANNED, SUCCEEDED, WAITS
 from aiprism.store import incidents as store
 
 _CHANGES = 2  # that a description tells; the others stand on the timeline
@@ -133,6 +133,7 @@ def _run(run: store.RunRow, steps: Sequence[store.StepRow]) -> dict[str, Any]:
         **_without(run, "incident_id", "data"),
         "before": run["data"].get("before"),
         "after": run["data"].get("after"),
+        "waits": run["data"].get(WAITS) if run["state"] == PLANNED else None,
         "steps": [_without(step, "run_id") for step in steps],
     }
 

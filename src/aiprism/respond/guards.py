@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from aiprism.model.timerange import format_duration
 from aiprism.respond.actions import shape
@@ -18,15 +19,34 @@ from aiprism.respond.placeholders import read_condition, read_query
 from aiprism.yamlfile import Node
 
 LOOK_AGAIN = 60.0  # seconds a run that may not begin yet rests at most, so that it ends soon after its alert did
-_HOUR = 3600.0
+_HOUR, _HALF_A_DAY = 3600.0, 43_200.0
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a run must not begin; `until` is when that may have changed (Unix seconds), None when it never will."""
+    """Why a run must not begin. `until` is when that will have changed (Unix seconds), as far as is known now; without it, it is
+    asked `again` after a while, or never."""
 
     reason: str
     until: float | None = None
+    again: bool = False
+
+    @property
+    def lasts(self) -> bool:
+        """Whether there is nothing to wait for."""
+        return self.until is None and not self.again
+
+    def told(self, now: float) -> str:
+        """It as people are told.
+
+        >>> Refusal("cooling down", 1795443390.0).told(1795443345.0), Refusal("it is night", 1795507200.0).told(1795443345.0)
+        ('waits until 14:16:30 UTC: cooling down', 'waits until 2026-11-24 08:00 UTC: it is night')
+        """
+        if self.until is None:
+            return f"waits: {self.reason}"
+        soon = self.until - now < _HALF_A_DAY
+        at = datetime.fromtimestamp(self.until, UTC).strftime("%H:%M:%S UTC" if soon else "%Y-%m-%d %H:%M UTC")
+        return f"waits until {at}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +69,10 @@ class Hours:
     def hold(self, now: float) -> bool:
         """Whether the moment lies in them."""
         return any(each.holds(now) for each in self.times)
+
+    def begin(self, now: float) -> float | None:
+        """When they begin next; None when not within a year."""
+        return min((at for each in self.times if (at := each.next_begin(now)) is not None), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +120,8 @@ def refusal(
     many its service has, `most_per_hour` how many runs this server may begin in an hour, 0 any number.
 
     >>> down = Touch("restart", "api", "", 1000.0)
-    >>> refusal(Guard(cooldown=60.0), down, [Touch("restart", "api", "", 970.0)])
-    Refusal(reason='cooling down: it ran 30 s ago, and rests 60 s', until=1030.0)
+    >>> refusal(Guard(cooldown=60.0), down, [Touch("restart", "api", "", 970.0)]).told(1000.0)
+    'waits until 00:17:10 UTC: cooling down: it ran 30 s ago, and rests 60 s'
     """
     return (
         _cooling(guard, mine, past)
@@ -138,7 +162,7 @@ def _too_wide(radius: BlastRadius | None, mine: Touch, past: Sequence[Touch], in
         return None
     touched = {each.instance for each in recent if each.service == mine.service} | {mine.instance}
     if instances is None and (radius.share is not None or "" in touched):
-        return Refusal(f"blast radius: how many instances {mine.service} has is not known", mine.at + LOOK_AGAIN)
+        return Refusal(f"blast radius: how many instances {mine.service} has is not known", again=True)
     count = instances if "" in touched and instances is not None else len(touched)
     # Of a few instances a share may be less than one: one may always be repaired.
     most = radius.instances if radius.share is None else max(1, _part(radius.share, instances or 0))
@@ -161,7 +185,8 @@ def outside(guard: Guard, now: float) -> Refusal | None:
     """Why it must not act at this time of the day, week or year; None in its hours, and where approval stands in for them."""
     if guard.hours is None or guard.hours.hold(now) or guard.hours.outside == "approval":
         return None
-    return Refusal("outside its hours", now + LOOK_AGAIN if guard.hours.outside == "wait" else None)
+    waits = guard.hours.outside == "wait"
+    return Refusal("outside its hours", guard.hours.begin(now) if waits else None, again=waits)
 
 
 def approval_at(guard: Guard, now: float) -> Approval | None:

@@ -14,7 +14,7 @@ import asyncio
 import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import structlog
 
@@ -44,6 +44,7 @@ from aiprism.respond.runs import (
     UNDER_WAY,
     VERIFYING,
     WAITING,
+    WAITS,
     Run,
 )
 from aiprism.respond.steps import Steps
@@ -311,25 +312,27 @@ class Remediation:
                 return None if met else Refusal(f"precondition does not hold: {run.query(query)}")
             except AiprismError as error:
                 failure = str(error)
-        return Refusal(f"precondition cannot be asked: {failure}", self._clock.now() + LOOK_AGAIN)
+        return Refusal(f"precondition cannot be asked: {failure}", again=True)
 
     def _put_off(self, run: Run, refusal: Refusal) -> None:
         with self._respond.desk() as desk:
             self._refuse_or_rest(desk, run, refusal)
 
     def _refuse_or_rest(self, desk: Desk, run: Run, refusal: Refusal) -> None:
-        """End a run that will never be allowed; let one that may be later rest, and say so the first time."""
+        """End a run that will never be allowed; let one that may be later rest, and say so whenever it waits for another moment
+        than was said."""
         row = _row(desk, run.id)
         if row["state"] != PLANNED:  # a person ended it meanwhile
             return
-        if refusal.until is None:
+        if refusal.lasts:
             self._close(desk, row, SKIPPED, "runbook_skipped", refusal.reason)
             return
-        again = min(max(refusal.until, desk.now + 1.0), desk.now + LOOK_AGAIN)
-        _mark(desk, run.id, {"not_before": again})
-        if "not_before" not in row["data"]:
-            text = f"runbook {run.runbook.name} waits: {refusal.reason}"
-            desk.happen(run.incident_id, Noted("runbook_deferred", run.actor, text, {"run": run.id}))
+        again = min(max(refusal.until or math.inf, desk.now + 1.0), desk.now + LOOK_AGAIN)
+        waits = {"why": refusal.reason, "until": refusal.until}
+        _mark(desk, run.id, {"not_before": again, WAITS: waits})
+        if _is_another(waits, row["data"].get(WAITS)):
+            text = f"runbook {run.runbook.name} {refusal.told(desk.now)}"
+            desk.happen(run.incident_id, Noted("runbook_deferred", run.actor, text, {"run": run.id, **waits}))
 
     def _wait_for_approval(self, run: Run, approval: guards.Approval) -> None:
         with self._respond.desk() as desk:
@@ -508,6 +511,13 @@ def _rests_until(row: store.RunRow, now: float) -> float:
     decided = float(row["data"].get("decide_by", math.inf)) if row["state"] == WAITING else math.inf
     # No run rests longer than that: the clock was set back.
     return min(again, decided) if again <= now + LOOK_AGAIN else 0.0
+
+
+def _is_another(waits: Mapping[str, float | str | None], said: Mapping[str, Any] | None) -> bool:
+    """Whether a run waits for another moment than was said, as far as people tell moments apart."""
+    if said is None or None in (waits["until"], said["until"]):
+        return said is None or waits["until"] != said["until"]
+    return abs(float(waits["until"] or 0.0) - float(said["until"])) >= 1.0
 
 
 def _row(desk: Desk, run_id: str) -> store.RunRow:

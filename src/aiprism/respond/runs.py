@@ -27,6 +27,7 @@ ABORTED = "aborted"  # a person ended it while it acted
 UNDER_WAY = (RUNNING, VERIFYING, ROLLING_BACK)
 # Runs that acted and are over. The others never touched anything.
 OVER = (SUCCEEDED, FAILED, ROLLED_BACK, ABORTED)
+WAITS = "waits"  # why a planned run may not begin yet, and until when, in its data
 _INSTANCE_LABELS = ("instance", "pod")
 
 

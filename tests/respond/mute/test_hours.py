@@ -91,3 +91,23 @@ def test_the_example_of_alertmanagers_own_page_is_taken():
         "{times: [{start_time: '06:00', end_time: '23:59'}], months: ['1:3', 'may:august'], location: Local}"
     )
     assert len(found) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "now", "begins"),
+    [
+        ("{weekdays: [saturday]}", "2026-11-23T14:15", "2026-11-28T00:00"),
+        ("{weekdays: [saturday]}", "2026-11-28T14:15", "2026-12-05T00:00"),
+        ("{times: [{start_time: 08:00, end_time: 12:00}, {start_time: 13:00, end_time: 18:00}]}",
+         "2026-11-23T12:30", "2026-11-23T13:00"),
+        ("{times: [{start_time: 08:00, end_time: 12:00}], weekdays: ['monday:friday']}",
+         "2026-11-27T12:00", "2026-11-30T08:00"),
+        ("{times: [{start_time: 08:00, end_time: 12:00}], location: Europe/Berlin}",
+         "2026-11-23T12:30", "2026-11-24T07:00"),
+        ("{days_of_month: ['29'], months: [february], years: [2028]}", "2026-11-23T12:30", None),  # not within a year
+        ("{years: ['2027:2028']}", "2026-11-23T12:30", "2027-01-01T00:00"),
+    ],
+)  # fmt: skip
+def test_when_an_interval_begins_next_is_known_a_year_ahead(text, now, begins):
+    [found] = interval(text)
+    assert found.next_begin(at(now)) == (at(begins) if begins else None)

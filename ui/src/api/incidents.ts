@@ -77,6 +77,8 @@ export interface Run {
   readonly state: string;
   readonly started_at: number | null;
   readonly finished_at: number | null;
+  /** Why one that is called for may not begin yet, and until when as far as that is known. */
+  readonly waits: { readonly why: string; readonly until: number | null } | null;
   /** How it ended, in a sentence, with the numbers before and after. */
   readonly outcome: string;
   readonly steps: readonly {

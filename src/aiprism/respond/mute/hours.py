@@ -11,7 +11,7 @@ import calendar
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, time, timedelta, tzinfo
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -19,6 +19,7 @@ from aiprism.yamlfile import Node
 
 _DAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
 _MONTHS = tuple(name.lower() for name in calendar.month_name[1:])
+_YEAR = 367  # days that are looked through, today and that of next year among them
 _CLOCK = re.compile(r"([01]\d|2[0-3]):([0-5]\d)|24:00")
 
 
@@ -55,6 +56,19 @@ class TimeInterval:
             and _in(self.weekdays, then.isoweekday() % 7)
             and _in(self.years, then.year)
         )
+
+    def next_begin(self, now: float) -> float | None:
+        """The next moment after `now` at which a day, or a span of a day, begins in which it holds; None when none does within a
+        year."""
+        today = datetime.fromtimestamp(now, self.zone).date()
+        minutes = sorted({span.first for span in self.minutes}) if self.minutes is not None else [0]
+        for day in (today + timedelta(days=number) for number in range(_YEAR)):
+            for minute in minutes:
+                clock = time(minute // 60, minute % 60)
+                at = datetime.combine(day, clock, self.zone).timestamp()
+                if at > now and self.holds(at):
+                    return at
+        return None
 
 
 def _in(spans: Sequence[Span] | None, value: int) -> bool:

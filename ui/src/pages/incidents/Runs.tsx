@@ -77,6 +77,17 @@ function OneRun({ incident, run }: { incident: Incident; run: Run }) {
           )}
         </div>
       )}
+      {run.waits && (
+        <div className="sentence" style={{ padding: "2px 0 4px" }}>
+          waits{" "}
+          {run.waits.until && (
+            <>
+              until {clockTime(run.waits.until, utc)} (<Ago at={run.waits.until} />)
+            </>
+          )}
+          : {run.waits.why}
+        </div>
+      )}
       {run.state === "waiting_approval" && (
         <>
           <Button size="compact-xs" disabled={!actor} loading={acts.isPending} onClick={() => decide("approve")}>
