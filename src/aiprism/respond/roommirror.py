@@ -18,13 +18,16 @@ from sqlalchemy import Connection
 
 from aiprism.clock import Clock
 from aiprism.httpconfig import Secret
-from aiprism.respond import journal, message, roomchannel
+from aiprism.model.alerts import Priority
+from aiprism.model.labels import Labels
+from aiprism.respond import journal, roomchannel
 from aiprism.respond.bell import Bell
 from aiprism.respond.channels.slack import escaped, escaped_within, shortened
 from aiprism.respond.consequences import letter_row
 from aiprism.respond.desk import Desk
 from aiprism.respond.incident import MACHINE, Noted
 from aiprism.respond.incident.updating import responsible
+from aiprism.respond.message import Message
 from aiprism.respond.oncall import overrides
 from aiprism.respond.oncall.rota import Rota
 from aiprism.respond.pipeline import Respond
@@ -312,20 +315,17 @@ def _tell(desk: Desk, channel: Channel, receivers: Iterable[str]) -> None:
     text, place = portion(lines, events, channel.place, _PLAIN)
     if place == channel.place:
         return
-    incident, policy = journal.read(desk.connection, channel.incident_id), desk.policy
-    whole = message.of_incident(incident, EVENT, text, desk.now, policy.external_url)
-    said = replace(
-        whole,
-        title=f"War room of {incident.id}: {incident.title}",
-        description="",
-        alerts=(),
-        is_incident=False,
-        subject_id=f"{incident.id}-room",
-        url=_room_url(incident.id, policy.external_url),
-    )
+    policy = desk.policy
+    # Its row and not the incident: to read one of ten thousand alerts would hold up everybody who writes.
+    [incident] = incident_store.incident_rows(desk.connection, ids=[channel.incident_id])
+    said = _letter(incident, text, desk.now, policy.external_url)
     letters = [
         letter_row(
-            replace(said, receiver=address.receiver), integration, address.integration, f"{EVENT}#{place}", incident.id
+            replace(said, receiver=address.receiver),
+            integration,
+            address.integration,
+            f"{EVENT}#{place}",
+            channel.incident_id,
         )
         for address, integration in addresses(receivers, policy)
     ]
@@ -333,6 +333,31 @@ def _tell(desk: Desk, channel: Channel, receivers: Iterable[str]) -> None:
     after = replace(channel, stage=Stage.OPEN, place=place, next_at=desk.now + _BETWEEN_LETTERS)
     store.save(desk.connection, {**roomchannel.stored(after), "kind": RECEIVERS})
     desk.made_work = True
+
+
+def _letter(incident: incident_store.IncidentRow, text: str, at: float, external_url: str) -> Message:
+    """What receivers are told of a room: what was said and happened, below the incident's title."""
+    name = incident["id"]
+    return Message(
+        event=EVENT,
+        text=text,
+        at=at,
+        subject_id=f"{name}-room",
+        is_incident=False,
+        title=f"War room of {name}: {incident['title']}",
+        description="",
+        priority=Priority(incident["priority"]),
+        status=incident["status"],
+        created_at=incident["created_at"],
+        services=tuple(incident["services"]),
+        alerts=(),
+        url=_room_url(name, external_url),
+        acknowledged_by=incident["acknowledged_by"] or "",
+        resolved_at=incident["resolved_at"],
+        group_key=f'{{}}:{{incident="{name}"}}',
+        group_labels=Labels({"incident": name}),
+        external_url=external_url,
+    )
 
 
 # -- what is read ----------------------------------------------------------------------------------------------------
