@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import httpx
@@ -26,16 +26,10 @@ def seed(url: str, *, traces_a_minute: int = 6, step: int = 30) -> float:
     when the hour began."""
     dice, now = random.Random(7), time.time()
     with httpx.Client(base_url=url, timeout=60) as client:
-        spans, records = [], []
-        for number in range(LENGTH // MINUTE * traces_a_minute):
-            start = now - LENGTH + number * MINUTE / traces_a_minute
-            trace, lines = _document(number, start, slow=start > now - SLOW_SINCE, dice=dice)
-            spans += trace
-            records += lines
-        for each in _cut(spans, 1000):
-            _send(client, "/v1/traces", {"resourceSpans": list(_by_service(each, "scopeSpans", "spans"))})
-        for each in _cut(records, 1000):
-            _send(client, "/v1/logs", {"resourceLogs": list(_by_service(each, "scopeLogs", "logRecords"))})
+        starts = [
+            now - LENGTH + number * MINUTE / traces_a_minute for number in range(LENGTH // MINUTE * traces_a_minute)
+        ]
+        _documents(client, enumerate(starts), slow_since=now - SLOW_SINCE, dice=dice)
         for each in _cut([*_metrics(now - LENGTH, range(0, LENGTH, 15)), *operations(now, dice, step=step)], 400):
             _send(client, "/v1/metrics", {"resourceMetrics": list(each)})
         event = {"title": "model-server 2.2.0 rolled out", "kind": "deployment", "service": "model-server"}
@@ -47,10 +41,14 @@ def seed(url: str, *, traces_a_minute: int = 6, step: int = 30) -> float:
     return now - LENGTH
 
 
-def go_on(url: str, begun: float) -> None:
-    """What the metrics of the hour that began at `begun` are by now: an hour is over before the last page was looked at."""
+def go_on(url: str, begun: float, number: int | None = None) -> None:
+    """What the metrics of the hour that began at `begun` are by now: an hour is over before the last page was looked at. With a
+    `number` another slow document of that number comes through."""
+    now = time.time()
     with httpx.Client(base_url=url, timeout=60) as client:
-        _send(client, "/v1/metrics", {"resourceMetrics": list(_metrics(begun, [round(time.time() - begun)]))})
+        _send(client, "/v1/metrics", {"resourceMetrics": list(_metrics(begun, [round(now - begun)]))})
+        if number is not None:
+            _documents(client, [(number, now - 10)], slow_since=begun, dice=random.Random(number))
 
 
 def _stamp(at: float) -> str:
@@ -65,6 +63,21 @@ def _send(client: httpx.Client, path: str, body: object) -> None:
 def _cut(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
     for start in range(0, len(items), size):
         yield items[start : start + size]
+
+
+def _documents(
+    client: httpx.Client, begun: Iterable[tuple[int, float]], *, slow_since: float, dice: random.Random
+) -> None:
+    """Send the spans and lines of documents: their numbers, and when each began."""
+    spans, records = [], []
+    for number, start in begun:
+        trace, lines = _document(number, start, slow=start > slow_since, dice=dice)
+        spans += trace
+        records += lines
+    for each in _cut(spans, 1000):
+        _send(client, "/v1/traces", {"resourceSpans": list(_by_service(each, "scopeSpans", "spans"))})
+    for each in _cut(records, 1000):
+        _send(client, "/v1/logs", {"resourceLogs": list(_by_service(each, "scopeLogs", "logRecords"))})
 
 
 def _document(number: int, start: float, *, slow: bool, dice: random.Random) -> tuple[list[Any], list[Any]]:
