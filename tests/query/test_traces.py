@@ -162,6 +162,21 @@ def test_the_way_of_many_errors_through_many_spans_is_told_by_its_beginning_and_
             [("s", 1, 6), ("w", 6, 56)],
             id="of two trees the one that takes longer with all that lies below",
         ),
+        pytest.param(
+            [span("o", "gone", 0, 500), span("r", "", 10, 100), span("c", "r", 20, 30)],
+            [("r", 10, 20), ("c", 20, 50), ("r", 50, 110)],
+            id="of two trees the one that has its root, however long the other takes",
+        ),
+        pytest.param(
+            [span("x", "y", 0, 500), span("y", "x", 1, 2), span("r", "", 10, 5)],
+            [("r", 10, 15)],
+            id="and not one that was cut out of a ring",
+        ),
+        pytest.param(
+            [span("o", "gone", 0, 5), span("p", "gone", 3, 9)],
+            [("p", 3, 12)],
+            id="of orphans the one that takes longest",
+        ),
     ],
 )
 def test_the_critical_path_ends_with_what_ends_last_and_begins_with_the_root(
@@ -224,8 +239,11 @@ def test_whatever_spans_there_are(spans: Sequence[Span]) -> None:
         assert node.parent is None or node.parent < number
         assert all(told.nodes[child].parent == number for child in node.children)
         assert 0 <= node.critical_ns <= node.span.duration_ns
-    trees = [told.nodes[one:other] for one, other in pairwise((*told.roots, len(told.nodes)))]
-    longest = max(max(node.end for node in tree) - tree[0].begin for tree in trees)
+    trees = {one: told.nodes[one:other] for one, other in pairwise((*told.roots, len(told.nodes)))}
+    lengths = {root: max(node.end for node in tree) - tree[0].begin for root, tree in trees.items()}
+    begun = {root for root in told.roots if not told.nodes[root].span.parent_span_id}
+    assert told.root in (begun or told.roots)
+    longest = max(lengths[root] for root in begun or told.roots)
     spent = sum(node.critical_ns for node in told.nodes)
     # All of the time is accounted for, unless something waits in a queue.
     assert spent <= longest

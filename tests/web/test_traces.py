@@ -76,7 +76,7 @@ def test_a_trace_is_told_with_what_it_says(client: httpx.Client) -> None:
     assert [answer["spans"][node["at"]]["name"] for node in said["nodes"]] == ["GET /cart", "SELECT", "SELECT"]
     assert [node["critical_ns"] for node in said["nodes"]] == [460_000_000, 400_000_000, 40_000_000]
     assert [(each["span_id"], each["message"]) for each in said["failures"]] == [("04" * 8, "timed out")]
-    assert (said["roots"], said["repeated_spans"], len(said["critical_path"])) == ([0], 0, 5)
+    assert (said["root"], said["roots"], said["repeated_spans"], len(said["critical_path"])) == (0, [0], 0, 5)
 
 
 def test_a_trace_names_the_metrics_that_were_measured_in_it(client: httpx.Client, engine: Engine) -> None:

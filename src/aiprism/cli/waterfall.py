@@ -100,7 +100,7 @@ def _lines(trace: Mapping[str, Any]) -> Iterator[_Line]:
 
 
 def _head(trace: Mapping[str, Any], lines: Sequence[_Line], services: int, took_ns: int, width: int) -> Iterator[Text]:
-    root, errors = lines[0].span, sum(line.failed for line in lines)
+    root, errors = lines[trace["analysis"].get("root") or 0].span, sum(line.failed for line in lines)
     yield Text.assemble(("trace ", "dim"), (trace["trace_id"], "bold"))
     named = f"{root['service']} {root['name']}"
     told = [moment(root["start_ns"] / 1e9), duration(took_ns / 1e9), _counted(len(lines), "span")]

@@ -76,13 +76,15 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """A trace that was understood. `nodes` stand depth first, children by their begin; `roots` are the first of each tree."""
+    """A trace that was understood. `nodes` stand depth first, children by their begin; `roots` are the first of each tree, `root`
+    is the one of them that the trace is called after and whose critical path is told."""
 
     nodes: tuple[Node, ...]
     roots: tuple[int, ...]
     critical_path: tuple[Section, ...]
     failures: tuple[Failure, ...]
     repeated: int = 0  # spans that were sent again
+    root: int | None = None
 
 
 def story(spans: Sequence[Span]) -> Story:
@@ -91,7 +93,10 @@ def story(spans: Sequence[Span]) -> Story:
     once.sort(key=lambda span: (span.start_ns, -span.duration_ns, span.span_id))
     nodes = _with_self_times(_tree(once))
     roots = tuple(number for number, node in enumerate(nodes) if node.parent is None)
-    sections = _critical_path(nodes, roots) if nodes else ()
+    above = _followed(nodes)
+    begins, lasts = _reach(nodes, above)
+    root = max(roots, key=lambda at: (not nodes[at].span.parent_span_id, lasts[at] - begins[at]), default=None)
+    sections = () if root is None else _critical_path(nodes, root, above, begins, lasts)
     spent: dict[int, int] = defaultdict(int)
     for number, start, end in sections:
         spent[number] += end - start
@@ -100,7 +105,7 @@ def story(spans: Sequence[Span]) -> Story:
         Section(nodes[number].span.span_id, *(at + nodes[number].span.start_ns - nodes[number].begin for at in between))
         for number, *between in reversed(sections)
     )
-    return Story(nodes, roots, path, tuple(_failures(nodes)), len(spans) - len(once))
+    return Story(nodes, roots, path, tuple(_failures(nodes)), len(spans) - len(once), root)
 
 
 def _identity(span: Span) -> tuple[object, ...]:
@@ -213,19 +218,18 @@ def _covered(node: Node, nodes: Sequence[Node]) -> int:
     return covered
 
 
-def _critical_path(nodes: Sequence[Node], roots: Sequence[int]) -> list[tuple[int, int, int]]:
-    """(node, from, to) of the tree that takes longest, from its last end backwards to the begin of its root.
+def _critical_path(
+    nodes: Sequence[Node], root: int, above: Sequence[int | None], begins: Sequence[int], lasts: Sequence[int]
+) -> list[tuple[int, int, int]]:
+    """(node, from, to) of the tree of `root`, from its last end backwards to its begin.
 
     While something waits in a queue and all that led to it is over, the time belongs to nobody.
     """
-    above = _followed(nodes)
-    begins, lasts = _reach(nodes, above)
     # Both its own end and the last one below, as a child that was waited for may have left work behind that was not.
     ends: dict[int, set[tuple[int, int, int]]] = defaultdict(set)
     for number, parent in enumerate(above):
         if parent is not None:
             ends[parent] |= {(end, nodes[number].begin, number) for end in (nodes[number].end, lasts[number])}
-    root = max(roots, key=lambda at: (lasts[at] - begins[at], not nodes[at].is_orphan))
     sections: list[tuple[int, int, int]] = []
     # Each entry: a span, the ends below it by their time, the time before which it has to be accounted for.
     stack = [(root, sorted(ends[root]), lasts[root])]

@@ -353,6 +353,7 @@ def told(understood: Story, spans: Sequence[Span], records: Sequence[LogRecord])
             }
             for node in understood.nodes
         ],
+        "root": understood.root,
         "roots": understood.roots,
         "critical_path": [asdict(each) for each in understood.critical_path],
         "failures": [asdict(each) for each in understood.failures],

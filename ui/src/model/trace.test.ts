@@ -9,7 +9,7 @@ type Short = readonly [string, number | null, string, number, number, string?];
 /** Unix nanoseconds are no whole numbers here: to the microsecond. */
 const ms = (ns: number) => Math.round(ns / 1e3) / 1e3;
 
-function told(spans: readonly Short[], path: readonly (readonly [string, number, number])[] = []): Told {
+function told(spans: readonly Short[], path: readonly (readonly [string, number, number])[] = [], root = 0): Told {
   const depths: number[] = [];
   for (const [, parent] of spans) depths.push(parent === null ? 0 : depths[parent]! + 1);
   return {
@@ -33,6 +33,7 @@ function told(spans: readonly Short[], path: readonly (readonly [string, number,
       events: [],
     })),
     analysis: {
+      root,
       nodes: spans.map(([span_id, parent], at) => ({
         at,
         span_id,
@@ -93,6 +94,20 @@ test("a clock that runs behind lets nothing begin before the trace does", () => 
   );
   expect(start_ns).toBe(START - 5e6);
   expect(rows.map(({ begin }) => ms(begin))).toEqual([5, 0]);
+});
+
+test("a trace is called after its root, though an orphan stands before it", () => {
+  const { rows, root } = waterfall(
+    told(
+      [
+        ["o", null, "mail", 0, 90],
+        ["r", null, "web", 10, 20],
+      ],
+      [],
+      1,
+    ),
+  );
+  expect([rows[0]!.span.service, root.span.service]).toEqual(["mail", "web"]);
 });
 
 test.each([

@@ -74,6 +74,8 @@ export interface Told {
   }[];
   readonly analysis: {
     readonly nodes: readonly ToldNode[];
+    /** Of the trees the one whose critical path is told: its first node. */
+    readonly root: number;
     readonly critical_path: readonly { readonly span_id: string; readonly start_ns: number; readonly end_ns: number }[];
     readonly failures: readonly Failure[];
     readonly repeated_spans: number;
@@ -97,6 +99,8 @@ export interface Waterfall {
   readonly start_ns: number;
   readonly length: number;
   readonly rows: readonly Row[];
+  /** What the trace is called after: an orphan may stand before it. */
+  readonly root: Row;
   /** Services in the order they come in, with the colour of each. */
   readonly services: ReadonlyMap<string, string>;
 }
@@ -129,7 +133,7 @@ export function waterfall({ spans, analysis }: Pick<Told, "spans" | "analysis">)
     };
   });
   const length = rows.reduce((most, { end }) => Math.max(most, end), 1);
-  return { start_ns: start, length, rows, services };
+  return { start_ns: start, length, rows, root: rows[analysis.root]!, services };
 }
 
 /** Rows stand depth first: what is below one stands right behind it. */

@@ -43,7 +43,7 @@ function Fall({ told }: { told: Told }) {
   const [window, setWindow] = useState<readonly [number, number]>([0, fall.length]);
   const [folded, setFolded] = useState<ReadonlySet<number>>(new Set());
   const [at, setAt] = useState(-1);
-  const root = fall.rows[0]!.span;
+  const root = fall.root.span;
   const picked = fall.rows[at]?.span;
   const query: Record<string, string> = picked ? { span: picked.span_id } : {};
   return (

@@ -58,7 +58,7 @@ function Shown({ told }: { told: Told }) {
     (next: readonly [number, number] | null) => setZoom(next ? next.map(Math.round).join("-") : "", true),
     [setZoom],
   );
-  const root = fall.rows[0]!;
+  const { root } = fall;
   useTitle(`${root.span.service} ${root.span.name}`);
   const errors = fall.rows.filter(({ failed }) => failed);
   const takings = [
