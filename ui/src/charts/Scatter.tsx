@@ -2,9 +2,9 @@
 
 import { useElementSize } from "@mantine/hooks";
 import { Fragment, memo, type ReactNode, useId } from "react";
-import { axisMarks } from "@/model/dashboard/bars";
-import { type Cloud, endsOf } from "@/model/dashboard/clouds";
+import type { Cloud } from "@/model/dashboard/clouds";
 import { titleOf } from "@/model/dashboard/frames";
+import { scaleOf } from "@/model/dashboard/scale";
 import type { Field } from "@/model/dashboard/types";
 import { format, tick } from "@/model/units";
 
@@ -102,14 +102,12 @@ export const Scatter = memo(function Scatter({ label, clouds, height, led }: Pro
   );
 });
 
-/** Round marks, what is written at them, and where between its ends (0 to 1) a value is. */
+/** An axis, and what is written at its marks. */
 function axisOf(values: readonly number[], { config }: Field, most: number) {
   const { unit, decimals } = config;
-  const [low, high] = endsOf(values, config);
   return {
-    marks: axisMarks(low, high, Math.max(2, Math.floor(most)), unit).filter((mark) => mark >= low && mark <= high),
+    ...scaleOf(values, config, Math.max(2, Math.floor(most))),
     shown: (mark: number) => (decimals === undefined ? tick(mark, unit) : format(mark, unit, decimals)),
-    share: (value: number) => (value - low) / (high - low),
   };
 }
 

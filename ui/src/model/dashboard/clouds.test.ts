@@ -1,5 +1,5 @@
 import { expect, it, test } from "vitest";
-import { cloudsOf, endsOf, thinned } from "./clouds";
+import { cloudsOf, placed, thinned } from "./clouds";
 import { field } from "./frames";
 import type { Field, Frame, Json } from "./types";
 
@@ -143,15 +143,19 @@ test.each([
   expect(thinned(clouds, most).map(({ points }) => points.length)).toEqual(expected);
 });
 
-test.each<[string, number[], { min?: number; max?: number }, [number, number]]>([
-  ["around what there is", [0, 100], {}, [-5, 105]],
-  ["around a single one", [100], {}, [95, 105]],
-  ["around nothing but zero", [0], {}, [-1, 1]],
-  ["as configured", [0, 100], { min: 20, max: 50 }, [20, 50]],
-  ["from above all that there is", [-30, -10], { min: 0 }, [0, 1]],
-  ["to below all that there is", [200, 300], { max: 100 }, [95, 100]],
-  ["of ends that are one", [3], { min: 20, max: 20 }, [20, 21]],
-  ["of ends the wrong way round", [3], { min: 20, max: 10 }, [20, 21]],
-])("an axis goes %s", (_, values, config, expected) =>
-  expect(endsOf(values, { ...b.config, ...config })).toEqual(expected),
-);
+it("have no place at zero or below where an axis is of logarithms", () => {
+  const log = { custom: { scaleDistribution: { type: "log", log: 10 } } };
+  const points = [field("x", "number", [0, 1, 10, 100]), field("y", "number", [5, -5, 5, 0])] as const;
+  const left = (x: object, y: object) => {
+    const [one, other] = [
+      { ...points[0], config: { ...points[0].config, ...x } },
+      { ...points[1], config: { ...points[1].config, ...y } },
+    ];
+    const { clouds, without } = placed(cloudsOf([frame(one, other)], {}));
+    return [clouds[0]!.points.map((point) => point.x), without];
+  };
+  expect(left({}, {})).toEqual([[0, 1, 10, 100], 0]);
+  expect(left(log, {})).toEqual([[1, 10, 100], 1]);
+  expect(left({}, log)).toEqual([[0, 10], 2]);
+  expect(placed([])).toEqual({ clouds: [], without: 0 });
+});

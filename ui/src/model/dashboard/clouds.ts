@@ -7,7 +7,8 @@ import { seriesColour, statColour } from "./display";
 import { matches } from "./fieldconfig";
 import { titleOf } from "./frames";
 import { bool, list, maybe, num, object, objects, text } from "./options";
-import type { Field, FieldConfig, Frame, Json } from "./types";
+import { logOf } from "./scale";
+import type { Field, Frame, Json } from "./types";
 
 export interface Point {
   readonly x: number;
@@ -143,19 +144,17 @@ function shares(sizes: readonly number[], most: number): readonly number[] {
   return taken;
 }
 
-const AIR = 0.05; // of what is drawn, around it
-
-/** The ends of an axis for `values`, the first below the second: what is configured, also beside all of them, or around them. */
-export function endsOf(values: readonly number[], { min, max }: FieldConfig): readonly [number, number] {
-  const least = values.reduce((one, other) => Math.min(one, other), Number.POSITIVE_INFINITY);
-  const greatest = values.reduce((one, other) => Math.max(one, other), Number.NEGATIVE_INFINITY);
-  const air = (greatest - least) * AIR || beside(greatest);
-  const [low, high] = [min ?? least - air, max ?? greatest + air];
-  if (low < high) return [low, high];
-  return min === undefined ? [high - beside(high), high] : [low, low + beside(low)];
+/** `clouds` without the points that have no place on an axis of logarithms, being at zero or below it; and how many those are. */
+export function placed(clouds: readonly Cloud[]): { readonly clouds: readonly Cloud[]; readonly without: number } {
+  const [first] = clouds;
+  if (!first) return { clouds, without: 0 };
+  const [x, y] = [logOf(first.x.config), logOf(first.y.config)];
+  const has = (point: Point) => (!x || point.x > 0) && (!y || point.y > 0);
+  const kept = clouds.map((each) => ({ ...each, points: each.points.filter(has) }));
+  return { clouds: kept, without: counted(clouds) - counted(kept) };
 }
 
-const beside = (value: number) => Math.abs(value) * AIR || 1;
+export const counted = (clouds: readonly Cloud[]) => clouds.reduce((sum, { points }) => sum + points.length, 0);
 
 const [SMALL, LARGE, USUAL] = [5, 25, 5]; // pixels
 

@@ -8,6 +8,7 @@ import { apart, together as joined } from "@/model/dashboard/frames";
 import type { Lead } from "@/model/dashboard/links";
 import { at, bool, maybe, num, object, text, texts } from "@/model/dashboard/options";
 import { reduced } from "@/model/dashboard/reduce";
+import { logOf } from "@/model/dashboard/scale";
 import type { Along } from "@/model/dashboard/trend";
 import type { FieldConfig } from "@/model/dashboard/types";
 import { absolute } from "@/model/timerange";
@@ -49,7 +50,6 @@ export default function TimeSeriesPanel({ panel, frames, span, height, marks, do
   const stacked = lines.some(({ stack }) => stack !== "none");
   const percent = frames.some(({ fields }) => fields.some((each) => modeOf(each.config) === "percent"));
   const style = text(at(config.custom, "thresholdsStyle.mode"), "off");
-  const distribution = object(at(config.custom, "scaleDistribution"));
   const names = table ? (
     <LegendTable
       lines={listed}
@@ -83,7 +83,7 @@ export default function TimeSeriesPanel({ panel, frames, span, height, marks, do
         min={config.min ?? maybe(config.custom.axisSoftMin)}
         max={config.max}
         stacked={percent ? "percent" : stacked}
-        log={distribution.type === "log" ? (num(distribution.log, 10) === 2 ? 2 : 10) : undefined}
+        log={logOf(config)}
         levels={
           style === "off"
             ? []

@@ -1,7 +1,7 @@
 import { type ComponentProps, useCallback, useMemo } from "react";
 import { Scatter } from "@/charts/Scatter";
 import { Nothing } from "@/components/states";
-import { type Cloud, cloudsOf, thinned } from "@/model/dashboard/clouds";
+import { cloudsOf, counted, placed, thinned } from "@/model/dashboard/clouds";
 import { at, bool } from "@/model/dashboard/options";
 import type { PanelProps } from "./interface";
 import { Linked } from "./Linked";
@@ -11,7 +11,7 @@ const LEGEND = 24;
 
 /** Numbers over numbers, as points: each leads where the links of its field lead. */
 export default function XyChart({ panel, frames, height, leads }: PanelProps) {
-  const clouds = useMemo(() => cloudsOf(frames, panel.options), [frames, panel.options]);
+  const { clouds, without } = useMemo(() => placed(cloudsOf(frames, panel.options)), [frames, panel.options]);
   const few = useMemo(() => thinned(clouds, MOST), [clouds]);
   const [count, drawn] = [counted(clouds), counted(few)];
   const led = useCallback<ComponentProps<typeof Scatter>["led"]>(
@@ -22,6 +22,10 @@ export default function XyChart({ panel, frames, height, leads }: PanelProps) {
     ),
     [leads],
   );
+  const outside = without > 0 && (
+    <div className="warn">{without} points at zero or below have no place on an axis of logarithms.</div>
+  );
+  if (count === 0 && outside) return outside;
   if (count === 0)
     return (
       <Nothing title="There are no points">
@@ -47,6 +51,7 @@ export default function XyChart({ panel, frames, height, leads }: PanelProps) {
           ))}
         </div>
       )}
+      {outside}
       {drawn < count && (
         <div className="warn">
           {drawn} of {count} points are drawn; aggregate to see the others.
@@ -55,5 +60,3 @@ export default function XyChart({ panel, frames, height, leads }: PanelProps) {
     </>
   );
 }
-
-const counted = (clouds: readonly Cloud[]) => clouds.reduce((sum, { points }) => sum + points.length, 0);
