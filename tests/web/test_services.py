@@ -94,6 +94,20 @@ def test_the_map_has_all_that_is_seen_or_declared_under_one_name(client: httpx.C
     assert [each["calls"] for each in edges["orders", "db"]["points"]] == [4, 1]
 
 
+def test_how_services_do_is_told_of_the_last_seconds_until_any_moment(client: httpx.Client, engine: Engine) -> None:
+    call_orders(engine, 1)
+    call_orders(engine, 2, at=100, failed=True)
+
+    def rates(**asked: float) -> list[tuple[str, float, float]]:
+        found = client.get("/services", params=asked).json()["services"]
+        return [(each["service"], each["rate"], each["error_share"]) for each in found]
+
+    assert rates(end=AT + 60) == [("orders", 1 / 60, 0.0)]
+    assert rates(end=AT + 120) == [("orders", 1 / 60, 1.0)]
+    assert rates(end=AT + 120, window=200) == [("orders", 2 / 200, 0.5)]
+    assert rates() == []
+
+
 def test_the_example_of_the_documentation_is_what_is_answered(client: httpx.Client, engine: Engine) -> None:
     call_orders(engine, 1)
     call_orders(engine, 2, failed=True)

@@ -56,10 +56,14 @@ def router(
 
 
 def _serve_loads(routes: APIRouter, engine: Engine, clock: Clock, catalogue: InForce, answer: Answering[Any]) -> None:
-    @routes.get("/services", summary="Rate, errors and latency of each service in the last `window` seconds")
-    async def services(request: Request, window: Annotated[float, Query(gt=0, le=86_400)] = 60) -> dict[str, Any]:
-        now = clock.now()
-        found = await answer(request, lambda: SpanStore(engine).services(TimeRange(now - window, now)))
+    @routes.get(
+        "/services", summary="Rate, errors and latency of each service in the last `window` seconds until `end`"
+    )
+    async def services(
+        request: Request, window: Annotated[float, Query(gt=0, le=86_400)] = 60, end: End = None
+    ) -> dict[str, Any]:
+        until = range_of(clock, None, end).end
+        found = await answer(request, lambda: SpanStore(engine).services(TimeRange(until - window, until)))
         known = catalogue()
         return {
             "services": [

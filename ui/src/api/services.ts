@@ -12,15 +12,18 @@ export interface ServiceRate {
   readonly p95_ms: number | null;
 }
 
-/** Rate, errors and latency of each service in the last `seconds`. */
-export const useServices = (seconds: number) =>
+/** What a number is of that tells how a service does: long enough for a rate, short enough that an outage is not averaged away. */
+export const LATELY = 60; // seconds
+
+/** Rate, errors and latency of each service in the last minute until `end`; without one until now, and asked again. */
+export const useServices = (end?: number) =>
   useQuery({
-    queryKey: ["services", seconds],
+    queryKey: ["services", "lately", end],
     queryFn: async ({ signal }) => {
-      const answer = await get("/aiprism/v1/services", { query: { window: seconds }, signal });
+      const answer = await get("/aiprism/v1/services", { query: { window: LATELY, end }, signal });
       return (answer as { services: readonly ServiceRate[] }).services;
     },
-    refetchInterval: 15_000,
+    refetchInterval: end === undefined && 15_000,
   });
 
 /** What a service did in one step of time that begins `at`. */
@@ -75,6 +78,9 @@ export interface MapNode extends Load, Upkeep {
   readonly kind: string;
   readonly seen: boolean;
   readonly declared: boolean;
+  /** The names by which it sends. */
+  readonly seen_as: readonly string[];
+  readonly signals: readonly string[];
   readonly points?: readonly (Load & { readonly start: number })[];
 }
 

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { courses, kindOfShare } from "./red";
+import { altogether, courses, coursesOf, kindOfShare } from "./red";
 
 const row = { spans: 4, errors: 1, rate: 4 / 60, p50_ms: 1, p95_ms: 2, p99_ms: 3 };
 
@@ -19,6 +19,26 @@ test("steps stand on one grid, without the one that is not over", () => {
 });
 
 test("a range shorter than a step has one", () => expect(courses([], { start: 61, end: 62 }, 60).times).toEqual([60]));
+
+test("the courses of a service are of all its names", () => {
+  const rows = [
+    { ...row, service: "api", at: 0 },
+    { ...row, service: "api-v2", at: 60 },
+    { ...row, service: "web", at: 60, rate: 9 },
+  ];
+  const of = coursesOf(rows, { start: 0, end: 120 }, 60);
+  expect(of(["api", "api-v2"]).rate).toEqual([4 / 60, 4 / 60]);
+  expect(of(["web"]).rate).toEqual([0, 9]);
+});
+
+test("what a service does is that of all its names together, and null where it answered nothing", () => {
+  const rates = [
+    { service: "api", rate: 3, error_share: 0, p50_ms: 5, p95_ms: 20 },
+    { service: "api-v2", rate: 1, error_share: 0.4, p50_ms: null, p95_ms: 90 },
+  ];
+  expect(altogether(rates, ["api", "api-v2"])).toEqual({ rate: 4, error_share: 0.1, p50_ms: 5, p95_ms: 90 });
+  expect(altogether(rates, ["web"])).toBeNull();
+});
 
 test.each([
   [0, ""],

@@ -43,6 +43,50 @@ export function courses(rows: readonly Step[], span: Span, step: number): Course
   };
 }
 
+/** The courses of services by their names, each worked out when it is asked for. */
+export function coursesOf(
+  rows: readonly (Step & { readonly service: string })[],
+  span: Span,
+  step: number,
+): (names: readonly string[]) => Courses {
+  const known = new Map<string, Courses>();
+  return (names) => {
+    const key = names.join("\n");
+    const found =
+      known.get(key) ??
+      courses(
+        rows.filter(({ service }) => names.includes(service)),
+        span,
+        step,
+      );
+    known.set(key, found);
+    return found;
+  };
+}
+
+interface Rate {
+  readonly service: string;
+  readonly rate: number;
+  readonly error_share: number;
+  readonly p50_ms: number | null;
+  readonly p95_ms: number | null;
+}
+
+/** What a service does under all its names together; durations are the longest of them. Null where it answered nothing. */
+export function altogether(rates: readonly Rate[], names: readonly string[]): Omit<Rate, "service"> | null {
+  const own = rates.filter(({ service }) => names.includes(service));
+  const rate = own.reduce((sum, each) => sum + each.rate, 0);
+  if (rate === 0) return null;
+  const longest = (of: (each: Rate) => number | null) =>
+    own.map(of).reduce((one, other) => (one === null ? other : Math.max(one, other ?? 0)), null);
+  return {
+    rate,
+    error_share: own.reduce((sum, each) => sum + each.rate * each.error_share, 0) / rate,
+    p50_ms: longest(({ p50_ms }) => p50_ms),
+    p95_ms: longest(({ p95_ms }) => p95_ms),
+  };
+}
+
 /** How bad it is that this share of requests fails: from one in a hundred on it is told, from one in twenty on it is bad. */
 export function kindOfShare(share: number): "" | "warn" | "bad" {
   return share >= 0.05 ? "bad" : share >= 0.01 ? "warn" : "";

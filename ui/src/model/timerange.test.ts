@@ -12,6 +12,7 @@ import {
   resolve,
   shifted,
   stepFor,
+  untilNow,
   usualRefresh,
   zoomedOut,
 } from "./timerange";
@@ -62,6 +63,14 @@ test.each([
   [-60, "-1m"],
   [86_401, "1d"],
 ])("%s s is written %s", (seconds, text) => expect(formatDuration(seconds)).toBe(text));
+
+test.each([
+  ["now", true],
+  ["now/d", true],
+  ["now-2m", false],
+])("a range to %s reaches until now: %s", (to, reaches) =>
+  expect(untilNow(resolve({ from: "now-1h", to }, NOW), NOW)).toBe(reaches),
+);
 
 test("a range that means nothing is the last hour", () => {
   expect(resolve({ from: "x", to: "now" }, NOW)).toEqual({ start: NOW - 3600, end: NOW });

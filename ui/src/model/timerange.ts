@@ -126,6 +126,11 @@ export function resolve(range: Range, now: number): Span {
   return { start, end };
 }
 
+/** Whether a range reaches until now, or beyond as `now/d` does: what is the last of it goes on. */
+export function untilNow({ end }: Span, now: number): boolean {
+  return end > now - 1;
+}
+
 /** Whether both texts are moments, the first before the second. */
 export function isRange(range: Range, now: number): boolean {
   const start = moment(range.from, now);

@@ -7,7 +7,7 @@ import { Nothing, Shown } from "@/components/states";
 import { type Column, Table } from "@/components/Table";
 import { Tag } from "@/components/Tag";
 import { useGoto, useTime } from "@/components/time";
-import { type Courses, courses, kindOfShare } from "@/model/red";
+import { coursesOf, kindOfShare } from "@/model/red";
 import { stepFor } from "@/model/timerange";
 import { format } from "@/model/units";
 
@@ -15,24 +15,11 @@ import { format } from "@/model/units";
 export function Services() {
   const { span } = useTime();
   const goto = useGoto();
-  const services = useServices(60);
+  const services = useServices();
   const step = stepFor(span, 40, 60);
   const red = useRed(span, step).data;
   const all = useMemo(() => withSilent(services.data ?? [], red ?? []), [services.data, red]);
-  const course = useMemo(() => {
-    const found = new Map<string, Courses>();
-    return (service: string) => {
-      const known =
-        found.get(service) ??
-        courses(
-          (red ?? []).filter((row) => row.service === service),
-          span,
-          step,
-        );
-      found.set(service, known);
-      return known;
-    };
-  }, [red, span, step]);
+  const course = useMemo(() => coursesOf(red ?? [], span, step), [red, span, step]);
   const columns: Column<ServiceRate>[] = [
     {
       title: "service",
@@ -47,19 +34,20 @@ export function Services() {
     },
     {
       title: "",
-      cell: ({ service }) => <Spark label={`requests of ${service}`} values={course(service).rate} />,
+      cell: ({ service }) => <Spark label={`requests of ${service}`} values={course([service]).rate} />,
       small: false,
     },
     {
       title: "errors",
-      cell: ({ error_share }) => <span className={kindOfShare(error_share)}>{format(error_share, "percentunit")}</span>,
+      cell: ({ rate, error_share }) =>
+        rate > 0 ? <span className={kindOfShare(error_share)}>{format(error_share, "percentunit")}</span> : "–",
       by: ({ error_share }) => error_share,
       number: true,
     },
     {
       title: " ",
       cell: ({ service }) => (
-        <Spark label={`errors of ${service}`} colour="var(--bad)" values={course(service).errors} />
+        <Spark label={`errors of ${service}`} colour="var(--bad)" values={course([service]).errors} />
       ),
       small: false,
     },
@@ -74,7 +62,7 @@ export function Services() {
     {
       title: "  ",
       cell: ({ service }) => (
-        <Spark label={`95th percentile of ${service}`} colour="var(--info)" values={course(service).p95} />
+        <Spark label={`95th percentile of ${service}`} colour="var(--info)" values={course([service]).p95} />
       ),
       small: false,
     },

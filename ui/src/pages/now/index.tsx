@@ -29,7 +29,7 @@ export default function Now() {
 
 function Figures() {
   const goto = useGoto();
-  const services = useServices(60).data;
+  const services = useServices().data;
   const alerts = useAlerts().data;
   const incidents = useIncidents("open").data;
   const { rate, failed } = useMemo(() => {
@@ -49,7 +49,7 @@ function Figures() {
         kind={incidents?.length ? "bad" : "good"}
       />
       <Figure to={goto("/alerts")} value={firing} label="alerts firing" kind={firing ? "bad" : "good"} />
-      <Figure to={goto("/services")} value={services?.length} label="services" />
+      <Figure to={goto("/services")} value={services?.length} label="services answering" />
       <Figure to={goto("/services")} value={services && format(rate, "none")} label="requests/s" />
       <Figure
         to={goto("/services")}

@@ -2,25 +2,42 @@ import { Button } from "@mantine/core";
 import { useMemo } from "react";
 import { Link } from "react-router";
 import { useIncidents } from "@/api/incidents";
-import { type MapNode, useServiceMap } from "@/api/services";
+import { type MapNode, useRed, useServiceMap, useServices } from "@/api/services";
+import { Spark } from "@/charts/Spark";
 import { Panel } from "@/components/Panel";
 import { Sought } from "@/components/Sought";
 import { Nothing, Shown } from "@/components/states";
 import { type Column, Table } from "@/components/Table";
 import { Tag } from "@/components/Tag";
 import { useGoto, useTime, useUrl } from "@/components/time";
-import { kindOfShare } from "@/model/red";
+import { altogether, coursesOf, kindOfShare } from "@/model/red";
+import { stepFor, untilNow } from "@/model/timerange";
 import { format } from "@/model/units";
+
+/** A service, and how it did: in the last minute if it answers itself, else over the range, as those tell who call it. */
+interface Row extends MapNode {
+  readonly answers: boolean;
+  readonly load: Pick<MapNode, "rate" | "error_share" | "p50_ms" | "p95_ms"> | null;
+}
 
 /** Every service that is declared or was seen: who has it, how it does, whether something is wrong. */
 export function List() {
-  const { span } = useTime();
+  const { span, now } = useTime();
   const goto = useGoto();
   const map = useServiceMap(span);
+  const lately = useServices(untilNow(span, now) ? undefined : span.end).data;
+  const step = stepFor(span, 40, 60);
+  const red = useRed(span, step).data;
+  const course = useMemo(() => coursesOf(red ?? [], span, step), [red, span, step]);
   const incidents = useIncidents("open").data;
   const [sought, setSought] = useUrl("find");
   const open = useMemo(() => new Set((incidents ?? []).flatMap(({ services }) => services)), [incidents]);
-  const columns: Column<MapNode>[] = [
+  const row = (node: MapNode): Row => {
+    const answers = node.signals.includes("traces");
+    const load = answers ? altogether(lately ?? [], namesOf(node)) : node.calls ? node : null;
+    return { ...node, answers, load };
+  };
+  const columns: Column<Row>[] = [
     {
       title: "service",
       cell: ({ name, description }) => (
@@ -47,30 +64,63 @@ export function List() {
     },
     {
       title: "requests/s",
-      cell: ({ rate, calls }) => (calls ? format(rate, "none") : "–"),
-      by: ({ rate }) => rate,
+      cell: ({ load, answers, calls }) =>
+        load ? (
+          <span className={answers ? undefined : "quiet"}>{format(load.rate, "none")}</span>
+        ) : answers && calls && lately ? (
+          <Tag of="silent" kind="warn" />
+        ) : (
+          "–"
+        ),
+      by: ({ load }) => load?.rate ?? 0,
       number: true,
+    },
+    {
+      title: " ",
+      cell: (node) => node.answers && <Spark label={`requests of ${node.name}`} values={course(namesOf(node)).rate} />,
+      small: false,
     },
     {
       title: "errors",
-      cell: ({ error_share, calls }) =>
-        calls ? <span className={kindOfShare(error_share)}>{format(error_share, "percentunit")}</span> : "–",
-      by: ({ error_share }) => error_share,
+      cell: ({ load }) =>
+        load ? <span className={kindOfShare(load.error_share)}>{format(load.error_share, "percentunit")}</span> : "–",
+      by: ({ load }) => load?.error_share ?? null,
       number: true,
     },
     {
+      title: "  ",
+      cell: (node) =>
+        node.answers && (
+          <Spark label={`errors of ${node.name}`} colour="var(--bad)" values={course(namesOf(node)).errors} />
+        ),
+      small: false,
+    },
+    {
       title: "p50",
-      cell: ({ p50_ms }) => format(p50_ms, "ms"),
-      by: ({ p50_ms }) => p50_ms,
+      cell: ({ load }) => format(load?.p50_ms, "ms"),
+      by: ({ load }) => load?.p50_ms ?? null,
       number: true,
       small: false,
     },
-    { title: "p95", cell: ({ p95_ms }) => format(p95_ms, "ms"), by: ({ p95_ms }) => p95_ms, number: true },
+    {
+      title: "p95",
+      cell: ({ load }) => format(load?.p95_ms, "ms"),
+      by: ({ load }) => load?.p95_ms ?? null,
+      number: true,
+    },
+    {
+      title: "   ",
+      cell: (node) =>
+        node.answers && (
+          <Spark label={`95th percentile of ${node.name}`} colour="var(--info)" values={course(namesOf(node)).p95} />
+        ),
+      small: false,
+    },
   ];
   return (
     <Panel
       title="Services"
-      note="in the range above"
+      note="the last minute of the range; lines, and in grey what is known by its callers: all of it"
       side={
         <>
           <Sought w={220} label="find services" hint="name, owner, team" value={sought} onChange={setSought} />
@@ -82,7 +132,7 @@ export function List() {
     >
       <Shown of={map} rows={8}>
         {({ nodes }) => {
-          const rows = nodes.filter((node) => isSought(node, sought));
+          const rows = nodes.filter((node) => isSought(node, sought)).map(row);
           if (rows.length > 0)
             return (
               <Table label="services" columns={columns} rows={rows} id={({ name }) => name} many={120} height={680} />
@@ -106,6 +156,10 @@ function Marks({ node, open }: { node: MapNode; open: boolean }) {
       {!node.declared && <Tag of="undeclared" kind="" />}
     </>
   );
+}
+
+function namesOf({ name, seen_as }: MapNode): readonly string[] {
+  return [name, ...seen_as.filter((each) => each !== name)];
 }
 
 function isSought({ name, owner, team }: MapNode, sought: string): boolean {

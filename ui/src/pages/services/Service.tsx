@@ -1,6 +1,6 @@
 import { Button, Group } from "@mantine/core";
 import { Link, useNavigate } from "react-router";
-import { type Neighbour, type ServicePage, useRed, useServicePage } from "@/api/services";
+import { type Neighbour, type ServicePage, useRed, useServicePage, useServices } from "@/api/services";
 import { type Mark, TimeSeries } from "@/charts/TimeSeries";
 import { Ago } from "@/components/Ago";
 import { Labels } from "@/components/Labels";
@@ -10,8 +10,8 @@ import { Table } from "@/components/Table";
 import { Tag } from "@/components/Tag";
 import { useGoto, useTime } from "@/components/time";
 import { useTitle } from "@/components/title";
-import { courses, kindOfShare } from "@/model/red";
-import { absolute, dateTime, stepFor } from "@/model/timerange";
+import { altogether, courses, kindOfShare } from "@/model/red";
+import { absolute, dateTime, stepFor, untilNow } from "@/model/timerange";
 import { format } from "@/model/units";
 
 /** One service: how it does over time, its operations, neighbours, errors, logs, changes, and what is wrong. */
@@ -143,7 +143,10 @@ const HEIGHT = 170;
 const MOST_ERRORS = 8;
 
 function Course({ service }: { service: ServicePage }) {
-  const { span, utc, setRange } = useTime();
+  const { span, now, utc, setRange } = useTime();
+  const rates = useServices(untilNow(span, now) ? undefined : span.end).data;
+  const lately = rates && altogether(rates, service.names);
+  const inLastMinute = (value: string) => (lately ? `; ${value} in the last minute` : "");
   const navigate = useNavigate();
   const goto = useGoto();
   const step = stepFor(span, 120, 60);
@@ -178,7 +181,10 @@ function Course({ service }: { service: ServicePage }) {
         };
         return (
           <div className="grid2" style={{ gridTemplateColumns: "repeat(auto-fit, minmax(min(100%, 320px), 1fr))" }}>
-            <Panel title="Requests" note="per second">
+            <Panel
+              title="Requests"
+              note={`per second${lately === null ? "; none in the last minute" : inLastMinute(format(lately?.rate, "none"))}`}
+            >
               <TimeSeries
                 {...common}
                 label={`requests of ${service.name}`}
@@ -187,7 +193,7 @@ function Course({ service }: { service: ServicePage }) {
                 lines={[{ name: "requests/s", values: rate, colour: "#3b82c4", fill: 0.12 }]}
               />
             </Panel>
-            <Panel title="Errors" note="share of requests">
+            <Panel title="Errors" note={`share of requests${inLastMinute(format(lately?.error_share, "percentunit"))}`}>
               <TimeSeries
                 {...common}
                 label={`errors of ${service.name}`}
@@ -196,7 +202,7 @@ function Course({ service }: { service: ServicePage }) {
                 lines={[{ name: "errors", values: errors, colour: "#c8504b", fill: 0.12 }]}
               />
             </Panel>
-            <Panel title="Duration">
+            <Panel title="Duration" note={`percentiles${inLastMinute(`p95 ${format(lately?.p95_ms, "ms")}`)}`}>
               <TimeSeries
                 {...common}
                 label={`durations of ${service.name}`}
@@ -219,7 +225,7 @@ function Course({ service }: { service: ServicePage }) {
 function Operations({ service }: { service: ServicePage }) {
   const goto = useGoto();
   return (
-    <Panel title="Operations" note="of the spans it made">
+    <Panel title="Operations" note="of the spans it made in the range">
       {service.operations.length === 0 ? (
         <Nothing title="None">It sent no spans in this range.</Nothing>
       ) : (
