@@ -66,6 +66,15 @@ export function matchesAll(matchers: readonly Matcher[], labels: Readonly<Record
   return held.includes(null) ? null : true;
 }
 
+/** What of `items` has all of it, and of how many only the server can tell. */
+export function sorted<T extends { readonly labels: Readonly<Record<string, string>> }>(
+  items: readonly T[],
+  matchers: readonly Matcher[],
+): { readonly fit: readonly T[]; readonly untold: number } {
+  const held = items.map(({ labels }) => matchesAll(matchers, labels));
+  return { fit: items.filter((_, at) => held[at]), untold: held.filter((each) => each === null).length };
+}
+
 function holds({ value, isEqual, isRegex }: Matcher, label: string): boolean | null {
   if (!isRegex) return (label === value) === isEqual;
   const by = regex(`^(?:${value})$`, "s");

@@ -1,5 +1,5 @@
 import { Button, SegmentedControl } from "@mantine/core";
-import { useMemo } from "react";
+import { type ReactNode, useMemo } from "react";
 import { Link } from "react-router";
 import { type Alert, useAlerts } from "@/api/alerts";
 import { type IncidentSummary, useIncidents } from "@/api/incidents";
@@ -11,8 +11,9 @@ import { Nothing, Shown } from "@/components/states";
 import { type Column, Table } from "@/components/Table";
 import { Tag } from "@/components/Tag";
 import { useGoto, useUrl } from "@/components/time";
+import { Untold } from "@/components/Untold";
 import { incidentOf, upkeep } from "@/model/incident";
-import { exactly, matchesAll, parseMatchers, printMatchers } from "@/model/matchers";
+import { exactly, parseMatchers, printMatchers, sorted } from "@/model/matchers";
 
 const STATES = ["all", "firing", "pending", "suppressed"];
 
@@ -24,9 +25,20 @@ export function Active() {
   const goto = useGoto();
   const [state, setState] = useUrl("state", "all");
   const [sought, setSought] = useUrl("match");
-  const columns = useMemo<Column<Alert>[]>(
-    () => [
-      { title: "state", cell: (alert) => <Tag of={alert.state} />, by: (alert) => alert.state, width: "90px" },
+  const columns = useMemo((): Column<Alert>[] => {
+    const silence = (labels: Alert["labels"]) => (
+      <Button
+        size="compact-xs"
+        variant="subtle"
+        component={Link}
+        to={goto("/alerts/silences", { new: printMatchers(exactly(labels)) })}
+        aria-label={`silence ${labels.alertname}`}
+      >
+        silence
+      </Button>
+    );
+    return [
+      { title: "state", cell: (alert) => <Tag of={alert.state} />, by: (alert) => alert.state, width: "76px" },
       {
         title: "alert",
         cell: ({ labels, annotations, source }) => (
@@ -35,7 +47,9 @@ export function Active() {
               {source ? <a href={local(source)}>{labels.alertname}</a> : labels.alertname}
             </strong>
             <div className="quiet">{annotations.summary ?? annotations.description}</div>
-            <Leads incident={within(labels)} runbooks={upkeep([{ annotations }]).runbooks} />
+            <Leads incident={within(labels)} runbooks={upkeep([{ annotations }]).runbooks}>
+              <span className="only-small">{silence(labels)}</span>
+            </Leads>
           </>
         ),
         by: ({ labels }) => labels.alertname ?? "",
@@ -50,28 +64,19 @@ export function Active() {
               size="compact-xs"
               variant="subtle"
               color="gray"
-              className="hide-small"
               component={Link}
               to={goto("/alerts/routing", { labels: printMatchers(exactly(alert.labels)) })}
               aria-label={`route of ${alert.labels.alertname}`}
             >
               route
             </Button>
-            <Button
-              size="compact-xs"
-              variant="subtle"
-              component={Link}
-              to={goto("/alerts/silences", { new: printMatchers(exactly(alert.labels)) })}
-              aria-label={`silence ${alert.labels.alertname}`}
-            >
-              silence
-            </Button>
+            {silence(alert.labels)}
           </>
         ),
+        small: false,
       },
-    ],
-    [goto, within],
-  );
+    ];
+  }, [goto, within]);
   return (
     <Panel
       title="Alerts"
@@ -84,17 +89,23 @@ export function Active() {
     >
       <Shown of={alerts} rows={8}>
         {(all) => {
-          const rows = all.filter((alert) => (state === "all" || alert.state === state) && isSought(alert, sought));
-          if (rows.length > 0)
+          const those = all.filter((alert) => state === "all" || alert.state === state);
+          const { fit, untold } = found(those, sought);
+          if (fit.length + untold > 0)
             return (
-              <Table
-                label="alerts"
-                columns={columns}
-                rows={rows}
-                id={({ fingerprint }) => fingerprint}
-                many={150}
-                height={640}
-              />
+              <>
+                <Untold count={untold} of={`of ${those.length} alerts`} what="whether they match" />
+                {fit.length > 0 && (
+                  <Table
+                    label="alerts"
+                    columns={columns}
+                    rows={fit}
+                    id={({ fingerprint }) => fingerprint}
+                    many={150}
+                    height={640}
+                  />
+                )}
+              </>
             );
           if (all.length > 0)
             return (
@@ -112,8 +123,14 @@ export function Active() {
   );
 }
 
+interface LeadsProps {
+  readonly incident: IncidentSummary | undefined;
+  readonly runbooks: readonly string[];
+  readonly children: ReactNode;
+}
+
 /** The incident that an alert is of, and what is written on how it is repaired. */
-function Leads({ incident, runbooks }: { incident: IncidentSummary | undefined; runbooks: readonly string[] }) {
+function Leads({ incident, runbooks, children }: LeadsProps) {
   const goto = useGoto();
   return (
     <div style={{ display: "flex", flexWrap: "wrap", gap: "0 12px" }}>
@@ -127,19 +144,21 @@ function Leads({ incident, runbooks }: { incident: IncidentSummary | undefined; 
           runbook
         </a>
       ))}
+      {children}
     </div>
   );
 }
 
-function isSought({ labels, annotations }: Alert, sought: string): boolean {
-  if (!sought.trim()) return true;
+/** The alerts that matchers fit, or that have all words somewhere. */
+function found(alerts: readonly Alert[], sought: string): { fit: readonly Alert[]; untold: number } {
   const matchers = /[=~]/.test(sought) ? parseMatchers(sought) : null;
-  if (matchers) return matchesAll(matchers, labels) ?? false;
-  const text = JSON.stringify([labels, annotations]).toLowerCase();
-  return sought
-    .toLowerCase()
-    .split(/\s+/)
-    .every((word) => text.includes(word));
+  if (matchers) return sorted(alerts, matchers);
+  const words = sought.toLowerCase().split(/\s+/);
+  const has = ({ labels, annotations }: Alert) => {
+    const text = JSON.stringify([labels, annotations]).toLowerCase();
+    return words.every((word) => text.includes(word));
+  };
+  return { fit: alerts.filter(has), untold: 0 };
 }
 
 /** Path and query of an address: what a rule names leads to this server, however it is called from outside. */

@@ -9,7 +9,8 @@ import { Panel } from "@/components/Panel";
 import { Fault } from "@/components/states";
 import { Table } from "@/components/Table";
 import { Tag } from "@/components/Tag";
-import { matchesAll, parseMatchers } from "@/model/matchers";
+import { Untold } from "@/components/Untold";
+import { type Matcher, parseMatchers, sorted } from "@/model/matchers";
 import { durationSeconds } from "@/model/timerange";
 
 /** A silence before it is made: what it would mute stands below while one writes. */
@@ -113,23 +114,16 @@ export function NewSilence({ matchers: given, done }: { matchers: string; done: 
   );
 }
 
-function Muted({ alerts, matchers }: { alerts: readonly Alert[]; matchers: Parameters<typeof matchesAll>[0] }) {
-  const held = matchers.length ? alerts.map(({ labels }) => matchesAll(matchers, labels)) : [];
-  const muted = alerts.filter((_, at) => held[at]);
-  const untold = held.filter((each) => each === null).length;
+function Muted({ alerts, matchers }: { alerts: readonly Alert[]; matchers: readonly Matcher[] }) {
+  const { fit: muted, untold } = sorted(matchers.length ? alerts : [], matchers);
   return (
     <div style={{ paddingTop: 10 }}>
       <div className="quiet" role="status">
         {muted.length > 0
           ? `It would mute ${muted.length} of ${alerts.length} alerts:`
           : untold === 0 && "It would mute none of the alerts there are now."}
-        {untold > 0 && (
-          <div className="warn">
-            Of {untold} of {alerts.length} alerts it cannot be told here whether it would mute them: a regular
-            expression is wrong, or too large to be run in the browser. The server says what it makes of it.
-          </div>
-        )}
       </div>
+      <Untold count={untold} of={`of ${alerts.length} alerts`} what="whether it would mute them; the server decides" />
       {muted.length > 0 && (
         <Table
           label="what it would mute"

@@ -132,7 +132,12 @@ function Firings({ past, end }: { past: RulePast; end: number }) {
           },
           {
             title: "fired at",
-            cell: ({ fired_at }) => dateTime(fired_at, utc),
+            cell: ({ fired_at }) => (
+              <>
+                <span className="hide-small">{dateTime(fired_at, utc).slice(0, 5)}</span>
+                {dateTime(fired_at, utc).slice(5)}
+              </>
+            ),
             by: ({ fired_at }) => fired_at,
             number: true,
           },

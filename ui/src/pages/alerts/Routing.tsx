@@ -10,6 +10,7 @@ import { Panel } from "@/components/Panel";
 import { Fault, Nothing, Shown } from "@/components/states";
 import { Tag } from "@/components/Tag";
 import { useGoto, useUrl } from "@/components/time";
+import { Untold } from "@/components/Untold";
 import { exactly, matchesAll, printMatchers } from "@/model/matchers";
 import { countRoutes, litWay, routeOf, timing, typedLabels } from "@/model/routing";
 import { Tree } from "./Tree";
@@ -89,9 +90,9 @@ function Answer({ routing, taking }: { routing: Told; taking: readonly Taking[] 
   const goto = useGoto();
   const silences = useSilences();
   const labels = Object.fromEntries((typedLabels(text) ?? []).map(({ name, value }) => [name, value]));
-  const muting = (silences.data ?? []).filter(
-    ({ status, matchers }) => status.state === "active" && matchesAll(matchers, labels),
-  );
+  const active = (silences.data ?? []).filter(({ status }) => status.state === "active");
+  const held = active.map(({ matchers }) => matchesAll(matchers, labels));
+  const muting = active.filter((_, at) => held[at]);
   return (
     <>
       {muting.length > 0 && (
@@ -104,6 +105,11 @@ function Answer({ routing, taking }: { routing: Told; taking: readonly Taking[] 
           ))}
         </p>
       )}
+      <Untold
+        count={held.filter((each) => each === null).length}
+        of={`of ${active.length} silences`}
+        what="whether they mute it"
+      />
       <ol aria-label="who would be told" style={{ margin: "8px 0 0", paddingLeft: 20, display: "grid", gap: 6 }}>
         {taking.map(({ id, receiver, group, muted_by }) => {
           const route = routeOf(routing.root, id);

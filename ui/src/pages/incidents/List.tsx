@@ -21,25 +21,29 @@ export function List() {
     { title: "tier", cell: ({ priority }) => <Tag of={priority} />, by: ({ priority }) => priority, width: "40px" },
     {
       title: "incident",
-      cell: ({ id, title, services }) => (
+      cell: (incident) => (
         <>
-          <Link to={goto(`/incidents/${id}`)}>
-            <strong>{title}</strong>
+          <Link to={goto(`/incidents/${incident.id}`)}>
+            <strong>{incident.title}</strong>
           </Link>
+          <div className="only-small">
+            <Status of={incident} /> <Who of={incident} />
+          </div>
           <div className="quiet">
-            {id} · {services.join(", ")}
+            {incident.id} · {incident.services.join(", ")}
           </div>
         </>
       ),
     },
     {
       title: "status",
-      cell: ({ status, merged_into }) => <Tag of={merged_into ? "merged" : status} />,
+      cell: (incident) => <Status of={incident} />,
       by: ({ status }) => status,
+      small: false,
     },
     {
       title: "assignee",
-      cell: (incident) => holder(incident) || <span className="faint">nobody</span>,
+      cell: (incident) => <Who of={incident} />,
       by: holder,
       small: false,
     },
@@ -93,6 +97,14 @@ export function List() {
       </Shown>
     </Panel>
   );
+}
+
+function Status({ of: { status, merged_into } }: { of: IncidentSummary }) {
+  return <Tag of={merged_into ? "merged" : status} />;
+}
+
+function Who({ of: incident }: { of: IncidentSummary }) {
+  return holder(incident) || <span className="faint">nobody</span>;
 }
 
 function isSought(incident: IncidentSummary, sought: string): boolean {

@@ -92,7 +92,7 @@ function Overview({ told: { week, week_before, definitions }, end }: { told: Tol
       className="figures"
       role="group"
       aria-label="figures of the week"
-      style={{ gridTemplateColumns: "repeat(auto-fit, minmax(190px, 1fr))" }} // nine: five and four
+      style={{ gridTemplateColumns: "repeat(auto-fit, minmax(min(190px, 46%), 1fr))" }} // nine: five and four; on a telephone two
     >
       {FIGURES.map((figure) => (
         <div

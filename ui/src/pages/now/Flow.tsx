@@ -25,6 +25,7 @@ export function Flow() {
       cell: ({ rate }) => (rate === null ? <span className="faint">–</span> : format(rate, "none")),
       by: ({ rate }) => rate,
       number: true,
+      small: false,
     },
     { title: "passed", cell: ({ passed }) => format(passed, "locale"), by: ({ passed }) => passed, number: true },
     {

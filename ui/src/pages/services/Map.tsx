@@ -63,9 +63,9 @@ function Drawn({ map }: { map: ServiceMap }) {
           onPick={(name) => setFocus(focus === name ? "" : name, true)}
         />
       </section>
-      <Group gap={14} pt={8} wrap="nowrap">
+      <Group gap="4px 14px" pt={8}>
         <Slider
-          flex={1}
+          flex="1 1 220px"
           size="sm"
           thumbLabel="moment"
           label={(value) => (value >= times.length ? "whole range" : dateTime(times[value] ?? map.end, utc))}

@@ -195,7 +195,9 @@ function spentColumns(onNarrow: (values: Partial<Asked>) => void): readonly Colu
   ];
 }
 
-function Share({ of: share }: { of: number }) {
+/** To a tenth of a percent: what is left of a calculation is none of a difference. */
+function Share({ of }: { of: number }) {
+  const share = Math.round(of * 1000) / 1000 || 0;
   return (
     <span className="trace-length">
       <i style={{ width: `${Math.max(0, Math.min(100, share * 100))}%` }} />
