@@ -151,6 +151,33 @@ def test_why_alerts_are_one_incident_is_told_and_people_part_and_join_them(visit
     assert violations(page) == []
 
 
+def test_what_is_being_typed_stays_whatever_happens_meanwhile(visit: Visit, platform: Server) -> None:
+    labels = {"severity": "critical", "service": "mail-gateway"}
+    one = _incident_of(platform, {"alertname": "MailSlow", **labels})
+    page, room = visit(f"/incidents/{one}"), visit(f"/incidents/{one}/room")
+    page.get_by_label("you are").fill("ann")
+    typed = ("note", "words of the update", "evidence to pin", "why it is started", "why this priority", "new task")
+    boxes = [page.get_by_role("textbox", name=each, exact=True) for each in typed]
+    for name, box in zip(typed, boxes, strict=True):
+        box.fill(f"half of a {name}")
+    room.get_by_label("message").fill("half of a line")
+    for path, said in (
+        ("comment", {"text": "the provider answers again"}),
+        ("room/messages", {"text": "look at the provider"}),
+    ):
+        url = f"{platform.url}/aiprism/v1/incidents/{one}/{path}"
+        httpx.post(url, json={"actor": "bob", **said}, timeout=30).raise_for_status()
+    httpx.post(f"{platform.url}/api/v2/alerts", json=[{"labels": {"alertname": "QueueStuck", **labels}}])
+    expect(page.get_by_role("list", name="timeline")).to_contain_text("the provider answers again")
+    expect(page.get_by_role("region", name="Runbooks")).to_contain_text("drain-queue")
+    expect(page.get_by_role("table", name="alerts of the incident")).to_contain_text("QueueStuck")
+    expect(room.get_by_role("log", name="what was said")).to_contain_text("look at the provider")
+    assert [box.input_value() for box in boxes] == [f"half of a {each}" for each in typed]
+    expect(boxes[-1]).to_be_focused()
+    expect(room.get_by_label("message")).to_have_value("half of a line")
+    expect(room.get_by_label("message")).to_be_focused()
+
+
 def test_a_trace_is_pinned_and_the_priority_is_said_with_a_reason(visit: Visit, model: dict[str, Any]) -> None:
     page = visit(f"/incidents/{model['id']}")
     page.get_by_label("you are").fill("ann")
@@ -189,6 +216,15 @@ def test_a_postmortem_is_read_while_it_is_written_with_its_frozen_charts(visit: 
     with downloaded(page) as kept:
         page.get_by_role("link", name="Markdown").click()
     assert b"## Lessons" in kept[0]
+    # Somebody else saves while one writes: what one wrote stays, and it is said of which version it is.
+    text.fill(text.input_value() + "\n\nmine")
+    put = {"author": "bob", "version": 2, "text": text.input_value().replace("mine", "of bob")}
+    httpx.put(f"{platform.url}/aiprism/v1/incidents/{one}/postmortem", json=put).raise_for_status()
+    discard = page.get_by_role("button", name="discard it and show version 3")
+    expect(page.get_by_role("status").filter(has=discard)).to_contain_text("made of version 2 and not saved")
+    expect(text).to_have_value(re.compile("mine$"))
+    discard.click()
+    expect(text).to_have_value(re.compile("of bob$"))
     page.get_by_role("combobox", name="version").click()
     page.get_by_role("option", name=re.compile("^1 ·")).click()
     expect(reads.get_by_role("heading", name="Action items")).to_be_visible()

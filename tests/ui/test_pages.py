@@ -158,12 +158,12 @@ def test_what_closes_or_was_at_work_gives_the_focus_back(visit: Visit) -> None:
     expect(reload).to_be_focused()
     expect(page.get_by_role("dialog")).to_have_count(0)  # it fades
     for key in ("Control+k", "?"):
-        page.keyboard.press(key)
-        # One sees where the keyboard is before one leaves: the dialog takes the focus a moment after it is there.
-        expect(page.locator("[role=dialog]:focus-within")).to_be_visible()
-        page.keyboard.press("Escape")
-        expect(page.get_by_role("dialog")).to_have_count(0)
-        expect(reload).to_be_focused()
+        for waits in (0, 5, 20):  # the dialog takes the focus meanwhile, or once it was left already
+            page.keyboard.press(key)
+            page.wait_for_timeout(waits)
+            page.keyboard.press("Escape")
+            expect(page.get_by_role("dialog")).to_have_count(0)
+            expect(reload).to_be_focused()
 
 
 def test_a_query_is_drawn_told_and_taken_along(visit: Visit) -> None:
@@ -265,11 +265,14 @@ def test_an_incident_is_acknowledged_and_its_alert_silenced_by_keys_alone(
 ) -> None:
     service = f"mailer-{width}"
     labels = {"alertname": "QueueFull", "severity": "critical", "service": service}
-    httpx.post(f"{platform.url}/api/v2/alerts", json=[{"labels": labels}]).raise_for_status()
+    much = "\n".join(f"{number}. Look at the queue, and write down what you see." for number in range(60))
+    alert = {"labels": labels, "annotations": {"description": much}}
+    httpx.post(f"{platform.url}/api/v2/alerts", json=[alert]).raise_for_status()
     page = visit("/incidents", width=width)
     page.emulate_media(reduced_motion="reduce")  # what is seen of the focus is seen at once
     go_by_keys(page, page.get_by_role("table", name="incidents").get_by_role("link", name=re.compile(service)))
     page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="acknowledge", exact=True)).to_be_in_viewport()
     go_by_keys(page, page.get_by_label("you are"))
     page.keyboard.type("ann")
     go_by_keys(page, page.get_by_label("note", exact=True))

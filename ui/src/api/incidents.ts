@@ -239,6 +239,7 @@ export const usePostmortem = (id: string, version?: number) =>
           signal,
         }),
       ),
+    placeholderData: (before) => before, // of another version: who writes goes on
   });
 
 export const writePostmortem = (actor: string) => (path: { incident_id: string }) =>

@@ -1,4 +1,4 @@
-import { Button, Group } from "@mantine/core";
+import { Button, Group, Spoiler } from "@mantine/core";
 import { lazy, Suspense } from "react";
 import { Link } from "react-router";
 import { type Incident, useIncident, useSimilar } from "@/api/incidents";
@@ -44,6 +44,7 @@ export function One({ id }: { id: string }) {
         <>
           <Head incident={one} />
           <Acts incident={one} />
+          <Described text={one.description} />
           {/* What acts, or waits for a word before it does, is not to be looked for below. */}
           {one.runs.length > 0 && <Runs incident={one} />}
           <div className="grid2">
@@ -100,7 +101,6 @@ function Head({ incident }: { incident: Incident }) {
           </Button>
         </Group>
       </Group>
-      <div style={{ maxWidth: "90ch", padding: "2px 0", whiteSpace: "pre-line" }}>{incident.description}</div>
       {incident.merged_into && (
         <div className="warn">
           It goes on in <Link to={goto(`/incidents/${incident.merged_into}`)}>{incident.merged_into}</Link>.
@@ -130,6 +130,18 @@ function Head({ incident }: { incident: Incident }) {
         ))}
       </Group>
     </div>
+  );
+}
+
+const SOME_LINES = 105; // pixels: five
+
+/** What is known of it, below what there is to do: rules that have much to say would push that out of sight. */
+function Described({ text }: { text: string }) {
+  if (!text.trim()) return null;
+  return (
+    <Spoiler maxHeight={SOME_LINES} showLabel="all of it" hideLabel="less of it">
+      <div style={{ maxWidth: "90ch", whiteSpace: "pre-line", overflowWrap: "anywhere" }}>{text}</div>
+    </Spoiler>
   );
 }
 

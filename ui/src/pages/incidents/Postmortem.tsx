@@ -17,7 +17,7 @@ export default function Page({ id }: { id: string }) {
   const postmortem = usePostmortem(id, version ? Number(version) : undefined);
   return (
     <Shown of={postmortem}>
-      {(found) => (found ? <Editor key={found.version} id={id} postmortem={found} /> : <None id={id} />)}
+      {(found) => (found ? <Editor id={id} shown={found} isBefore={postmortem.isPlaceholderData} /> : <None id={id} />)}
     </Shown>
   );
 }
@@ -46,14 +46,25 @@ function None({ id }: { id: string }) {
 
 const VIEWS = ["write", "both", "read"];
 
-function Editor({ id, postmortem }: { id: string; postmortem: Postmortem }) {
+interface EditorProps {
+  readonly id: string;
+  readonly shown: Postmortem;
+  /** The version that was chosen is on its way; this is the one before. */
+  readonly isBefore: boolean;
+}
+
+function Editor({ id, shown, isBefore }: EditorProps) {
   const [actor, setActor] = useActor();
+  // What the text is made of: another version, saved meanwhile or chosen, takes its place only where nothing is lost by that.
+  const [postmortem, setPostmortem] = useState(shown);
   useTitle(postmortem.title);
   const [version, setVersion] = useUrl("version");
   const [view, setView] = useUrl("view", "both");
   const [text, setText] = useState(postmortem.text);
   const acts = useIncidentActs(id);
   const changed = text !== postmortem.text;
+  const take = () => [setPostmortem(shown), setText(shown.text)];
+  if (!isBefore && shown !== postmortem && (!changed || text === shown.text)) take();
   useEffect(() => {
     const warn = (event: BeforeUnloadEvent) => changed && event.preventDefault();
     addEventListener("beforeunload", warn);
@@ -63,7 +74,11 @@ function Editor({ id, postmortem }: { id: string; postmortem: Postmortem }) {
   const keep = () => {
     if (!changed || !actor.trim()) return;
     acts.mutate(keepPostmortem(actor.trim(), postmortem.version, text), {
-      onSuccess: () => [notifications.show({ message: "Saved as a new version." }), setVersion("")],
+      onSuccess: (kept) => {
+        notifications.show({ message: "Saved as a new version." });
+        setPostmortem({ ...postmortem, version: (kept as Postmortem).version, text }); // who goes on typing goes on from it
+        setVersion("");
+      },
     });
   };
   return (
@@ -74,7 +89,7 @@ function Editor({ id, postmortem }: { id: string; postmortem: Postmortem }) {
     >
       <Group gap={6} pb={8} align="center">
         <SegmentedControl size="xs" aria-label="view" data={VIEWS} value={view} onChange={setView} />
-        <Versions postmortem={postmortem} onPick={(to) => setVersion(to, true)} />
+        <Versions postmortem={shown} onPick={(to) => setVersion(to, true)} />
         <TextInput
           size="xs"
           w={130}
@@ -94,6 +109,14 @@ function Editor({ id, postmortem }: { id: string; postmortem: Postmortem }) {
         </Button>
         {acts.isError && <Fault error={acts.error} />}
       </Group>
+      {shown.version !== postmortem.version && changed && (
+        <div className="warn" role="status" style={{ paddingBottom: 8 }}>
+          Version {shown.version} is there; what you wrote is made of version {postmortem.version} and not saved.{" "}
+          <Button size="compact-xs" variant="default" onClick={take}>
+            discard it and show version {shown.version}
+          </Button>
+        </div>
+      )}
       <div className={view === "both" ? "postmortem-both" : undefined}>
         {view !== "read" && (
           <Textarea
