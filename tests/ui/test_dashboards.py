@@ -100,29 +100,27 @@ def test_a_panel_that_cannot_be_drawn_says_so_in_its_place_and_leaves_the_others
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_a_panel_is_edited_by_keys_alone(imported: Any, width: int) -> None:
-    board = _board(f"keyed-{width}", _panel("stat", "Requests", 0, {"expr": REQUESTS}))
+def test_a_panel_is_edited_by_keys_alone_and_drawn_as_it_stands(imported: Any, platform: Server, width: int) -> None:
+    kept = {"options": {"theirs": 1}, "links": [{"title": "there", "url": "/"}]}
+    board = _board(f"keyed-{width}", _panel("stat", "Requests", 0, {"expr": REQUESTS}, **kept))
     page = imported(board, width=width)
     page.emulate_media(reduced_motion="reduce")
-    edit = page.get_by_role("button", name="edit", exact=True)
-    go_by_keys(page, edit)
-    page.keyboard.press("Enter")
+    go_by_keys(page, page.get_by_role("region", name="Requests").get_by_role("button", name="panel menu"))
+    page.keyboard.press("e")
+    expect(page).to_have_url(re.compile(r"do=edit&edit=1"))
     options = page.get_by_role("option")
-    go_by_keys(page, page.get_by_role("combobox", name="panel"))
-    page.keyboard.press("Enter")
-    expect(options.first).to_be_visible()  # nobody goes through a list that is not drawn yet
-    page.keyboard.press("ArrowDown")
-    page.keyboard.press("Enter")
-    go_by_keys(page, page.get_by_role("textbox", name="title"))
-    page.keyboard.press("End")
-    page.keyboard.type(" by job")
     go_by_keys(page, kind := page.get_by_role("combobox", name="type"))
     expect(kind).to_have_value("stat")
     page.keyboard.press("ArrowDown")
-    expect(options.first).to_be_visible()
+    expect(options.first).to_be_visible()  # nobody goes through a list that is not drawn yet
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
     expect(kind).to_have_value("gauge")
+    go_by_keys(page, page.get_by_role("textbox", name="title"))
+    page.keyboard.press("End")
+    page.keyboard.type(" by job")
+    drawn = page.get_by_role("region", name="Requests by job")
+    expect(drawn.get_by_role("img", name="model-server")).to_be_visible()
     go_by_keys(page, page.get_by_role("combobox", name="unit"))
     page.keyboard.type("sho")
     expect(options.first).to_be_visible()
@@ -131,22 +129,80 @@ def test_a_panel_is_edited_by_keys_alone(imported: Any, width: int) -> None:
     expect(options.first).to_have_attribute("data-combobox-selected", "true")
     page.keyboard.press("Enter")
     expect(options).to_have_count(0)
-    go_by_keys(page, page.get_by_label("query A"))
+    go_by_keys(page, page.get_by_role("checkbox", name="thresholds around"))
+    page.keyboard.press("Space")
+    query = page.get_by_label("query A")
+    for _ in range(100):
+        if query.evaluate("(element) => element === document.activeElement"):
+            break
+        page.keyboard.press("Shift+Tab")
+    expect(page.locator(".cm-editor.cm-focused")).to_be_visible()
     page.keyboard.press("Control+A")
     page.keyboard.type("sum(up) * 0 + 42")
+    expect(drawn).to_contain_text("42")  # after a pause, before anything is saved
     assert violations(page) == []
-    json = page.get_by_label("JSON of the dashboard")
-    go_by_keys(page, json)
-    written = json.input_value()
-    for part in ('"title": "Requests by job"', '"type": "gauge"', '"unit": "short"', '"expr": "sum(up) * 0 + 42"'):
-        assert part in written
-    page.keyboard.press("Control+A")
-    page.keyboard.insert_text(written.replace('"options": {', '"options": {"showThresholdLabels": true,'))
-    go_by_keys(page, page.get_by_role("button", name="save"), "Shift+Tab")
+    go_by_keys(page, page.get_by_role("button", name="save …"), "Shift+Tab")
     page.keyboard.press("Enter")
-    expect(json).to_have_count(0)
-    expect(edit).to_be_focused()
+    go_by_keys(page, page.get_by_role("textbox", name="what was changed"))
+    page.keyboard.type("a gauge")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="edit", exact=True)).to_be_focused()
     expect(page.get_by_role("region", name="Requests by job")).to_contain_text("42")
+    saved = platform.get(f"/aiprism/v1/dashboards/keyed-{width}")
+    assert (saved["message"], saved["dashboard"]["panels"]) == ("a gauge", [{
+        **board["panels"][0], "type": "gauge", "title": "Requests by job",
+        "targets": [{"refId": "A", "expr": "sum(up) * 0 + 42"}],
+        "fieldConfig": {"defaults": {"unit": "short"}, "overrides": []},
+        "options": {"theirs": 1, "showThresholdMarkers": False},
+    }])  # fmt: skip
+
+
+def test_a_dashboard_is_begun_arranged_and_kept_from_being_left(visit: Visit, platform: Server) -> None:
+    page = visit("/dashboards", dark=True)
+    page.emulate_media(reduced_motion="reduce")
+    questions: list[str] = []
+    page.on("dialog", lambda dialog: (questions.append(dialog.message), dialog.dismiss()))
+    page.get_by_role("link", name="new dashboard").click()
+    page.get_by_role("button", name="add panel").click()
+    page.get_by_label("query A").click()
+    page.keyboard.type("sum(up) * 0 + 7")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("img", name="New panel: at the end")).to_be_visible()
+    page.get_by_role("button", name="all panels").click()
+    page.get_by_role("region", name="New panel").get_by_role("button", name="panel menu").click()
+    page.get_by_role("menuitem", name="Duplicate").click()
+    expect(page.get_by_role("region", name="New panel (copy)")).to_be_visible()
+    grip = page.get_by_role("button", name="move New panel", exact=True)
+    go_by_keys(page, grip)
+    page.keyboard.press("Shift+ArrowDown")
+    page.keyboard.press("ArrowRight")
+    expect(grip).to_be_focused()
+    held, lower = grip.bounding_box(), page.get_by_role("button", name="move New panel (copy)").bounding_box()
+    assert held
+    assert lower
+    page.mouse.move(held["x"] + 5, held["y"] + 5)
+    page.mouse.down()
+    page.mouse.move(held["x"] + 5, lower["y"] + 5, steps=4)
+    page.mouse.up()
+    page.get_by_role("link", name="Alerts").click()
+    page.go_back()  # to the editor of the panel, which is this page still
+    expect(page).to_have_url(re.compile(r"edit=1"))
+    page.go_back()
+    expect(page).not_to_have_url(re.compile(r"edit=1"))
+    with page.expect_event("dialog"):
+        page.go_back()
+    expect(page).to_have_url(re.compile(r"~new"))
+    assert questions == ["What you changed here is not saved. Leave this page?"] * 2
+    page.get_by_role("button", name="save …").click()
+    page.get_by_role("textbox", name="title of the dashboard").fill("Begun here")
+    assert violations(page) == []
+    page.get_by_role("button", name="save", exact=True).click()
+    expect(page).to_have_url(re.compile(r"/dashboards/begun-here\b"))
+    panels = platform.get("/aiprism/v1/dashboards/begun-here")["dashboard"]["panels"]
+    assert [(each["title"], each["gridPos"]) for each in panels] == [
+        ("New panel", {"x": 1, "y": 8, "w": 12, "h": 9}),
+        ("New panel (copy)", {"x": 12, "y": 0, "w": 12, "h": 8}),
+    ]
 
 
 def test_a_dashboard_has_its_own_time_and_its_links_and_numbers_lead_on(imported: Any) -> None:

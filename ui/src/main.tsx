@@ -11,6 +11,7 @@ import { createRoot } from "react-dom/client";
 import { BrowserRouter } from "react-router";
 import { ApiError } from "./api/http";
 import { App, ready } from "./app";
+import { heedHistory } from "./components/leaving";
 import { TimeProvider } from "./components/time";
 
 const theme = createTheme({
@@ -37,6 +38,7 @@ const client = new QueryClient({
   },
 });
 
+heedHistory();
 const root = createRoot(document.getElementById("root")!);
 // What cannot be loaded now says so in its place.
 void ready(location.pathname)

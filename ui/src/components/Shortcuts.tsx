@@ -14,6 +14,7 @@ const HERE: readonly (readonly [string, string])[] = [
   ["[ ]", "back and on in time"],
   ["-", "zoom out"],
   ["r", "refresh now"],
+  ["e", "on a dashboard: edit the panel that has the focus, or is under the pointer"],
   ["?", "this list"],
 ];
 const PATIENCE_MS = 3000;

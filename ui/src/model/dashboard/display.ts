@@ -113,6 +113,9 @@ const SHADES: Readonly<Record<string, readonly string[]>> = {
   "continuous-purples": ["#e0cff1", "#6f459a"],
 };
 
+/** The ways of Grafana's to colour by where a value is between min and max. */
+export const SHADE_MODES: readonly string[] = Object.keys(SHADES);
+
 /** The colour of series `at`: fixed, by its value (thresholds, a shade between min and max), or of the usual row. */
 export function seriesColour(config: FieldConfig, at: number, last: number | null): string {
   const { mode, fixed } = config.colour;

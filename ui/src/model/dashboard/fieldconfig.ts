@@ -37,7 +37,7 @@ export function withProperty(config: FieldConfig, id: string, value: unknown): F
     case "max":
       return { ...config, [id]: maybe(value) };
     case "mappings":
-      return { ...config, mappings: objects(value).flatMap(mappings) };
+      return { ...config, mappings: readMappings(value) };
     case "thresholds":
       return { ...config, thresholds: thresholds(object(value)) };
     case "color":
@@ -65,6 +65,11 @@ function thresholds(json: Json): FieldConfig["thresholds"] {
     percent: json.mode === "percentage",
     steps: steps.length ? steps.toSorted((a, b) => a.value - b.value) : NO_FIELD.thresholds.steps,
   };
+}
+
+/** Mappings as Grafana writes them, each result on its own. */
+export function readMappings(json: unknown): readonly Mapping[] {
+  return objects(json).flatMap(mappings);
 }
 
 /** One mapping of Grafana's, of the present form or that of before version 8, as as many as it has results. */

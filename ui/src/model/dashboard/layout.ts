@@ -8,6 +8,12 @@ export interface Section {
   readonly panels: readonly Panel[];
 }
 
+/** What has a number and a place. */
+export interface Placed {
+  readonly id: number;
+  readonly place: Place;
+}
+
 const COLUMNS = 24;
 
 /** Panels in reading order, cut at rows; rows and panels repeated. `open` overrides what a dashboard says of its rows. */
@@ -70,7 +76,7 @@ function packed(panels: readonly Panel[], chosen: Readonly<Record<string, Chosen
 }
 
 /** No panel hangs in the air or lies on another one: each rests on what is above it, as Grafana lets them rise and give way. */
-export function compact(panels: readonly Panel[]): readonly Panel[] {
+export function compact<T extends Placed>(panels: readonly T[]): readonly T[] {
   const edge = Array<number>(COLUMNS).fill(0); // how far down each column is taken
   return panels
     .toSorted((a, b) => a.place.y - b.place.y || a.place.x - b.place.x)
@@ -82,6 +88,79 @@ export function compact(panels: readonly Panel[]): readonly Panel[] {
       edge.fill(y + h, from, to);
       return { ...panel, place: { ...panel.place, y } };
     });
+}
+
+const [NARROWEST, LOWEST] = [2, 2];
+
+/**
+ * `all` with the one of that number at `to`. What it comes to lie on gives way downwards; what it is taken down past the middle of
+ * rises above it.
+ */
+export function moved<T extends Placed>(all: readonly T[], id: number, to: Place): readonly T[] {
+  const one = all.find((each) => each.id === id);
+  if (!one) return all;
+  const place = within(to);
+  const others = all.filter((each) => each !== one).toSorted((a, b) => a.place.y - b.place.y || a.place.x - b.place.x);
+  const passed = others.filter(
+    ({ place: { x, y, w, h } }) =>
+      beside({ x, w }, place) &&
+      y >= one.place.y + one.place.h &&
+      place.y > one.place.y &&
+      place.y + place.h > y + h / 2,
+  );
+  const y = Math.max(place.y, ...passed.map((each) => each.place.y + each.place.h));
+  const settled: T[] = [{ ...one, place: { ...place, y } }, ...passed];
+  for (const each of others) {
+    if (!passed.includes(each)) settled.push({ ...each, place: { ...each.place, y: freeBelow(each.place, settled) } });
+  }
+  return compact(settled);
+}
+
+/** How far down a place has to go to lie on none of `taken`. */
+function freeBelow(place: Place, taken: readonly Placed[]): number {
+  const under = taken.filter((each) => lies(each.place, place)).map((each) => each.place.y + each.place.h);
+  return under.length === 0 ? place.y : freeBelow({ ...place, y: Math.max(...under) }, taken);
+}
+
+const beside = (one: Pick<Place, "x" | "w">, other: Pick<Place, "x" | "w">) =>
+  one.x < other.x + other.w && other.x < one.x + one.w;
+const lies = (one: Place, other: Place) => beside(one, other) && one.y < other.y + other.h && other.y < one.y + one.h;
+
+/** A place that the grid has. */
+function within({ x, y, w, h }: Place): Place {
+  const wide = Math.min(COLUMNS, Math.max(NARROWEST, w));
+  return { x: Math.min(COLUMNS - wide, Math.max(0, x)), y: Math.max(0, y), w: wide, h: Math.max(LOWEST, h) };
+}
+
+export type Step = "left" | "right" | "up" | "down" | "narrower" | "wider" | "lower" | "taller";
+
+/** Where one comes to stand by a step: sideways by a column, up and down past the next one; null when there is no such one. */
+export function stepped(all: readonly Placed[], id: number, step: Step): Place | null {
+  const place = all.find((each) => each.id === id)?.place;
+  if (!place) return null;
+  const over = all.filter((each) => each.id !== id && beside(each.place, place)).map((each) => each.place);
+  switch (step) {
+    case "left":
+      return within({ ...place, x: place.x - 1 });
+    case "right":
+      return within({ ...place, x: place.x + 1 });
+    case "narrower":
+      return within({ ...place, w: place.w - 1 });
+    case "wider":
+      return within({ ...place, w: Math.min(place.w + 1, COLUMNS - place.x) });
+    case "lower":
+      return within({ ...place, h: place.h - 1 });
+    case "taller":
+      return within({ ...place, h: place.h + 1 });
+    case "up": {
+      const above = over.filter(({ y }) => y < place.y).toSorted((a, b) => b.y - a.y)[0];
+      return above ? { ...place, y: above.y } : null;
+    }
+    case "down": {
+      const below = over.filter(({ y }) => y >= place.y + place.h).toSorted((a, b) => a.y - b.y)[0];
+      return below ? { ...place, y: below.y + below.h } : null;
+    }
+  }
 }
 
 /** A panel once for each value of the variable it is repeated by: beside each other in lines, or below each other. */
@@ -104,8 +183,19 @@ export function repeated(panel: Panel, chosen: Readonly<Record<string, Chosen>>)
   }));
 }
 
+/** The panel of that number, also one within a row; of a copy that a repeat makes, what it is a copy of. */
+export function originOf(panels: readonly Panel[], id: number): Panel | undefined {
+  const all = panels.flatMap((panel) => [panel, ...panel.inside]);
+  return all.find((panel) => panel.id === id) ?? all.find((panel) => panel.id === Math.floor(id / 1000));
+}
+
 const ROW = 30;
 const GAP = 8;
+
+/** How many columns and rows of the grid so many pixels are, of a grid so wide. */
+export function cells(right: number, down: number, wide: number): readonly [number, number] {
+  return [Math.round(right / ((wide + GAP) / COLUMNS)), Math.round(down / (ROW + GAP))];
+}
 
 /** Pixels from the top to the bottom of a place so many rows high. */
 export function pixels(h: number): number {

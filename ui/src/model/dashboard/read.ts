@@ -43,7 +43,7 @@ export function readDashboard(source: unknown): Dashboard {
 }
 
 /** Panels of old rows (schema below 16) are put below each other, 12 columns made 24. */
-function panelsOf(json: Json): readonly Json[] {
+export function panelsOf(json: Json): readonly Json[] {
   // Copies that repeats had made when it was saved are made anew.
   const original = (panel: Json) =>
     panel.repeatPanelId === undefined || panel.repeatPanelId === null || text(panel.repeat) !== "";

@@ -15,10 +15,14 @@ import { dateTime } from "@/model/timerange";
 export function List() {
   const [words, setWords] = useUrl("find");
   const dashboards = useDashboards();
+  const goto = useGoto();
   return (
     <>
       <Group gap={8}>
         <Sought w={260} label="find dashboards" hint="title, folder, tag" value={words} onChange={setWords} />
+        <Button size="compact-sm" variant="default" component={Link} to={goto("/dashboards/~new", { do: "edit" })}>
+          new dashboard
+        </Button>
         <Import />
       </Group>
       <Panel title="Dashboards" note={dashboards.data && String(dashboards.data.length)}>

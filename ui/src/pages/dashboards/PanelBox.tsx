@@ -4,7 +4,7 @@ import { Suspense, useCallback, useEffect, useMemo, useRef, useState } from "rea
 import type { Mark } from "@/charts/TimeSeries";
 import { Boundary } from "@/components/Boundary";
 import { useExemplars } from "@/components/exemplars";
-import { Panel as Box } from "@/components/Panel";
+import { Panel as Box, type Taking } from "@/components/Panel";
 import { Scrolled } from "@/components/Scrolled";
 import { Fault, Loading, Nothing } from "@/components/states";
 import { interpolate, type Scope } from "@/model/dashboard/interpolate";
@@ -22,8 +22,8 @@ interface Props {
   readonly adhoc: string;
   readonly together?: string;
   readonly height?: number;
-  readonly alone: boolean;
-  readonly onView: () => void;
+  /** What is first in its menu. */
+  readonly acts: readonly Taking[];
 }
 
 const NONE: readonly string[] = [];
@@ -31,7 +31,7 @@ const HEADER = 36;
 const FOOT = 15;
 
 /** A panel in its frame: asks once it is in sight, and says what it cannot show. */
-export function PanelBox({ panel, scope: page, marks, adhoc, together, height, alone, onView }: Props) {
+export function PanelBox({ panel, scope: page, marks, adhoc, together, height, acts }: Props) {
   const { ref: place, inViewport } = useInViewport<HTMLDivElement>();
   const { ref: sized, width } = useElementSize<HTMLDivElement>();
   const [seen, setSeen] = useState(false);
@@ -53,12 +53,9 @@ export function PanelBox({ panel, scope: page, marks, adhoc, together, height, a
     : [panel.timeFrom && `last ${panel.timeFrom}`, panel.timeShift && `${panel.timeShift} earlier`];
   const frame = useRef<HTMLDivElement>(null);
   const outer = useMergedRef(place, frame);
-  const takings = useTakings(panel, data, scope, title, frame, {
-    label: alone ? "Back to the dashboard" : "View alone",
-    act: onView,
-  });
+  const takings = useTakings(panel, data, scope, title, frame, acts);
   return (
-    <div ref={outer} style={{ height: tall }} className="dashpanel">
+    <div ref={outer} style={{ height: tall }} className="dashpanel" data-panel={panel.id}>
       <Box
         title={title || (panel.bare ? "" : panel.type)}
         note={own.filter(Boolean).join(", ")}

@@ -1,29 +1,32 @@
 import { Button, Group } from "@mantine/core";
-import { IconChevronDown, IconChevronRight } from "@tabler/icons-react";
-import { type Ref, useEffect, useMemo, useRef, useState } from "react";
-import { useParams, useSearchParams } from "react-router";
-import { type DashboardDocument, useDashboard } from "@/api/dashboards";
+import { type Ref, Suspense, useDeferredValue, useEffect, useMemo, useRef, useState } from "react";
+import { useNavigate, useParams, useSearchParams } from "react-router";
+import { type DashboardDocument, type DashboardSummary, useDashboard } from "@/api/dashboards";
 import { address } from "@/api/http";
-import { Boundary } from "@/components/Boundary";
+import { lazily } from "@/components/lazily";
+import { useAskedToLeave } from "@/components/leaving";
 import { Fault, Loading, Nothing, Shown } from "@/components/states";
-import { InUtc, useTime, useUrl, withValues } from "@/components/time";
+import { InUtc, useGoto, useTime, useUrl, withValues } from "@/components/time";
 import { useTitle } from "@/components/title";
 import { switched } from "@/model/dashboard/annotations";
-import { interpolate, type Scope } from "@/model/dashboard/interpolate";
-import { gridStyle, sections } from "@/model/dashboard/layout";
+import { BLANK, editable } from "@/model/dashboard/edit";
+import type { Scope } from "@/model/dashboard/interpolate";
 import { ownTime } from "@/model/dashboard/owntime";
 import { readDashboard } from "@/model/dashboard/read";
-import type { Dashboard, Panel } from "@/model/dashboard/types";
+import type { Dashboard, Json } from "@/model/dashboard/types";
 import { stepFor } from "@/model/timerange";
 import { SCRAPE } from "./data";
-import { Editor } from "./Editor";
+import { useEditing, useMode } from "./draft";
+import type { EditProps } from "./edit";
+import { Grid } from "./Grid";
 import { Links } from "./Links";
-import { marksFor, useMarks } from "./marks";
-import { PanelBox } from "./PanelBox";
+import { useMarks } from "./marks";
 import { VIEWS } from "./panels";
 import { Switches } from "./Switches";
 import { useVariables, VariableBar } from "./Variables";
 import { Versions } from "./Versions";
+
+const Edit = lazily<EditProps>(() => import("./edit"));
 
 /** One dashboard: its variables, its rows, its panels. */
 export function View() {
@@ -33,20 +36,59 @@ export function View() {
   return <Shown of={found}>{(document) => <Read key={uid} document={document} />}</Shown>;
 }
 
-function Read({ document }: { document: DashboardDocument }) {
-  const read = useMemo(() => {
+const FRESH: DashboardDocument = {
+  uid: "",
+  title: "",
+  description: "",
+  tags: [],
+  folder: "",
+  origin: "saved",
+  version: 0,
+  at: 0,
+  by: "",
+  message: "",
+  dashboard: BLANK,
+};
+
+/** A dashboard that is begun: it has an address of its own once it is saved. */
+export function Fresh() {
+  const [made, setMade] = useState("");
+  const navigate = useNavigate();
+  const goto = useGoto();
+  // Once nothing is unsaved any more, so that nobody is asked whether to leave.
+  useEffect(() => {
+    if (made) navigate(goto(`/dashboards/${made}`), { replace: true });
+  }, [made, navigate, goto]);
+  return <Read document={FRESH} saved={({ uid }) => setMade(uid)} />;
+}
+
+interface ReadProps {
+  readonly document: DashboardDocument;
+  readonly saved?: (as: DashboardSummary) => void;
+}
+
+function Read({ document, saved }: ReadProps) {
+  const json = useMemo(() => {
     try {
-      return readDashboard(document.dashboard);
+      return editable(document.dashboard);
     } catch (error) {
       return error as Error;
     }
   }, [document]);
-  return read instanceof Error ? <Fault error={read} /> : <Drawn dashboard={read} document={document} />;
+  return json instanceof Error ? <Fault error={json} /> : <Drafted json={json} document={document} saved={saved} />;
 }
 
-interface DrawnProps {
+/** What is drawn is what is edited: while something is changed, as it would be saved. */
+function Drafted({ json, document, saved }: ReadProps & { readonly json: Json }) {
+  const editing = useEditing(document, json);
+  const drawn = useDeferredValue(editing.draft.json); // letters come before charts
+  const dashboard = useMemo(() => readDashboard(drawn), [drawn]);
+  return <Drawn dashboard={dashboard} document={document} editing={editing} saved={saved} />;
+}
+
+interface DrawnProps extends ReadProps {
   readonly dashboard: Dashboard;
-  readonly document: DashboardDocument;
+  readonly editing: EditProps["editing"];
 }
 
 function Drawn(props: DrawnProps) {
@@ -65,15 +107,13 @@ function Drawn(props: DrawnProps) {
   );
 }
 
-function Board({ dashboard, document }: DrawnProps) {
+function Board({ dashboard, document, editing, saved }: DrawnProps) {
   const { span, range } = useTime();
   useTitle(dashboard.title);
-  const [mode, setMode] = useUrl("do");
+  useAskedToLeave(editing.dirty);
+  const mode = useMode();
+  const [what, setWhat] = useUrl("do");
   const edit = useRef<HTMLButtonElement>(null);
-  const close = () => {
-    setMode("");
-    edit.current?.focus();
-  };
   const variables = useVariables(dashboard.variables);
   const scope = useMemo<Scope>(
     () => ({
@@ -84,43 +124,65 @@ function Board({ dashboard, document }: DrawnProps) {
       scrape: SCRAPE,
       title: dashboard.title,
     }),
-    [variables.chosen, span, range, dashboard],
+    [variables.chosen, span, range, dashboard.title],
   );
   const [params] = useSearchParams();
   const annotations = useMemo(() => switched(dashboard.annotations, params), [dashboard.annotations, params]);
-  const marks = useMarks(annotations, scope);
+  const drawing = { dashboard, scope, marks: useMarks(annotations, scope), adhoc: variables.adhoc };
+  const done = (as: DashboardSummary) => {
+    if (saved) return saved(as);
+    mode.close();
+    edit.current?.focus();
+  };
   return (
     <>
       <Group gap={8} align="end">
         <h2 style={{ margin: 0, fontSize: 15 }}>{dashboard.title}</h2>
         {dashboard.timezone.toLowerCase() === "utc" && <span className="quiet">times in UTC</span>}
         {document.version > 0 && <span className="quiet">version {document.version}</span>}
+        {editing.dirty && <span className="warn">changed, not saved</span>}
         <VariableBar variables={variables} />
         <Switches annotations={dashboard.annotations} />
         <Links dashboard={dashboard} scope={scope} />
         <Group gap={4} ml="auto">
-          <Doing ref={edit} of="edit" mode={mode} set={setMode} />
-          <Doing of="versions" mode={mode} set={setMode} />
-          <Button
-            size="compact-xs"
-            variant="default"
-            component="a"
-            href={address("/aiprism/v1/dashboards/{uid}/export", { uid: document.uid }, { version: document.version })}
-            download={`${document.uid}.json`}
-          >
-            export
-          </Button>
+          <Doing ref={edit} of="edit" on={mode.on} act={mode.on ? mode.close : mode.arrange} />
+          {document.uid && <Rest document={document} what={what} set={setWhat} />}
         </Group>
       </Group>
-      {mode === "edit" && <Editor document={document} close={close} />}
-      {mode === "versions" && <Versions document={document} />}
+      {what === "versions" && <Versions document={document} />}
       {variables.faults.map((text) => (
         <div key={text} className="warn">
           {text}
         </div>
       ))}
-      {dashboard.panels.length === 0 && <Nothing title="This dashboard has no panels">Add some with “edit”.</Nothing>}
-      {variables.ready && <Grid dashboard={dashboard} scope={scope} marks={marks} adhoc={variables.adhoc} />}
+      {mode.on && (
+        <Suspense fallback={<Loading rows={8} />}>
+          <Edit {...drawing} editing={editing} mode={mode} saved={done} />
+        </Suspense>
+      )}
+      {!mode.on && dashboard.panels.length === 0 && (
+        <Nothing title="This dashboard has no panels">Add some with “edit”.</Nothing>
+      )}
+      {!mode.on && variables.ready && <Grid {...drawing} edit={mode.open} />}
+    </>
+  );
+}
+
+/** What can be done with a dashboard that has been saved. */
+function Rest({ document, what, set }: { document: DashboardDocument; what: string; set: (what: string) => void }) {
+  const { uid, version } = document;
+  return (
+    <>
+      <Doing of="versions" on={what === "versions"} act={() => set(what === "versions" ? "" : "versions")} />
+      <Button
+        size="compact-xs"
+        variant="default"
+        component="a"
+        href={address("/aiprism/v1/dashboards/{uid}/export", { uid }, { version })}
+        download={`${uid}.json`}
+      >
+        export
+      </Button>
     </>
   );
 }
@@ -128,19 +190,13 @@ function Board({ dashboard, document }: DrawnProps) {
 interface DoingProps {
   readonly ref?: Ref<HTMLButtonElement>;
   readonly of: string;
-  readonly mode: string;
-  readonly set: (mode: string) => void;
+  readonly on: boolean;
+  readonly act: () => void;
 }
 
-function Doing({ ref, of, mode, set }: DoingProps) {
+function Doing({ ref, of, on, act }: DoingProps) {
   return (
-    <Button
-      ref={ref}
-      size="compact-xs"
-      variant={mode === of ? "filled" : "default"}
-      aria-pressed={mode === of}
-      onClick={() => set(mode === of ? "" : of)}
-    >
+    <Button ref={ref} size="compact-xs" variant={on ? "filled" : "default"} aria-pressed={on} onClick={act}>
       {of}
     </Button>
   );
@@ -157,62 +213,4 @@ function useOwnTime(dashboard: Dashboard): boolean {
     else settle(true); // who switches the refresh off later wants it off
   }, [lacking, dashboard, setParams]);
   return !lacking;
-}
-
-interface GridProps {
-  readonly dashboard: Dashboard;
-  readonly scope: Scope;
-  readonly marks: ReturnType<typeof useMarks>;
-  readonly adhoc: string;
-}
-
-function Grid({ dashboard, scope, marks, adhoc }: GridProps) {
-  const [open, setOpen] = useState<Readonly<Record<number, boolean>>>({});
-  const [viewed, setViewed] = useUrl("panel");
-  const parts = useMemo(() => sections(dashboard.panels, scope.chosen, open), [dashboard.panels, scope.chosen, open]);
-  const alone = viewed ? parts.flatMap(({ panels }) => panels).find(({ id }) => String(id) === viewed) : undefined;
-  const box = (panel: Panel, height?: number) => (
-    <Boundary key={panel.id} of={scope}>
-      <PanelBox
-        panel={panel}
-        scope={scope}
-        marks={marksFor(marks, panel.id)}
-        adhoc={adhoc}
-        height={height}
-        together={dashboard.together ? dashboard.uid || dashboard.title : undefined}
-        onView={() => setViewed(viewed ? "" : String(panel.id), true)}
-        alone={Boolean(viewed)}
-      />
-    </Boundary>
-  );
-  if (alone) return box(alone, 560);
-  return parts.map(({ row, panels }, at) => (
-    <section
-      key={row ? `row ${row.id}` : `part ${at}`}
-      style={{ display: "grid", gap: 8 }}
-      aria-label={row?.title || undefined}
-    >
-      {row && (
-        <button
-          type="button"
-          className="dashrow"
-          aria-expanded={!row.shut}
-          onClick={() => setOpen({ ...open, [row.id]: row.shut })}
-        >
-          {row.shut ? <IconChevronRight size={14} /> : <IconChevronDown size={14} />}
-          {interpolate(row.title, { ...scope, chosen: { ...scope.chosen, ...row.scoped } }, "text")}
-          {row.shut && row.inside.length > 0 && <span className="quiet"> ({row.inside.length} panels)</span>}
-        </button>
-      )}
-      {panels.length > 0 && (
-        <div className="dashgrid">
-          {panels.map((panel) => (
-            <div key={panel.id} style={gridStyle(panel.place)}>
-              {box(panel)}
-            </div>
-          ))}
-        </div>
-      )}
-    </section>
-  ));
 }

@@ -53,8 +53,11 @@ export function useFrames(panel: Panel, scope: Scope, width: number, seen: boole
   const answers = useQueries({
     queries: asked.map((question) => {
       const { target, kind, text, step } = question;
+      const { refId, form } = target;
+      const legend = interpolate(target.legend, scope);
       return {
-        queryKey: ["panel", kind, text, target.instant && !target.range, target.form, span, step],
+        // Frames are called after their query's letter and legend: who asks the same under others is answered with others.
+        queryKey: ["panel", kind, text, target.instant && !target.range, form, refId, legend, span, step],
         enabled: seen,
         placeholderData: (before: Frame[] | undefined) => before,
         queryFn: ({ signal }: { signal: AbortSignal }) => framesOf(question, span, scope, signal),

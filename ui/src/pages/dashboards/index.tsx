@@ -2,12 +2,13 @@
 
 import { Route, Routes } from "react-router";
 import { List } from "./List";
-import { View } from "./View";
+import { Fresh, View } from "./View";
 
 export default function Dashboards() {
   return (
     <Routes>
       <Route index element={<List />} />
+      <Route path="~new" element={<Fresh />} /> {/* no uid is called so */}
       <Route path=":uid" element={<View />} />
     </Routes>
   );

@@ -29,7 +29,7 @@ export function useTakings(
   scope: Scope,
   title: string,
   box: RefObject<HTMLElement | null>,
-  view: { readonly label: string; readonly act: () => void },
+  acts: readonly Taking[],
 ): Taking[] {
   const navigate = useNavigate();
   const goto = useGoto();
@@ -46,7 +46,7 @@ export function useTakings(
   const all = [...metrics, ...signals];
   const curl = all.map(({ http }) => `curl ${quoted(new URL(http, location.origin).href)}`);
   return [
-    view,
+    ...acts,
     ...(all[0] ? [{ label: "Explore", act: () => void navigate(goto(all[0]!.path, all[0]!.query)) }] : []),
     ...(asked[0] ? [{ label: "Copy as PromQL", act: () => copy(asked.join("\n"), "query") }] : []),
     ...(curl.length ? [{ label: "Copy as curl", act: () => copy(curl.join("\n"), "command") }] : []),
