@@ -176,6 +176,14 @@ async def settled(at_work: set[asyncio.Future[Any]]) -> None:
         await asyncio.wait(at_work)
 
 
+async def pass_by(clock, seconds, at_work: set[asyncio.Future[Any]]):
+    """Let whole seconds pass, each once nothing is at work in `threads`: who computes how long to sleep does it at one moment."""
+    for _ in range(seconds):
+        await settled(at_work)
+        await clock.advance(1)
+    await settled(at_work)
+
+
 async def until(true, what="the condition", deadline=20.0):
     """Wait until `true()`; the deadline is generous and only ends a test that would never end."""
     end = time.monotonic() + deadline

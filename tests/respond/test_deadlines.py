@@ -33,7 +33,7 @@ from aiprism.respond.incident import (
 from aiprism.respond.pipeline import Respond
 from aiprism.respond.responder import Responder
 from aiprism.store.records import Records, notifications
-from tests.respond.making import T0, again, alert, cleared, receiver, routing, until
+from tests.respond.making import T0, again, alert, cleared, pass_by, receiver, routing, threads, until
 
 ROUTING = """
 route: {receiver: nobody}
@@ -337,14 +337,15 @@ def test_a_missed_deadline_is_told_to_the_moment_also_after_a_restart(records):
     async def until_late(there, name, seconds):
         """A life that begins before the step is due and ends once it was told, without a moment more."""
         responder = Responder(records, policy=policy(there.url), actuators={}, ask=lambda query, at: [], clock=clock)
-        await responder.start()
-        responder.accept([alert()])
-        await clock.advance(seconds - 1)
-        await asyncio.sleep(0.2)  # whoever would be too early has had the time for it
-        assert not there.at(name)
-        await clock.advance(1)
-        await until(lambda: there.at(name), f"{name} to be told at the deadline, while the clock stands still")
-        await responder.stop()
+        with threads() as at_work:
+            await responder.start()
+            responder.accept([alert()])
+            await pass_by(clock, seconds - 1, at_work)
+            await asyncio.sleep(0.2)  # whoever would be too early has had the time for it
+            assert not there.at(name)
+            await pass_by(clock, 1, at_work)
+            await until(lambda: there.at(name), f"{name} to be told at the deadline, while the clock stands still")
+            await responder.stop()
 
     with receiver() as there:
         asyncio.run(until_late(there, "lead", 300))

@@ -50,6 +50,12 @@ def of_incidents(there):
     return [got.body["incident"]["event"] for got in there.at("webhook") if "incident" in got.body["groupLabels"]]
 
 
+def to_pagerduty(there):
+    """What PagerDuty was told of incidents."""
+    told = (got.body for got in there.at("pagerduty"))
+    return [each["event_action"] for each in told if each["dedup_key"].startswith("INC_")]
+
+
 async def passing(clock, true, what):
     """Let time pass, a second in a few milliseconds and none during work, until `true()`."""
 
@@ -79,14 +85,14 @@ def test_an_alert_is_answered_from_firing_to_resolved(records, clock):  # R8, R2
         responder.happen(story(records)["id"], Acknowledged("ann"))
         responder.accept([cleared(DOWN, clock.now())])
         await passing(clock, lambda: "resolved" in of_incidents(there), "the resolution to be told")
+        await until(lambda: to_pagerduty(there)[-1] == "resolve", "the resolution to be told there, too")
         await responder.stop()
 
     with receiver() as there:
         asyncio.run(live(there))
         # Of the incident; its alert's group may be told meanwhile, too.
         assert of_incidents(there) == ["opened", "acknowledged", "monitoring", "resolved"]
-        told_pagerduty = [got.body for got in there.at("pagerduty") if got.body["dedup_key"].startswith("INC_")]
-        assert [said["event_action"] for said in told_pagerduty] == ["trigger", "acknowledge", "resolve"]
+        assert to_pagerduty(there) == ["trigger", "acknowledge", "resolve"]
     assert [service for service, _ in supervisor.restarted] == ["document-processor"]
     told = story(records)
     moves = [entry["event"] for entry in told["timeline"] if not entry["event"].startswith("notification")]

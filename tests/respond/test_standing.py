@@ -6,11 +6,12 @@ import random
 from dataclasses import replace
 
 import pytest
+import sqlalchemy as sa
 
 from aiprism.clock import FakeClock
 from aiprism.respond import journal
 from aiprism.respond.desk import Policy
-from aiprism.respond.incident import Acknowledged, ResolvedByHand
+from aiprism.respond.incident import Acknowledged, Noted, ResolvedByHand
 from aiprism.respond.pipeline import Respond
 from aiprism.respond.ways import Ways
 from aiprism.store.records import Records
@@ -68,6 +69,20 @@ def _resolved_and_failed(respond):
     with respond.desk() as desk:
         desk.happen(respond._standing.open_incidents(desk.connection)[0].id, ResolvedByHand("ann"))
         raise RuntimeError("the disk is full")
+
+
+def test_what_is_said_of_an_incident_has_none_of_its_alerts_read_again(records, clock):
+    respond, asked = Respond(records, clock), []
+    respond.accept([alert("HighErrorRate", "service-1", instance=str(number)) for number in range(20)])
+    [incident] = respond._standing._open
+    sa.event.listen(records._engine, "after_cursor_execute", lambda *args: asked.append(args[2]))
+    respond.happen(incident, Acknowledged("ann"))
+    respond.happen(incident, Noted("comment", "ann", "it is the pool"))
+    respond.check()
+    assert asked
+    assert not [each for each in asked if "FROM incident_alerts" in each]
+    taken, kept = seen(respond)
+    assert taken == kept
 
 
 CALLED = Ways({(f"service-{n}", f"service-{n // 2}"): "seen" for n in range(1, 12)})

@@ -89,7 +89,7 @@ class Investigations:
         if not self.bounds.at_once:
             raise Conflict("no investigations are done here (learn.investigations is 0)")
         with self._respond.desk() as desk:
-            journal.read(desk.connection, incident_id)
+            journal.work_of(desk.connection, incident_id)  # that there is one
             number = store.ask(desk.connection, incident_id, "asked for", actor, desk.now)
         self._bell.ring()
         return number

@@ -153,7 +153,7 @@ class Desk:
         that was merged is said to the one it is part of, as people answer to the name they were told, but for whether it is
         over."""
         itself = any(isinstance(event, _OF_ITSELF) for event in events)
-        change = Change.of((journal.read if itself else journal.current)(self.connection, incident_id))
+        change = Change.of(self.incident(incident_id, itself=itself))
         effects = 0
         for event in events:
             step = advance(change.incident, event, self.now, self.periods)
@@ -162,6 +162,11 @@ class Desk:
         if effects:
             self.run(Batch(self.now, changes={change.incident.id: change}), self.consequences)
         return change.incident
+
+    def incident(self, incident_id: str, *, itself: bool = False) -> Incident:
+        """An incident as it is now, or the one that it goes on as, unless it is meant `itself`. NotFound when there is none."""
+        found = self.standing.incident(self.connection, incident_id) or journal.read(self.connection, incident_id)
+        return found if itself or not found.work.merged_into else self.incident(found.work.merged_into)
 
     def run(self, batch: Batch, stages: Sequence[Stage]) -> Batch:
         """The batch after these stages."""

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from aiprism.errors import Conflict, NotFound
-from aiprism.respond import journal
 from aiprism.respond.desk import Desk
 from aiprism.respond.hooks import Deed, Spoken
 from aiprism.respond.incident import (
@@ -66,7 +65,7 @@ def hear(respond: Respond, spoken: Spoken) -> Heard:
 
 def _happened(desk: Desk, spoken: Spoken, incident_id: str) -> Heard:
     try:
-        before = journal.read(desk.connection, incident_id)
+        before = desk.incident(incident_id, itself=True)
     except NotFound as error:
         return Heard("unknown", why=str(error))
     if before.work.merged_into and spoken.deed is not Deed.ACKNOWLEDGE:  # it was closed because it goes on elsewhere

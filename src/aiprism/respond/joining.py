@@ -30,9 +30,9 @@ from aiprism.store import incidents as store
 def merge(desk: Desk, into: str, other: str, actor: str, text: str = "") -> Incident:
     """Have the incident `into` take in `other`; the one that goes on. Said again it changes nothing. NotFound when there is
     none of either, Conflict when one is resolved, or part of a third."""
-    survivor, given = journal.current(desk.connection, into), journal.read(desk.connection, other)
+    survivor, given = desk.incident(into), desk.incident(other, itself=True)
     if given.work.merged_into:
-        if journal.current(desk.connection, other).id == survivor.id:
+        if desk.incident(other).id == survivor.id:
             return survivor
         raise Conflict(f"incident {other} is part of {given.work.merged_into} already: merge that one")
     changes = merged(Change.of(survivor), Change.of(given), desk, actor=actor, text=text)
@@ -70,7 +70,7 @@ def _move_runs(given: Incident, into: Incident, desk: Desk) -> None:
 def split(desk: Desk, source_id: str, fingerprints: Collection[str], actor: str, text: str = "") -> Incident:
     """Have these alerts of an incident be one of their own; that one. Said again it changes nothing. NotFound when it has no
     such alert, Conflict when it is resolved or would be left without any."""
-    source, wanted = journal.current(desk.connection, source_id), frozenset(fingerprints)
+    source, wanted = desk.incident(source_id), frozenset(fingerprints)
     before = _split_before(desk, source, wanted)
     if before is not None:
         return before

@@ -32,7 +32,6 @@ from aiprism.respond import (
     consequences,
     homes,
     joining,
-    journal,
     membership,
     notify,
     quiet,
@@ -224,7 +223,7 @@ class Respond:
     def check(self) -> None:
         """Let time pass for every open incident: validation periods, deadlines."""
         with self.desk() as desk:
-            self._tick(desk, [incident.id for incident in journal.open_incidents(desk.connection)])
+            self._tick(desk, [incident.id for incident in desk.standing.open_incidents(desk.connection)])
 
     def check_due(self) -> float | None:
         """Let time pass for the incidents it changes now; when it changes one next, None when never."""

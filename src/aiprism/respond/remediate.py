@@ -100,7 +100,7 @@ class Remediation:
         The id of the run; Conflict when the incident has no such alert."""
         with self._respond.desk() as desk:
             found = _named(desk.policy.runbooks, runbook)
-            incident = journal.current(desk.connection, incident_id)
+            incident = desk.incident(incident_id)
             alert = _alert_for(found, incident, fingerprint)
             row = runs.planned(found, desk.policy.runbooks.index(found), incident, alert)
             before = [run for run in store.run_rows(desk.connection, [incident.id]) if run["runbook"] == runbook]
@@ -430,7 +430,7 @@ class Remediation:
             change = _change_text(row["data"])
             text = f"verified{f': {change}' if change else ''}" if verified else "done, not verified"
             self._close(desk, row, SUCCEEDED, "runbook_succeeded", text)
-            incident = journal.current(desk.connection, run.incident_id)
+            incident = desk.incident(run.incident_id)
             if verified and incident.status is Status.INVESTIGATING:
                 desk.happen(run.incident_id, Identified(run.actor, f"runbook {run.runbook.name} repaired it"))
         return ""

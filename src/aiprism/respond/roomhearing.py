@@ -110,7 +110,7 @@ def _signed(
     """A sign that slips onto a line of talk must not end the calling of people: only on the first message it acknowledges."""
     event: Event | None = None
     if told.sign == EYES and told.ts == row["progress"].get("head"):
-        event = Acknowledged(author, f"acknowledged by {author}: 👀 on the first message in Slack")
+        event = Acknowledged(author, f"acknowledged by {author}")
     elif told.sign != EYES and lines:
         what = f"{lines[0]['author']}: {lines[-1]['text']}"
         event = Pinned(author, what, "", Evidence.MESSAGE, str(lines[0]["id"]))

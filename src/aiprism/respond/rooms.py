@@ -119,7 +119,7 @@ class Rooms:
     def open(self, incident_id: str, actor: str) -> None:
         """Have a room for an incident of whatever tier; one that there is stays."""
         with self._respond.desk() as desk:
-            journal.read(desk.connection, incident_id)
+            journal.work_of(desk.connection, incident_id)  # that there is one
             if store.room_row(desk.connection, incident_id) is None:
                 open_room(desk, incident_id, actor, f"war room opened by {actor}")
         self._ring()

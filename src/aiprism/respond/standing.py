@@ -1,4 +1,4 @@
-"""The incidents that are open, without reading all of them anew for each batch of alerts.
+"""The incidents that are open, without reading them anew for each batch of alerts, or each word about one of ten thousand alerts.
 
 In: a connection inside a transaction. Out: every open `Incident`, of which only those are read that something happened to since:
 whatever happens to an incident leaves a line on its timeline, and those are numbered. With them are kept their alerts as
@@ -28,13 +28,21 @@ class Standing:
 
     def open_incidents(self, connection: Connection) -> list[Incident]:
         """Every incident that is not resolved, oldest first."""
+        self._look(connection)
+        return sorted(self._open.values(), key=lambda each: (each.created_at, each.id))
+
+    def incident(self, connection: Connection, incident_id: str) -> Incident | None:
+        """The incident of that id, if it is open."""
+        self._look(connection)
+        return self._open.get(incident_id)
+
+    def _look(self, connection: Connection) -> None:
         last = store.last_event(connection)
         if self._seen is None or last < self._seen:  # a first look, or another database than before
             self._open = {}
             self._take(journal.open_incidents(connection), last)
         elif last > self._seen:
             self._take(journal.these(connection, store.incidents_since(connection, self._seen)), last)
-        return sorted(self._open.values(), key=lambda each: (each.created_at, each.id))
 
     @contextmanager
     def writing(self, connection: Connection, incidents: Sequence[Incident]) -> Iterator[None]:

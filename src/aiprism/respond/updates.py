@@ -71,7 +71,7 @@ class Updates:
     def post(self, incident_id: str, author: str, wanted: Wanted) -> dict[str, Any]:
         """Tell it, and put that on the timeline. NotFound for an incident or audience that there is not."""
         with self._respond.desk() as desk:
-            incident = journal.read(desk.connection, incident_id)
+            incident = desk.incident(incident_id, itself=True)
             audience = _audience(desk.policy, wanted.audience)
             said = _said(incident, audience, wanted, desk.policy, desk.now)
             row = {

@@ -25,7 +25,7 @@ from aiprism.respond.oncall.schedule import Override
 from aiprism.respond.pipeline import Respond
 from aiprism.respond.responder import Responder
 from aiprism.store.records import Records, notifications
-from tests.respond.making import T0, again, alert, cleared, receiver, routing, until
+from tests.respond.making import T0, again, alert, cleared, pass_by, receiver, routing, threads, until
 from tests.respond.test_deadlines import PEOPLE as DEEDS
 from tests.respond.test_deadlines import Crash, Shaky, pass_until
 
@@ -310,9 +310,6 @@ def test_a_page_that_reaches_nobody_is_said_to_be_lost(records, clock):
     ]
 
 
-LOOPS = 5  # of a responder: dispatch, watch, delivery, remediation, mirror
-
-
 def test_a_page_is_made_at_its_moment_also_after_a_restart(records):
     clock = FakeClock(T0 + 5)
 
@@ -321,14 +318,14 @@ def test_a_page_is_made_at_its_moment_also_after_a_restart(records):
         responder = Responder(
             records, policy=policy(url=there.url), actuators={}, ask=lambda query, at: [], clock=clock
         )
-        await responder.start()
-        responder.accept([alert()])
-        for each in (seconds - 1, 1) if seconds else ():
-            await until(lambda: clock.sleeping == LOOPS, "every loop to wait for the clock")
-            assert not there.at(name)
-            await clock.advance(each)
-        await until(lambda: there.at(name), f"{name} to be paged while the clock stands still")
-        await responder.stop()
+        with threads() as at_work:
+            await responder.start()
+            responder.accept([alert()])
+            for each in (seconds - 1, 1) if seconds else ():
+                assert not there.at(name)
+                await pass_by(clock, each, at_work)
+            await until(lambda: there.at(name), f"{name} to be paged while the clock stands still")
+            await responder.stop()
 
     with receiver() as there:
         asyncio.run(until_paged(there, "/ann", 0))
