@@ -13,8 +13,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import structlog
 
@@ -23,12 +23,13 @@ from aiprism.errors import AiprismError, BadInput, Conflict, NotFound
 from aiprism.model.alerts import Alert, AlertState
 from aiprism.model.labels import matches_all
 from aiprism.model.timerange import format_duration
-from aiprism.respond import guards, journal, permission, runs
+from aiprism.respond import guards, journal, measures, permission, runs
 from aiprism.respond.actions.act import Actuator
 from aiprism.respond.bell import Bell
 from aiprism.respond.desk import Desk
 from aiprism.respond.guards import LOOK_AGAIN, Refusal
 from aiprism.respond.incident import Identified, Incident, Noted, Status
+from aiprism.respond.measures import Ask, Measures
 from aiprism.respond.pipeline import Respond
 from aiprism.respond.runbook import Runbook
 from aiprism.respond.runs import (
@@ -53,20 +54,16 @@ from aiprism.store import incidents as store
 
 log = structlog.get_logger()
 
-Ask: TypeAlias = Callable[[str, float], Sequence[tuple[Mapping[str, str], float]]]
-"""Evaluate a PromQL text at a time (Unix seconds): the (labels, value) pairs of the vector. Blocks."""
-
 _ACTIVE = (PLANNED, WAITING, *UNDER_WAY)
 _IDLE = 30.0
 _TRIES, _PAUSE = 3, 5.0  # for a precondition whose query fails
-_SHOWN = 5
 
 
 class Remediation:
     """Carries out what is planned, as long as `run` runs."""
 
     def __init__(self, respond: Respond, actuators: Mapping[str, Actuator], ask: Ask, clock: Clock) -> None:
-        self._respond, self._ask, self._clock = respond, ask, clock
+        self._respond, self._measures, self._clock = respond, Measures(ask, clock), clock
         self._steps = Steps(respond, actuators, clock)
         self._bell = Bell()
         self._busy: dict[str, asyncio.Task[None]] = {}
@@ -229,7 +226,9 @@ class Remediation:
             run = await self._admitted(run)
             if run is None:
                 return
-        await self._carry(run, Trouble(run, self._asked, functools.partial(self._aborted, run), self._clock, bell))
+        await self._carry(
+            run, Trouble(run, self._measures.asked, functools.partial(self._aborted, run), self._clock, bell)
+        )
 
     async def _carry(self, run: Run, trouble: Trouble) -> None:
         if run.row["state"] == RUNNING:
@@ -239,7 +238,7 @@ class Remediation:
         if run.row["state"] == VERIFYING:
             problem = await self._verified(run, trouble)
             if not problem:
-                problem = await asyncio.to_thread(self._close_well, run, await self._after(run))
+                problem = await asyncio.to_thread(self._close_well, run, await self._measures.after(run))
             if not problem:
                 return
             run = await asyncio.to_thread(self._turn_back, run, problem)
@@ -268,7 +267,7 @@ class Remediation:
             await asyncio.to_thread(self._end, run, FAILED, "runbook_failed", str(error))
             return None
         guard, policy = run.runbook.guard, self._respond.policy
-        instances = await self._instances(run)
+        instances = await self._measures.instances(run)
         refusal = await asyncio.to_thread(self._refusal, run, instances) or await self._unmet(run)
         if refusal:
             await asyncio.to_thread(self._put_off, run, refusal)
@@ -281,22 +280,11 @@ class Remediation:
             why = "" if guard.dry_run else " (respond.dry_run: this server does nothing)"
             await asyncio.to_thread(self._end, run, DRY_RUN, "runbook_dry_run", run.told_steps() + why)
             return None
-        return await asyncio.to_thread(self._start, run, instances, await self._before(run))
+        return await asyncio.to_thread(self._start, run, instances, await self._measures.before(run))
 
     def _refusal(self, run: Run, instances: int | None) -> Refusal | None:
         with self._respond.reading() as connection:
             return permission.refused(connection, self._respond.policy, run, self._clock.now(), instances)
-
-    async def _instances(self, run: Run) -> int | None:
-        """How many instances the run's service has, where a guard asks for that and metrics tell."""
-        radius = run.runbook.guard.blast_radius
-        if radius is None or (radius.instances is None and radius.share is None):
-            return None
-        try:
-            found = await self._asked(run, guards.instances_query(radius, run.service))
-        except AiprismError:
-            return None
-        return int(found[0][1]) if found and math.isfinite(found[0][1]) else None
 
     async def _unmet(self, run: Run) -> Refusal | None:
         """Why the precondition does not hold; None when it does, or there is none."""
@@ -308,7 +296,7 @@ class Remediation:
             if attempt:
                 await self._clock.sleep(_PAUSE)
             try:
-                met = await self._asked(run, query)
+                met = await self._measures.asked(run, query)
                 return None if met else Refusal(f"precondition does not hold: {run.query(query)}")
             except AiprismError as error:
                 failure = str(error)
@@ -366,17 +354,6 @@ class Remediation:
 
     # -- act -----------------------------------------------------------------------------------------------------
 
-    async def _before(self, run: Run) -> Mapping[str, object]:
-        """What is kept of how things were before it acts."""
-        verify = run.runbook.verify
-        worse = bool(verify and verify.worse and await self._answer_to(run, verify.worse))
-        measures = await self._measures(run)
-        return {
-            "before": await self._measured(run),
-            "measures_before": measures,
-            **({"worse_before": True} if worse else {}),
-        }
-
     def _start(self, run: Run, instances: int | None, before: Mapping[str, object]) -> Run | None:
         with self._respond.desk() as desk:
             row = _row(desk, run.id)
@@ -389,7 +366,7 @@ class Remediation:
                 return None
             values = before["before"]
             row = _mark(desk, run.id, before, state=RUNNING, started_at=desk.now)
-            text = f"runbook {run.runbook.name} started{_measured_text(values)}"
+            text = f"runbook {run.runbook.name} started{measures.measured(values)}"
             if before.get("worse_before"):
                 text += "; worse_when holds already, so it counts from when it was over"
             desk.happen(run.incident_id, Noted("runbook_started", run.actor, text, {"run": run.id, "before": values}))
@@ -411,7 +388,7 @@ class Remediation:
             if why := await trouble.now():
                 return why
             try:
-                if await self._asked(run, verify.query):
+                if await self._measures.asked(run, verify.query):
                     return ""
                 failure = ""
             except AiprismError as error:
@@ -427,7 +404,7 @@ class Remediation:
             row = _mark(desk, run.id, after)
             if aborted := row["data"].get("aborted"):
                 return str(aborted)
-            change = _change_text(row["data"])
+            change = measures.change(row["data"])
             text = f"verified{f': {change}' if change else ''}" if verified else "done, not verified"
             self._close(desk, row, SUCCEEDED, "runbook_succeeded", text)
             incident = desk.incident(run.incident_id)
@@ -444,13 +421,13 @@ class Remediation:
     async def _roll_back(self, run: Run) -> None:
         problem = str(run.row["data"].get("problem", ""))
         more = await self._steps.back(run)
-        after = await self._after(run)
+        after = await self._measures.after(run)
         await asyncio.to_thread(self._close_badly, run, problem, more, after)
 
     def _close_badly(self, run: Run, problem: str, more: str, after: Mapping[str, object]) -> None:
         with self._respond.desk() as desk:
             row = _mark(desk, run.id, after)
-            change = _change_text(row["data"])
+            change = measures.change(row["data"])
             measured = f" ({change})" if change else ""
             if more:
                 text = f"{problem}; rollback failed too: {more}{measured}"
@@ -472,35 +449,11 @@ class Remediation:
     def _close(self, desk: Desk, row: store.RunRow, state: str, event: str, text: str) -> None:
         changes = {"state": state, "finished_at": desk.now, "outcome": text}
         store.mark_run(desk.connection, row["id"], **changes)
-        told = ("before", "after", "measures_before", "measures_after")
+        told = (*measures.BEFORE, *measures.AFTER)
         data = {"run": row["id"], **{name: row["data"][name] for name in told if row["data"].get(name)}}
         noted = Noted(event, f"runbook:{row['runbook']}", f"runbook {row['runbook']}: {text}", data)
         desk.happen(row["incident_id"] or "", noted)
         log.info(event.replace("_", ".", 1), run=row["id"], incident=row["incident_id"], outcome=text)
-
-    # -- questions -----------------------------------------------------------------------------------------------
-
-    async def _after(self, run: Run) -> Mapping[str, object]:
-        return {"after": await self._measured(run), "measures_after": await self._measures(run)}
-
-    async def _measured(self, run: Run) -> list[float]:
-        """The numbers the verify query compares, as they are now; empty when there is none or it cannot be asked."""
-        verify = run.runbook.verify
-        return await self._answer_to(run, verify.measure) if verify is not None and verify.measure else []
-
-    async def _measures(self, run: Run) -> dict[str, list[float]]:
-        """The further numbers of its runbook."""
-        named = run.runbook.verify.measures if run.runbook.verify is not None else {}
-        return {name: await self._answer_to(run, query) for name, query in named.items()}
-
-    async def _answer_to(self, run: Run, query: str) -> list[float]:
-        try:
-            return [value for _, value in await self._asked(run, query)][:_SHOWN]
-        except AiprismError:
-            return []
-
-    async def _asked(self, run: Run, query: str) -> Sequence[tuple[Mapping[str, str], float]]:
-        return await asyncio.to_thread(self._ask, run.query(query), self._clock.now())
 
 
 def _rests_until(row: store.RunRow, now: float) -> float:
@@ -559,34 +512,3 @@ def _alert_for(runbook: Runbook, incident: Incident, fingerprint: str) -> Alert:
         )
         raise Conflict(f"{incident.id} has no firing alert {which}. Firing are: {names}")
     return meant[0]
-
-
-def _measured_text(values: object) -> str:
-    return f", measured {_numbers(values)}" if isinstance(values, list) and values else ""
-
-
-def _change_text(data: Mapping[str, object]) -> str:
-    """Each number before and after, in one line; empty when none is known."""
-    before, after = data.get("measures_before"), data.get("measures_after")
-    named = sorted({*_keys(before), *_keys(after)})
-    parts = [_change(data.get("before"), data.get("after"))]
-    parts += [f"{name} {text}" for name in named if (text := _change(_of(before, name), _of(after, name)))]
-    return "; ".join(part for part in parts if part)
-
-
-def _keys(measures: object) -> Sequence[str]:
-    return list(measures) if isinstance(measures, Mapping) else []
-
-
-def _of(measures: object, name: str) -> object:
-    return measures.get(name) if isinstance(measures, Mapping) else None
-
-
-def _change(before: object, after: object) -> str:
-    if not before and not after:
-        return ""
-    return f"{_numbers(before) or 'nothing'} before, {_numbers(after) or 'nothing'} after"
-
-
-def _numbers(values: object) -> str:
-    return ", ".join(f"{float(value):.4g}" for value in values) if isinstance(values, list) else ""

@@ -19,9 +19,10 @@ from aiprism.respond.deliver import Delivery, Patience
 from aiprism.respond.desk import Policy
 from aiprism.respond.dispatch import Dispatch
 from aiprism.respond.incident import Event, Incident
+from aiprism.respond.measures import Ask
 from aiprism.respond.oncall import overrides, reading
 from aiprism.respond.pipeline import Respond
-from aiprism.respond.remediate import Ask, Remediation
+from aiprism.respond.remediate import Remediation
 from aiprism.respond.roommirror import RoomMirror
 from aiprism.respond.watch import Watch
 from aiprism.store.records import Records
