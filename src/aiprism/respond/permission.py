@@ -14,7 +14,7 @@ from aiprism.model.alerts import AlertState
 from aiprism.respond import guards, journal
 from aiprism.respond.desk import Policy
 from aiprism.respond.guards import Approval, Refusal
-from aiprism.respond.incident import Status
+from aiprism.respond.incident import Incident, Status
 from aiprism.respond.incident.work import ROLES
 from aiprism.respond.oncall import overrides
 from aiprism.respond.runs import Run, episode_of, touch_of
@@ -24,19 +24,20 @@ ON_CALL = "oncall"
 _HOUR = 3600.0
 
 
-def refused(connection: Connection, policy: Policy, run: Run, now: float, instances: int | None) -> Refusal | None:
-    """Why the run must not begin, as far as the control database knows; None when it may. `instances` is how many its service
-    has, where a guard asks for that."""
+def refused(
+    connection: Connection, policy: Policy, run: Run, incident: Incident, now: float, instances: int | None
+) -> Refusal | None:
+    """Why the run must not begin, as far as the control database knows; None when it may. `incident` is its own as it is now,
+    `instances` how many its service has, where a guard asks for that."""
     return (
-        pointless(connection, run)
+        pointless(run, incident)
         or guards.outside(run.runbook.guard, now)
         or _held(connection, policy, run, now, instances)
     )
 
 
-def pointless(connection: Connection, run: Run) -> Refusal | None:
-    """Why there is nothing left for the run to do; None while there is."""
-    incident = journal.read(connection, run.incident_id)
+def pointless(run: Run, incident: Incident) -> Refusal | None:
+    """Why there is nothing left for the run to do, as its incident is now; None while there is."""
     alert = incident.alert(run.subject.fingerprint)
     if incident.status in (Status.MONITORING, Status.RESOLVED):
         return Refusal(f"the incident is {incident.status.value} already")

@@ -284,7 +284,8 @@ class Remediation:
 
     def _refusal(self, run: Run, instances: int | None) -> Refusal | None:
         with self._respond.reading() as connection:
-            return permission.refused(connection, self._respond.policy, run, self._clock.now(), instances)
+            incident = journal.read(connection, run.incident_id)
+            return permission.refused(connection, self._respond.policy, run, incident, self._clock.now(), instances)
 
     async def _unmet(self, run: Run) -> Refusal | None:
         """Why the precondition does not hold; None when it does, or there is none."""
@@ -339,7 +340,7 @@ class Remediation:
             row, approval = _row(desk, run.id), run.runbook.guard.approval
             if row["state"] != WAITING:
                 return
-            if refusal := permission.pointless(desk.connection, run):
+            if refusal := permission.pointless(run, desk.incident(run.incident_id, itself=True)):
                 self._close(desk, row, SKIPPED, "runbook_skipped", refusal.reason)
                 return
             if approval is None or approval.within is None or desk.now < row["data"].get("decide_by", math.inf):
@@ -360,7 +361,8 @@ class Remediation:
             if row["state"] != PLANNED:  # a person ended it meanwhile
                 return None
             # Asked once more, now that nobody else can begin: a run of another incident may have, since the first time.
-            refusal = permission.refused(desk.connection, desk.policy, run, desk.now, instances)
+            incident = desk.incident(run.incident_id, itself=True)
+            refusal = permission.refused(desk.connection, desk.policy, run, incident, desk.now, instances)
             if refusal:
                 self._refuse_or_rest(desk, run, refusal)
                 return None

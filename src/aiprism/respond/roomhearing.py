@@ -16,7 +16,7 @@ from aiprism.respond import warroom
 from aiprism.respond.channels.post import cut
 from aiprism.respond.desk import Desk
 from aiprism.respond.incident import MACHINE, Acknowledged, Event, Evidence, Pinned
-from aiprism.respond.roomkeeping import SLACK, come_in, folded, write
+from aiprism.respond.roomkeeping import SLACK, admit, come_in, folded, write
 from aiprism.respond.roomtelling import FROM, REPLY
 from aiprism.respond.slackevents import EYES, Changed, Deleted, Reacted, Told, Written
 from aiprism.respond.warroom import Kind, Line
@@ -73,7 +73,7 @@ def _full(desk: Desk, incident_id: str) -> bool:
 
 
 def _said(desk: Desk, incident_id: str, told: Written, author: str) -> str:
-    _admitted(desk, incident_id, author)
+    admit(desk, incident_id, author)
     come_in(desk, incident_id, author, folded(desk.connection, incident_id))
     answered = store.lines_of(desk.connection, incident_id, told.thread) if told.thread else []
     of_thread = {"thread": told.thread} if told.thread else {}
@@ -88,7 +88,7 @@ def _changed(desk: Desk, incident_id: str, told: Changed, lines: Sequence[store.
     text = cut(told.text, warroom.MOST_CHARACTERS)
     if text == last["text"] or last["kind"] == Kind.DELETED.value:  # told in another order than it was done
         return "unchanged"
-    _admitted(desk, incident_id, first["author"])
+    admit(desk, incident_id, first["author"])
     data = {**_origin(told), "line": first["id"], "was": cut(last["text"], _QUOTED)}
     return _written(desk, incident_id, Line(desk.now, Kind.EDITED, first["author"], text, data))
 
@@ -122,11 +122,6 @@ def _signed(
         return "refused"
     desk.made_work = True
     return "done"
-
-
-def _admitted(desk: Desk, incident_id: str, author: str) -> None:
-    since = store.lines_since(desk.connection, incident_id, warroom.lately(desk.now))
-    warroom.admitted(author, since, store.count_lines(desk.connection, incident_id))
 
 
 def _written(desk: Desk, incident_id: str, line: Line) -> str:

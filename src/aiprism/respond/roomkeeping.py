@@ -84,6 +84,12 @@ def write(desk: Desk, incident_id: str, line: Line) -> Line:
     return replace(line, id=store.append_line(desk.connection, row))
 
 
+def admit(desk: Desk, incident_id: str, author: str) -> None:
+    """Return when somebody may write one more line in a room now; TooMany otherwise."""
+    since = store.lines_since(desk.connection, incident_id, warroom.lately(desk.now))
+    warroom.admitted(author, since, store.count_lines(desk.connection, incident_id))
+
+
 def come_in(desk: Desk, incident_id: str, actor: str, room: Room, why: str = "") -> None:
     """Note that somebody is there, unless it is known."""
     if actor not in room.present:

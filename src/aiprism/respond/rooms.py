@@ -21,7 +21,7 @@ from aiprism.respond.desk import Desk
 from aiprism.respond.incident import MACHINE, Evidence, Pin, Pinned, Unpinned
 from aiprism.respond.pipeline import Respond
 from aiprism.respond.remediate import Remediation
-from aiprism.respond.roomkeeping import channel_of, come_in, folded, line_of, open_room, write
+from aiprism.respond.roomkeeping import admit, channel_of, come_in, folded, line_of, open_room, write
 from aiprism.respond.roomplan import STATUSES
 from aiprism.respond.runs import WAITING
 from aiprism.respond.updates import Updates, Wanted
@@ -246,8 +246,7 @@ class Rooms:
         """The desk and the room, for somebody who may write in it now."""
         with self._respond.desk() as desk:
             _room(desk.connection, incident_id)
-            since = store.lines_since(desk.connection, incident_id, warroom.lately(desk.now))
-            warroom.admitted(actor, since, store.count_lines(desk.connection, incident_id))
+            admit(desk, incident_id, actor)
             yield desk, folded(desk.connection, incident_id)
         self._ring()
 
