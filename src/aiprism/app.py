@@ -95,6 +95,7 @@ from aiprism.web import (
     catalogue,
     changehooks,
     control,
+    dashboardfiles,
     dashboards,
     elastic,
     events,
@@ -578,8 +579,12 @@ def _of_roles(config: Config, *routers: tuple[str, APIRouter]) -> list[APIRouter
 
 def _shelf(records: Records, now: Callable[[], Config], clock: Clock) -> dashboards.Shelf:
     """Dashboards that were saved before those of the configuration's folders, and those before ours."""
-    shipped = dashboards.SHIPPED if now().dashboards.shipped else None
-    folders = dashboards.Folders(lambda: [now().base / each for each in now().dashboards.folders], shipped=shipped)
+    shipped = dashboardfiles.SHIPPED if now().dashboards.shipped else None
+    folders = dashboardfiles.Folders(
+        lambda: [now().base / each for each in now().dashboards.folders],
+        writable=lambda: [now().base / each for each in now().dashboards.writable],
+        shipped=shipped,
+    )
     return dashboards.Shelf(Dashboards(records), folders, clock)
 
 

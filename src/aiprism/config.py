@@ -435,6 +435,9 @@ class DashboardsConfig:
     folders: tuple[str, ...] = setting(
         (), "folders of Grafana's JSON (or YAML); they are read anew when a file changes"
     )
+    writable: tuple[str, ...] = setting(
+        (), "those of the folders into whose files what is edited on the page can be saved"
+    )
     shipped: bool = setting(True, "whether the dashboards that come with aiprism are shown")
 
 

@@ -126,6 +126,8 @@ WRONG = [
     ("server:\n  lisen: 127.0.0.1:0\n", "2: unknown key 'lisen' in server; did you mean 'listen'? (at server.lisen)"),
     ("query:\n  timeout: soon\n",
      "2: not a duration: 'soon'; write for example 30s, 5m, 1h30m (at query.timeout)"),
+    ("dashboards:\n  writable: [boards]\n",
+     "2: 'boards' is none of dashboards.folders; known: none (at dashboards.writable[0])"),
     (BOARD.replace("sum(rate", "sum(rat"),
      "4: panel 'Requests': 1:5: parse error: unknown function with name \"rat\"; did you mean \"rate\"? "
      "(at panels[0].targets[0].expr)"),

@@ -47,8 +47,10 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with an hour of data and an open incident."""
-    server = Server(tmp_path_factory.mktemp("ui") / "data", CONFIG / "aiprism.yml").start()
+    """A server with an hour of data and an open incident, and a configuration of its own, which may be written into."""
+    place = tmp_path_factory.mktemp("ui")
+    config = shutil.copytree(CONFIG, place / "config") / "aiprism.yml"
+    server = Server(place / "data", config).start()
     begun, over = seed(server.url), threading.Event()
     feeder = threading.Thread(target=_fed, args=(server.url, begun, over), daemon=True)
     feeder.start()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Dialog, expect
 
 from tests.journeys.conftest import Server, eventually
 from tests.ui.conftest import Visit, downloaded, go_by_keys, violations
@@ -161,7 +162,12 @@ def test_a_dashboard_is_begun_arranged_and_kept_from_being_left(visit: Visit, pl
     page = visit("/dashboards", dark=True)
     page.emulate_media(reduced_motion="reduce")
     questions: list[str] = []
-    page.on("dialog", lambda dialog: (questions.append(dialog.message), dialog.dismiss()))
+
+    def stay(dialog: Dialog) -> None:
+        questions.append(dialog.message)
+        dialog.dismiss()
+
+    page.on("dialog", stay)
     page.get_by_role("link", name="new dashboard").click()
     page.get_by_role("button", name="add panel").click()
     page.get_by_label("query A").click()
@@ -203,6 +209,37 @@ def test_a_dashboard_is_begun_arranged_and_kept_from_being_left(visit: Visit, pl
         ("New panel", {"x": 1, "y": 8, "w": 12, "h": 9}),
         ("New panel (copy)", {"x": 12, "y": 0, "w": 12, "h": 8}),
     ]
+
+
+def test_a_dashboard_of_a_file_is_saved_into_it_but_never_over_what_another_wrote(
+    visit: Visit, platform: Server
+) -> None:
+    assert platform.config
+    file = platform.config.parent / "boards" / "by-hand.json"
+    page = visit("/dashboards/by-hand?do=edit&edit=1&form=save", refused=True)
+    title = page.get_by_role("textbox", name="title", exact=True)
+    save = page.get_by_role("button", name="save", exact=True)
+    title.fill("By page")
+    expect(page.get_by_role("radio", name="the file boards/by-hand.json")).to_be_checked()
+    assert violations(page) == []
+    save.click()
+    expect(page.get_by_role("button", name="edit", exact=True)).to_be_focused()
+    board = json.loads(file.read_text())
+    assert board["panels"][0]["title"] == "By page"
+    page.get_by_role("region", name="By page").hover()
+    page.keyboard.press("e")
+    title.fill("By page again")
+    file.write_text(json.dumps(theirs := {**board, "description": "theirs"}))
+    page.get_by_role("button", name="save …").click()
+    save.click()
+    expect(page.get_by_role("alert")).to_contain_text("boards/by-hand.json was changed meanwhile")
+    expect(title).to_have_value("By page again")
+    page.get_by_role("radio", name="the control database").check()
+    save.click()
+    expect(page.get_by_role("region", name="By page again")).to_contain_text("Written by hand.")
+    saved = platform.get("/aiprism/v1/dashboards/by-hand")
+    assert (saved["origin"], saved["dashboard"]["panels"][0]["title"]) == ("saved", "By page again")
+    assert json.loads(file.read_text()) == theirs
 
 
 def test_a_dashboard_has_its_own_time_and_its_links_and_numbers_lead_on(imported: Any) -> None:

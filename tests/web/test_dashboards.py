@@ -7,16 +7,17 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
 from aiprism.clock import FakeClock
-from aiprism.errors import BadInput, Conflict, NotFound
+from aiprism.errors import BadInput, Conflict, Forbidden, NotFound
 from aiprism.store.dashboards import Dashboards
 from aiprism.store.records import Records
-from aiprism.web.dashboards import SHIPPED, Changed, Folders, Imported, Shelf, exported
+from aiprism.web.dashboardfiles import SHIPPED, Folders
+from aiprism.web.dashboards import Changed, Imported, Shelf, exported
 
 BOARD = {"title": "Web shop", "panels": [{"type": "stat", "targets": [{"expr": "up"}]}]}
 
@@ -49,6 +50,109 @@ def test_what_is_saved_stands_in_the_place_of_the_file_until_it_is_deleted(shelf
     assert shelf.get("web-shop").origin == "file"
     with pytest.raises(NotFound):
         shelf.delete("web-shop")
+
+
+@pytest.fixture
+def writing(shelf: Shelf, tmp_path: Path) -> Shelf:
+    """The same folder, which may be written into."""
+    records = Records.open(f"sqlite:///{tmp_path / 'control.db'}")
+    roots = [tmp_path / "boards"]
+    return Shelf(Dashboards(records), Folders(lambda: roots, writable=lambda: roots), FakeClock(1000.0))
+
+
+def _into_file(shelf: Shelf, title: str, *, version: int = 0, mark: str | None = None) -> Changed:
+    place = shelf.file("web-shop")
+    assert place
+    board = {**BOARD, "title": title}
+    return Changed(
+        dashboard=board, version=version, by="ann", into="file", mark=place["mark"] if mark is None else mark
+    )
+
+
+def test_what_is_saved_into_its_file_stands_there_and_in_no_version_before_it(writing: Shelf, tmp_path: Path) -> None:
+    file = tmp_path / "boards" / "team" / "shop.json"
+    file.chmod(0o640)
+    writing.put("web-shop", Changed(dashboard={**BOARD, "title": "Mine"}, version=0, by="ann"), 0)
+    made = writing.put("web-shop", _into_file(writing, "Übersicht", version=1), 1)
+    assert (made.origin, made.version, made.title) == ("file", 0, "Übersicht")
+    assert json.loads(file.read_text()) == {**BOARD, "title": "Übersicht", "uid": "web-shop"}
+    assert "Übersicht" in file.read_text()
+    assert file.stat().st_mode & 0o777 == 0o640
+    assert [each.origin for each in writing.versions("web-shop")] == ["file"]
+    assert [each.name for each in file.parent.iterdir()] == ["shop.json"]
+
+
+def test_a_file_that_was_changed_meanwhile_is_not_written_over(writing: Shelf, tmp_path: Path) -> None:
+    file = tmp_path / "boards" / "team" / "shop.json"
+    wanted = _into_file(writing, "Mine")
+    file.write_text(json.dumps({**BOARD, "title": "Theirs", "uid": "web-shop"}))
+    with pytest.raises(Conflict, match=r"boards/team/shop\.json was changed meanwhile: read it again"):
+        writing.put("web-shop", wanted, 0)
+    assert json.loads(file.read_text())["title"] == "Theirs"
+    writing.put("web-shop", Changed(dashboard=BOARD, version=0, by="bob"), 0)
+    with pytest.raises(Conflict, match="version 1, not 0"):
+        writing.put("web-shop", _into_file(writing, "Mine"), 0)
+
+
+def test_the_form_that_grafanas_api_wraps_a_dashboard_in_stays(writing: Shelf, tmp_path: Path) -> None:
+    file = tmp_path / "boards" / "team" / "shop.json"
+    file.write_text(json.dumps({"meta": {"folder": "x"}, "dashboard": BOARD}))
+    writing.put("web-shop", _into_file(writing, "Mine"), 0)
+    assert json.loads(file.read_text()) == {
+        "meta": {"folder": "x"},
+        "dashboard": {**BOARD, "title": "Mine", "uid": "web-shop"},
+    }
+
+
+def test_a_folder_that_is_only_read_is_not_written_into(shelf: Shelf, tmp_path: Path) -> None:
+    with pytest.raises(
+        Forbidden, match=r"boards/team/shop\.json: its folder is only read; name it in dashboards.writable"
+    ):
+        shelf.put("web-shop", _into_file(shelf, "Mine"), 0)
+    assert json.loads((tmp_path / "boards" / "team" / "shop.json").read_text()) == BOARD
+
+
+def _linked(boards: Path) -> None:
+    outside = boards.parent / "outside.json"
+    (boards / "team" / "shop.json").rename(outside)
+    (boards / "team" / "shop.json").symlink_to(outside)
+
+
+def _yaml(boards: Path) -> None:
+    (boards / "team" / "shop.json").unlink()
+    (boards / "team" / "shop.yml").write_text("dashboard: {title: Web shop, panels: []}\n")
+
+
+def _v2(boards: Path) -> None:
+    spec = {"title": "Web shop", "elements": {}, "layout": {"kind": "GridLayout", "spec": {"items": []}}}
+    board = {
+        "apiVersion": "dashboard.grafana.app/v2",
+        "kind": "Dashboard",
+        "metadata": {"name": "web-shop"},
+        "spec": spec,
+    }
+    (boards / "team" / "shop.json").write_text(json.dumps(board))
+
+
+@pytest.mark.parametrize(
+    ("made", "why"), [(_linked, "leads out of its folder"), (_yaml, "comments would be lost"), (_v2, "schema v2")]
+)
+def test_what_cannot_be_written_as_it_was_says_why(
+    writing: Shelf, tmp_path: Path, made: Callable[[Path], None], why: str
+) -> None:
+    made(tmp_path / "boards")
+    before = {each: each.read_bytes() for each in tmp_path.rglob("*.*") if each.suffix in (".json", ".yml")}
+    with pytest.raises(Forbidden, match=why):
+        writing.put("web-shop", _into_file(writing, "Mine"), 0)
+    assert {each: each.read_bytes() for each in before} == before
+
+
+def test_what_has_no_file_is_saved_into_none(writing: Shelf) -> None:
+    assert writing.file("technical-operations") is None
+    with pytest.raises(
+        BadInput, match="there is no file of the dashboard 'technical-operations'; save it into the control"
+    ):
+        writing.put("technical-operations", Changed(dashboard=BOARD, version=0, by="", into="file"), 0)
 
 
 def test_an_import_never_takes_the_place_of_another_unless_it_is_told_to(shelf: Shelf) -> None:

@@ -200,6 +200,7 @@ def _configuration(document: Node, path: Path) -> str:
     rules.load(found.resolved(found.rules.files))  # a rule on logs stands in the other files
     runbooks = runbook.load(found.resolved(found.respond.runbooks))
     _check_trackers(found, runbooks)
+    _check_writable(found, document)
     _check_roles(found, runbooks, _check_tiers(found))
     redaction.kinds(found.logs.redact)
     return "\n".join([f"{_counted(len(below), 'file')} below it", *told])
@@ -211,6 +212,15 @@ def _dashboards(found: config.Config) -> list[Path]:
         if not root.is_dir():
             raise ConfigError("dashboards.folders: there is no such folder", file=str(root))
     return sorted(path for root in roots for path in root.rglob("*") if path.suffix in (".json", ".yml", ".yaml"))
+
+
+def _check_writable(found: config.Config, document: Node) -> None:
+    """Whether the folders that are written into are read from, too."""
+    roots = {(found.base / folder).resolve() for folder in found.dashboards.folders}
+    for node, folder in zip(document["dashboards"]["writable"].items(), found.dashboards.writable, strict=False):
+        if (found.base / folder).resolve() not in roots:
+            known = ", ".join(found.dashboards.folders) or "none"
+            raise node.error(f"{folder!r} is none of dashboards.folders; known: {known}")
 
 
 def _check_trackers(found: config.Config, runbooks: Sequence[runbook.Runbook]) -> None:

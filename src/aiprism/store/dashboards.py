@@ -51,10 +51,7 @@ class Dashboards:
             kept = _found(connection, dashboard.uid)
             version = kept.version if kept else 0
             if version != before:
-                raise Conflict(
-                    f"the dashboard {dashboard.uid!r} is at version {version}, not {before}: somebody has saved it; read it again",
-                    details={"version": version},
-                )
+                raise moved_on(dashboard.uid, version, before)
             if not kept and _count(connection) >= MOST:
                 raise LimitExceeded(f"there are {MOST} saved dashboards, which is as many as there may be; delete some")
             made = replace(dashboard, version=version + 1, at=now, origin="saved")
@@ -64,11 +61,22 @@ class Dashboards:
             )
         return made
 
-    def delete(self, uid: str) -> None:
-        """Forget all versions; NotFound when there is none."""
+    def delete(self, uid: str, before: int | None = None) -> None:
+        """Forget all versions; NotFound when there is none, Conflict when the last one is not version `before`, if that is said."""
         with self._records.begin(alone="dashboards") as connection:
+            kept = _found(connection, uid)
+            if before is not None and kept and kept.version != before:
+                raise moved_on(uid, kept.version, before)
             if not connection.execute(sa.delete(dashboards).where(dashboards.c.uid == uid)).rowcount:
                 raise NotFound(f"there is no saved dashboard {uid!r}; one that is a file is deleted where the file is")
+
+
+def moved_on(uid: str, version: int, before: int) -> Conflict:
+    """What is said to who changed version `before` where there is another by now."""
+    return Conflict(
+        f"the dashboard {uid!r} is at version {version}, not {before}: somebody has saved it; read it again",
+        details={"version": version},
+    )
 
 
 def _found(connection: Connection, uid: str, version: int | None = None) -> Dashboard | None:

@@ -1,32 +1,27 @@
 """Dashboards over HTTP: those that come with aiprism, those of folders, and those that were saved or imported.
 
-One of a file can be changed: what is saved stands in its place until it is deleted. Files are read anew when they change.
+One of a file can be changed: what is saved stands in its place until it is deleted, or is written into the file where the
+configuration allows it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Annotated, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, Literal
 
-import structlog
 from fastapi import APIRouter, Response
 from fastapi import Path as InPath
 from pydantic import BaseModel, Field
 
-from aiprism import yamlfile
 from aiprism.clock import Clock
-from aiprism.errors import BadInput, ConfigError, NotFound
+from aiprism.errors import BadInput, NotFound
 from aiprism.model import dashboards as model
-from aiprism.model.dashboards import UID, Dashboard, Origin
-from aiprism.store.dashboards import Dashboards
+from aiprism.model.dashboards import UID, Dashboard
+from aiprism.store.dashboards import Dashboards, moved_on
+from aiprism.web.dashboardfiles import Folders
 
-log = structlog.get_logger()
-
-SHIPPED = Path(__file__).parents[1] / "dashboards"
-ENDINGS = (".json", ".yml", ".yaml")
 Uid = Annotated[str, InPath(pattern=UID)]
 Author = Annotated[str, Field(default="", max_length=200, description="who saves it")]
 
@@ -44,65 +39,14 @@ class Changed(Wanted):
     """Another one in the place of a version that was read; 0: of a file, or of nothing."""
 
     version: int = Field(ge=0)
+    into: Literal["database", "file"] = Field(default="database", description="where it is kept")
+    mark: str = Field(default="", max_length=64, description="of the file as it was read, where it is kept in the file")
 
 
 class Imported(Wanted):
     """One that comes from elsewhere."""
 
     overwrite: bool = Field(default=False, description="also where one of that uid is there")
-
-
-class Folders:
-    """The dashboards of files below folders. What is no dashboard is told in the log, once for each change of it."""
-
-    def __init__(self, folders: Callable[[], Sequence[Path]], *, shipped: Path | None = SHIPPED) -> None:
-        self._folders, self._shipped = folders, shipped
-        self._read: dict[Path, tuple[tuple[int, int], Dashboard | None]] = {}
-
-    def all(self) -> dict[str, Dashboard]:
-        """Every one by uid; of two with one uid the first, and those of the user's folders before ours."""
-        found: dict[str, Dashboard] = {}
-        for root in self._folders():
-            for path in sorted(each for each in root.rglob("*") if each.suffix in ENDINGS):
-                inside = path.parent.relative_to(root)
-                self._add(found, path, "file", root.name if inside == Path() else inside.as_posix())
-        for path in sorted(self._shipped.glob("*.json")) if self._shipped else ():
-            self._add(found, path, "shipped", "aiprism")
-        return found
-
-    def _add(self, found: dict[str, Dashboard], path: Path, origin: Origin, folder: str) -> None:
-        one = self._of(path, origin, folder)
-        if one:
-            found.setdefault(one.uid, one)
-
-    def _of(self, path: Path, origin: Origin, folder: str) -> Dashboard | None:
-        try:
-            now = path.stat()
-            state = (now.st_mtime_ns, now.st_size)
-        except OSError:
-            return None  # it went away meanwhile
-        kept = self._read.get(path)
-        if kept and kept[0] == state:
-            return kept[1]
-        try:
-            made = model.read(document_of(path), name=path.stem, folder=folder, origin=origin, at=now.st_mtime)
-        except (BadInput, ConfigError, OSError) as error:
-            log.warning("dashboards.unreadable", file=str(path), error=str(error))
-            made = None
-        self._read[path] = (state, made)
-        return made
-
-
-def document_of(path: Path) -> object:
-    """What stands in a file of JSON or YAML; ConfigError where it can be neither."""
-    if path.suffix != ".json":
-        return yamlfile.read(path).plain()
-    if path.stat().st_size > model.MOST_BYTES:
-        raise ConfigError(f"is larger than {model.MOST_BYTES} bytes", file=str(path))
-    try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except ValueError as error:
-        raise ConfigError(f"is no JSON: {error}", file=str(path)) from error
 
 
 class Shelf:
@@ -140,7 +84,24 @@ class Shelf:
         made = model.read(document, folder=wanted.folder)
         if len(json.dumps(document)) > model.MOST_BYTES:
             raise BadInput(f"a dashboard may have {model.MOST_BYTES} bytes; this has more")
+        if isinstance(wanted, Changed) and wanted.into == "file":
+            return self._written(made, wanted, before)
         return self._saved.put(_by(made, wanted), before, self._clock.now())
+
+    def _written(self, made: Dashboard, wanted: Changed, before: int) -> Dashboard:
+        """Into its file; what was saved in the place of the file goes, or nobody would see the file."""
+        kept = self._saved.find(made.uid)
+        if (version := kept.version if kept else 0) != before:
+            raise moved_on(made.uid, version, before)
+        written = self._folders.write(made, wanted.mark, by=wanted.by, message=wanted.message)
+        if kept:
+            self._saved.delete(made.uid, before)
+        return written
+
+    def file(self, uid: str) -> dict[str, str] | None:
+        """The user's file of that uid: its name, of what it is as it stands, and why nobody can save into it, if so."""
+        place = self._folders.place(uid)
+        return {"name": place.name, "mark": place.mark, "refused": place.refused} if place else None
 
     def imported(self, wanted: Imported) -> Dashboard:
         """Save one that comes from elsewhere: under another uid when its own is taken, unless it shall overwrite."""
@@ -171,11 +132,12 @@ def router(shelf: Shelf) -> APIRouter:
     @routes.get("/dashboards/{uid}", summary="One dashboard: Grafana's JSON, and which version it is")
     async def one(uid: Uid, version: int | None = None) -> dict[str, Any]:
         found = await asyncio.to_thread(shelf.get, uid, version)
-        return {**_told(found), "dashboard": found.document}
+        return {**_told(found), "dashboard": found.document, "file": await asyncio.to_thread(shelf.file, uid)}
 
-    @routes.put("/dashboards/{uid}", summary="Save a dashboard as its next version")
+    @routes.put("/dashboards/{uid}", summary="Save a dashboard as its next version, or into its file")
     async def change(uid: Uid, wanted: Changed) -> dict[str, Any]:
-        return _told(await asyncio.to_thread(shelf.put, uid, wanted, wanted.version))
+        made = await asyncio.to_thread(shelf.put, uid, wanted, wanted.version)
+        return {**_told(made), "file": await asyncio.to_thread(shelf.file, uid)}
 
     @routes.delete(
         "/dashboards/{uid}", status_code=204, summary="Delete what was saved; a file of that uid stands again"

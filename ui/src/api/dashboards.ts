@@ -16,8 +16,18 @@ export interface DashboardSummary {
   readonly message: string;
 }
 
+/** The file of a folder that a dashboard came from. */
+export interface DashboardFile {
+  readonly name: string;
+  /** What it is as it was read: of another one nothing is written over. */
+  readonly mark: string;
+  /** Why nothing can be saved into it; empty where it can. */
+  readonly refused: string;
+}
+
 export interface DashboardDocument extends DashboardSummary {
   readonly dashboard: Readonly<Record<string, unknown>>;
+  readonly file: DashboardFile | null;
 }
 
 export const useDashboards = (enabled = true) =>
@@ -54,12 +64,20 @@ export interface WantedDashboard {
   readonly message: string;
 }
 
-/** Keeps another version in the place of the one that was read. */
+export interface ChangedDashboard extends WantedDashboard {
+  readonly version: number;
+  readonly into: "database" | "file";
+  readonly mark: string;
+}
+
+export type SavedDashboard = DashboardSummary & Pick<DashboardDocument, "file">;
+
+/** Keeps another version in the place of the one that was read, or writes it into its file. */
 export function useSaveDashboard(uid: string) {
   const client = useQueryClient();
   return useMutation({
-    mutationFn: async (wanted: WantedDashboard & { readonly version: number }) =>
-      (await put("/aiprism/v1/dashboards/{uid}", { path: { uid }, body: wanted })) as DashboardSummary,
+    mutationFn: async (wanted: ChangedDashboard) =>
+      (await put("/aiprism/v1/dashboards/{uid}", { path: { uid }, body: wanted })) as SavedDashboard,
     onSuccess: () => client.invalidateQueries({ queryKey: ["dashboards"] }),
   });
 }

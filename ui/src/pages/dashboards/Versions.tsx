@@ -24,6 +24,8 @@ export function Versions({ document }: { document: DashboardDocument }) {
         by: actor,
         message: `as version ${document.version}`,
         version: last,
+        into: "database",
+        mark: "",
       },
       { onSuccess: () => look(""), onError: ({ message }) => notifications.show({ color: "red", message }) },
     );

@@ -48,6 +48,7 @@ const FRESH: DashboardDocument = {
   by: "",
   message: "",
   dashboard: BLANK,
+  file: null,
 };
 
 /** A dashboard that is begun: it has an address of its own once it is saved. */

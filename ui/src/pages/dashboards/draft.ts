@@ -2,7 +2,7 @@
 
 import { useCallback, useMemo, useState } from "react";
 import { useSearchParams } from "react-router";
-import type { DashboardDocument, DashboardSummary } from "@/api/dashboards";
+import type { DashboardDocument, SavedDashboard } from "@/api/dashboards";
 import { withValues } from "@/components/time";
 import { begun, changed, type Draft, isChanged, redone, undone } from "@/model/dashboard/draft";
 import type { Json } from "@/model/dashboard/types";
@@ -18,7 +18,7 @@ export interface Editing {
   readonly redo: () => void;
   readonly discard: () => void;
   /** It was saved as `json`, under another version. */
-  readonly saved: (json: Json, as: Partial<DashboardSummary>) => void;
+  readonly saved: (json: Json, as: Partial<SavedDashboard>) => void;
 }
 
 /** `json` is the dashboard of `document` as it can be edited. */
@@ -33,7 +33,7 @@ export function useEditing(document: DashboardDocument, json: Json): Editing {
       undo: () => step(undone),
       redo: () => step(redone),
       discard: () => step(({ base }) => begun(base)),
-      saved: (base: Json, as: Partial<DashboardSummary>) =>
+      saved: (base: Json, as: Partial<SavedDashboard>) =>
         set((now) => ({ ...now, of: { ...now.of, ...as }, draft: { ...now.draft, base } })),
     }),
     [step],

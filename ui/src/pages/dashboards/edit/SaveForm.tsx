@@ -1,11 +1,13 @@
-import { Button, Group, TextInput } from "@mantine/core";
+import { Button, Group, Radio, TextInput } from "@mantine/core";
 import { useState } from "react";
-import { type DashboardSummary, useImportDashboard, useSaveDashboard } from "@/api/dashboards";
+import { type DashboardDocument, type DashboardSummary, useImportDashboard, useSaveDashboard } from "@/api/dashboards";
 import { useActor } from "@/components/actor";
 import { Panel } from "@/components/Panel";
 import { Fault } from "@/components/states";
 import { text } from "@/model/dashboard/options";
 import type { Editing } from "../draft";
+
+type Into = "database" | "file";
 
 interface Props {
   readonly editing: Editing;
@@ -18,6 +20,7 @@ export function SaveForm({ editing, saved, back }: Props) {
   const { of, draft } = editing;
   const [actor, setActor] = useActor();
   const [message, setMessage] = useState("");
+  const [into, choose] = useState<Into>(of.file && !of.file.refused ? "file" : "database");
   const saving = useSaveDashboard(of.uid);
   const adding = useImportDashboard();
   const fresh = of.uid === "";
@@ -29,13 +32,13 @@ export function SaveForm({ editing, saved, back }: Props) {
   const save = () =>
     fresh
       ? adding.mutate(wanted, { onSuccess: done })
-      : saving.mutate({ ...wanted, version: of.version }, { onSuccess: done });
+      : saving.mutate(
+          { ...wanted, version: of.version, into, mark: into === "file" ? (of.file?.mark ?? "") : "" },
+          { onSuccess: done },
+        );
   const error = saving.error ?? adding.error;
   return (
-    <Panel
-      title="Save"
-      note={fresh ? "" : of.origin === "saved" ? "" : "what is saved stands in the place of the file"}
-    >
+    <Panel title="Save" note={noteOf(of)}>
       <form
         className="fieldrow"
         onSubmit={(event) => {
@@ -43,6 +46,7 @@ export function SaveForm({ editing, saved, back }: Props) {
           save();
         }}
       >
+        {of.file && <Where of={of} into={into} choose={choose} />}
         {fresh && (
           <TextInput
             size="xs"
@@ -73,5 +77,52 @@ export function SaveForm({ editing, saved, back }: Props) {
       </form>
       {error && <Fault error={error} />}
     </Panel>
+  );
+}
+
+function noteOf({ origin, file }: DashboardDocument): string {
+  if (file) return "";
+  return origin === "shipped" ? "what is saved stands in the place of the one that comes with aiprism" : "";
+}
+
+interface WhereProps {
+  readonly of: DashboardDocument;
+  readonly into: Into;
+  readonly choose: (into: Into) => void;
+}
+
+const READ = { description: { color: "var(--quiet)" } }; // Mantine's own can hardly be read
+
+/** Into the file, where that is allowed, or beside it. */
+function Where({ of: { file, version }, into, choose }: WhereProps) {
+  if (!file) return null;
+  return (
+    <Radio.Group
+      size="xs"
+      label="kept in"
+      style={{ flexBasis: "100%" }}
+      value={into}
+      onChange={(next) => choose(next as Into)}
+    >
+      <div style={{ display: "grid", gap: 6, paddingTop: 4 }}>
+        <Radio
+          size="xs"
+          value="file"
+          styles={READ}
+          label={`the file ${file.name}`}
+          disabled={file.refused !== ""}
+          description={
+            file.refused || (version > 0 ? "its saved versions, which stand in the place of the file, are deleted" : "")
+          }
+        />
+        <Radio
+          size="xs"
+          value="database"
+          styles={READ}
+          label="the control database"
+          description="it stands in the place of the file until it is deleted there"
+        />
+      </div>
+    </Radio.Group>
   );
 }
