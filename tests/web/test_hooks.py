@@ -18,7 +18,7 @@ from aiprism.httpconfig import Secret
 from aiprism.respond import dossier, journal, message, roomchannel, roomkeeping, warroom
 from aiprism.respond.deliver import Delivery
 from aiprism.respond.desk import Policy
-from aiprism.respond.incident import Acknowledged, ResolvedByHand, Unacknowledged
+from aiprism.respond.incident import Acknowledged, ReopenedByHand, ResolvedByHand, Unacknowledged
 from aiprism.respond.oncall.rota import Person, Rota
 from aiprism.respond.responder import Responder
 from aiprism.respond.roomchannel import Channel, Stage
@@ -372,11 +372,12 @@ def test_an_answer_in_a_thread_says_what_it_answers(responder, client, room):
     assert "thread" not in first["data"]
 
 
-def react(client, sign, ts, name, user="UCID"):
+def react(client, sign, ts, name, user="UCID", at=T0):
     event = {
         "type": "reaction_added",
         "user": user,
         "reaction": sign,
+        "event_ts": f"{at:.6f}",
         "item": {"type": "message", "channel": "C1", "ts": ts},
     }
     return write(client, event, event_id=name).json()["outcome"]
@@ -390,6 +391,15 @@ def test_eyes_on_the_first_message_acknowledge_and_nowhere_else(responder, clien
     assert only(responder)["acknowledged_by"] == "UCID (Slack)"
     responder.pipeline.happen(only(responder)["id"], ResolvedByHand("ann"))
     assert react(client, "eyes", "0.5", "Ev5", "UDAN") == "refused"
+
+
+def test_eyes_that_are_told_late_do_not_acknowledge_another_round(responder, client, room, clock):
+    for event in (ResolvedByHand("ann"), ReopenedByHand("ann")):
+        clock.jump(60)
+        responder.pipeline.happen(only(responder)["id"], event)
+    assert react(client, "eyes", "0.5", "Ev1", at=T0 + 100) == "outdated"
+    assert only(responder)["acknowledged_by"] is None
+    assert react(client, "eyes", "0.5", "Ev2", at=T0 + 121) == "done"
 
 
 def test_a_pushpin_pins_what_was_written_once(responder, client, room):

@@ -74,13 +74,18 @@ def _happened(desk: Desk, spoken: Spoken, incident_id: str) -> Heard:
         return Heard("unchanged", before)
     if spoken.deed is Deed.NOTHING or (spoken.subject not in ("", incident_id) and spoken.deed not in _OF_GROUPS):
         return Heard("unchanged", before)
-    if spoken.at < _round_began(before) - _SKEW:
+    if outdated(before, spoken.at):
         return Heard("outdated", before, "it was done before the incident was opened again")
     try:
         after = desk.happen(incident_id, _EVENTS[spoken.deed](spoken))
     except Conflict as error:
         return Heard("refused", before, str(error))
     return Heard("done" if after != before or spoken.deed in _SAID_ONLY else "unchanged", after)
+
+
+def outdated(incident: Incident, at: float) -> bool:
+    """Whether what was done at `at` is about a former round of the incident."""
+    return at < _round_began(incident) - _SKEW
 
 
 def _round_began(incident: Incident) -> float:

@@ -7,7 +7,7 @@ that was said before stays.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from sqlalchemy import Connection
 
@@ -15,10 +15,11 @@ from aiprism.errors import Conflict
 from aiprism.respond import warroom
 from aiprism.respond.channels.post import cut
 from aiprism.respond.desk import Desk
+from aiprism.respond.hearing import outdated
 from aiprism.respond.incident import MACHINE, Acknowledged, Event, Evidence, Pinned
 from aiprism.respond.roomkeeping import SLACK, admit, come_in, folded, write
 from aiprism.respond.roomtelling import FROM, REPLY
-from aiprism.respond.slackevents import EYES, Changed, Deleted, Reacted, Told, Written
+from aiprism.respond.slackevents import EYES, PUSHPIN, Changed, Deleted, Reacted, Told, Written
 from aiprism.respond.warroom import Kind, Line
 from aiprism.store import hooks as hook_store
 from aiprism.store import roomchannels
@@ -35,7 +36,8 @@ def hears(connection: Connection, channel: str) -> bool:
 
 def hear(desk: Desk, told: Told, name: str) -> str:
     """Have the room of a channel in Slack hear what was done there, once; what became of it, in a word: done, unchanged, refused,
-    repeated, unknown, or full. `name` is what whoever did it is called there. TooMany when the room is written in too fast."""
+    repeated, outdated, unknown, or full. `name` is what whoever did it is called there. TooMany when the room is written in too
+    fast."""
     row = roomchannels.of_channel(desk.connection, SLACK, told.channel)
     if row is None:
         return "unknown"
@@ -44,15 +46,14 @@ def hear(desk: Desk, told: Told, name: str) -> str:
     if not hook_store.remember(desk.connection, told.id, desk.now, "", row["incident_id"], desk.now - _REMEMBERED):
         return "repeated"
     author = _known(desk, row, told.user) or f"{name} (Slack)"
-    lines = store.lines_of(desk.connection, row["incident_id"], told.ts) if told.ts else []
     match told:
         case Reacted():
-            return _signed(desk, row, told, author, lines)
+            return _signed(desk, row, told, author)
         case Deleted():
-            return _deleted(desk, row["incident_id"], lines)
-        case Changed() if lines:
-            return _changed(desk, row["incident_id"], told, lines)
-        case Written():  # a change of what was not heard is heard as what it is now
+            return _deleted(desk, row["incident_id"], told)
+        case Changed():
+            return _changed(desk, row["incident_id"], told, author)
+        case Written():
             return _said(desk, row["incident_id"], told, author)
     return "unchanged"
 
@@ -83,7 +84,10 @@ def _said(desk: Desk, incident_id: str, told: Written, author: str) -> str:
     return _written(desk, incident_id, Line(desk.now, Kind.SAID, author, text, data))
 
 
-def _changed(desk: Desk, incident_id: str, told: Changed, lines: Sequence[store.LineRow]) -> str:
+def _changed(desk: Desk, incident_id: str, told: Changed, author: str) -> str:
+    lines = store.lines_of(desk.connection, incident_id, told.ts)
+    if not lines:  # a change of what was not heard is heard as what it is now
+        return _said(desk, incident_id, told, author)
     first, last = lines[0], lines[-1]
     text = cut(told.text, warroom.MOST_CHARACTERS)
     if text == last["text"] or last["kind"] == Kind.DELETED.value:  # told in another order than it was done
@@ -93,25 +97,26 @@ def _changed(desk: Desk, incident_id: str, told: Changed, lines: Sequence[store.
     return _written(desk, incident_id, Line(desk.now, Kind.EDITED, first["author"], text, data))
 
 
-def _deleted(desk: Desk, incident_id: str, lines: Sequence[store.LineRow]) -> str:
+def _deleted(desk: Desk, incident_id: str, told: Deleted) -> str:
     """Slack does not tell who took it away: its author, or somebody who may do that."""
+    lines = store.lines_of(desk.connection, incident_id, told.ts)
     if not lines or lines[-1]["kind"] == Kind.DELETED.value:
         return "unchanged"
     first = lines[0]
-    data = {FROM: SLACK, "ts": first["data"]["ts"], "line": first["id"]}
+    data = {FROM: SLACK, "ts": told.ts, "line": first["id"]}
     return _written(
         desk, incident_id, Line(desk.now, Kind.DELETED, first["author"], cut(lines[-1]["text"], _QUOTED), data)
     )
 
 
-def _signed(
-    desk: Desk, row: roomchannels.ChannelRow, told: Reacted, author: str, lines: Sequence[store.LineRow]
-) -> str:
+def _signed(desk: Desk, row: roomchannels.ChannelRow, told: Reacted, author: str) -> str:
     """A sign that slips onto a line of talk must not end the calling of people: only on the first message it acknowledges."""
     event: Event | None = None
     if told.sign == EYES and told.ts == row["progress"].get("head"):
+        if outdated(desk.incident(row["incident_id"]), told.at):
+            return "outdated"
         event = Acknowledged(author, f"acknowledged by {author}")
-    elif told.sign != EYES and lines:
+    elif told.sign == PUSHPIN and (lines := store.lines_of(desk.connection, row["incident_id"], told.ts)):
         what = f"{lines[0]['author']}: {lines[-1]['text']}"
         event = Pinned(author, what, "", Evidence.MESSAGE, str(lines[0]["id"]))
     if event is None:

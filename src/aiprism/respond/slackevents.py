@@ -56,9 +56,10 @@ class Deleted(Told):
 
 @dataclass(frozen=True, slots=True)
 class Reacted(Told):
-    """A sign was put on a message: one of `SIGNS`."""
+    """A sign was put on a message, at that time by Slack's clock: one of `SIGNS`."""
 
     sign: str
+    at: float
 
 
 Event: TypeAlias = Written | Changed | Deleted | Reacted
@@ -82,7 +83,7 @@ def slack_event(headers: Mapping[str, str], body: bytes, secret: Secret, now: fl
     name, channel = f"slack:{said.get('event_id')}", str(event.get("channel") or "")
     match event.get("type"), event.get("subtype"):
         case "reaction_added", _:
-            return _reacted(name, event)
+            return _reacted(name, event, now)
         case "message", "message_changed":
             return _changed(name, channel, _part(event, "message"), _part(event, "previous_message"))
         case "message", "message_deleted":
@@ -113,11 +114,13 @@ def _changed(
     return Changed(name, channel, said.user, said.ts, said.text, said.thread)
 
 
-def _reacted(name: str, event: Mapping[str, Any]) -> Reacted | None:
+def _reacted(name: str, event: Mapping[str, Any], now: float) -> Reacted | None:
     item, user, sign = _part(event, "item"), event.get("user"), str(event.get("reaction"))
     if item.get("type") != "message" or not user or sign not in SIGNS:
         return None
-    return Reacted(name, str(item.get("channel") or ""), str(user), str(item.get("ts") or ""), sign)
+    stamp = str(event.get("event_ts") or "")
+    at = float(stamp) if re.fullmatch(r"\d{1,12}(\.\d{1,9})?", stamp) else now
+    return Reacted(name, str(item.get("channel") or ""), str(user), str(item.get("ts") or ""), sign, at)
 
 
 def _by_person(message: Mapping[str, Any]) -> bool:
