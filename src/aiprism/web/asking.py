@@ -1,15 +1,16 @@
-"""What the doors of our own API share: times and limits as parameters, and how an answer is computed."""
+"""What the doors of our own API share: times and limits as parameters, and how an answer is computed, and for whom."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Query, Request
 
 from aiprism.clock import Clock
-from aiprism.errors import BadInput
+from aiprism.errors import BadInput, Cancelled
 from aiprism.model.search import Condition
 from aiprism.model.signals import Signal
 from aiprism.model.timerange import TimeRange
@@ -52,6 +53,59 @@ def answering(turns: Turns, seconds: float) -> Answering[Any]:
         return await turns.at_once(request, lambda question: compute(), seconds, stage=STAGE)
 
     return answer
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    answer: asyncio.Future[Any]
+    until: float
+
+
+class Repeated:
+    """Questions that many ask within a moment, as fifty pages do that look at the same hour: each is worked out once for all."""
+
+    def __init__(self, clock: Clock, *, seconds: float = 5.0, most: int = 16) -> None:
+        self._clock, self._seconds, self._most = clock, seconds, most
+        self._kept: dict[Hashable, _Kept] = {}
+
+    async def answer(self, question: Hashable, work_out: Callable[[], Awaitable[T]]) -> T:
+        """What `work_out` gives, or gave to somebody who asked the same some seconds ago. Its error is everybody's who waits for
+        it; when the one for whom it is worked out hangs up, it is worked out for the next."""
+        while kept := self._still(question):
+            try:
+                answer: T = await asyncio.shield(kept.answer)
+            except asyncio.CancelledError:
+                if not kept.answer.cancelled():
+                    raise  # who asks here has hung up
+            else:
+                return answer
+        return await self._worked_out(question, work_out)
+
+    def _still(self, question: Hashable) -> _Kept | None:
+        now = self._clock.monotonic()
+        for each, kept in list(self._kept.items()):
+            if kept.answer.done() and kept.until <= now:
+                del self._kept[each]
+        return self._kept.get(question)
+
+    async def _worked_out(self, question: Hashable, work_out: Callable[[], Awaitable[T]]) -> T:
+        kept = _Kept(asyncio.get_running_loop().create_future(), self._clock.monotonic() + self._seconds)
+        while len(self._kept) >= self._most:
+            del self._kept[next(iter(self._kept))]
+        self._kept[question] = kept
+        try:
+            found = await work_out()
+        except BaseException as error:
+            if self._kept.get(question) is kept:
+                del self._kept[question]
+            if isinstance(error, Cancelled | asyncio.CancelledError):
+                kept.answer.cancel()
+            else:
+                kept.answer.set_exception(error)
+                kept.answer.exception()  # also where nobody waits for it
+            raise
+        kept.answer.set_result(found)
+        return found
 
 
 def range_of(clock: Clock, start: float | None, end: float | None) -> TimeRange:

@@ -24,7 +24,7 @@ from aiprism.store.series import SeriesIndex
 from aiprism.store.servicemap import MINUTE, ServiceMapStore, whole_minutes
 from aiprism.store.spans import SpanStore
 from aiprism.web import links
-from aiprism.web.asking import SECONDS, Answering, End, Start, answering, range_of
+from aiprism.web.asking import SECONDS, Answering, End, Repeated, Start, answering, range_of
 from aiprism.web.turns import Turns
 
 WEEK = 7 * 86_400.0
@@ -56,6 +56,8 @@ def router(
 
 
 def _serve_loads(routes: APIRouter, engine: Engine, clock: Clock, catalogue: InForce, answer: Answering[Any]) -> None:
+    repeated = Repeated(clock)
+
     @routes.get(
         "/services", summary="Rate, errors and latency of each service in the last `window` seconds until `end`"
     )
@@ -63,7 +65,8 @@ def _serve_loads(routes: APIRouter, engine: Engine, clock: Clock, catalogue: InF
         request: Request, window: Annotated[float, Query(gt=0, le=86_400)] = 60, end: End = None
     ) -> dict[str, Any]:
         until = range_of(clock, None, end).end
-        found = await answer(request, lambda: SpanStore(engine).services(TimeRange(until - window, until)))
+        asked = TimeRange(until - window, until)
+        found = await repeated.answer((window, end), lambda: answer(request, lambda: SpanStore(engine).services(asked)))
         known = catalogue()
         return {
             "services": [

@@ -28,7 +28,18 @@ from aiprism.store.spans import SpanStore
 from aiprism.store.tracesearch import TraceCursor, TraceSearch, summaries, trace_ids
 from aiprism.store.tracestats import SAMPLED, counted, heatmap, red, sides
 from aiprism.web import links
-from aiprism.web.asking import Answering, End, InArchive, Limit, Start, check_attributes, meant, nice_step, range_of
+from aiprism.web.asking import (
+    Answering,
+    End,
+    InArchive,
+    Limit,
+    Repeated,
+    Start,
+    check_attributes,
+    meant,
+    nice_step,
+    range_of,
+)
 from aiprism.web.following import Followed, Streams, followed
 from aiprism.web.prometheus import sent
 
@@ -196,6 +207,8 @@ def _summary(each: TraceSummary) -> dict[str, Any]:
 def _serve_counts(
     routes: APIRouter, engine: Engine, clock: Clock, settle: Settle, spans: SpanStore, answer: Answering[Any]
 ) -> None:
+    repeated = Repeated(clock)
+
     @routes.get("/traces/aggregate", summary="Rate, errors and durations of services or operations, by time")
     async def aggregate(
         request: Request,
@@ -213,13 +226,15 @@ def _serve_counts(
         span = range_of(clock, start, end)
         by_operation = by == "operation"
         kinds = [each for each in kind or ([] if by_operation else ["server", "consumer"]) if each]
-        found = await answer(
-            request,
-            lambda: red(
+
+        def read() -> Sequence[Mapping[str, Any]]:
+            return red(
                 engine, span, service=service, operation=operation, kinds=kinds, step=step,
                 by_operation=by_operation, limit=limit + 1,
-            ),
-        )  # fmt: skip
+            )  # fmt: skip
+
+        question = (start, end, service, operation, *kinds, by, step, limit)
+        found = await repeated.answer(question, lambda: answer(request, read))
         return {"step": step, "rows": found[:limit], "is_whole": len(found) <= limit}
 
     @routes.get("/traces/heatmap", summary="Spans that fit, by time and by their duration in half doublings")

@@ -53,7 +53,7 @@ function Figures() {
       <Figure to={goto("/services")} value={services && format(rate, "none")} label="requests/s" />
       <Figure
         to={goto("/services")}
-        value={services && format(failed, "percentunit")}
+        value={services && (rate ? format(failed, "percentunit") : "–")}
         label="failed"
         kind={kindOfShare(failed)}
       />
