@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from aiprism.clock import FakeClock
+from aiprism.errors import Conflict
 from aiprism.respond import journal
 from aiprism.respond.desk import Policy
 from aiprism.respond.incident import Acknowledged, Noted, ResolvedByHand
@@ -83,6 +84,30 @@ def test_what_is_said_of_an_incident_has_none_of_its_alerts_read_again(records, 
     assert not [each for each in asked if "FROM incident_alerts" in each]
     taken, kept = seen(respond)
     assert taken == kept
+
+
+def test_who_is_refused_has_nothing_read_again_and_what_was_not_kept_is_not_believed(records, clock):
+    respond, asked = Respond(records, clock), []
+    respond.accept(ALERTS[:2])
+    over, open_one = sorted(respond._standing._open)
+    respond.happen(over, ResolvedByHand("ann"))
+    sa.event.listen(records._engine, "after_cursor_execute", lambda *args: asked.append((args[2], str(args[3]))))
+    with pytest.raises(Conflict):
+        respond.happen(over, Acknowledged("ann"))
+    respond.happen(open_one, Acknowledged("ann"))
+    assert asked
+    assert not [each for each in asked if "FROM incident_alerts" in each[0] and open_one in each[1]]
+    with pytest.raises(Conflict):
+        _resolved_and_refused(respond, open_one)
+    taken, kept = seen(respond)
+    assert taken == kept
+    assert [each.id for each in kept] == [open_one]
+
+
+def _resolved_and_refused(respond, incident):
+    with respond.desk() as desk:
+        desk.happen(incident, ResolvedByHand("ann"))
+        desk.happen(incident, Acknowledged("ann"))
 
 
 CALLED = Ways({(f"service-{n}", f"service-{n // 2}"): "seen" for n in range(1, 12)})

@@ -249,14 +249,10 @@ class Respond:
     @contextmanager
     def desk(self) -> Iterator[Desk]:
         """A transaction on the response room's state; what it called for is set going after it was committed."""
-        with self._lock:
-            try:
-                with self._records.begin(alone="desk") as connection:
-                    desk = Desk(connection, self.policy, self._clock.now(), CONSEQUENCES, standing=self._standing)
-                    yield desk
-            except BaseException:
-                self._standing.forget()
-                raise
+        # What is seen is judged once the transaction was rolled back.
+        with self._lock, self._standing.refusing(), self._records.begin(alone="desk") as connection:
+            desk = Desk(connection, self.policy, self._clock.now(), CONSEQUENCES, standing=self._standing)
+            yield desk
         if desk.made_work:
             self.ring()
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import Connection
 
+from aiprism.errors import Refused
 from aiprism.respond import journal
 from aiprism.respond.correlate import Neighbourhood
 from aiprism.respond.incident import Incident
@@ -58,6 +59,22 @@ class Standing:
             if each.open:
                 self._open[each.id] = each
         self._seen = last
+
+    @contextmanager
+    def refusing(self) -> Iterator[None]:
+        """While somebody may be refused, as a person is who acknowledges what is over: what was seen before stays, if nothing was
+        written by then. To read ten thousand alerts again for each of these would hold up everybody."""
+        before = self._seen
+        try:
+            yield
+        except Refused:
+            if self._seen != before:
+                self.forget()
+            self.neighbours = Neighbourhood()
+            raise
+        except BaseException:
+            self.forget()
+            raise
 
     def forget(self) -> None:
         """Look at everything again the next time: what was seen was taken back."""
