@@ -22,7 +22,7 @@ from aiprism.httpconfig import Secret
 from aiprism.respond import dossier, roomkeeping, roomplan
 from aiprism.respond.incident import Assigned, Identified, ResolvedByHand, RoleTaken
 from aiprism.respond.oncall.rota import Person, Rota
-from aiprism.respond.roomchannel import Channel, Reply, Wish, answered, begun, following, kept, named, stored
+from aiprism.respond.roomchannel import Channel, Reply, Stage, Wish, answered, begun, following, kept, named, stored
 from aiprism.respond.roommirror import RoomMirror
 from aiprism.respond.roomtelling import Form, Happened, portion
 from aiprism.respond.warroom import START, Kind, Line, Place
@@ -435,6 +435,24 @@ async def test_the_people_of_what_was_taken_in_are_called_into_the_channel_where
     asked = len(workspace.calls)
     await house.pass_by(600)
     assert len(workspace.calls) == asked
+
+
+def test_what_is_said_waits_for_none_of_the_many_who_were_in_what_was_taken_in():
+    guests = tuple(f"U{number}" for number in range(200))
+    channel = Channel("INC_1", Stage.OPEN, "C1", home="https://acme.slack.example/", topic="t", head="1", pinned=True)
+    channel, now, asked = replace(channel, taken_in=("C2",), guests=guests), T0, []
+    wish = Wish("inc-1", "t", "head", taken_in=("C2",))
+    while now < T0 + 60:
+        last = Place(int(now - T0) // 10 + 1, 0)  # something is said every ten seconds
+        said = replace(wish, post="it is the pool" if last != channel.place else "", place=last)
+        if (ask := following(channel, said)) is not None:
+            asked.append((now - T0, ask.method))
+            channel = answered(channel, ask, Reply({"ok": True}), now)
+        now = max(channel.next_at, now + 0.1)
+    posts = [at for at, method in asked if method == "chat.postMessage"]
+    assert len(posts) == 6
+    assert all(at % 10 < 2 for at in posts)
+    assert 30 < len(asked) - len(posts) < 50  # of which Slack takes fifty in a minute
 
 
 # -- whatever is lost ------------------------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ OPENED, FAILED, ARCHIVED, LOST = (
 _MARK = "aiprism_room"  # what our messages carry
 _PAGE = 200
 _GUESTS = 200  # people of one channel who are called into another
+_GUEST_PACE = 1.5  # seconds between them: Slack takes fifty a minute, and a busy one would hold up what is said
 _LOOKED_THROUGH = 50  # messages in which one of ours is looked for
 _PACE = 1.0  # seconds between posts: Slack takes about one each second in a channel
 _FIRST, _LONGEST = 1.0, 300.0  # seconds before another try, doubling, while it is not known what became of one
@@ -184,6 +185,8 @@ def following(channel: Channel, wish: Wish) -> Ask | None:
         return _posting(channel, wish.post, wish.place)
     if channel.topic != wish.topic:
         return _topic(channel, wish)
+    if (calling := _calling_guests(channel, wish)) is not None:  # who may be many: what is said does not wait for them
+        return calling
     return Ask("conversations.archive", where) if wish.over else None
 
 
@@ -201,7 +204,7 @@ def _topic(channel: Channel, wish: Wish) -> Ask:
 
 
 def _calling(channel: Channel, wish: Wish) -> Ask | None:
-    """Look somebody up, or invite who was found: by their addresses, or in the channels of what was taken in."""
+    """Look somebody up by their address, or invite who was found."""
     for address in wish.people:
         if address in channel.invited:
             continue
@@ -209,6 +212,11 @@ def _calling(channel: Channel, wish: Wish) -> Ask | None:
             return Ask("users.lookupByEmail", {"email": address}, address)
         if user := channel.people[address]:
             return Ask("conversations.invite", {"channel": channel.id, "users": user}, address)
+    return None
+
+
+def _calling_guests(channel: Channel, wish: Wish) -> Ask | None:
+    """Look who is in the channels of what was taken in, or invite one of them."""
     for other in wish.taken_in:
         if other not in channel.taken_in:
             return Ask("conversations.members", {"channel": other, "limit": str(_GUESTS)}, other)
@@ -324,6 +332,11 @@ def _met(channel: Channel, ask: Ask, found: Mapping[str, Any], _now: float) -> C
     return replace(channel, taken_in=(*channel.taken_in, ask.about), guests=tuple(dict.fromkeys(guests)))
 
 
+def _invited(channel: Channel, ask: Ask, _found: Mapping[str, Any], now: float) -> Channel:
+    pace = _GUEST_PACE if ask.about in channel.guests else 0.0
+    return replace(channel, invited=(*channel.invited, ask.about), next_at=now + pace)
+
+
 def _posted(channel: Channel, ask: Ask, found: Mapping[str, Any], now: float) -> Channel:
     after = replace(channel, doubt=False, next_at=now + _PACE)
     if ask.about == "head":
@@ -341,7 +354,7 @@ _DONE: Mapping[str, _Done] = {
     "users.lookupByEmail": lambda channel, ask, found, _now: replace(
         channel, people={**channel.people, ask.about: str((found.get("user") or {}).get("id", ""))}
     ),
-    "conversations.invite": lambda channel, ask, _found, _now: replace(channel, invited=(*channel.invited, ask.about)),
+    "conversations.invite": _invited,
     "conversations.members": _met,
     "chat.postMessage": _posted,
     "pins.add": lambda channel, _ask, _found, _now: replace(channel, pinned=True),
@@ -358,7 +371,7 @@ _SETTLED: Mapping[str, frozenset[str]] = {
 _OPTIONAL: Mapping[str, Callable[[Channel, Ask], Channel]] = {
     "conversations.setTopic": lambda channel, ask: replace(channel, topic=ask.about, topic_at=channel.next_at),
     "users.lookupByEmail": lambda channel, ask: replace(channel, people={**channel.people, ask.about: ""}),
-    "conversations.invite": lambda channel, ask: replace(channel, invited=(*channel.invited, ask.about)),
+    "conversations.invite": lambda channel, ask: _invited(channel, ask, {}, channel.next_at),
     "conversations.members": lambda channel, ask: _met(channel, ask, {}, channel.next_at),
     "pins.add": lambda channel, _ask: replace(channel, pinned=True),
     "chat.postMessage": lambda channel, ask: replace(
