@@ -109,6 +109,26 @@ def test_an_incident_is_told_from_head_to_runbook(aiprism: Run) -> None:
     ]
 
 
+def test_a_runbook_that_waits_says_on_which_day_it_begins(aiprism: Run) -> None:
+    waits = {"why": "outside its hours", "until": OPENED + 3 * 86_400}
+    run = {
+        **incident()["runs"][0],
+        "state": "planned",
+        "started_at": None,
+        "finished_at": None,
+        "outcome": "",
+        "steps": [],
+    }
+    runs = [{**run, "waits": waits}, {**run, "waits": {"why": "it cannot be asked", "until": None}}]
+    with pretended({f"/aiprism/v1/incidents/{INCIDENT_ID}": incident(runs=runs)}) as server:
+        status, out, _ = aiprism("incidents", "show", INCIDENT_ID, "--server", server.url)
+    assert status == 0
+    assert [" ".join(line.split()) for line in out.splitlines()[-2:]] == [
+        "restart-crashed-service planned waits until 2026-11-26 14:15:00: outside its hours",
+        "restart-crashed-service planned waits: it cannot be asked",
+    ]
+
+
 def test_an_incident_says_by_when_what_is_to_be_done_and_what_is_late(aiprism: Run) -> None:
     deadlines = {"acknowledgement": NOW - 90, "response": None, "resolution": NOW + 7800}
     paging = [{"policy": "payments", "next_at": NOW + 120}]

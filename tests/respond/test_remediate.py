@@ -379,9 +379,14 @@ def test_a_run_that_cooled_down_before_it_waits_for_approval_waits_in_peace(reco
         await clock.advance(600)
         await live(clock, remediation)
         await live(clock, remediation)  # a run that were looked at over and over would never let it return
+        [waiting] = [run for run in story(records)["runs"] if run["state"] == "waiting_approval"]
+        remediation.approve(waiting["id"], "ann")
+        [approved] = [run for run in story(records)["runs"] if run["state"] == "planned"]
+        assert approved["waits"] is None  # its cooldown is over
+        await live(clock, remediation)
 
     asyncio.run(lives())
-    assert [state for state, _ in runs(records)] == ["succeeded", "waiting_approval"]
+    assert [state for state, _ in runs(records)] == ["succeeded", "succeeded"]
 
 
 def test_a_run_under_way_that_goes_on_in_another_incident_is_carried_out_once(records, clock):

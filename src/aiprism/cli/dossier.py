@@ -275,7 +275,7 @@ def runs(incident: Mapping[str, Any]) -> Iterator[RenderableType]:
         if run["finished_at"] is not None and run["started_at"] is not None:
             line.append(f", took {printing.duration(run['finished_at'] - run['started_at'])}", style="dim")
         if waits := run.get("waits"):
-            until = f" until {printing.clock(waits['until'])}" if waits["until"] else ""
+            until = f" until {printing.moment(waits['until'])}" if waits["until"] else ""
             line.append(f"  waits{until}: {waits['why']}", style="yellow")
         if run["outcome"]:
             line.append(f"  {run['outcome']}")

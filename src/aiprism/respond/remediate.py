@@ -154,7 +154,7 @@ class Remediation:
         self, desk: Desk, row: store.RunRow, state: str, event: str, actor: str, text: str, **data: object
     ) -> None:
         finished = {"finished_at": desk.now, "outcome": text} if state == SKIPPED else {}
-        kept = {name: value for name, value in row["data"].items() if name != "not_before"}
+        kept = {name: value for name, value in row["data"].items() if name not in ("not_before", WAITS)}
         store.mark_run(desk.connection, row["id"], state=state, data={**kept, **data}, **finished)
         noted = Noted(event, actor, f"{row['runbook']}: {text}", {"run": row["id"]})
         desk.happen(row["incident_id"] or "", noted)

@@ -11,7 +11,7 @@ import { Tag } from "@/components/Tag";
 import { useTime } from "@/components/time";
 import { Unnamed } from "@/components/Unnamed";
 import { waitingFor } from "@/model/incident";
-import { clockTime } from "@/model/timerange";
+import { clockTime, dateTime } from "@/model/timerange";
 
 /** What runbooks did, step by step; one that waits for a person is let go or refused here, one that acts can be ended. */
 export function Runs({ incident }: { incident: Incident }) {
@@ -79,10 +79,11 @@ function OneRun({ incident, run }: { incident: Incident; run: Run }) {
       )}
       {run.waits && (
         <div className="sentence" style={{ padding: "2px 0 4px" }}>
-          waits{" "}
+          waits
           {run.waits.until && (
             <>
-              until {clockTime(run.waits.until, utc)} (<Ago at={run.waits.until} />)
+              {" "}
+              until {dateTime(run.waits.until, utc)} (<Ago at={run.waits.until} />)
             </>
           )}
           : {run.waits.why}
