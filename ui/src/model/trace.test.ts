@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { following, matching, placed, revealed, ruler, shares, type Told, unfolded, waterfall } from "./trace";
+import { following, matching, placed, revealed, rootOf, ruler, shares, type Told, unfolded, waterfall } from "./trace";
 
 const START = 1_700_000_000_000_000_000;
 
@@ -97,17 +97,16 @@ test("a clock that runs behind lets nothing begin before the trace does", () => 
 });
 
 test("a trace is called after its root, though an orphan stands before it", () => {
-  const { rows, root } = waterfall(
-    told(
-      [
-        ["o", null, "mail", 0, 90],
-        ["r", null, "web", 10, 20],
-      ],
-      [],
-      1,
-    ),
+  const trace = told(
+    [
+      ["o", null, "mail", 0, 90],
+      ["r", null, "web", 10, 20],
+    ],
+    [],
+    1,
   );
-  expect([rows[0]!.span.service, root.span.service]).toEqual(["mail", "web"]);
+  const { rows, root } = waterfall(trace);
+  expect([rows[0]!.span.service, root.span.service, rootOf(trace).service]).toEqual(["mail", "web", "web"]);
 });
 
 test.each([

@@ -105,6 +105,11 @@ export interface Waterfall {
   readonly services: ReadonlyMap<string, string>;
 }
 
+/** The span that a trace is called after. */
+export function rootOf({ spans, analysis }: Pick<Told, "spans" | "analysis">): Told["spans"][number] {
+  return spans[analysis.nodes[analysis.root]!.at]!;
+}
+
 export function waterfall({ spans, analysis }: Pick<Told, "spans" | "analysis">): Waterfall {
   const nodes = analysis.nodes;
   const start = spans.reduce((least, { start_ns }) => Math.min(least, start_ns), Number.POSITIVE_INFINITY);

@@ -8,7 +8,7 @@ import { type Column, Table } from "@/components/Table";
 import { Tag } from "@/components/Tag";
 import { useGoto, useTime, useUrl } from "@/components/time";
 import { clockTime } from "@/model/timerange";
-import { waterfall } from "@/model/trace";
+import { rootOf } from "@/model/trace";
 import { type Change, type Compared, changed, largest } from "@/model/tracediff";
 import { format } from "@/model/units";
 
@@ -190,7 +190,7 @@ function Longer({ ns, most }: { ns: number; most: number }) {
 function Candidates({ of: id, onPick }: { of: string; onPick: (id: string) => void }) {
   const { span, utc } = useTime();
   const trace = useTrace(id);
-  const first = trace.data && waterfall(trace.data).root.span;
+  const first = trace.data && rootOf(trace.data);
   const asked = {
     q: "",
     service: first?.service ?? "",
