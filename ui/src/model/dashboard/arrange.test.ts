@@ -61,6 +61,26 @@ test.each<[string, Json, Record<number, Grid>]>([
     nudged(shut, 3, "right"),
     { 1: [0, 0, 12, 4], 2: [0, 4, 24, 1], 3: [1, 5, 6, 4], 4: [6, 9, 6, 4] },
   ],
+  [
+    "from the top of a row it goes to the end of the one above",
+    nudged(rows, 3, "up"),
+    { 1: [0, 0, 12, 4], 2: [0, 8, 24, 1], 3: [0, 4, 12, 4] },
+  ],
+  [
+    "from the end of a row it goes to the top of the one below",
+    nudged(rows, 1, "down"),
+    { 1: [0, 1, 12, 4], 2: [0, 0, 24, 1], 3: [0, 5, 12, 4] },
+  ],
+  [
+    "into a shut row it does not go, nor out of it",
+    nudged(nudged(shut, 1, "down"), 3, "up"),
+    { 1: [0, 0, 12, 4], 2: [0, 4, 24, 1], 3: [0, 5, 6, 4], 4: [6, 5, 6, 4] },
+  ],
+  [
+    "a row is taken away and leaves its panels",
+    removed(shut, 2),
+    { 1: [0, 0, 12, 4], 3: [0, 4, 6, 4], 4: [6, 4, 6, 4] },
+  ],
   ["one is taken away and the others rise", removed(rows, 1), { 2: [0, 0, 24, 1], 3: [0, 1, 12, 4] }],
   ["one is taken out of a shut row", removed(shut, 3), { 1: [0, 0, 12, 4], 2: [0, 4, 24, 1], 4: [6, 5, 6, 4] }],
   [

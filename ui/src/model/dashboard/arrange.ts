@@ -1,6 +1,6 @@
 /**
  * The panels of a dashboard's JSON moved, resized, added, doubled and taken away. Every panel has a number and a place
- * (`editable` sees to it); a panel moves among those of its row, and rows below give way.
+ * (`editable` sees to it). A panel moves among those of its row, over its edge into the next one; rows below give way.
  */
 
 import { everyPanel, withPanels } from "./edit";
@@ -71,10 +71,29 @@ export function arranged(dashboard: Json, id: number, place: Place): Json {
   );
 }
 
-/** The panel of that number one step on, as an arrow key moves or resizes it. */
+/** The panel of that number one step on, as an arrow key moves or resizes it; from the edge of its row into the next. */
 export function nudged(dashboard: Json, id: number, step: Step): Json {
   const place = stepped(neighbours(dashboard, id), id, step);
-  return place ? arranged(dashboard, id, place) : dashboard;
+  if (place) return arranged(dashboard, id, place);
+  return step === "up" || step === "down" ? crossed(dashboard, id, step) : dashboard;
+}
+
+/** The panel of that number at the end of the row above, or at the beginning of the one below; shut rows keep theirs. */
+function crossed(dashboard: Json, id: number, step: "up" | "down"): Json {
+  const shelves = shelvesOf(dashboard);
+  const from = shelves.findIndex(({ panels }) => panels.some((each) => each.id === id));
+  const to = step === "up" ? from - 1 : from + 1;
+  const one = shelves[from]?.panels.find((each) => each.id === id);
+  if (!one || !shelves[to] || shelves[from]!.inside.has(id) || bool(shelves[to].row?.collapsed)) return dashboard;
+  const end = Math.max(0, ...shelves[to].panels.map(({ place }) => place.y + place.h));
+  const place = { ...one.place, y: step === "up" ? end : 0 };
+  return withShelves(
+    dashboard,
+    shelves.map((shelf, at) => {
+      if (at === from) return { ...shelf, panels: compact(shelf.panels.filter((each) => each !== one)) };
+      return at === to ? { ...shelf, panels: moved([...shelf.panels, { id, place }], id, place) } : shelf;
+    }),
+  );
 }
 
 /** A new panel above all others, and its number. */
@@ -106,9 +125,12 @@ export function duplicated(dashboard: Json, id: number): readonly [Json, number]
   return [arranged(made, free, place), free];
 }
 
-/** Without the panel of that number; what stood below rises. */
+/** Without the panel of that number; what stood below rises. The panels of a row that goes are those of the row above. */
 export function removed(dashboard: Json, id: number): Json {
-  const left = withPanels(dashboard, (panel) => (panel.id === id ? null : panel));
+  const freed = objects(dashboard.panels).flatMap((panel) =>
+    panel.id === id && panel.type === "row" ? [panel, ...objects(panel.panels)] : [panel],
+  );
+  const left = withPanels({ ...dashboard, panels: freed }, (panel) => (panel.id === id ? null : panel));
   return withShelves(left, shelvesOf(left));
 }
 

@@ -70,6 +70,8 @@ test.each<[Json, string, boolean]>([
   [{ type: "timeseries", options: { legend: { showLegend: false } } }, "options.legend.displayMode", false],
   [{ type: "timeseries" }, "maxPerRow", false],
   [{ type: "timeseries", repeat: "job" }, "maxPerRow", true],
+  [{ type: "row" }, "repeat", true],
+  [{ type: "row" }, "description", false],
   [{ type: "geomap" }, "title", true],
   [{ type: "geomap" }, "options.orientation", false],
 ])("of %j is asked: %s, %s", (panel, path, expected) => expect(asked(panel).includes(path)).toBe(expected));

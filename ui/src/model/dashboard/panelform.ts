@@ -13,11 +13,13 @@ export interface FieldGroup {
   readonly fields: readonly PanelField[];
 }
 
+const OF_ROWS = ["title", "repeat"];
+
 /** What is asked of a panel as it stands, by groups; a group that has nothing to ask is left out. */
 export function formOf(panel: Json): readonly FieldGroup[] {
   const type = text(panel.type);
-  const asked = ({ types, when }: PanelField) =>
-    (types === null || (type !== "row" && types.includes(type))) && holds(panel, type, when);
+  const asked = ({ path, types, when }: PanelField) =>
+    (type === "row" ? OF_ROWS.includes(path) : types === null || types.includes(type)) && holds(panel, type, when);
   return GROUPS.map(({ name, fields }) => ({ name, fields: fields.filter(asked) })).filter(
     ({ fields }) => fields.length > 0,
   );

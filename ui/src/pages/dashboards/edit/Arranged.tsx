@@ -28,7 +28,7 @@ interface Held {
 
 const NOTHING_CHOSEN = {}; // what is repeated stands once: it is what is moved
 
-/** The panels of a dashboard, to be moved, resized, copied and taken away; each row's among themselves. */
+/** The panels of a dashboard, to be moved, resized, copied and taken away. */
 export function Arranged({ dashboard, editing, scope, marks, adhoc, open }: Props) {
   const [shut, setShut] = useState<Readonly<Record<number, boolean>>>({});
   const [held, hold] = useState<Held | null>(null);
@@ -105,6 +105,13 @@ export function Arranged({ dashboard, editing, scope, marks, adhoc, open }: Prop
               </button>
               <Button size="compact-xs" variant="default" onClick={() => open(row.id)}>
                 edit row
+              </Button>
+              <Button
+                size="compact-xs"
+                variant="default"
+                onClick={() => editing.change((json) => removed(json, row.id))}
+              >
+                remove row
               </Button>
             </div>
           )}

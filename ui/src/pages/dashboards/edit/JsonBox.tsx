@@ -24,7 +24,7 @@ export function JsonBox({ label, value, faultOf, change, rows = 4 }: Props) {
       minRows={rows}
       maxRows={24}
       spellCheck={false}
-      styles={{ input: { fontFamily: "var(--mono)" } }}
+      styles={{ input: { fontFamily: "var(--mono)", color: "var(--ink)" }, error: { color: "var(--bad)" } }}
       value={written}
       error={fault || undefined}
       onChange={(event) => {

@@ -1,6 +1,6 @@
 import { TagsInput, Textarea, TextInput } from "@mantine/core";
 import { Panel } from "@/components/Panel";
-import { faultOfList } from "@/model/dashboard/edit";
+import { editable, faultOfList } from "@/model/dashboard/edit";
 import { object, text, texts } from "@/model/dashboard/options";
 import { readDashboard } from "@/model/dashboard/read";
 import type { Json } from "@/model/dashboard/types";
@@ -59,7 +59,7 @@ export function Whole({ editing: { draft, change } }: { editing: Editing }) {
         value={draft.json}
         rows={16}
         faultOf={faultOfDashboard}
-        change={(next) => change(() => next as Json, "dashboard json")}
+        change={(next) => change(() => editable(next as Json), "dashboard json")}
       />
     </Panel>
   );
