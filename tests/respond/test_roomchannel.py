@@ -404,6 +404,11 @@ async def test_the_channel_of_an_incident_that_was_taken_in_says_where_it_goes_o
     into, given = (places[named(name.replace("INC_", "inc-"), 1)] for name in (first, second))
     assert given.topic == f"goes on as part of {first}: https://acme.slack.example/archives/{into.id}"
     assert any("merged" in text for text in given.texts)
+    asked = []
+    sa.event.listen(house.records._engine, "after_cursor_execute", lambda *args: asked.append(args[2]))
+    await house.pass_by(5)
+    assert asked
+    assert not [each for each in asked if "FROM incident_alerts" in each]  # of which there may be ten thousand
 
 
 @in_slack

@@ -96,7 +96,7 @@ class ChangeWatch:
             known = _noted(desk.connection, [each.id for each in incidents])
             for incident in incidents:
                 fresh = unnoted(incident, names[incident.id], found, known.get(incident.id, frozenset()))
-                if fresh and journal.read(desk.connection, incident.id).open:  # it may have ended since we looked
+                if fresh and desk.incident(incident.id, itself=True).open:  # it may have ended since we looked
                     desk.happen(
                         incident.id, *(line(incident, each, names[incident.id][each.service]) for each in fresh)
                     )

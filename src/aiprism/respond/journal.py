@@ -51,20 +51,21 @@ def read(connection: Connection, incident_id: str) -> Incident:
     return found[0]
 
 
-def current(connection: Connection, incident_id: str) -> Incident:
-    """The incident that this one goes on as, if it was merged; itself otherwise. NotFound when there is none."""
-    incident = read(connection, incident_id)
-    while incident.work.merged_into:
-        incident = read(connection, incident.work.merged_into)
-    return incident
+def current_id(connection: Connection, incident_id: str) -> str:
+    """The id of the incident that this one goes on as; its own if it was not merged. NotFound when there is none."""
+    return _current_row(connection, incident_id)["id"]
 
 
 def work_of(connection: Connection, incident_id: str) -> Work:
     """What people keep about an incident, or about the one it goes on as a part of, without its alerts; NotFound."""
+    return _work(_current_row(connection, incident_id)["work"] or {})
+
+
+def _current_row(connection: Connection, incident_id: str) -> store.IncidentRow:
     row = _row_of(connection, incident_id)
     while row["merged_into"]:
         row = _row_of(connection, row["merged_into"])
-    return _work(row["work"] or {})
+    return row
 
 
 def _row_of(connection: Connection, incident_id: str) -> store.IncidentRow:

@@ -86,7 +86,7 @@ def people_of(connection: Connection, policy: Policy, incident_id: str, role: st
 
 def _taken(connection: Connection, incident_id: str, role: str) -> list[str]:
     """Who has taken that role in the incident, or in the one it goes on as."""
-    person = journal.current(connection, incident_id).work.roles.get(role, "")
+    person = journal.work_of(connection, incident_id).roles.get(role, "")
     return [person] if person else []
 
 

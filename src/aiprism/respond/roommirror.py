@@ -417,7 +417,7 @@ def _topic(connection: Connection, incident: incident_store.IncidentRow, externa
     into = (incident["work"] or {}).get("merged_into", "")
     if not into:
         return escaped_within(f"{incident['priority']} {incident['status']}: {incident['title']}", _TOPIC)
-    into = journal.current(connection, into).id  # which may have been taken in itself
+    into = journal.current_id(connection, into)  # which may have been taken in itself
     its = store.of_incident(connection, into, SLACK)
     where = its["url"] if its and its["url"] else _room_url(into, external_url)
     return f"goes on as part of {into}: {escaped_within(where, _TOPIC)}"

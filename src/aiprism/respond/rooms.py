@@ -226,7 +226,7 @@ class Rooms:
 
     def _waiting(self, incident_id: str, runbook: str) -> incident_store.RunRow:
         with self._respond.reading() as connection:
-            holder = journal.current(connection, incident_id).id  # which took over the runs of one that it took in
+            holder = journal.current_id(connection, incident_id)  # which took over the runs of one that it took in
             runs = [run for run in incident_store.run_rows(connection, [holder]) if run["state"] == WAITING]
         meant = [run for run in runs if runbook in ("", run["runbook"])]
         if len(meant) == 1:

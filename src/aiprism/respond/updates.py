@@ -89,7 +89,7 @@ class Updates:
     def log(self, incident_id: str) -> list[dict[str, Any]]:
         """The communication log: every update, whom it was sent to, and what became of that. NotFound for no incident."""
         with self._respond.reading() as connection:
-            journal.read(connection, incident_id)
+            journal.work_of(connection, incident_id)  # that there is one
             rows = store.of_incident(connection, incident_id)
             letters = outbox.notification_rows(connection, [incident_id])
         return [

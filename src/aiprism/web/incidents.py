@@ -166,7 +166,7 @@ def _holder(responder: Responder, incident_id: str, run_id: str) -> str:
     is neither's."""
     with responder.records.reading() as connection:
         run = store.run_row(connection, run_id)
-        mine = {incident_id, journal.current(connection, incident_id).id}
+        mine = {incident_id, journal.current_id(connection, incident_id)}
     holder = run["incident_id"] if run else None
     if holder is None or holder not in mine:
         raise NotFound(f"incident {incident_id!r} has no runbook run {run_id!r}")
@@ -176,7 +176,7 @@ def _holder(responder: Responder, incident_id: str, run_id: str) -> str:
 def _shown_now(responder: Responder, incident_id: str) -> dict[str, Any]:
     """As `shown`, of the incident that this one goes on as part of."""
     with responder.records.reading() as connection:
-        now = journal.current(connection, incident_id).id
+        now = journal.current_id(connection, incident_id)
     return shown(responder, now)
 
 
