@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -9,15 +10,17 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import cast
 
 import pytest
+from fastapi.routing import APIRoute
 
 from aiprism.clock import FakeClock
 from aiprism.errors import BadInput, Conflict, Forbidden, NotFound
 from aiprism.store.dashboards import Dashboards
 from aiprism.store.records import Records
 from aiprism.web.dashboardfiles import SHIPPED, Folders
-from aiprism.web.dashboards import Changed, Imported, Shelf, exported
+from aiprism.web.dashboards import Changed, Imported, Shelf, exported, router
 
 BOARD = {"title": "Web shop", "panels": [{"type": "stat", "targets": [{"expr": "up"}]}]}
 
@@ -145,6 +148,67 @@ def test_what_cannot_be_written_as_it_was_says_why(
     with pytest.raises(Forbidden, match=why):
         writing.put("web-shop", _into_file(writing, "Mine"), 0)
     assert {each: each.read_bytes() for each in before} == before
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ([[[[[[[1]]]]]]] * 60_000, "in a file this has"),  # small enough without its indentation
+        ("\ud800", "cannot stand in a file"),
+        (float("nan"), "cannot stand in a file"),
+    ],
+)
+def test_what_could_not_be_read_again_is_not_written(writing: Shelf, tmp_path: Path, more: object, why: str) -> None:
+    mark = (writing.file("web-shop") or {})["mark"]
+    with pytest.raises(BadInput, match=why):
+        writing.put("web-shop", Changed(dashboard={**BOARD, "more": more}, version=0, by="", into="file", mark=mark), 0)
+    assert [each.read_text() for each in (tmp_path / "boards" / "team").iterdir()] == [json.dumps(BOARD)]
+
+
+def test_a_link_laid_beside_the_file_leads_nothing_out_of_its_folder(writing: Shelf, tmp_path: Path) -> None:
+    (outside := tmp_path / "outside").write_text("theirs")
+    file = tmp_path / "boards" / "team" / "shop.json"
+    file.with_name(".shop.json.new").symlink_to(outside)
+    writing.put("web-shop", _into_file(writing, "Mine"), 0)
+    assert (outside.read_text(), file.is_symlink()) == ("theirs", False)
+
+
+def test_a_file_that_nobody_may_write_is_left_and_one_that_is_replaced_stays_whose_it_was(
+    writing: Shelf, tmp_path: Path
+) -> None:
+    file = tmp_path / "boards" / "team" / "shop.json"
+    file.chmod(0o444)
+    with pytest.raises(Forbidden, match="it may only be read; give the server the right"):
+        writing.put("web-shop", _into_file(writing, "Mine"), 0)
+    file.chmod(0o644)
+    if os.geteuid() == 0:
+        os.chown(file, 1234, 1234)
+    owner = file.stat().st_uid
+    writing.put("web-shop", _into_file(writing, "Mine"), 0)
+    assert file.stat().st_uid == owner
+
+
+def test_a_file_that_changes_while_it_is_read_is_not_written_over(writing: Shelf, tmp_path: Path) -> None:
+    class Overtaken:
+        """Somebody writes into the file once the first question is answered."""
+
+        def __init__(self) -> None:
+            self.theirs = json.dumps({**BOARD, "uid": "web-shop", "title": "Theirs"})
+
+        def __getattr__(self, name: str) -> Callable[..., object]:
+            def asked(*args: object) -> object:
+                answer = getattr(writing, name)(*args)
+                (tmp_path / "boards" / "team" / "shop.json").write_text(self.theirs)
+                return answer
+
+            return asked
+
+    routes = cast(list[APIRoute], router(cast(Shelf, Overtaken())).routes)
+    one = next(each for each in routes if each.path.endswith("/{uid}") and "GET" in each.methods)
+    told = asyncio.run(one.endpoint("web-shop"))
+    wanted = Changed(dashboard=told["dashboard"], version=0, by="", into="file", mark=told["file"]["mark"])
+    with pytest.raises(Conflict):
+        writing.put("web-shop", wanted, 0)
 
 
 def test_what_has_no_file_is_saved_into_none(writing: Shelf) -> None:

@@ -9,7 +9,9 @@ import hashlib
 import json
 import os
 import stat
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -112,6 +114,8 @@ class Folders:
             return "it is of Grafana's schema v2, which is only read; write it in the classic model"
         if not os.access(path.resolve().parent, os.W_OK):
             return "the server may not write in its folder; give it the right to"
+        if not _is_writable(path):
+            return "it may only be read; give the server the right to write it"
         return ""
 
     def _of(self, path: Path, origin: Origin, folder: str) -> Dashboard | None:
@@ -148,25 +152,46 @@ def _mark(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:32]
 
 
-def _written(before: object, document: Mapping[str, object]) -> str:
+def _is_writable(path: Path) -> bool:
+    """Whether the server may write it, and anybody at all: root may write what its owner has shut."""
+    return os.access(path, os.W_OK) and bool(path.stat().st_mode & 0o222)
+
+
+def _written(before: object, document: Mapping[str, object]) -> bytes:
     """`document` as it stands in a file: as Grafana's API wraps it, where what stood there before is wrapped so."""
     wrapped = isinstance(before, Mapping) and isinstance(before.get("dashboard"), Mapping)
     whole = {**before, "dashboard": document} if wrapped and isinstance(before, Mapping) else document
-    return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
-
-
-def _replace(path: Path, content: str) -> None:
-    """`content` as all of the file at once: who reads it meanwhile, and who finds it after a crash, has one or the other."""
-    fresh = path.with_name(f".{path.name}.new")  # no ending by which it would be read
     try:
-        with fresh.open("w", encoding="utf-8") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.chmod(stat.S_IMODE(path.stat().st_mode))
-        fresh.replace(path)
+        content = (json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    except ValueError as error:
+        raise BadInput(f"this cannot stand in a file of JSON: {error}") from error
+    if len(content) > model.MOST_BYTES:  # with its indentation: it would not be read again
+        raise BadInput(
+            f"in a file this has {len(content)} bytes, and may have {model.MOST_BYTES}; save it into the control database"
+        )
+    return content
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """`content` as all of the file at once: who reads it meanwhile, and who finds it after a crash, has one or the other."""
+    try:
+        # By a name that nobody could have laid a link under, with no ending by which it would be read.
+        number, name = tempfile.mkstemp(prefix=f".{path.name[:200]}.", suffix=".new", dir=path.parent)
+        fresh = Path(name)
+        try:
+            with os.fdopen(number, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            before = path.stat()
+            with suppress(PermissionError):  # it stays whose it was where the server may say so
+                os.chown(fresh, before.st_uid, before.st_gid)
+            fresh.chmod(stat.S_IMODE(before.st_mode))
+            fresh.replace(path)
+        except BaseException:
+            fresh.unlink(missing_ok=True)
+            raise
     except OSError as error:
-        fresh.unlink(missing_ok=True)
         raise Forbidden(
             f"{path.name} could not be written: {error.strerror}; save into the control database"
         ) from error

@@ -131,8 +131,9 @@ def router(shelf: Shelf) -> APIRouter:
 
     @routes.get("/dashboards/{uid}", summary="One dashboard: Grafana's JSON, and which version it is")
     async def one(uid: Uid, version: int | None = None) -> dict[str, Any]:
+        file = await asyncio.to_thread(shelf.file, uid)  # before it is read: its mark is never of something newer
         found = await asyncio.to_thread(shelf.get, uid, version)
-        return {**_told(found), "dashboard": found.document, "file": await asyncio.to_thread(shelf.file, uid)}
+        return {**_told(found), "dashboard": found.document, "file": file}
 
     @routes.put("/dashboards/{uid}", summary="Save a dashboard as its next version, or into its file")
     async def change(uid: Uid, wanted: Changed) -> dict[str, Any]:
