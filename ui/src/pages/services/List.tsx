@@ -120,7 +120,7 @@ export function List() {
   return (
     <Panel
       title="Services"
-      note="the last minute of the range; lines, and in grey what is known by its callers: all of it"
+      note="the last minute of the range; numbers in grey, and lines: all of it"
       side={
         <>
           <Sought w={220} label="find services" hint="name, owner, team" value={sought} onChange={setSought} />

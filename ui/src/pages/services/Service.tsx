@@ -202,7 +202,7 @@ function Course({ service }: { service: ServicePage }) {
                 lines={[{ name: "errors", values: errors, colour: "#c8504b", fill: 0.12 }]}
               />
             </Panel>
-            <Panel title="Duration" note={`percentiles${inLastMinute(`p95 ${format(lately?.p95_ms, "ms")}`)}`}>
+            <Panel title="Duration" note={lately ? `p95 ${format(lately.p95_ms, "ms")} in the last minute` : ""}>
               <TimeSeries
                 {...common}
                 label={`durations of ${service.name}`}
