@@ -189,8 +189,20 @@ def album(tmp_path_factory: pytest.TempPathFactory) -> Path:
 MOST_OF_A_PICTURE = 60_000  # bytes
 
 
+# Where the server of the tests happens to run is nothing that documentation tells.
+_ANYWHERE = """(places) => {
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
+  while (texts.nextNode())
+    for (const [place, elsewhere] of places)
+      texts.currentNode.data = texts.currentNode.data.replace(new RegExp(place, "g"), elsewhere)
+}"""
+_PLACES = ((r"\S*/pytest-of-\S+?/ui\d*/data", "/var/lib/aiprism"), (re.escape(str(Path.cwd())), "/srv/aiprism"))
+
+
 def pictured(page: Page, file: Path) -> None:
     """Keep what is seen of the page: as good as it may be and small enough for the repository."""
+    if ASKED_FOR_PICTURES:
+        page.evaluate(_ANYWHERE, _PLACES)
     devtools = page.context.new_cdp_session(page)
     for quality in (80, 65, 50, 35, 20):
         shot = devtools.send("Page.captureScreenshot", {"format": "webp", "quality": quality})
