@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { altogether, courses, coursesOf, kindOfShare } from "./red";
+import { altogether, courses, coursesOf, kindOfShare, wouldBeHeard } from "./red";
 
 const row = { spans: 4, errors: 1, rate: 4 / 60, p50_ms: 1, p95_ms: 2, p99_ms: 3 };
 
@@ -46,3 +46,12 @@ test.each([
   [0.01, "warn"],
   [0.05, "bad"],
 ])("that %s fail is %j", (share, kind) => expect(kindOfShare(share)).toBe(kind));
+
+test.each([
+  [0, false],
+  [1 / 60, false],
+  [5 / 60, true],
+  [100, true],
+])("that one of %s requests a second is silent for a minute is to be noticed: %s", (rate, noticed) =>
+  expect(wouldBeHeard(rate)).toBe(noticed),
+);

@@ -91,3 +91,10 @@ export function altogether(rates: readonly Rate[], names: readonly string[]): Om
 export function kindOfShare(share: number): "" | "warn" | "bad" {
   return share >= 0.05 ? "bad" : share >= 0.01 ? "warn" : "";
 }
+
+const FEWEST = 5; // requests one may count on in a minute, below which one without any is nothing to notice
+
+/** Whether a minute without requests is to be noticed of a service that had so many a second before. */
+export function wouldBeHeard(rate: number): boolean {
+  return rate * 60 >= FEWEST;
+}

@@ -2,14 +2,19 @@ import { useMemo } from "react";
 import { Link } from "react-router";
 import { type RedRow, type ServiceRate, useRed, useServices } from "@/api/services";
 import { Spark } from "@/charts/Spark";
+import { NoRequests } from "@/components/NoRequests";
 import { Panel } from "@/components/Panel";
 import { Nothing, Shown } from "@/components/states";
 import { type Column, Table } from "@/components/Table";
-import { Tag } from "@/components/Tag";
 import { useGoto, useTime } from "@/components/time";
 import { coursesOf, kindOfShare } from "@/model/red";
 import { stepFor } from "@/model/timerange";
 import { format } from "@/model/units";
+
+/** A service in the last minute; `before` is how many requests it had in the range. */
+interface Row extends ServiceRate {
+  readonly before: number;
+}
 
 /** Rate, errors and duration of every service: as of the last minute, and how they were in the range that is looked at. */
 export function Services() {
@@ -19,8 +24,9 @@ export function Services() {
   const step = stepFor(span, 40, 60);
   const red = useRed(span, step).data;
   const all = useMemo(() => withSilent(services.data ?? [], red ?? []), [services.data, red]);
+  const seconds = span.end - span.start;
   const course = useMemo(() => coursesOf(red ?? [], span, step), [red, span, step]);
-  const columns: Column<ServiceRate>[] = [
+  const columns: Column<Row>[] = [
     {
       title: "service",
       cell: ({ service }) => <Link to={goto(`/services/${encodeURIComponent(service)}`)}>{service}</Link>,
@@ -28,7 +34,7 @@ export function Services() {
     },
     {
       title: "requests/s",
-      cell: ({ rate }) => (rate > 0 ? format(rate, "none") : <Tag of="silent" kind="warn" />),
+      cell: ({ rate, before }) => (rate > 0 ? format(rate, "none") : <NoRequests usual={before / seconds} />),
       by: ({ rate }) => rate,
       number: true,
     },
@@ -89,9 +95,12 @@ export function Services() {
 }
 
 /** Also the services that were heard of in the range and are not any more: those one looks for. */
-function withSilent(rates: readonly ServiceRate[], rows: readonly RedRow[]): readonly ServiceRate[] {
-  const heard = new Set(rates.map(({ service }) => service));
-  const silent = [...new Set(rows.map(({ service }) => service))].filter((service) => !heard.has(service));
-  const none = silent.map((service) => ({ service, rate: 0, error_share: 0, p50_ms: null, p95_ms: null }));
-  return [...rates, ...none].toSorted((one, other) => one.service.localeCompare(other.service));
+function withSilent(rates: readonly ServiceRate[], rows: readonly RedRow[]): readonly Row[] {
+  const before = new Map<string, number>();
+  for (const { service, spans } of rows) before.set(service, (before.get(service) ?? 0) + spans);
+  const heard = rates.map((each) => ({ ...each, before: before.get(each.service) ?? 0 }));
+  for (const { service } of rates) before.delete(service);
+  const nothing = { rate: 0, error_share: 0, p50_ms: null, p95_ms: null };
+  const silent = [...before].map(([service, spans]) => ({ service, before: spans, ...nothing }));
+  return [...heard, ...silent].toSorted((one, other) => one.service.localeCompare(other.service));
 }

@@ -4,6 +4,7 @@ import { Link } from "react-router";
 import { useIncidents } from "@/api/incidents";
 import { type MapNode, useRed, useServiceMap, useServices } from "@/api/services";
 import { Spark } from "@/charts/Spark";
+import { NoRequests } from "@/components/NoRequests";
 import { Panel } from "@/components/Panel";
 import { Sought } from "@/components/Sought";
 import { Nothing, Shown } from "@/components/states";
@@ -64,11 +65,11 @@ export function List() {
     },
     {
       title: "requests/s",
-      cell: ({ load, answers, calls }) =>
+      cell: ({ load, answers, calls, rate }) =>
         load ? (
           <span className={answers ? undefined : "quiet"}>{format(load.rate, "none")}</span>
         ) : answers && calls && lately ? (
-          <Tag of="silent" kind="warn" />
+          <NoRequests usual={rate} />
         ) : (
           "–"
         ),
