@@ -102,7 +102,14 @@ def test_a_panel_that_cannot_be_drawn_says_so_in_its_place_and_leaves_the_others
 
 @pytest.mark.parametrize("width", [1280, 390])
 def test_a_panel_is_edited_by_keys_alone_and_drawn_as_it_stands(imported: Any, platform: Server, width: int) -> None:
-    kept = {"options": {"theirs": 1}, "links": [{"title": "there", "url": "/"}]}
+    low: dict[str, Any] = {
+        "type": "range",
+        "options": {"from": 1, "to": 5, "result": {"text": "low", "icon": "theirs", "index": 0}},
+    }
+    kept = {
+        "options": {"theirs": 1}, "links": [{"title": "there", "url": "/"}],
+        "fieldConfig": {"defaults": {"mappings": [low]}, "overrides": []},
+    }  # fmt: skip
     board = _board(f"keyed-{width}", _panel("stat", "Requests", 0, {"expr": REQUESTS}, **kept))
     page = imported(board, width=width)
     page.emulate_media(reduced_motion="reduce")
@@ -130,6 +137,9 @@ def test_a_panel_is_edited_by_keys_alone_and_drawn_as_it_stands(imported: Any, p
     expect(options.first).to_have_attribute("data-combobox-selected", "true")
     page.keyboard.press("Enter")
     expect(options).to_have_count(0)
+    go_by_keys(page, page.get_by_label("from, mapping 1"))
+    page.keyboard.press("Control+A")
+    page.keyboard.type("-0.5")
     go_by_keys(page, page.get_by_role("checkbox", name="thresholds around"))
     page.keyboard.press("Space")
     query = page.get_by_label("query A")
@@ -153,7 +163,12 @@ def test_a_panel_is_edited_by_keys_alone_and_drawn_as_it_stands(imported: Any, p
     assert (saved["message"], saved["dashboard"]["panels"]) == ("a gauge", [{
         **board["panels"][0], "type": "gauge", "title": "Requests by job",
         "targets": [{"refId": "A", "expr": "sum(up) * 0 + 42"}],
-        "fieldConfig": {"defaults": {"unit": "short"}, "overrides": []},
+        "fieldConfig": {
+            "defaults": {
+                "mappings": [{**low, "options": {**low["options"], "from": -0.5}}], "unit": "short",
+            },
+            "overrides": [],
+        },
         "options": {"theirs": 1, "showThresholdMarkers": False},
     }])  # fmt: skip
 
@@ -240,6 +255,9 @@ def test_a_dashboard_of_a_file_is_saved_into_it_but_never_over_what_another_wrot
     saved = platform.get("/aiprism/v1/dashboards/by-hand")
     assert (saved["origin"], saved["dashboard"]["panels"][0]["title"]) == ("saved", "By page again")
     assert json.loads(file.read_text()) == theirs
+    page.get_by_role("button", name="edit", exact=True).click()
+    page.get_by_role("button", name="save …").click()
+    expect(page.get_by_role("radio", name="the control database")).to_be_checked()  # the file would delete its version
 
 
 def test_a_dashboard_has_its_own_time_and_its_links_and_numbers_lead_on(imported: Any) -> None:

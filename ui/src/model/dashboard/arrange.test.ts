@@ -103,6 +103,11 @@ test.each<[string, Json, Record<number, Grid>]>([
     added(two, { type: "stat" })[0],
     { 1: [0, 8, 12, 4], 2: [0, 12, 12, 8], 3: [0, 0, 12, 8] },
   ],
+  [
+    "a new row stands above, as high as rows are",
+    added(board(panel(1, [0, 0, 12, 4])), { type: "row" })[0],
+    { 1: [0, 1, 12, 4], 2: [0, 0, 24, 1] },
+  ],
   ["a new one stands in an empty dashboard", added({ title: "none" }, { type: "stat" })[0], { 1: [0, 0, 12, 8] }],
 ])("%s", (_, dashboard, expected) => expect(places(dashboard)).toEqual(expected));
 

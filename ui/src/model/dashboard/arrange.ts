@@ -99,8 +99,13 @@ function crossed(dashboard: Json, id: number, step: "up" | "down"): Json {
 /** A new panel above all others, and its number. */
 export function added(dashboard: Json, panel: Json): readonly [Json, number] {
   const id = freeNumber(dashboard);
-  const made = { ...panel, id, gridPos: { x: 0, y: 0, w: 12, h: 8 } };
+  const row = panel.type === "row";
+  const made = { ...panel, id, gridPos: row ? { x: 0, y: 0, w: 24, h: 1 } : { x: 0, y: 0, w: 12, h: 8 } };
   const lower = withPanels(dashboard, (each) => each); // a list, whatever stood there
+  if (row) {
+    const headed = { ...lower, panels: [made, ...objects(lower.panels)] };
+    return [withShelves(headed, shelvesOf(headed)), id];
+  }
   const [first, ...rest] = shelvesOf(lower);
   const shelf = { ...first!, panels: moved([...first!.panels, { id, place: made.gridPos }], id, made.gridPos) };
   return [withShelves({ ...lower, panels: [made, ...objects(lower.panels)] }, [shelf, ...rest]), id];

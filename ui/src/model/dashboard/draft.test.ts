@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { begun, changed, type Draft, isChanged, redone, undone } from "./draft";
+import { begun, changed, type Draft, discarded, isChanged, redone, undone } from "./draft";
 
 const [a, b, c] = [{ title: "a" }, { title: "b" }, { title: "c" }];
 const typed = (...steps: readonly (readonly [object, string])[]) =>
@@ -16,6 +16,8 @@ test.each<[string, Draft, object, boolean]>([
   ["a change forgets what was undone", redone(changed(undone(typed([b, ""])), c)), c, true],
   ["there is nothing before the beginning", undone(begun(a)), a, false],
   ["typing goes on as another step after an undo", undone(changed(undone(typed([b, ""], [c, "t"])), c, "t")), b, true],
+  ["what is discarded is as it was", discarded(typed([b, ""], [c, ""])), a, false],
+  ["and can be had back", undone(discarded(typed([b, ""], [c, ""]))), c, true],
   ["the same by other steps is no change", typed([{ title: "a" }, ""]), a, false],
 ])("%s", (_, draft, json, dirty) => {
   expect(draft.json).toEqual(json);

@@ -38,6 +38,11 @@ export function redone(draft: Draft): Draft {
   return { ...draft, json, past: [...draft.past, draft.json], future, what: "" };
 }
 
+/** What was read once more, as a step that leads back too. */
+export function discarded(draft: Draft): Draft {
+  return isChanged(draft) ? changed(draft, draft.base) : draft;
+}
+
 export function isChanged({ base, json }: Draft): boolean {
   return json !== base && JSON.stringify(json) !== JSON.stringify(base);
 }

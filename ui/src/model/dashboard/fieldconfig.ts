@@ -78,21 +78,27 @@ function mappings(json: Json): Mapping[] {
   const result = object(options.result);
   const none = { match: "", from: null, to: null };
   const shown = (of: Json) => ({ text: text(of.text) || null, colour: text(of.color) || null });
+  const whole = ({ index: _, text: __, color: ___, ...more }: Json) => (Object.keys(more).length > 0 ? { more } : {});
+  const all = (of: Json) => ({ ...shown(of), ...whole(of) });
   switch (json.type) {
     case "range":
       return [
-        { ...none, type: "range", from: maybe(options.from) ?? null, to: maybe(options.to) ?? null, ...shown(result) },
+        { ...none, type: "range", from: maybe(options.from) ?? null, to: maybe(options.to) ?? null, ...all(result) },
       ];
     case "regex":
-      return [{ ...none, type: "regex", match: text(options.pattern), ...shown(result) }];
+      return [{ ...none, type: "regex", match: text(options.pattern), ...all(result) }];
     case "special":
-      return [{ ...none, type: "special", match: text(options.match), ...shown(result) }];
+      return [{ ...none, type: "special", match: text(options.match), ...all(result) }];
     case 2:
       return [{ ...none, type: "range", from: maybe(json.from) ?? null, to: maybe(json.to) ?? null, ...shown(json) }];
     case 1:
       return [{ ...none, type: json.value === "null" ? "special" : "value", match: text(json.value), ...shown(json) }];
     default: // the plan's YAML leaves the type out: they are values
-      return Object.entries(options).map(([match, of]) => ({ ...none, type: "value", match, ...shown(object(of)) }));
+      // By their index: an object has the keys that are whole numbers first, in their order.
+      return Object.entries(options)
+        .map(([match, of]) => [match, object(of)] as const)
+        .toSorted(([, one], [, other]) => num(one.index, 0) - num(other.index, 0))
+        .map(([match, of]) => ({ ...none, type: "value", match, ...all(of) }));
   }
 }
 

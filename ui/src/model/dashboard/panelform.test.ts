@@ -111,6 +111,23 @@ test("mappings are written as Grafana writes them and read as they were", () => 
   expect(mappingsOf(written)).toEqual(all);
 });
 
+test.each<[string, readonly string[]]>([
+  ["in the order they were written", ["30", "2", "1"]],
+  ["as many as there were, while one of them is typed as another is", ["1", "1", "2"]],
+])("values stay %s", (_, matches) => {
+  const none = { from: null, to: null, colour: null };
+  const all = matches.map((match, at) => ({ ...none, type: "value" as const, match, text: `text ${at}` }));
+  expect(mappingsOf(writtenMappings(all))).toEqual(all);
+});
+
+test("what nobody here draws of a mapping stays", () => {
+  const written = [
+    { type: "value", options: { 1: { text: "up", icon: "check", index: 0 } } },
+    { type: "range", options: { from: 2, to: null, result: { color: "red", icon: "x", index: 1 } } },
+  ];
+  expect(writtenMappings(mappingsOf(written))).toEqual(written);
+});
+
 test("steps of thresholds are in order, the first without a value", () => {
   expect(stepsOf({})).toEqual([{ value: null, colour: "green" }]);
   const steps = [

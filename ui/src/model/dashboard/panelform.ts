@@ -88,13 +88,13 @@ export function retyped(panel: Json, type: string): Json {
   return { ...lost.reduce((made, field) => withValue(made, field, null), panel), type };
 }
 
-/** Mappings as Grafana writes them: values that follow each other in one, ranges, patterns and special ones each in its own. */
+/** Mappings as Grafana writes them: values that follow each other in one (the same once more in another), ranges, patterns and special ones each in its own. */
 export function writtenMappings(all: readonly Mapping[]): readonly Json[] {
   const made: Json[] = [];
-  all.forEach(({ type, match, from, to, text: shown, colour }, index) => {
-    const result = { ...(shown === null ? {} : { text: shown }), ...(colour ? { color: colour } : {}), index };
+  all.forEach(({ type, match, from, to, text: shown, colour, more }, index) => {
+    const result = { ...more, ...(shown === null ? {} : { text: shown }), ...(colour ? { color: colour } : {}), index };
     const last = made.at(-1);
-    if (type === "value" && last?.type === "value") {
+    if (type === "value" && last?.type === "value" && !Object.hasOwn(object(last.options), match)) {
       made[made.length - 1] = { type, options: { ...object(last.options), [match]: result } };
     } else if (type === "value") made.push({ type, options: { [match]: result } });
     else if (type === "range") made.push({ type, options: { from, to, result } });

@@ -105,6 +105,8 @@ export interface Mapping {
   readonly to: number | null;
   readonly text: string | null;
   readonly colour: string | null;
+  /** What else is written of its result (`icon`), which nobody here draws. */
+  readonly more?: Json;
 }
 
 export interface Threshold {

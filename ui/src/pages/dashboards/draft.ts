@@ -4,7 +4,7 @@ import { useCallback, useMemo, useState } from "react";
 import { useSearchParams } from "react-router";
 import type { DashboardDocument, SavedDashboard } from "@/api/dashboards";
 import { withValues } from "@/components/time";
-import { begun, changed, type Draft, isChanged, redone, undone } from "@/model/dashboard/draft";
+import { begun, changed, type Draft, discarded, isChanged, redone, undone } from "@/model/dashboard/draft";
 import type { Json } from "@/model/dashboard/types";
 
 export interface Editing {
@@ -32,7 +32,7 @@ export function useEditing(document: DashboardDocument, json: Json): Editing {
       change: (by: (json: Json) => Json, what?: string) => step((draft) => changed(draft, by(draft.json), what)),
       undo: () => step(undone),
       redo: () => step(redone),
-      discard: () => step(({ base }) => begun(base)),
+      discard: () => step(discarded),
       saved: (base: Json, as: Partial<SavedDashboard>) =>
         set((now) => ({ ...now, of: { ...now.of, ...as }, draft: { ...now.draft, base } })),
     }),

@@ -1,9 +1,9 @@
 import { ActionIcon, Button, Select, TextInput } from "@mantine/core";
 import { IconX } from "@tabler/icons-react";
-import { maybe } from "@/model/dashboard/options";
 import { type FieldValue, mappingsOf, writtenMappings } from "@/model/dashboard/panelform";
 import type { Mapping } from "@/model/dashboard/types";
 import { Colour } from "./Field";
+import { Limit } from "./Limit";
 
 const TYPES = [
   { value: "value", label: "the value" },
@@ -43,7 +43,7 @@ export function Mappings({ label, value, change }: Props) {
   );
 }
 
-/** The next whole number that is mapped to nothing yet: two of one value would be one. */
+/** The next whole number that is mapped to nothing yet: of two of one value only the first holds. */
 function freeOf(all: readonly Mapping[]): string {
   const taken = new Set(all.map(({ match }) => match));
   return String(Array.from({ length: all.length + 1 }, (_, at) => at).find((each) => !taken.has(String(each))) ?? 0);
@@ -66,8 +66,14 @@ function One({ number, of, change, remove }: OneProps) {
       onChange={(event) => change(set(event.currentTarget.value))}
     />
   );
-  const limit = (name: "from" | "to") =>
-    text(of[name] === null ? "" : String(of[name]), name, (typed) => ({ ...of, [name]: maybe(typed) ?? null }));
+  const limit = (name: "from" | "to") => (
+    <Limit
+      label={`${name}, mapping ${number}`}
+      hint={name}
+      value={of[name]}
+      change={(value) => change({ ...of, [name]: value })}
+    />
+  );
   return (
     <div className="fieldrow">
       <Select

@@ -2,7 +2,7 @@ import { Button, Group } from "@mantine/core";
 import { useEffect, useMemo, useState } from "react";
 import { Boundary } from "@/components/Boundary";
 import { Nothing } from "@/components/states";
-import { asksOther, faultOfList, panelOf, withPanel } from "@/model/dashboard/edit";
+import { asksOther, editable, faultOfList, panelOf, withPanel } from "@/model/dashboard/edit";
 import type { Scope } from "@/model/dashboard/interpolate";
 import { originOf } from "@/model/dashboard/layout";
 import { object } from "@/model/dashboard/options";
@@ -40,8 +40,12 @@ export function PanelEditor({ id, editing, scope, marks, adhoc, back }: Props) {
         </Button>
       </Nothing>
     );
-  const change = (next: Json, what: string) => editing.change((all) => withPanel(all, next), what);
   const row = panel.type === "row";
+  const change = (next: Json, what: string) =>
+    editing.change((all) => {
+      const made = withPanel(all, next);
+      return row ? editable(made) : made; // panels that were written into it have numbers and places, too
+    }, what);
   return (
     <div className="paneleditor">
       <div className="stack">

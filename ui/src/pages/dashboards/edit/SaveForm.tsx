@@ -20,7 +20,8 @@ export function SaveForm({ editing, saved, back }: Props) {
   const { of, draft } = editing;
   const [actor, setActor] = useActor();
   const [message, setMessage] = useState("");
-  const [into, choose] = useState<Into>(of.file && !of.file.refused ? "file" : "database");
+  // Saving into the file deletes the versions before it: where there are any, it is chosen.
+  const [into, choose] = useState<Into>(of.file && !of.file.refused && of.version === 0 ? "file" : "database");
   const saving = useSaveDashboard(of.uid);
   const adding = useImportDashboard();
   const fresh = of.uid === "";

@@ -1,9 +1,9 @@
-import { ActionIcon, Button, Select, TextInput } from "@mantine/core";
+import { ActionIcon, Button, Select } from "@mantine/core";
 import { IconX } from "@tabler/icons-react";
-import { useState } from "react";
-import { maybe, object, text } from "@/model/dashboard/options";
+import { object, text } from "@/model/dashboard/options";
 import { type FieldValue, type LevelStep, stepsOf, withSteps } from "@/model/dashboard/panelform";
 import { Colour } from "./Field";
+import { Limit } from "./Limit";
 
 interface Props {
   readonly label: string;
@@ -27,7 +27,7 @@ export function Thresholds({ label, value, change }: Props) {
             <Limit
               label={`from, step ${at}`}
               value={step.value ?? 0}
-              change={(limit) => set(at, { ...step, value: limit })}
+              change={(limit) => limit !== null && set(at, { ...step, value: limit })}
             />
           )}
           <Colour
@@ -66,26 +66,5 @@ export function Thresholds({ label, value, change }: Props) {
         />
       </div>
     </fieldset>
-  );
-}
-
-/** A number that is taken once it is left: while it is typed its step would go elsewhere. */
-function Limit({ label, value, change }: { label: string; value: number; change: (value: number) => void }) {
-  const [typed, type] = useState<string | null>(null);
-  const take = () => {
-    const limit = maybe(typed);
-    if (limit !== undefined && limit !== value) change(limit);
-    type(null);
-  };
-  return (
-    <TextInput
-      size="xs"
-      inputMode="decimal"
-      aria-label={label}
-      value={typed ?? String(value)}
-      onChange={(event) => type(event.currentTarget.value)}
-      onBlur={take}
-      onKeyDown={({ key }) => key === "Enter" && take()}
-    />
   );
 }
