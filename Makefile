@@ -67,7 +67,8 @@ docs: install ## the documentation site, into site/
 
 screenshots: install ## pictures of every page, into docs/screenshots, as the tests see them
 	mkdir -p docs/screenshots
-	AIPRISM_SCREENSHOTS=$(abspath docs/screenshots) $(BIN)/python -m pytest tests/ui/test_pages.py -k 'keeps_nobody_out or telephone'
+	AIPRISM_SCREENSHOTS=$(abspath docs/screenshots) $(BIN)/python -m pytest tests/ui/test_pages.py tests/ui/test_incidents.py \
+	  -k 'a_page_keeps_nobody_out or telephone or one_tab or frozen_charts'
 
 lock: install ## pin every dependency anew, for Linux and every supported Python
 	$(UV) pip compile --quiet --universal --python-version 3.11 --extra dev --no-header --no-annotate \

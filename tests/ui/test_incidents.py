@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any, Literal
 
 import httpx
@@ -10,7 +11,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.journeys.conftest import Server, eventually
-from tests.ui.conftest import COLOURS, Visit, downloaded, recolour, settled, violations
+from tests.ui.conftest import COLOURS, Visit, downloaded, pictured, recolour, settled, violations
 from tests.ui.seeding import ALERT
 
 
@@ -35,7 +36,7 @@ def test_an_incident_keeps_nobody_out_and_fits_a_telephone(
     assert violations(page, COLOURS) == []
 
 
-def test_a_line_said_in_one_tab_is_heard_in_the_other(visit: Visit, model: dict[str, Any]) -> None:
+def test_a_line_said_in_one_tab_is_heard_in_the_other(visit: Visit, model: dict[str, Any], album: Path) -> None:
     ann, bob = (visit(f"/incidents/{model['id']}/room") for _ in range(2))
     for page, name in ((ann, "ann"), (bob, "bob")):
         page.get_by_label("you are").fill(name)
@@ -50,6 +51,7 @@ def test_a_line_said_in_one_tab_is_heard_in_the_other(visit: Visit, model: dict[
     bob.get_by_label("message").press_sequentially("ask the provider @bob")
     bob.get_by_role("button", name="send").click()
     expect(ann.get_by_role("list", name="timeline")).to_contain_text("ask the provider")
+    pictured(ann, album / "war-room.webp")
 
 
 def test_what_is_pinned_is_evidence_for_everybody_until_it_is_taken_away(visit: Visit, model: dict[str, Any]) -> None:
@@ -191,7 +193,9 @@ def test_a_trace_is_pinned_and_the_priority_is_said_with_a_reason(visit: Visit, 
     expect(page.get_by_role("region", name="map").get_by_role("link", name="model-server")).to_be_visible()
 
 
-def test_a_postmortem_is_read_while_it_is_written_with_its_frozen_charts(visit: Visit, platform: Server) -> None:
+def test_a_postmortem_is_read_while_it_is_written_with_its_frozen_charts(
+    visit: Visit, platform: Server, album: Path
+) -> None:
     # The alert has the name of a rule that is loaded: its expression is charted.
     one = _incident_of(platform, {"alertname": "MemoryHigh", "severity": "critical", "service": "api-gateway"})
     said = {"actor": "ann", "text": "restarted"}
@@ -204,6 +208,7 @@ def test_a_postmortem_is_read_while_it_is_written_with_its_frozen_charts(visit: 
     chart = reads.get_by_role("img").first
     expect(chart).to_have_attribute("src", re.compile(r"/postmortem/charts/1\.svg\?version=1$"))
     assert chart.evaluate("async picture => (await picture.decode(), picture.naturalWidth)") > 0
+    pictured(page, album / "postmortem.webp")
     text = page.get_by_label("postmortem in Markdown")
     text.fill(
         text.input_value() + "\n\n## Lessons\n\n![elsewhere](//evil.example/x.png) <script>document.title = 1</script>"

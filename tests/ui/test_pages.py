@@ -39,6 +39,7 @@ PAGES = {
     "patterns": "/explore/logs?view=patterns",
     "dashboards": "/dashboards",
     "technical operations": "/dashboards/technical-operations",
+    "panel editor": "/dashboards/technical-operations?do=edit&edit=2",
     "traces": "/explore/traces",
     "slow traces": "/explore/traces?view=slow&slow=2s",
     "operations": "/explore/traces?view=operations&service=model-server",
@@ -64,9 +65,10 @@ PAGES = {
 
 DARK = ("now", "technical operations", "trace")  # pictured so, too
 NARROW = ("now", "incident")
+ELSEWHERE = ("war room", "postmortem")  # pictured where somebody talks and one is written: test_incidents.py
 PICTURES = [
     f"{each.replace(' ', '-')}.webp"
-    for each in (*PAGES, *(f"{name} dark" for name in DARK), *(f"{name} 390" for name in NARROW))
+    for each in (*PAGES, *ELSEWHERE, *(f"{name} dark" for name in DARK), *(f"{name} 390" for name in NARROW))
 ]
 SHOWN = Path(__file__).parents[2] / "docs" / "screenshots"
 
