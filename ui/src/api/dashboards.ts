@@ -78,7 +78,8 @@ export function useSaveDashboard(uid: string) {
   return useMutation({
     mutationFn: async (wanted: ChangedDashboard) =>
       (await put("/aiprism/v1/dashboards/{uid}", { path: { uid }, body: wanted })) as SavedDashboard,
-    onSuccess: () => client.invalidateQueries({ queryKey: ["dashboards"] }),
+    // Where it is refused, too: somebody else has saved it, and theirs is what one goes on from.
+    onSettled: () => client.invalidateQueries({ queryKey: ["dashboards"] }),
   });
 }
 
