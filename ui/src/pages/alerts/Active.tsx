@@ -13,7 +13,8 @@ import { Tag } from "@/components/Tag";
 import { useGoto, useUrl } from "@/components/time";
 import { Untold } from "@/components/Untold";
 import { incidentOf, upkeep } from "@/model/incident";
-import { exactly, parseMatchers, printMatchers, sorted } from "@/model/matchers";
+import { exactly, parseMatchers, printMatchers } from "@/model/matchers";
+import { sorted } from "@/model/matching";
 
 const STATES = ["all", "firing", "pending", "suppressed"];
 

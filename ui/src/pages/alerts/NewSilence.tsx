@@ -10,7 +10,8 @@ import { Fault } from "@/components/states";
 import { Table } from "@/components/Table";
 import { Tag } from "@/components/Tag";
 import { Untold } from "@/components/Untold";
-import { type Matcher, parseMatchers, sorted } from "@/model/matchers";
+import { type Matcher, parseMatchers } from "@/model/matchers";
+import { sorted } from "@/model/matching";
 import { durationSeconds } from "@/model/timerange";
 
 /** A silence before it is made: what it would mute stands below while one writes. */

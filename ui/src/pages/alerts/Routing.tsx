@@ -11,7 +11,8 @@ import { Fault, Nothing, Shown } from "@/components/states";
 import { Tag } from "@/components/Tag";
 import { useGoto, useUrl } from "@/components/time";
 import { Untold } from "@/components/Untold";
-import { exactly, matchesAll, printMatchers } from "@/model/matchers";
+import { exactly, printMatchers } from "@/model/matchers";
+import { matchesAll } from "@/model/matching";
 import { countRoutes, litWay, routeOf, timing, typedLabels } from "@/model/routing";
 import { Tree } from "./Tree";
 
