@@ -214,7 +214,14 @@ def test_a_dashboard_is_begun_arranged_and_kept_from_being_left(visit: Visit, pl
         page.go_back()
     expect(page).to_have_url(re.compile(r"~new"))
     assert questions == ["What you changed here is not saved. Leave this page?"] * 2
+    page.get_by_role("button", name="JSON", exact=True).click()
+    whole = page.get_by_label("JSON of the dashboard")
+    whole.fill((written := whole.input_value())[:-1])
     page.get_by_role("button", name="save …").click()
+    unread = page.get_by_role("alert").filter(has_text="is not saved: JSON of the dashboard")
+    expect(unread).to_be_visible()
+    whole.fill(written)
+    expect(unread).to_have_count(0)
     page.get_by_role("textbox", name="title of the dashboard").fill("Begun here")
     assert violations(page) == []
     page.get_by_role("button", name="save", exact=True).click()

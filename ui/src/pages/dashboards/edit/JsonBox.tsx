@@ -1,5 +1,6 @@
 import { Textarea } from "@mantine/core";
 import { useState } from "react";
+import { useTold } from "./unread";
 
 interface Props {
   readonly label: string;
@@ -16,6 +17,7 @@ export function JsonBox({ label, value, faultOf, change, rows = 4 }: Props) {
   const said = JSON.stringify(value, null, 2) ?? "";
   const written = typed ?? said;
   const fault = typed === null ? "" : syntaxOf(typed) || faultOf(typed);
+  useTold(label, fault !== "");
   return (
     <Textarea
       size="xs"

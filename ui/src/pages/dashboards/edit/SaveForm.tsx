@@ -6,6 +6,7 @@ import { Panel } from "@/components/Panel";
 import { Fault } from "@/components/states";
 import { text } from "@/model/dashboard/options";
 import type { Editing } from "../draft";
+import type { Unread } from "./unread";
 
 type Into = "database" | "file";
 
@@ -13,10 +14,11 @@ interface Props {
   readonly editing: Editing;
   readonly saved: (as: DashboardSummary) => void;
   readonly back: () => void;
+  readonly unread: Unread;
 }
 
 /** Keeps the dashboard as it stands: who says so, what was changed, and where it is kept. */
-export function SaveForm({ editing, saved, back }: Props) {
+export function SaveForm({ editing, saved, back, unread }: Props) {
   const { of, draft } = editing;
   const [actor, setActor] = useActor();
   const [message, setMessage] = useState("");
@@ -67,6 +69,11 @@ export function SaveForm({ editing, saved, back }: Props) {
           value={message}
           onChange={(event) => setMessage(event.currentTarget.value)}
         />
+        {unread.size > 0 && (
+          <div className="warn" role="alert" style={{ flexBasis: "100%" }}>
+            cannot be read as it stands, and is not saved: {[...new Set(unread.values())].join(", ")}
+          </div>
+        )}
         <Group gap={8}>
           <Button size="compact-sm" type="submit" loading={saving.isPending || adding.isPending}>
             save

@@ -2,6 +2,7 @@
 
 import { Button, Group } from "@mantine/core";
 import { useHotkeys } from "@mantine/hooks";
+import { useState } from "react";
 import type { DashboardSummary } from "@/api/dashboards";
 import { useUrl } from "@/components/time";
 import { added } from "@/model/dashboard/arrange";
@@ -13,6 +14,7 @@ import { Arranged } from "./Arranged";
 import { PanelEditor } from "./PanelEditor";
 import { SaveForm } from "./SaveForm";
 import { Settings, Whole } from "./Settings";
+import { Unreadable, useUnread } from "./unread";
 import "./edit.css";
 
 export interface EditProps {
@@ -35,18 +37,25 @@ export default function Edit({ dashboard, editing, mode, saved, ...drawing }: Ed
     ["mod+shift+Z", editing.redo],
   ]);
   const [form, setForm] = useUrl("form");
+  const [unread, tell] = useUnread();
+  const [kept, keep] = useState(""); // what stays below the form that saves: a text there cannot be read
+  const go = (next: string) => {
+    keep(next === "save" && unread.size > 0 ? form : "");
+    setForm(next);
+  };
+  const shown = form === "save" ? kept : form;
   return (
-    <>
-      <Bar editing={editing} mode={mode} form={form} setForm={setForm} />
-      {form === "settings" && <Settings editing={editing} />}
-      {form === "JSON" && <Whole editing={editing} />}
-      {form === "save" && <SaveForm editing={editing} saved={saved} back={() => setForm("")} />}
+    <Unreadable value={tell}>
+      <Bar editing={editing} mode={mode} form={form} setForm={go} />
+      {form === "save" && <SaveForm editing={editing} saved={saved} back={() => go("")} unread={unread} />}
+      {shown === "settings" && <Settings editing={editing} />}
+      {shown === "JSON" && <Whole editing={editing} />}
       {mode.panel === null ? (
         <Arranged dashboard={dashboard} editing={editing} {...drawing} open={mode.open} />
       ) : (
         <PanelEditor key={mode.panel} id={mode.panel} editing={editing} {...drawing} back={mode.arrange} />
       )}
-    </>
+    </Unreadable>
   );
 }
 
