@@ -3,17 +3,13 @@ import { useEffect, useMemo, useState } from "react";
 import { Boundary } from "@/components/Boundary";
 import { useLatest } from "@/components/latest";
 import { useUrl } from "@/components/time";
-import { interpolate, type Scope } from "@/model/dashboard/interpolate";
+import { interpolate } from "@/model/dashboard/interpolate";
 import { gridStyle, originOf, sections } from "@/model/dashboard/layout";
-import type { Dashboard, Panel } from "@/model/dashboard/types";
-import { marksFor, type useMarks } from "./marks";
+import type { Panel } from "@/model/dashboard/types";
+import { type Drawing, marksFor } from "./marks";
 import { PanelBox } from "./PanelBox";
 
-interface GridProps {
-  readonly dashboard: Dashboard;
-  readonly scope: Scope;
-  readonly marks: ReturnType<typeof useMarks>;
-  readonly adhoc: string;
+interface GridProps extends Drawing {
   /** Opens the editor of a panel. */
   readonly edit: (panel: number) => void;
 }

@@ -12,7 +12,7 @@ import { useGoto, useTime } from "@/components/time";
 import { cssColour } from "@/model/colours";
 import { interpolate, legendOf, type Scope } from "@/model/dashboard/interpolate";
 import { logAsk } from "@/model/dashboard/logsearch";
-import type { Annotation, Target } from "@/model/dashboard/types";
+import type { Annotation, Dashboard, Target } from "@/model/dashboard/types";
 import { durationSeconds, type Span, stepFor } from "@/model/timerange";
 
 interface Change {
@@ -24,6 +24,14 @@ interface Change {
 /** A mark, and the panels that show it. */
 export interface PlacedMark extends Mark {
   readonly panels: Annotation["panels"];
+}
+
+/** What the panels of a dashboard are drawn with. */
+export interface Drawing {
+  readonly dashboard: Dashboard;
+  readonly scope: Scope;
+  readonly marks: readonly PlacedMark[];
+  readonly adhoc: string;
 }
 
 /** The marks a panel of that number shows. */

@@ -4,20 +4,15 @@ import { useMemo, useState } from "react";
 import { Boundary } from "@/components/Boundary";
 import { Nothing } from "@/components/states";
 import { arranged, duplicated, nudged, removed } from "@/model/dashboard/arrange";
-import type { Scope } from "@/model/dashboard/interpolate";
 import { gridStyle, moved, pixels, type Step, sections } from "@/model/dashboard/layout";
-import type { Dashboard, Panel, Place } from "@/model/dashboard/types";
+import type { Panel, Place } from "@/model/dashboard/types";
 import type { Editing } from "../draft";
-import { marksFor, type useMarks } from "../marks";
+import { type Drawing, marksFor } from "../marks";
 import { PanelBox } from "../PanelBox";
 import { Handle, Size } from "./Handle";
 
-interface Props {
-  readonly dashboard: Dashboard;
+interface Props extends Drawing {
   readonly editing: Editing;
-  readonly scope: Scope;
-  readonly marks: ReturnType<typeof useMarks>;
-  readonly adhoc: string;
   readonly open: (panel: number) => void;
 }
 

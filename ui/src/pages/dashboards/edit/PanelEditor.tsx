@@ -3,13 +3,12 @@ import { useEffect, useMemo, useState } from "react";
 import { Boundary } from "@/components/Boundary";
 import { Nothing } from "@/components/states";
 import { asksOther, editable, faultOfList, panelOf, withPanel } from "@/model/dashboard/edit";
-import type { Scope } from "@/model/dashboard/interpolate";
 import { originOf } from "@/model/dashboard/layout";
 import { object } from "@/model/dashboard/options";
 import { readDashboard } from "@/model/dashboard/read";
 import type { Json } from "@/model/dashboard/types";
 import type { Editing } from "../draft";
-import { marksFor, type useMarks } from "../marks";
+import { type Drawing, marksFor } from "../marks";
 import { PanelBox } from "../PanelBox";
 import { Fields } from "./Fields";
 import { JsonBox } from "./JsonBox";
@@ -17,12 +16,9 @@ import { Queries } from "./Queries";
 
 const PAUSE_MS = 700;
 
-interface Props {
+interface Props extends Omit<Drawing, "dashboard"> {
   readonly id: number;
   readonly editing: Editing;
-  readonly scope: Scope;
-  readonly marks: ReturnType<typeof useMarks>;
-  readonly adhoc: string;
   readonly back: () => void;
 }
 

@@ -6,10 +6,9 @@ import { useState } from "react";
 import type { DashboardSummary } from "@/api/dashboards";
 import { useUrl } from "@/components/time";
 import { added } from "@/model/dashboard/arrange";
-import type { Scope } from "@/model/dashboard/interpolate";
-import type { Dashboard, Json } from "@/model/dashboard/types";
+import type { Json } from "@/model/dashboard/types";
 import type { Editing, Mode } from "../draft";
-import type { useMarks } from "../marks";
+import type { Drawing } from "../marks";
 import { Arranged } from "./Arranged";
 import { PanelEditor } from "./PanelEditor";
 import { SaveForm } from "./SaveForm";
@@ -17,13 +16,9 @@ import { Settings, Whole } from "./Settings";
 import { Unreadable, useUnread } from "./unread";
 import "./edit.css";
 
-export interface EditProps {
-  readonly dashboard: Dashboard;
+export interface EditProps extends Drawing {
   readonly editing: Editing;
   readonly mode: Mode;
-  readonly scope: Scope;
-  readonly marks: ReturnType<typeof useMarks>;
-  readonly adhoc: string;
   readonly saved: (as: DashboardSummary) => void;
 }
 
